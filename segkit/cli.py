@@ -302,15 +302,26 @@ def score(
     epilog=_examples(
         "segkit refresh model.json orders.csv --out refreshed",
         "segkit refresh model.json orders.csv --mapping mapping.toml --day 2026-11-30",
+        "segkit refresh model.json data/sample --every month --from 2024-02-29",
     )
 )
 def refresh(
     model: Annotated[Path, typer.Argument(help="The saved model in force (JSON)")],
     data: Annotated[Path, typer.Argument(help="Raw orders: a file, or a folder of tables")],
     mapping: Annotated[Path | None, typer.Option(help="A mapping of the data")] = None,
+    every: Annotated[str, typer.Option(help="week, month or quarter: a refresh at each end")] = (
+        "month"
+    ),
+    since: Annotated[
+        str,
+        typer.Option("--from", help="Play from an earlier day: the segments as made on it"),
+    ] = "",
     day: Annotated[
         list[str] | None,
-        typer.Option(help="Last day of a refresh (ISO date); by default each month's end"),
+        typer.Option(help="Last day of a refresh (ISO date), instead of --every"),
+    ] = None,
+    rules: Annotated[
+        Path | None, typer.Option(help="Rules of alerts (TOML); by default a band for all")
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder that receives the results")] = Path(
         "refreshed"
@@ -320,24 +331,27 @@ def refresh(
     ] = None,
 ) -> None:
     """Rescore, watch or fit the segments anew, month by month, and say why."""
-    from segkit.cluster import SegmentModel, load_model
-    from segkit.intake import clean_data
-    from segkit.monitor import refresh_series
+    from segkit.monitor.play import play_refreshes
+    from segkit.report.kpi_page import write_kpi_page
 
     if out.exists() and any(out.iterdir()):
         raise ParameterError(f"{out} is not empty; name another folder")
-    in_force = load_model(model)
-    if not isinstance(in_force, SegmentModel):
-        raise ParameterError(f"{model.name} has no centres; a refresh needs a model of segments")
-    taken = clean_data(data, mapping)
-    if taken.orders is None:
-        raise SourceError(f"a refresh needs orders; {data.name} has {', '.join(taken.tables)}")
-    series = refresh_series(in_force, taken.orders, taken.events, days=_days("--day", day or []))
-    people = taken.customers if store is not None else None
-    for path in series.write(out, store=store, customers=people):
+    started = _days("--from", [since] if since else [])
+    played = play_refreshes(
+        model, data, mapping=mapping, every=every, since=started[0] if started else None,
+        days=_days("--day", day or []), rules=rules,
+    )  # fmt: skip
+    people = played.customers if store is not None else None
+    written = [*played.series.write(out, store=store, customers=people), *played.write(out)]
+    page = write_kpi_page(
+        out, played.kpis, played.alerts, rules=played.rules, marks=played.marks, source=data.name,
+        currency=played.currency, refreshes=played.series, page="index.html",
+    )  # fmt: skip
+    for path in dict.fromkeys([*written, page]):
         typer.echo(_near(path))
-    typer.echo(series.text)
-    if any(one["until"] is None for one in series.alerts):
+    typer.echo(played.series.text)
+    typer.echo(played.alerts.text)
+    if any(one["until"] is None for one in played.series.alerts) or played.alerts.open:
         raise typer.Exit(ALERT)
 
 

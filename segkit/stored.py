@@ -142,6 +142,7 @@ TYPES: dict[str, str] = {
     "drift": "segkit.monitor.drift:Drift",
     "kpi_series": "segkit.monitor.kpis:KpiSeries",
     "migration": "segkit.monitor.migration:Migration",
+    "planted_moves": "segkit.monitor.history:PlantedMoves",
     "refresh": "segkit.monitor.refresh:Refresh",
     "refresh_series": "segkit.monitor.series:RefreshSeries",
     "next_purchase": "segkit.predict.next_purchase:NextPurchase",

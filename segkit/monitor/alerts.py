@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -121,11 +121,15 @@ class Alerts(Result):
         Values that were compared.
     withheld : int
         Values without a band: too short a past, or none that varies.
+    bands : polars.DataFrame or None
+        One row per key figure, segment and period with a band: kpi, segment_name, period, low,
+        high.
     """
 
     alerts: list[dict[str, Any]]
     checked: int
     withheld: int
+    bands: pl.DataFrame | None = None
 
     def to_frame(self) -> pl.DataFrame:
         """Return one row per alert."""
@@ -159,7 +163,7 @@ class Alerts(Result):
         """
         done = {_key(one) for one in earlier if one.get("acknowledged")}
         kept = [one | {"acknowledged": _key(one) in done} for one in self.alerts]
-        return Alerts(kept, self.checked, self.withheld)
+        return replace(self, alerts=kept)
 
     def write(self, path: Path | str) -> Path:
         """Write ``alerts.json``; alerts that are acknowledged in the file there stay so."""
@@ -251,6 +255,7 @@ def find_alerts(series: KpiSeries, rules: Sequence[AlertRule]) -> Alerts:
     """
     alerts: list[dict[str, Any]] = []
     checked = withheld = 0
+    drawn: list[pl.DataFrame] = []
     names = series.series["segment_name"].unique(maintain_order=True).to_list()
     for rule in rules:
         require_choice("segment", rule.segment, [*names, "*"])
@@ -265,13 +270,16 @@ def find_alerts(series: KpiSeries, rules: Sequence[AlertRule]) -> Alerts:
                 band = _bands(part, rule.kpi, series.every, level)
                 withheld += int((np.isnan(band).any(axis=1) & ~np.isnan(values)).sum())
                 bands.append(("band", band))
+                limits_of = pl.Series("low", band[:, 0]), pl.Series("high", band[:, 1])
+                drawn.append(part.select("kpi", "segment_name", "period").with_columns(limits_of))
             for kind, limits in bands:
                 if np.isnan(limits).all():
                     continue
                 checked += int((~np.isnan(values) & ~np.isnan(limits).all(axis=1)).sum())
                 told = {"kpi": rule.kpi, "segment": name, "kind": kind}
                 alerts += _runs(told, periods, values, limits)
-    return Alerts(alerts, checked, withheld)
+    bands_of = pl.concat(drawn).fill_nan(None).drop_nulls("low") if drawn else None
+    return Alerts(alerts, checked, withheld, bands_of)
 
 
 def _target(rule: AlertRule, periods: int) -> np.ndarray:
@@ -430,7 +438,7 @@ def _runs(
     for period, value, (low, high) in zip(periods, values, limits, strict=True):
         direction = "low" if value < low else "high" if value > high else ""
         if runs and runs[-1]["open"] and direction != runs[-1]["direction"]:
-            runs[-1]["open"] = np.isnan(value)
+            runs[-1]["open"] = bool(np.isnan(value))
         if not direction:
             continue
         if not runs or not runs[-1]["open"]:

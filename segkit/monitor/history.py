@@ -76,6 +76,18 @@ class History:
     habits: Mapping[str, float]
     text: str
 
+    @property
+    def since(self) -> date:
+        """The first day after the fit."""
+        return self.start + timedelta(days=1)
+
+    @property
+    def campaign_days(self) -> list[str]:
+        """Days on which campaigns went out, as ISO text."""
+        if self.campaigns is None or "starts" not in self.campaigns.columns:
+            return []
+        return [day.isoformat() for day in self.campaigns["starts"].drop_nulls().unique().sort()]
+
 
 def prepare_history(
     taken: Intake,

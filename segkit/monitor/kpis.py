@@ -38,6 +38,26 @@ KPIS: dict[str, tuple[str, str | None]] = {
     "churn_rate": ("lapsed", "active"),
     "csat": ("satisfied", "answers"),
 }
+#: Key figure -> its name in words, and its definition.
+WORDS: dict[str, tuple[str, str]] = {
+    "revenue": ("Revenue", "Net of returns."),
+    "orders": ("Orders", "Orders with something sold."),
+    "buyers": ("Buyers", "Customers with an order in the period."),
+    "order_value": ("Average order value", "What was sold per order, before returns."),
+    "return_share": ("Return rate", "Returned money of sold money."),
+    "visits": ("Visits", "Sessions."),
+    "conversion_rate": ("Conversion", "Orders per visit."),
+    "bounce_rate": ("Bounce rate", "Share of sessions with one event."),
+    "open_rate": ("Open rate", "Opened of sent messages."),
+    "click_rate": ("Click-through rate", "Clicked of sent messages."),
+    "unsubscribe_rate": ("Unsubscribe rate", "Unsubscribed of sent messages."),
+    "complaint_rate": ("Complaint rate", "Complaints of sent messages."),
+    "churn_rate": (
+        "Churn",
+        "Customers who passed the lapse time without an order, of those active.",
+    ),
+    "csat": ("Satisfaction (CSAT)", "Share of answers that are 4 or 5 of 5."),
+}
 MONEY = ("sold", "returned", "revenue")
 CASES = {"sold": "orders", "revenue": "orders", "returned": "returns"}
 SATISFIED, SCALE = 4, (1, 5)  # lowest answer that counts as satisfied, and the scale
@@ -72,6 +92,11 @@ class KpiSeries(Result):
     def to_frame(self) -> pl.DataFrame:
         """Return the series, one row per period, segment and key figure."""
         return self.series
+
+    @property
+    def measured(self) -> list[str]:
+        """The key figures that the data tell."""
+        return self.series["kpi"].unique(maintain_order=True).to_list()
 
     @property
     def text(self) -> str:

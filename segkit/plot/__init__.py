@@ -6,7 +6,7 @@ from segkit.plot.describe import describe
 from segkit.plot.figure import GREY, OKABE_ITO, Figure, canvas
 from segkit.plot.flows import flow_bands
 from segkit.plot.heatmaps import heatmap
-from segkit.plot.line_charts import lines
+from segkit.plot.line_charts import lines, watched_line
 from segkit.plot.scatter import clouds, histograms, points
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "panel_bars",
     "points",
     "stacked",
+    "watched_line",
     "waterfall",
 ]

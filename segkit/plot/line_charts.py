@@ -5,6 +5,8 @@ Options are those of `segkit.plot.bars`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -15,12 +17,18 @@ from segkit.plot.describe import (
     describe_lines,
     describe_mark,
     drawn,
+    finish,
     floats,
     names_of,
     one_each,
 )
 from segkit.plot.figure import (
+    DASHED,
+    EDGE,
+    GREY,
+    OKABE_ITO,
     Figure,
+    Look,
     as_percent,
     canvas,
     mark_reference,
@@ -31,6 +39,7 @@ from segkit.plot.figure import (
     styles,
     words,
     wrap,
+    write,
 )
 from segkit.plot.vector import mark_point
 
@@ -107,6 +116,87 @@ def lines(
         left_out=frame.height - data.height,
     )
     return Figure(figure, alt or text, data)
+
+
+def watched_line(
+    frame: pl.DataFrame,
+    x: str,
+    y: str,
+    *,
+    band: Interval,
+    outside: str,
+    targets: Sequence[float] = (),
+    marks: Sequence[date] = (),
+    percent: bool | None = None,
+    title: str = "",
+    y_label: str = "",
+) -> Figure:
+    """Draw a key figure over time with its band, its targets, campaigns, and what lies outside.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row per period.
+    x, y : str
+        Columns of the period (a date) and the value.
+    band : (str, str)
+        Columns of the limits; null where there is no band.
+    outside : str
+        Boolean column: the period is ringed.
+    targets : sequence of float
+        Drawn as dashed lines.
+    marks : sequence of date
+        Days of campaigns, ticked along the lower edge.
+    percent, title, y_label
+        See `segkit.plot.bars`.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to draw, or a period comes twice.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"week": [date(2026, 1, 5), date(2026, 1, 12)], "orders": [7, 2],
+    ...     "low": [None, 4.0], "high": [None, 9.0], "out": [False, True]})
+    >>> watched_line(frame, "week", "orders", band=("low", "high"), outside="out").data.height
+    2
+    """
+    data = drawn(frame, [x, y, *band, outside], [x, y]).sort(x)
+    one_each(data, [x])
+    in_percent = as_percent(percent, y)
+    with canvas(7.2, 2.7, title=title) as (figure, (axes,)):
+        places = data[x].to_numpy()
+        values = floats(data, y)
+        axes.fill_between(
+            places, floats(data, band[0]), floats(data, band[1]), color=GREY, alpha=0.25, lw=0
+        )
+        axes.plot(places, values, color=OKABE_ITO[0], linewidth=1.6)
+        for row in data.iter_rows(named=True):
+            limits = f"{write(row[band[0]], in_percent)} to {write(row[band[1]], in_percent)}"
+            said = f"; band {limits}" if row[band[0]] is not None else ""
+            text = f"{row[x]:%Y-%m-%d}: {write(row[y], in_percent)}{said}"
+            mark_point(axes, row[x], row[y], text, [y])
+        some = data.filter(outside)
+        look: Look = {"facecolors": "none", "edgecolors": OKABE_ITO[3], "linewidths": 1.8}
+        axes.scatter(some[x].to_numpy(), floats(some, y), s=70, zorder=4, **look)
+        for target in targets:
+            axes.axhline(target, color=EDGE, linestyle=DASHED, linewidth=1.0)
+        axes.margins(x=0.02)
+        if marks:
+            low = axes.get_ylim()[0]
+            ticks: Any = list(marks)
+            axes.plot(ticks, [low] * len(marks), "^", color=GREY, markersize=4, clip_on=False)
+            axes.set_ylim(bottom=low)
+        _order_axis(axes, data, x, "")
+        number_axis(axes.yaxis, y_label or words(y), in_percent=in_percent)
+        axes.grid(axis="y")
+    last = data.row(-1, named=True)
+    alt = (
+        f"{y_label or words(y)} in {data.height} periods to {last[x]:%Y-%m-%d}, where it is "
+        f"{write(last[y], in_percent)}; {some.height} periods lie outside their band or target"
+    )
+    return Figure(figure, finish(alt, title=title), data)
 
 
 def _draw_lines(

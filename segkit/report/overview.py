@@ -61,10 +61,10 @@ def describe_run(
     Returns
     -------
     dict
-        ``tiles``, ``cards``, ``more`` (segments without a card), ``picture`` (HTML) with
-        ``picture_of``, ``guess`` (that the persona's guess did as well as the offers learnt, where
-        it did), ``attention``, and ``calm`` (what to say where nothing needs attention); each may
-        be empty.
+        ``tiles``, ``watched`` (key figures over time: now, change, alert), ``cards``, ``more``
+        (segments without a card), ``picture`` (HTML) with ``picture_of``, ``guess`` (that the
+        persona's guess did as well as the offers learnt, where it did), ``attention``, and ``calm``
+        (what to say where nothing needs attention); each may be empty.
     """
     known = {str(summary.get("notebook", "")): summary for summary in summaries}
     currency = next((s["currency"] for s in reversed(summaries) if s.get("currency")), None)
@@ -77,6 +77,7 @@ def describe_run(
     drawn, title = _picture(folders, known) if picture else ("", "")
     return {
         "tiles": [_tile(one, currency, above) for one in figures.values()],
+        "watched": _watched(folder, above),
         "cards": cards[:MOST_CARDS],
         "more": counted(len(cards) - MOST_CARDS, "segment") if len(cards) > MOST_CARDS else "",
         "picture": drawn,
@@ -112,6 +113,14 @@ def compare_run(page: Mapping[str, Any]) -> dict[str, str]:
 
 
 # Key figures ----------------------------------------------------------------------------
+
+
+def _watched(folder: Path, above: str) -> list[dict[str, str]]:
+    """Return the tiles of the key figures over time, with links to their page."""
+    from segkit.report.kpi_page import PAGE, write_run_kpis  # draws with polars and matplotlib
+
+    tiles = write_run_kpis(folder)
+    return [tile | {"link": f"{above}{PAGE}{tile['link']}"} for tile in tiles]
 
 
 def _tile(figure: Mapping[str, Any], currency: str | None, above: str) -> dict[str, str]:
