@@ -18,7 +18,7 @@ import polars as pl
 
 from segkit.display import counted, number
 from segkit.errors import ParameterError, RunError, require_choice
-from segkit.monitor.kpis import KPIS, MONEY, Every, KpiSeries
+from segkit.monitor.kpis import KPIS, MONEY, NO_SEGMENT, Every, KpiSeries
 from segkit.result import Result
 from segkit.writing import write_whole
 
@@ -260,7 +260,9 @@ def find_alerts(series: KpiSeries, rules: Sequence[AlertRule]) -> Alerts:
     for rule in rules:
         require_choice("segment", rule.segment, [*names, "*"])
         require_choice("kpi of the series", rule.kpi, series.series["kpi"].unique().to_list())
-        for name in names if rule.segment == "*" else [rule.segment]:
+        # who has no segment yet changes with each refresh, not with customers
+        named = [name for name in names if name != NO_SEGMENT]
+        for name in named if rule.segment == "*" else [rule.segment]:
             chosen = (pl.col("kpi") == rule.kpi) & (pl.col("segment_name") == name)
             part = series.series.filter(chosen).sort("period")
             periods, values = part["period"].to_list(), part["value"].to_numpy()

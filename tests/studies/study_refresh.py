@@ -111,7 +111,10 @@ def main() -> None:
                 "refit_rate": share["rate"],
                 "low": share["low"],
                 "high": share["high"],
-                "median_months_to_refit": part["months"].median(),
+                # without a change there is nothing to count from
+                "median_months_to_refit": None
+                if setting == SETTINGS[0]
+                else part["months"].median(),
                 "alarms_per_year": part["alarms"].mean(),
             }
         )
