@@ -134,6 +134,17 @@ def test_drift_needs_both_chance_and_size(periods):
     assert not row["alarm"]
 
 
+def test_few_draws_over_many_variables_can_still_alarm():
+    """A certain drift of one of thirty variables: 99 draws alone would leave p at 0.3 by Holm."""
+    rng = np.random.default_rng(8)
+    names = [f"x{i}" for i in range(30)]
+    values = {name: rng.normal(size=200) for name in names}
+    before = pl.DataFrame({"customer_id": [str(i) for i in range(200)], **values})
+    drift = measure_drift(before, before.with_columns(x3=pl.col("x3") + 3), names, repeats=99)
+    assert drift.alarms == ["x3"]
+    assert drift.repeats >= 1200
+
+
 def test_the_chance_of_drift_knows_that_customers_are_in_both_periods():
     """Without drift p-values are uniform, whether all customers, half or none are in both."""
     for shared in (1.0, 0.5, 0.0):

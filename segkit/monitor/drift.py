@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -136,7 +137,8 @@ def measure_drift(
     level : float
         Chance of any false alarm, over all rows together.
     repeats : int
-        Draws, at least 99.
+        Draws, at least 99; more are drawn where so few could not alarm (the smallest chance that
+        they can show, times the number of rows, must lie well below the level).
     seed : int or numpy Generator
 
     Returns
@@ -198,6 +200,7 @@ def measure_drift(
         old, new = model.score(before), model.score(after)
         cases.append((SEGMENTS, old["segment"], new["segment"], least))
         cases.append((UNLIKE, old["unlike_any"], new["unlike_any"], least_unlike))
+    repeats = max(repeats, ceil(2 * len(cases) / level))
     rng = np.random.default_rng(seed)
     rows = [_case(*case, rows_of, people.len(), repeats, rng) for case in cases]
     frame = pl.DataFrame(rows)

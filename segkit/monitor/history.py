@@ -297,29 +297,32 @@ class PlantedMoves(Result):
 
     @property
     def text(self) -> str:
-        """State how many of the planted moves were seen, and whether planted drift was found."""
+        """State whether planted drift was found, and how many of the planted moves were seen."""
         by_group = {row["planted"]: row for row in self.rows.iter_rows(named=True)}
         changed, stayed = by_group[CHANGED], by_group[STAYED]
         parts = []
-        if changed["customers"] and stayed["customers"]:
-            parts.append(
-                f"Of {counted(changed['customers'], 'customer')} who were given other habits "
-                f"{percent(changed['moved_share'])} changed segment (95% CI "
-                f"{percent(changed['moved_share_low'])} to {percent(changed['moved_share_high'])}),"
-                f" of those who stayed as they were {percent(stayed['moved_share'])}; "
-                f"{percent(changed['arrived_right'])} of the changed are where their new kind is."
-            )
         for row in self.habits.iter_rows(named=True):
             found = row["first_alarm"]
             seen = "was not found" if found is None else f"was found on {found.isoformat()}"
-            parts.append(f"The planted change of {row['feature']} {seen}.")
-        if self.false_alarms:
-            parts.append(f"Also alarmed: {join_words(self.false_alarms)}.")
-        elif not self.habits.height:
-            parts.append("No drift of everybody was planted, and none was found.")
-        return " ".join(parts)
+            parts.append(f"the planted drift of {row['feature']} {seen}")
+        if not self.habits.height:
+            parts.append(
+                f"no drift of everybody was planted, {NONE_FOUND[bool(self.false_alarms)]}"
+            )
+        elif self.false_alarms:
+            parts.append(f"{join_words(self.false_alarms)} drifted besides")
+        if changed["customers"] and stayed["customers"]:
+            parts.append(
+                f"of {counted(changed['customers'], 'customer')} who were given other habits "
+                f"{percent(changed['moved_share'])} changed segment (95% CI "
+                f"{percent(changed['moved_share_low'])} to {percent(changed['moved_share_high'])}),"
+                f" of those who stayed as they were {percent(stayed['moved_share'])}"
+            )
+        told = "; ".join(parts)
+        return f"{told[0].upper()}{told[1:]}."
 
 
+NONE_FOUND = {False: "and none was found", True: "but some was found"}
 CHANGED, LEFT, STAYED = "changed archetype", "left in the year", "stayed as they were"
 
 
@@ -329,7 +332,8 @@ def compare_with_truth(
 ) -> PlantedMoves:
     """Compare the moves between segments, and the drift, with what was planted.
 
-    Customers who are there at the start and at the end are judged.
+    Customers who are there at the start and at the end are judged, both times by the segments in
+    force at the start: new boundaries move customers who have not changed.
 
     Parameters
     ----------
@@ -344,10 +348,13 @@ def compare_with_truth(
     PlantedMoves
     """
     days = series.assignments["as_of"].unique().sort()
-    label = pl.col("segment_name")
+    first, last = (series.assignments.filter(pl.col("as_of") == days[k]) for k in (0, -1))
     ends = [
-        series.assignments.filter(pl.col("as_of") == day).select("customer_id", label.alias(name))
-        for day, name in ((days[0], "then"), (days[-1], "now"))
+        frame.select("customer_id", pl.col("segment").alias(name))
+        for frame, name in (
+            (first, "then"),
+            (last if series.rescored is None else series.rescored, "now"),
+        )
     ]
     group = (
         pl.when("changed").then(pl.lit(CHANGED))
@@ -382,11 +389,11 @@ def compare_with_truth(
         arrived_right="arrived_right",
     )
     planted = [(name, factor, SHOWS.get(name, name)) for name, factor in (habits or {}).items()]
-    first: dict[str, date] = {}
+    found: dict[str, date] = {}
     for day, alarms in series.rows.select("as_of", "alarms").iter_rows():
         for name in filter(None, alarms.split(", ")):
-            first.setdefault(name, day)
+            found.setdefault(name, day)
     schema = {"habit": pl.String, "factor": pl.Float64, "feature": pl.String,
               "first_alarm": pl.Date}  # fmt: skip
-    table = pl.DataFrame([(*one, first.get(one[2])) for one in planted], schema, orient="row")
-    return PlantedMoves(rows, table, sorted(set(first) - set(table["feature"])))
+    table = pl.DataFrame([(*one, found.get(one[2])) for one in planted], schema, orient="row")
+    return PlantedMoves(rows, table, sorted(set(found) - set(table["feature"])))

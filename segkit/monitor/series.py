@@ -53,6 +53,9 @@ class RefreshSeries(Result):
         The models that were fitted anew, by the refresh from which they hold.
     migration : Migration or None
         From the fit to the last refresh, by the models then in force.
+    rescored : polars.DataFrame or None
+        Assignments of the last refresh by the first model, whatever was fitted since: who moved
+        because of what they do.
     """
 
     rows: pl.DataFrame
@@ -61,6 +64,7 @@ class RefreshSeries(Result):
     assignments: pl.DataFrame
     models: dict[date, SegmentModel]
     migration: Migration | None = None
+    rescored: pl.DataFrame | None = None
 
     def to_frame(self) -> pl.DataFrame:
         """Return one row per refresh."""
@@ -300,6 +304,7 @@ def refresh_series(
         pl.concat(assignments),
         models,
         whole,
+        _assigned(model, table(chosen[-1]), chosen[-1]),
     )
 
 
