@@ -75,7 +75,8 @@ def write_kpi_page(
     ]  # fmt: skip
     write_whole(folder / TILES, json.dumps({"page": page, "tiles": tiles}, indent=1), private=True)
     periods = series.series["period"].unique().sort().to_list()
-    marked = [day for day in marks if periods[0] <= day <= periods[-1]]
+    end = pl.Series([periods[-1]]).dt.offset_by(series.every)[0]
+    marked = [day for day in marks if periods[0] <= day < end]
     text = part(
         "kpis.html.j2",
         css=style("style.css", "overview.css", "start.css", "kpis.css"),
