@@ -207,8 +207,8 @@ FAULTS = [
     ),
     Fault(
         "cohorts.py",
-        "(day.dt.year() * 12 + day.dt.month().cast(pl.Int32) - 1) // months",
-        "(day.dt.year() * 12 + day.dt.month().cast(pl.Int32)) // months",
+        "(day.dt.year() * 12 + day.dt.month().cast(pl.Int32) - 1) // MONTHS[period]",
+        "(day.dt.year() * 12 + day.dt.month().cast(pl.Int32)) // MONTHS[period]",
         "test_cohorts",
         "months and quarters of cohorts",
     ),
