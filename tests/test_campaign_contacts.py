@@ -1,13 +1,13 @@
 """Contact policy and platforms in assignment and lists: who is held back, who joins, who leaves."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import polars as pl
 import pytest
 
 from segkit.campaign import SegmentContract, build_audience, check_eligibility
 from segkit.errors import DataError, ParameterError, SourceError
-from segkit.rules import Cap, ContactPolicy
+from segkit.rules import Cap, ContactPolicy, QuietTime
 from segkit.spreadsheets import restore
 
 AT = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -95,6 +95,15 @@ def test_assignment_and_list_hold_back_the_same_customers_for_the_same_reasons(t
     assert sum(counts.values()) == 40
     gone = {ids[why] for why in ids}
     assert set(lists.frame["Email Address"]) == {f"{one}@x.org" for one in FREE if one not in gone}
+
+
+def test_a_list_of_customers_assigned_as_of_a_day_knows_no_hours():
+    night = ContactPolicy(quiet=(QuietTime(time(21), time(8)),))
+    by_day = assigned().with_columns(assigned_at=pl.lit(datetime(2026, 3, 4, tzinfo=UTC)))
+    assert build(by_day, policy=night).frame.height == 40
+    with_hour = by_day.with_columns(assigned_at=pl.lit(datetime(2026, 3, 4, 5, tzinfo=UTC)))
+    lists = build(with_hour, policy=night)
+    assert lists.counts.filter(reason="quiet_time")["customers"].to_list() == [40]
 
 
 def test_a_service_message_needs_no_consent_and_knows_no_holdout(trouble):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Literal, Self, cast, get_args
 
@@ -370,7 +370,8 @@ def build_audience(
     purpose : str
         Of the contact, for the policy.
     at : datetime or date, optional
-        When the list is sent, for the policy; by default when the customers were assigned.
+        When the list is sent, for the policy; by default when the customers were assigned (where
+        that is a day's first moment, only whole quiet days count).
     contacts : DataFrame, optional
         Contacts of all campaigns, for the caps (`segkit.rules.ContactPolicy.hold_back`).
     erased : iterable, frame or path, optional
@@ -555,7 +556,9 @@ def _held_back(
     if policy is None:
         return pl.Series([None] * people.height, dtype=pl.String)
     if at is None and "assigned_at" in assignments.columns:
-        at = assignments["assigned_at"].max()  # type: ignore[assignment]
+        at = cast("datetime | None", assignments["assigned_at"].max())
+        if at is not None and at.time() == time():  # assigned as of a day: it tells no hour
+            at = at.date()
     if at is None:
         raise ParameterError("a contact policy needs the time of sending: give at=")
     return policy.hold_back(
