@@ -477,6 +477,56 @@ FAULTS = [
         "test_predict_recommend",
         "an interval shrunk to the product's",
     ),
+    # Triggers
+    Fault(
+        "live/triggers/engine.py",
+        "times[0] <= moment - value.window",
+        "times[0] < moment - value.window",
+        "test_live_triggers",
+        "edge of a rolling window",
+    ),
+    Fault(
+        "live/triggers/engine.py",
+        "if ready > moment:",
+        "if ready > moment + 1:",
+        "test_live_triggers",
+        "end of a dwell time",
+    ),
+    Fault(
+        "live/triggers/engine.py",
+        "acted[-1] > moment - rule.cool_down",
+        "acted[-1] > moment",
+        "test_live_triggers",
+        "cool-down",
+    ),
+    Fault(
+        "live/triggers/rules.py",
+        "edges.add(math.floor(edge) + 1)",
+        "edges.add(math.floor(edge))",
+        "test_live_triggers",
+        "what is kept of a count",
+    ),
+    Fault(
+        "live/triggers/run.py",
+        "if event.time < self.mark:",
+        "if event.time <= self.mark:",
+        "test_live_triggers",
+        "an event at the clock's time is late",
+    ),
+    Fault(
+        "live/triggers/run.py",
+        "if self.ahead is None or self.ahead[1] == event.customer:",
+        "if False:",
+        "test_live_triggers",
+        "a clock that jumps",
+    ),
+    Fault(
+        "live/triggers/sinks.py",
+        "handle.truncate(length)",
+        "handle.truncate()",
+        "test_live_triggers_delivery",
+        "a file is cut to what the state knows",
+    ),
 ]
 
 
