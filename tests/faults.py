@@ -487,8 +487,8 @@ FAULTS = [
     ),
     Fault(
         "live/triggers/engine.py",
-        "if ready > moment:",
-        "if ready > moment + 1:",
+        "slot[1] = moment if slot[1] is None else slot[1]",
+        "slot[1] = moment",
         "test_live_triggers",
         "end of a dwell time",
     ),

@@ -81,6 +81,19 @@ def test_a_file_that_was_cut_is_not_written_on(tmp_path, made):
         run_triggers(rules, source, out=tmp_path, as_of=date(2026, 1, 1))
 
 
+def test_a_sink_that_was_left_out_gets_all_when_it_is_back(tmp_path, made):
+    path, expected = made
+    log = tmp_path / "events.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    rules = TriggerRules.parse(RULES)
+    sinks = [JsonLinesSink(tmp_path / f"{name}.jsonl") for name in "ab"]
+    for given, part in ((2, 500), (1, 1000), (2, len(lines))):
+        log.write_bytes(b"".join(lines[:part]))
+        result = run_triggers(rules, JsonLinesSource(log), out=tmp_path, sinks=sinks[:given])
+        assert ("b.jsonl is left out" in result.text) == (given == 1)
+    assert [(tmp_path / f"{name}.jsonl").read_bytes() for name in "ab"] == [expected] * 2
+
+
 class Hook(BaseHTTPRequestHandler):
     """Web address that refuses the first requests, and loses the answer to one it has taken."""
 

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from datetime import datetime, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 
 from segkit.live import JsonLinesSource, run_triggers
@@ -76,7 +77,10 @@ def main() -> None:
     events = int(sys.argv[2]) if len(sys.argv) > 2 else 500_000
     with tempfile.TemporaryDirectory() as folder:
         log, out = Path(folder) / "events.jsonl", Path(folder) / "out"
-        write_log(log, customers, events)
+        # In a process of its own: its memory is not that of the triggers.
+        writer = get_context("spawn").Process(target=write_log, args=(log, customers, events))
+        writer.start()
+        writer.join()
         source = Timed(log, customers)
         started = time.process_time()
         result = run_triggers("data/triggers.toml", source, out=out)

@@ -262,6 +262,7 @@ class Runner:
         chosen = [JsonLinesSink(folder / "outputs.jsonl")] if sinks is None else sinks
         rejected: Sink = JsonLinesSink(folder / "rejected.jsonl")
         self.sinks = [*((sink, "outputs") for sink in chosen), (rejected, "rejected")]
+        self.rejected = rejected.name
         for sink, stream in self.sinks:  # a new sink gets what comes from now on
             self.cursors.setdefault(sink.name, [self.made[stream], None])
         self.troubles: dict[str, str] = {}
@@ -369,7 +370,9 @@ class Runner:
         first = {stream: self.made[stream] for stream in streams}
         self.made.update({stream: len(records) for stream, records in streams.items()})
         for stream in streams:
-            have = [self.cursors[sink.name][0] for sink, own in self.sinks if own == stream]
+            # A sink that is left out of a run gets the outputs when it is there again.
+            have = [place for name, (place, _) in self.cursors.items()
+                    if (name == self.rejected) == (stream == "rejected")]  # fmt: skip
             self.store.forget_outputs(stream, min(have, default=first[stream]))
         about = {
             "positions": self.positions,
@@ -408,6 +411,10 @@ class Runner:
         schema = {"rule": pl.String, "kind": pl.String, "count": pl.Int64}
         marks = [lane.mark for lane in self.lanes.values()]
         clock = min(marks, default=-NEVER)
+        given = {sink.name for sink, _ in self.sinks}
+        for name, (place, _) in self.cursors.items():
+            if name not in given and (count := self.made["outputs"] - place):
+                self.troubles[name] = f"{name} is left out; {counted(count, 'output')} wait for it"
         return TriggerRun(
             pl.DataFrame(rows, schema=schema, orient="row"),
             self.store.segments().group_by("segment").agg(customers=pl.len()).sort("segment"),
