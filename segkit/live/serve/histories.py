@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -88,41 +88,32 @@ class Histories:
         undefined = [name for name in model.features if name not in model.definitions]
         if undefined:
             raise ModelError(f"the model does not define {', '.join(undefined)}")
-        relative = [name for name in model.columns if RELATIVE.search(name)]
+        bare = cls(model, value, churn)
+        relative = [name for name in bare._names() if RELATIVE.search(name)]
         if relative:
             raise ModelError(f"{', '.join(relative)} sets a customer beside all the others")
-        whole = cls._find_context(model, value, churn)
-        needed: dict[str, tuple[str, ...]] = {}
-        for table, columns in (("orders", ORDER_COLUMNS), ("events", EVENT_COLUMNS)):
-            own = whole.order_columns if table == "orders" else whole.event_columns
-            optional = [name for name in columns if name in own and name not in REQUIRED[table]]
-            needed[table] = tuple(n for n in optional if not whole._without(table, n)._works())
+        whole = bare._find_context()
         names = {WINDOW.sub("", name) for name in whole._names()}
         silent = [column for column, features in SILENT.items() if names & set(features)]
-        needed["events"] += tuple(n for n in silent if n in whole.event_columns)
-        alone = cls(model, value, churn, whole.types, whole.order_columns, (), needed, False)
-        events = not alone._works()
-        return cls(
-            model,
-            value,
-            churn,
-            whole.types,
-            whole.order_columns,
-            whole.event_columns if events else (),
-            needed,
-            events,
-        )
+        needed = {
+            table: tuple(
+                column
+                for column in columns
+                if column not in REQUIRED[table]
+                and (column in silent or not whole._without(column)._works())
+            )
+            for table, columns in (("orders", ORDER_COLUMNS), ("events", whole.event_columns))
+        }
+        alone = replace(whole, event_columns=(), needed=needed, needs_events=False)
+        return alone if alone._works() else replace(whole, needed=needed)
 
-    @classmethod
-    def _find_context(
-        cls, model: SegmentModel, value: ValueModel | None, churn: PropensityModel | None
-    ) -> Histories:
+    def _find_context(self) -> Histories:
         """Find the event types and columns under which features are defined as in the model."""
         unsent = tuple(kind for kind in EVENT_TYPES if kind != "email_sent")
         unnamed = tuple(name for name in EVENT_COLUMNS if name != "campaign_id")
         error: SegkitError | None = None
         for types, columns in itertools.product((EVENT_TYPES, unsent), (EVENT_COLUMNS, unnamed)):
-            whole = cls(model, value, churn, types, ORDER_COLUMNS, columns)
+            whole = replace(self, types=types, event_columns=columns)
             try:
                 whole._build([], [], whole._day)
             except SegkitError as caught:
@@ -131,12 +122,12 @@ class Histories:
             return whole
         raise ModelError(f"the model's features cannot be made from raw rows: {error}")
 
-    def _without(self, table: str, column: str) -> Histories:
+    def _without(self, column: str) -> Histories:
         orders, events = (
-            tuple(n for n in columns if own != table or n != column)
-            for own, columns in (("orders", self.order_columns), ("events", self.event_columns))
+            tuple(name for name in columns if name != column)
+            for columns in (self.order_columns, self.event_columns)
         )
-        return Histories(self.model, self.value, self.churn, self.types, orders, events)
+        return replace(self, order_columns=orders, event_columns=events)
 
     @property
     def _day(self) -> date:
@@ -248,6 +239,7 @@ class Histories:
             }
             for place in range(count)
         ] * repeats
+        bought.append({**bought[0], "order_day": (day - EPOCH).days})  # active, whatever that means
         time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=first)
         pages = self._levels("page")
         same = {"event_day": first, "event_time": time, "session_id": REFERENCE}

@@ -2,101 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from segkit.live.serve.bodies import REQUIRED, ROWS
+from segkit.live.serve.models import ASSIGNED, VALUED
 
 DESCRIPTION = (
     "Segments, value, churn and offers of single customers, by the same models and code as the "
     "batch. Every answer names the model's version and the hash of the data that it was fitted on."
 )
-_JSON_TYPES: dict[str, dict[str, Any]] = {
-    "id": {"type": ["string", "integer"]},
-    "text": {"type": ["string", "null"]},
-    "money": {"type": ["number", "null"]},
-    "number": {"type": ["number", "null"]},
-    "flag": {"type": ["boolean", "null"]},
-    "day": {"type": ["string", "integer"], "format": "date"},
-    "time": {"type": ["string", "null"], "format": "date-time"},
-}
+
+
+def _kind(*kinds: str, about: str = "", **more: Any) -> dict[str, Any]:
+    schema = {"type": kinds[0] if len(kinds) == 1 else list(kinds), **more}
+    return schema | ({"description": about} if about else {})
+
+
+def _object(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
+    """Describe the object of a request: it has no other properties."""
+    return _kind("object", properties=properties, required=required, additionalProperties=False)
 
 
 def _describe_rows(table: str) -> dict[str, Any]:
-    properties = {
-        name: {**_JSON_TYPES[field.kind], "description": field.about}
-        for name, field in ROWS[table].items()
-    }
-    return {
-        "type": "array",
-        "items": {
-            "type": "object",
-            "properties": properties,
-            "required": list(REQUIRED[table]),
-            "additionalProperties": False,
-        },
-    }
+    columns = {n: _kind(*_KINDS[f.kind], about=f.about) for n, f in ROWS[table].items()}
+    return {"type": "array", "items": _object(columns, *REQUIRED[table])}
 
 
-_TEXT = {"type": "string"}
-_MAYBE_TEXT, _MAYBE_NUMBER = {"type": ["string", "null"]}, {"type": ["number", "null"]}
-CUSTOMER: dict[str, Any] = {
-    "type": "object",
-    "description": "Either features, or orders with as_of (and events, where the model reads any).",
-    "properties": {
-        "customer_id": {"type": ["string", "integer", "null"], "description": "handed back"},
-        "consent": {
-            "type": ["boolean", "null"],
-            "description": "Whether the customer agreed to be contacted with offers. Without true "
-            "the segment is told, but no offer.",
-        },
-        "features": {
-            "type": "object",
-            "description": "The model's columns (GET /model), all of them; null where not known.",
-            "additionalProperties": {"type": ["number", "string", "boolean", "null"]},
-        },
-        "orders": _describe_rows("orders"),
-        "events": _describe_rows("events"),
-        "as_of": {"type": "string", "format": "date", "description": "last day that is used"},
-        "attributes": {
-            "type": "object",
-            "description": "Columns of the customers table that the model of churn reads.",
-        },
-    },
-    "additionalProperties": False,
-}
+_KINDS = {"id": ("string", "integer"), "day": ("string", "integer"), "flag": ("boolean", "null"),
+          **dict.fromkeys(("money", "number"), ("number", "null")),
+          **dict.fromkeys(("text", "time"), ("string", "null"))}  # fmt: skip
+_TEXT, _MAYBE_TEXT = _kind("string"), _kind("string", "null")
+CUSTOMER = _object({
+    "customer_id": _kind("string", "integer", "null", about="handed back"),
+    "consent": _kind(
+        "boolean", "null",
+        about="Whether the customer agreed to be contacted with offers. Without true the segment "
+        "is told, but no offer.",
+    ),
+    "features": _kind(
+        "object", about="The model's columns (GET /model), all of them; null where not known.",
+        additionalProperties=_kind("number", "string", "boolean", "null"),
+    ),
+    "orders": _describe_rows("orders"),
+    "events": _describe_rows("events"),
+    "as_of": _kind("string", format="date", about="last day that is used"),
+    "attributes": _kind("object", about="Columns of customers that the model of churn reads."),
+})  # fmt: skip
+CUSTOMER["description"] = "Features, or orders with as_of (and events, where the model reads any)."
 _VERSION = {
     "model": _TEXT,
-    "model_version": {"type": "string", "description": "of the files' bytes"},
-    "segkit_version": {"type": ["string", "null"], "description": "that fitted the model"},
-    "data_hash": {"type": ["string", "null"], "description": "of the customers of the fit"},
+    "model_version": _kind("string", about="of the files' bytes"),
+    "segkit_version": _kind("string", "null", about="that fitted the model"),
+    "data_hash": _kind("string", "null", about="of the customers of the fit"),
 }
-ASSIGNMENT: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        **_VERSION,
-        "customer_id": _MAYBE_TEXT,
-        "segment": _MAYBE_TEXT,
-        "segment_name": _MAYBE_TEXT,
-        "distance": {**_MAYBE_NUMBER, "description": "in the model's own unit"},
-        "second_segment": _MAYBE_TEXT,
-        "margin": {**_MAYBE_NUMBER, "description": "how much farther the second segment is"},
-        "unlike_any": {"type": ["boolean", "null"]},
-        "reason": {**_MAYBE_TEXT, "description": "why there is no segment"},
-        "probability": _MAYBE_NUMBER,
-        "p_alive": _MAYBE_NUMBER,
-        "p_order": _MAYBE_NUMBER,
-        "expected_orders": _MAYBE_NUMBER,
-        "spend_per_order": _MAYBE_NUMBER,
-        "expected_value": _MAYBE_NUMBER,
-        "next_date": {"type": ["string", "null"], "format": "date"},
-        "churn_probability": _MAYBE_NUMBER,
-        "offer": _MAYBE_TEXT,
-        "offer_withheld": {
-            "type": ["string", "null"],
-            "enum": ["no_consent", "consent_not_recorded", None],
-        },
-    },
+_MEANINGS = {
+    "distance": "in the model's own unit",
+    "margin": "how much farther the second segment is",
+    "reason": "why there is no segment",
+    "offer_withheld": "no_consent or consent_not_recorded",
 }
+_TEXTS = ("customer_id", "segment", "segment_name", "second_segment", "reason", "next_date",
+          "offer", "offer_withheld")  # fmt: skip
+_NUMBERS = (*ASSIGNED, *VALUED, "churn_probability")
+ASSIGNMENT = _kind("object", properties={
+    **_VERSION,
+    **{n: _kind("number", "null", about=_MEANINGS.get(n, "")) for n in _NUMBERS},
+    "unlike_any": _kind("boolean", "null"),
+    **{n: _kind("string", "null", about=_MEANINGS.get(n, "")) for n in _TEXTS},
+})  # fmt: skip
 _LINE = {"order_id": "O1", "order_day": "2025-01-15", "amount": 49.9, "discount": 5.0,
          "category": "shoes", "product_id": "P1", "channel": "web"}  # fmt: skip
 EXAMPLE = {
@@ -118,28 +92,12 @@ _REFUSALS = {
     413: "the body is too large",
     422: "a field is missing, unknown or holds what it cannot; loc names it",
 }
-_DETAIL = {
-    "type": "object",
-    "properties": {
-        "detail": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "loc": {"type": "array", "items": {"type": ["string", "integer"]}},
-                    "msg": _TEXT,
-                },
-            },
-        }
-    },
-}
-_WHICH = {
-    "name": "model",
-    "in": "query",
-    "required": False,
-    "schema": _TEXT,
-    "description": "Name of the model; the first without it.",
-}
+_FIELD = {"loc": _kind("array", items=_kind("string", "integer")), "msg": _TEXT}
+_DETAIL = _kind("object", properties={
+    "detail": _kind("array", items=_kind("object", properties=_FIELD))
+})  # fmt: skip
+_WHICH = {"name": "model", "in": "query", "required": False, "schema": _TEXT,
+          "description": "Name of the model; the first without it."}  # fmt: skip
 
 
 def _content(schema: Any, kind: str = "application/json") -> dict[str, Any]:
@@ -180,17 +138,11 @@ def _operation(
     }
 
 
-_ANY = {"type": "object"}
-_BATCH = {
-    "type": "object",
-    "properties": {"customers": {"type": "array", "items": CUSTOMER}},
-    "required": ["customers"],
-    "additionalProperties": False,
-}
-_ANSWERS = {
-    "type": "object",
-    "properties": {**_VERSION, "customers": {"type": "array", "items": ASSIGNMENT}},
-}
+_ANY = _kind("object")
+_BATCH = _object({"customers": _kind("array", items=CUSTOMER)}, "customers")
+_ANSWERS = _kind("object", properties={
+    **_VERSION, "customers": _kind("array", items=ASSIGNMENT)
+})  # fmt: skip
 _BODY = (404, 408, 413, 422)
 OPERATIONS: dict[str, dict[str, Any]] = {
     "/assign": _operation(
