@@ -118,7 +118,7 @@ def send(port, request, clients, count):
 
 def main():
     """Print a line for each number of clients."""
-    rounds, count = (10, 200) if "--quick" in sys.argv else (60, 1000)
+    rounds, count = (25, 200) if "--quick" in sys.argv else (60, 1000)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         model, row = make_model(folder)
