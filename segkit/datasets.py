@@ -289,10 +289,13 @@ def _fast_food(path: Path | None) -> Source:
     numbers = pl.int_range(1, pl.len() + 1).cast(pl.String).str.zfill(len(str(frame.height)))
     liking = pl.col("Like").str.extract(r"([+-]?\d+)$").cast(pl.Int64)
     frame = frame.select(
-        numbers.alias("customer_id"), *FAST_FOOD_COLUMNS[:11], liking.alias("liking"),
-        pl.col("Age").cast(pl.Int64).alias("age"), gender="Gender",
+        numbers.alias("customer_id"),
+        *FAST_FOOD_COLUMNS[:11],
+        liking.alias("liking"),
+        pl.col("Age").cast(pl.Int64).alias("age"),
+        gender="Gender",
         visit_frequency="VisitFrequency",
-    )  # fmt: skip
+    )
     notes = ("The file has no ids of respondents; the row number stands for one.",)
     mapping = Mapping.from_dict({"survey": {"columns": {"customer_id": "customer_id"}}})
     return Source("fast-food", {"survey": frame}, mapping, None, notes)
@@ -367,23 +370,32 @@ def load_complete_journey(path: Path | str | None = None) -> Source:
     units = pl.when(~pl.col("volume") & (pl.col("quantity") > 0)).then("quantity")
     off = pl.col("retail_disc") + pl.col("coupon_match_disc")
     sold = lines.join(
-        goods.select("product_id", volume=volume), on="product_id", how="left",
+        goods.select("product_id", volume=volume),
+        on="product_id",
+        how="left",
         maintain_order="left",
-    ).with_columns(pl.col("volume").fill_null(value=False))  # fmt: skip
+    ).with_columns(pl.col("volume").fill_null(value=False))
     orders = sold.select(
-        "household_id", "basket_id", "product_id", "sales_value",
+        "household_id",
+        "basket_id",
+        "product_id",
+        "sales_value",
         store=pl.format("store {}", "store_id"),
         sold_at=pl.col("transaction_timestamp").dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
         quantity=units,
         unit_price=(pl.col("sales_value") + off) / units,
         discount=off,
-    )  # fmt: skip
+    )
     described = frames["campaign_descriptions"].select(
         "campaign_id", "campaign_type", pl.col("start_date", "end_date").cast(pl.Date)
     )
-    redeemed = frames["coupon_redemptions"].group_by("household_id", "campaign_id").agg(
-        coupons_redeemed=pl.len(), first_redeemed=pl.col("redemption_date").cast(pl.Date).min()
-    )  # fmt: skip
+    redeemed = (
+        frames["coupon_redemptions"]
+        .group_by("household_id", "campaign_id")
+        .agg(
+            coupons_redeemed=pl.len(), first_redeemed=pl.col("redemption_date").cast(pl.Date).min()
+        )
+    )
     assignments = (
         frames["campaigns"]
         .join(described, on="campaign_id", how="left", maintain_order="left")

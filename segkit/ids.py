@@ -60,8 +60,9 @@ def read_ids(ids: pl.Series) -> pl.Series:
     if dtype.is_float():
         finite = ids.set(~ids.is_finite(), None)
         whole = finite.cast(pl.Int64, strict=False).cast(pl.String)
-        return whole.zip_with((finite == finite.floor()).fill_null(value=True),
-                              finite.cast(pl.String))  # fmt: skip
+        return whole.zip_with(
+            (finite == finite.floor()).fill_null(value=True), finite.cast(pl.String)
+        )
     if dtype.is_integer():
         return ids.cast(pl.String)
     text = ids.cast(pl.String)

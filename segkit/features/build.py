@@ -178,9 +178,12 @@ class CustomerTable(Result):
         }
         skewed = [name for name in features if name in _SKEWED]
         return histograms(
-            self.frame, features, log=skewed, units=units,
+            self.frame,
+            features,
+            log=skewed,
+            units=units,
             title=f"{counted(self.frame.height, 'customer')} as of {self.as_of}",
-        )  # fmt: skip
+        )
 
     @property
     def names(self) -> list[str]:

@@ -252,10 +252,14 @@ def _step(name: str, start: str, end: str) -> Feature:
 
 
 def _engagement_recency(facts: EventFacts) -> Feature:
-    return _event("engagement_recency_days", "visits", "days",
-                  f"as_of minus the day of the last event of type {', '.join(ENGAGED)}",
-                  "null without one",
-                  lambda c: as_count(facts.as_of - c("events.engaged_day")))  # fmt: skip
+    return _event(
+        "engagement_recency_days",
+        "visits",
+        "days",
+        f"as_of minus the day of the last event of type {', '.join(ENGAGED)}",
+        "null without one",
+        lambda c: as_count(facts.as_of - c("events.engaged_day")),
+    )
 
 
 def _unsubscribed() -> Feature:

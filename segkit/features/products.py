@@ -153,11 +153,15 @@ def level_sums(levels: Levels) -> Callable[[Any, Any], pl.DataFrame]:
         known = known.with_columns(spend=micro(nw.col("amount")))
         if levels.is_whole and known.implementation.is_polars():
             names = pl.Enum([name for (name,) in levels.names.values()])
-            listed = known.to_native().group_by(CUSTOMER).agg(
-                pl.col(levels.column).cast(pl.String).cast(names).to_physical().alias("code"),
-                pl.col("spend").cast(pl.Int64),
-                pl.col("day").cast(pl.Int64).alias("first"),
-            )  # fmt: skip
+            listed = (
+                known.to_native()
+                .group_by(CUSTOMER)
+                .agg(
+                    pl.col(levels.column).cast(pl.String).cast(names).to_physical().alias("code"),
+                    pl.col("spend").cast(pl.Int64),
+                    pl.col("day").cast(pl.Int64).alias("first"),
+                )
+            )
             return _set_out(collect(nw.from_native(listed)), levels)
         pairs = known.group_by(CUSTOMER, levels.column).agg(
             nw.col("spend").sum(),
@@ -169,9 +173,11 @@ def level_sums(levels: Levels) -> Callable[[Any, Any], pl.DataFrame]:
         code = pl.col(levels.column).replace_strict(
             codes, default=len(levels.names), return_dtype=pl.Int64
         )
-        listed = collect(pairs).group_by(CUSTOMER).agg(
-            code.alias("code"), pl.col("spend", "lines", "first", "last").cast(pl.Int64)
-        )  # fmt: skip
+        listed = (
+            collect(pairs)
+            .group_by(CUSTOMER)
+            .agg(code.alias("code"), pl.col("spend", "lines", "first", "last").cast(pl.Int64))
+        )
         return _set_out(listed, levels)
 
     return sums

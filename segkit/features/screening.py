@@ -117,9 +117,10 @@ def test_information(
         margin = float(logs[np.bincount(codes[v])].sum())
         information = (observed[v] - margin - kpi_margin + logs[n]) / n
         tests[v] = {
-            "mutual_information": max(information, 0.0), "p_value": raw,
+            "mutual_information": max(information, 0.0),
+            "p_value": raw,
             "p_adjusted": corrected,
-        }  # fmt: skip
+        }
     return tests
 
 
@@ -498,9 +499,10 @@ def _cluster(
         )
         for i in members:
             rows[related[i]] |= {
-                "cluster": int(cluster), "representative": related[best],
+                "cluster": int(cluster),
+                "representative": related[best],
                 "spearman": float(rho[i, best]),
-            }  # fmt: skip
+            }
 
 
 def _shared_rows(frame: pl.DataFrame | CustomerTable, kpi: str, names: list[str]) -> set[str]:

@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 LABEL = "Observational: campaigns were chosen, not randomised"
 # Outcome: its name, and the verb that goes with it.
-OUTCOMES = {"spend": ("spend", "was"), "orders": ("orders", "were"),
-            "redemptions": ("coupon redemptions", "were")}  # fmt: skip
+OUTCOMES = {
+    "spend": ("spend", "was"),
+    "orders": ("orders", "were"),
+    "redemptions": ("coupon redemptions", "were"),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,16 +91,21 @@ def collect_contacts(taken: Intake) -> Contacts | None:
         spend=pl.col("amount").sum(), orders=pl.col("order_id").n_unique().cast(pl.Float64)
     )
     if "first_redeemed" in chosen.columns:
-        redeemed = chosen.drop_nulls("first_redeemed").group_by(
-            "customer_id", day="first_redeemed"
-        ).agg(redemptions=pl.len().cast(pl.Float64))  # fmt: skip
+        redeemed = (
+            chosen.drop_nulls("first_redeemed")
+            .group_by("customer_id", day="first_redeemed")
+            .agg(redemptions=pl.len().cast(pl.Float64))
+        )
         activity = activity.join(redeemed, on=["customer_id", "day"], how="full", coalesce=True)
         activity = activity.with_columns(pl.col("spend", "orders", "redemptions").fill_null(0.0))
     days: Any = activity.filter(pl.col("orders") > 0)["day"]
     return Contacts(
-        first.sort("customer_id"), activity.sort("customer_id", "day"), days.min(), days.max(),
+        first.sort("customer_id"),
+        activity.sort("customer_id", "day"),
+        days.min(),
+        days.max(),
         taken.mapping.option("orders", "currency"),
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -353,12 +361,16 @@ def estimate_group_time_effects(
     by_window, of_windows = _aggregate(found, every, groups, days, places)
     after = [places.index(e) for e in places if e >= 0]
     overall = {
-        "scope": "overall", "group": None, "window": None,
+        "scope": "overall",
+        "group": None,
+        "window": None,
         **{name: by_window[name][after[0]] for name in ("customers", "comparison")},
-        **{name: float(by_window[name].gather(after).mean())  # type: ignore[arg-type]
-           for name in ("value", "expected", "effect")},
+        **{
+            name: float(by_window[name].gather(after).mean())  # type: ignore[arg-type]
+            for name in ("value", "expected", "effect")
+        },
         "comparison": int(by_window["comparison"].gather(after).min()),  # type: ignore[arg-type]
-    }  # fmt: skip
+    }
     parts = []
     of_overall = of_windows[:, after].mean(axis=1, keepdims=True)
     for part, each in (
@@ -386,8 +398,12 @@ def _check(
     known = [name for name in contacts.activity.columns if name not in ("customer_id", "day")]
     if outcome not in known:
         raise ParameterError(unknown("outcome", outcome, known))
-    for name, value, low in (("window_days", window_days, 1), ("windows", windows, 1),
-                             ("min_customers", least, 2), ("draws", draws, 99)):  # fmt: skip
+    for name, value, low in (
+        ("window_days", window_days, 1),
+        ("windows", windows, 1),
+        ("min_customers", least, 2),
+        ("draws", draws, 99),
+    ):
         if value < low:
             raise ParameterError(f"{name} must be at least {low}, got {value}")
     if not 0 < level < 1:
@@ -491,9 +507,12 @@ def _design_of(first: pl.DataFrame, covariates: Sequence[str]) -> Array | None:
 
 
 def _aggregate(
-    found: pl.DataFrame, every: Array, groups: list[int], days: npt.NDArray[np.int64],
+    found: pl.DataFrame,
+    every: Array,
+    groups: list[int],
+    days: npt.NDArray[np.int64],
     places: list[int],
-) -> tuple[pl.DataFrame, Array]:  # fmt: skip
+) -> tuple[pl.DataFrame, Array]:
     """Average the effects over groups, weighted by their customers; the weights are estimated."""
     member = np.column_stack([days == group for group in groups]).astype(float)
     shares = member.mean(axis=0)
@@ -531,9 +550,13 @@ def _with_limits(
     )
     limits = [
         (pl.Series(part["effect"]) + sign * reach * pl.Series(error)).alias(name)
-        for name, sign, reach in (("low", -1, point), ("high", 1, point), ("band_low", -1, wide),
-                                  ("band_high", 1, wide))
-    ]  # fmt: skip
+        for name, sign, reach in (
+            ("low", -1, point),
+            ("high", 1, point),
+            ("band_low", -1, wide),
+            ("band_high", 1, wide),
+        )
+    ]
     return part.with_columns(pl.Series("error", error), *limits)
 
 

@@ -134,8 +134,10 @@ def trace_segment(
     if taken.orders is None:
         raise DataError("the intake holds no orders")
     segments = frame["segment"].unique().to_list() if "segment" in frame.columns else []
-    for kind, name, known in (("segment", segment, [ALL, *segments]),
-                              ("arm", arm, frame["arm"].unique().to_list())):  # fmt: skip
+    for kind, name, known in (
+        ("segment", segment, [ALL, *segments]),
+        ("arm", arm, frame["arm"].unique().to_list()),
+    ):
         if name not in known:
             raise ParameterError(unknown(kind, name, sorted(map(str, known))))
     inside = pl.lit(value=True) if segment == ALL else pl.col("segment") == segment
