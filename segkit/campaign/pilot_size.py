@@ -64,11 +64,6 @@ class PilotSize(Result):
         """The row of least total."""
         return self.table.filter(share=self.share).row(0, named=True)
 
-    def of_customers(self, customers: int) -> dict[str, float]:
-        """Return the row nearest to a pilot of so many customers."""
-        far = (pl.col("customers") - customers).abs()
-        return self.table.sort(far, maintain_order=True).row(0, named=True)
-
     @property
     def text(self) -> str:
         """The finding in words."""

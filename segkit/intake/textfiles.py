@@ -28,7 +28,6 @@ SEARCHED = 50
 SAMPLE_ROWS = 1000
 # Eastern figures; their sign between thousands must not part cells.
 _DIGITS = "٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹"
-_EASTERN_BYTES = b"|".join(sign.encode() for sign in _DIGITS)
 _EASTERN = str.maketrans(_DIGITS + "٫٬", "01234567890123456789" + ".’")
 _VALUE = r"[\s\d.,:/+\-€$£¥%]*\d[\s\d.,:/+\-€$£¥%]*"
 
