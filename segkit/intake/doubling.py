@@ -122,7 +122,7 @@ def about_overlaps(columns: Columns) -> list[Finding]:
         f"{counted(rows, 'row')} repeat others in every column, {numbered[0]!r} too, which is "
         "another on every other row: do the same rows stand twice in the file?"
     )
-    answer = '[orders] duplicates = "drop" (or "flag", if each was sold)'
+    answer = '[orders] duplicates = "drop" (or "flag")'
     return [Finding("block", "orders", "order_id", text, rows, answer=answer)]
 
 

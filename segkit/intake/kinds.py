@@ -211,6 +211,8 @@ def _ask_movements(
     if charges and not sales and not _stand_beside(cells, charges, columns):
         others = {word: kind for word, kind in others.items() if kind != "charge"}
     odd = [word for word, kind in read.items() if kind is None and word in there]
+    if not known and "ticket" in bare:  # kinds of tickets are what is sold
+        return []
     if not others and not (odd and (known or meant == {"order", "type"})):
         return []
     listed = _shown(row_words(), [*others, *odd], columns)
