@@ -35,10 +35,7 @@ MOST_ASKED = 3  # questions shown at a time, the costliest first
 
 
 def trial(
-    gathered: Gathered,
-    mapping: Mapping,
-    readings: dict[str, Reading],
-    shared: dict[str, Shared],
+    gathered: Gathered, mapping: Mapping, readings: dict[str, Reading], shared: dict[str, Shared]
 ) -> Intake | None:
     """Run the intake with the likeliest answers, so that findings can be counted.
 

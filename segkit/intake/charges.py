@@ -1,4 +1,4 @@
-"""Test orders among order lines, and amounts in hundredths of a currency."""
+"""Questions on money: test orders, hundredths, money paid out, the unit of discounts."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 
 import polars as pl
 
-from segkit.display import counted, money
+from segkit.display import counted, money, number
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
-from segkit.intake.evidence import profile_columns, sample
+from segkit.intake.evidence import ENOUGH, ColumnProfile, profile_columns, sample
 from segkit.intake.headers import plain
 from segkit.intake.mapping import TableMapping
 from segkit.intake.questions import Finding
@@ -109,3 +109,46 @@ def _written_out(columns: Columns, names: list[str]) -> tuple[dict[str, object],
             finding = Finding("info", "orders", "amount", text, None, answer=answer)
             return {"minor_units": True}, [finding]
     return {}, []
+
+
+def ask_debits(credit: str, debit: str, profiles: dict[str, ColumnProfile]) -> list[Finding]:
+    """Ask whether money paid out, in a column of its own, was given back to customers."""
+    numbers = pl.Series(profiles[debit].numbers)
+    rows = int((numbers.fill_null(0) != 0).sum())
+    text = (
+        f"Money received stands in {credit!r}, money paid out in {debit!r} "
+        f"({counted(rows, 'row')}, {money(float(numbers.sum()))}): are these refunds?"
+    )
+    answer = (
+        f'[orders.columns] amount = "{credit}" with [orders.columns] refund = "{debit}"; or '
+        f'[orders.columns] amount = "{credit}" with [orders.constants] refund = 0, if they are not'
+    )
+    return [Finding("block", "orders", "amount", text, rows, answer=answer)]
+
+
+def ask_unit(columns: dict[str, str], profiles: dict[str, ColumnProfile]) -> list[Finding]:
+    """Ask whether whole discounts of few sizes are money or percent, where they are to come off."""
+    shown = profiles.get(columns["discount"])
+    units, prices = (
+        item.numbers if (item := profiles.get(columns.get(name, ""))) else None
+        for name in ("quantity", "unit_price")
+    )
+    if shown is None or shown.numbers is None or "amount" in columns or shown.rows < ENOUGH:
+        return []
+    if units is None or prices is None:
+        return []
+    off = shown.numbers.abs().drop_nulls()
+    rates = off.filter(off > 0)
+    is_few = 0 < rates.n_unique() <= 20 and rates.len() > 2 * rates.n_unique()
+    most = max(rates, default=0.0)
+    if not is_few or shown.is_money or most > 100:
+        return []
+    gross = units * prices
+    off = shown.numbers.abs().fill_null(0)
+    sums = [float((gross - off).sum()), float((gross * (1 - off / 100)).sum())]
+    text = (
+        f"{shown.name!r} holds whole numbers up to {number(most)}: money off the "
+        f"line (a sum of {money(sums[0])}), or percent ({money(sums[1])})?"
+    )
+    answer = '[orders] discount_unit = "percent" (or "money")'
+    return [Finding("block", "orders", "discount", text, rates.len(), answer=answer)]

@@ -510,9 +510,7 @@ class Clock:
     def _localised(self, naive: pl.Expr, ambiguous: str | None = None) -> pl.Expr:
         choice: str = ambiguous or self.ambiguous
         return naive.dt.replace_time_zone(
-            self.zone,
-            ambiguous="latest" if choice == "latest" else "earliest",
-            non_existent="null",
+            self.zone, ambiguous="latest" if choice == "latest" else "earliest", non_existent="null"
         )
 
     def doubtful(self, naive: pl.Series) -> tuple[int, int]:

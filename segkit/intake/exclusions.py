@@ -17,8 +17,9 @@ from segkit.intake.evidence import ENOUGH, ColumnProfile
 from segkit.intake.headers import concepts, plain
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping
 from segkit.intake.privacy import mask_word, show_state
-from segkit.intake.questions import Finding, line_money
+from segkit.intake.questions import Finding
 from segkit.intake.roles import adjusted_columns
+from segkit.intake.states import line_money
 from segkit.intake.statuses import status_meaning
 from segkit.intake.whole_orders import states_of
 
@@ -64,9 +65,7 @@ def flag_meanings(shown: ColumnProfile, yes: str, no: str) -> dict[str, str]:
 
 
 def place_flags(
-    mapping: TableMapping,
-    profiles: dict[str, ColumnProfile],
-    fixed: set[str],
+    mapping: TableMapping, profiles: dict[str, ColumnProfile], fixed: set[str]
 ) -> tuple[dict[str, str], dict[str, dict[str, object]]]:
     """Find columns of yes and no that say whether an order is refunded or cancelled, as states.
 

@@ -150,49 +150,11 @@ _WORDS = {
     "age": "age gender sex phone tel telefon",
 }
 # Words between the words that count, and letters that join compounds.
-SMALL = frozenset(
-    [
-        "d",
-        "de",
-        "del",
-        "dell",
-        "della",
-        "dello",
-        "der",
-        "des",
-        "di",
-        "do",
-        "da",
-        "du",
-        "dos",
-        "das",
-        "l",
-        "la",
-        "le",
-        "les",
-        "van",
-        "het",
-        "the",
-        "of",
-        "in",
-        "for",
-        "a",
-        "e",
-        "o",
-        "y",
-        "und",
-        "et",
-        "at",
-        "on",
-        "is",
-        "utc",
-        "gmt",
-        "my",
-        "billing",
-        "your",
-        "our",
-    ]
-)
+_SMALL = """
+d de del dell della dello der des di do da du dos das l la le les van het the of in for a e o
+y und et at on is utc gmt my billing your our
+"""
+SMALL = frozenset(_SMALL.split())
 _JOINTS = ("", "s", "n", "en", "es", "e")
 _LATIN = re.compile(r"[a-z0-9_]+$")
 LEXICON: dict[str, frozenset[str]] = {}

@@ -18,7 +18,8 @@ from segkit.intake.columns import Columns
 from segkit.intake.evidence import sample
 from segkit.intake.headers import concepts, plain
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping
-from segkit.intake.questions import Finding, line_money
+from segkit.intake.questions import Finding
+from segkit.intake.states import line_money
 from segkit.intake.statuses import CREDIT, row_meaning, spelt, status_meaning, stem
 
 MOST_KINDS = 40

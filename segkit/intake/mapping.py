@@ -169,23 +169,11 @@ OPTIONS: dict[str, Option] = {
         None, (str,), "environment variable that holds the key; ids become keyed hashes"
     ),
 }
-ORDERS_ONLY = {
-    "order_grain",
-    "return_prefix",
-    "negative",
-    "zero",
-    "discount_unit",
-    "discount_taken",
-    "minor_units",
-    "non_products",
-    "non_product_lines",
-    "cancelled",
-    "not_states",
-    "total_words",
-    "amount_of",
-    "refund_of",
-    "refund_is",
-}
+_ORDERS_ONLY = """
+order_grain return_prefix negative zero discount_unit discount_taken minor_units non_products
+non_product_lines cancelled not_states total_words amount_of refund_of refund_is
+"""
+ORDERS_ONLY = frozenset(_ORDERS_ONLY.split())
 
 
 def as_date(value: Any) -> date | None:

@@ -43,60 +43,18 @@ ATS BEF CYP DEM EEK ESP FIM FRF GRD HRK IEP ITL LTL LUF LVL MTL NLG PTE SIT SKK
 """
 CODES = frozenset(_CODES.split())
 # Other signs and words for currencies; if there are several, the most common comes first.
+_SYMBOLS = """
+EUR: € euro euros; GBP EGP GIP: £; USD AUD CAD NZD HKD SGD TWD MXN CLP COP ARS UYU: $; USD: us$;
+AUD: a$ au$; CAD: c$ ca$; NZD: nz$; HKD: hk$; SGD: s$; TWD: nt$; MXN: mx$; BRL: r$; JPY CNY: ¥ ￥;
+JPY: 円; CNY: 元; INR: ₹; INR PKR LKR NPR MUR: rs rs.; CHF: fr fr. sfr sfr.; SEK NOK DKK ISK: kr;
+DKK SEK NOK ISK: kr.; PLN: zł; CZK: kč; HUF: ft; RON MDL: lei; BGN: лв лв.; RUB: ₽ руб руб.;
+UAH: ₴; TRY: ₺ tl; KRW: ₩; ILS: ₪; SAR: ر.س; AED: د.إ; KWD: د.ك; EGP: ج.م; THB: ฿; VND: ₫;
+PHP: ₱; NGN: ₦; MYR: rm; IDR: rp
+"""
 SYMBOLS: dict[str, tuple[str, ...]] = {
-    "€": ("EUR",),
-    "euro": ("EUR",),
-    "euros": ("EUR",),
-    "£": ("GBP", "EGP", "GIP"),
-    "$": ("USD", "AUD", "CAD", "NZD", "HKD", "SGD", "TWD", "MXN", "CLP", "COP", "ARS", "UYU"),
-    "us$": ("USD",),
-    "a$": ("AUD",),
-    "au$": ("AUD",),
-    "c$": ("CAD",),
-    "ca$": ("CAD",),
-    "nz$": ("NZD",),
-    "hk$": ("HKD",),
-    "s$": ("SGD",),
-    "nt$": ("TWD",),
-    "mx$": ("MXN",),
-    "r$": ("BRL",),
-    "¥": ("JPY", "CNY"),
-    "￥": ("JPY", "CNY"),
-    "円": ("JPY",),
-    "元": ("CNY",),
-    "₹": ("INR",),
-    "rs": ("INR", "PKR", "LKR", "NPR", "MUR"),
-    "rs.": ("INR", "PKR", "LKR", "NPR", "MUR"),
-    "fr": ("CHF",),
-    "fr.": ("CHF",),
-    "sfr": ("CHF",),
-    "sfr.": ("CHF",),
-    "kr": ("SEK", "NOK", "DKK", "ISK"),
-    "kr.": ("DKK", "SEK", "NOK", "ISK"),
-    "zł": ("PLN",),
-    "kč": ("CZK",),
-    "ft": ("HUF",),
-    "lei": ("RON", "MDL"),
-    "лв": ("BGN",),
-    "лв.": ("BGN",),
-    "₽": ("RUB",),
-    "руб": ("RUB",),
-    "руб.": ("RUB",),
-    "₴": ("UAH",),
-    "₺": ("TRY",),
-    "tl": ("TRY",),
-    "₩": ("KRW",),
-    "₪": ("ILS",),
-    "ر.س": ("SAR",),
-    "د.إ": ("AED",),
-    "د.ك": ("KWD",),
-    "ج.م": ("EGP",),
-    "฿": ("THB",),
-    "₫": ("VND",),
-    "₱": ("PHP",),
-    "₦": ("NGN",),
-    "rm": ("MYR",),
-    "rp": ("IDR",),
+    sign: tuple(codes.split())
+    for codes, _, signs in (item.partition(":") for item in _SYMBOLS.split(";"))
+    for sign in signs.split()
 }
 
 

@@ -13,17 +13,12 @@ from functools import cache
 
 import polars as pl
 
-from segkit.display import counted, money, number, percent
+from segkit.display import counted, money, percent
 from segkit.ids import is_no_customer, read_ids
 from segkit.intake.cells import is_text
-from segkit.intake.charges import about_minor_units, about_tests
+from segkit.intake.charges import about_minor_units, about_tests, ask_debits, ask_unit
 from segkit.intake.columns import Columns, Shared
-from segkit.intake.doubling import (
-    about_non_products,
-    about_overlaps,
-    about_summaries,
-    about_totals,
-)
+from segkit.intake.doubling import about_non_products, about_overlaps, about_summaries, about_totals
 from segkit.intake.evidence import ENOUGH, ColumnProfile, profile_columns, same_groups
 from segkit.intake.exclusions import about_exclusions, is_state_flag, place_flags
 from segkit.intake.headers import concepts
@@ -44,6 +39,7 @@ from segkit.intake.roles import (
     score_columns,
 )
 from segkit.intake.sanity import refuse_other_tables
+from segkit.intake.states import about_returns, about_statuses
 from segkit.intake.statuses import status_meaning
 
 # What happens to an order afterwards: no time of an order.
@@ -95,7 +91,7 @@ def propose_orders(
     if pair is not None:
         columns |= {"amount": pair[0]}
         questions = [item for item in questions if item.column != "amount"]
-        questions += _ask_debits(*pair, profiles)
+        questions += ask_debits(*pair, profiles)
     questions += _note_money(columns)
     whole = {**columns, **part.columns}
     values = _place_states(columns, part, profiles, scores, given)
@@ -112,7 +108,7 @@ def propose_orders(
     if unit:
         options["discount_unit"] = unit
     elif "discount" in whole and not given.is_set("orders", "discount_unit"):
-        questions += _ask_unit(whole, profiles)
+        questions += ask_unit(whole, profiles)
     return TableMapping(columns, {}, values, options), questions
 
 
@@ -287,49 +283,6 @@ def _note_money(columns: dict[str, str]) -> list[Finding]:
     return findings
 
 
-def _ask_debits(credit: str, debit: str, profiles: dict[str, ColumnProfile]) -> list[Finding]:
-    """Ask whether money paid out, in a column of its own, was given back to customers."""
-    numbers = pl.Series(profiles[debit].numbers)
-    rows = int((numbers.fill_null(0) != 0).sum())
-    text = (
-        f"Money received stands in {credit!r}, money paid out in {debit!r} "
-        f"({counted(rows, 'row')}, {money(float(numbers.sum()))}): are these refunds?"
-    )
-    answer = (
-        f'[orders.columns] amount = "{credit}" with [orders.columns] refund = "{debit}"; or '
-        f'[orders.columns] amount = "{credit}" with [orders.constants] refund = 0, if they are not'
-    )
-    return [Finding("block", "orders", "amount", text, rows, answer=answer)]
-
-
-def _ask_unit(columns: dict[str, str], profiles: dict[str, ColumnProfile]) -> list[Finding]:
-    """Ask whether whole discounts of few sizes are money or percent, where they are to come off."""
-    shown = profiles.get(columns["discount"])
-    units, prices = (
-        item.numbers if (item := profiles.get(columns.get(name, ""))) else None
-        for name in ("quantity", "unit_price")
-    )
-    if shown is None or shown.numbers is None or "amount" in columns or shown.rows < ENOUGH:
-        return []
-    if units is None or prices is None:
-        return []
-    off = shown.numbers.abs().drop_nulls()
-    rates = off.filter(off > 0)
-    is_few = 0 < rates.n_unique() <= 20 and rates.len() > 2 * rates.n_unique()
-    most = max(rates, default=0.0)
-    if not is_few or shown.is_money or most > 100:
-        return []
-    gross = units * prices
-    off = shown.numbers.abs().fill_null(0)
-    sums = [float((gross - off).sum()), float((gross * (1 - off / 100)).sum())]
-    text = (
-        f"{shown.name!r} holds whole numbers up to {number(most)}: money off the "
-        f"line (a sum of {money(sums[0])}), or percent ({money(sums[1])})?"
-    )
-    answer = '[orders] discount_unit = "percent" (or "money")'
-    return [Finding("block", "orders", "discount", text, rates.len(), answer=answer)]
-
-
 def _is_same(
     frame: pl.DataFrame, role: str, one: str, other: str, profiles: dict[str, ColumnProfile]
 ) -> bool:
@@ -433,6 +386,8 @@ def settle_mapping(
     for name, frame in raw.items():
         completed.check_columns(name, frame)
         questions += open_questions(columns_of(name), with_fx="fx" in raw)
+        if name == "orders":
+            questions += [*about_statuses(columns_of(name)), *about_returns(columns_of(name))]
     questions = other_rows + _without_returns(questions, other_rows)
     if "orders" in raw and not lacks("orders", completed.tables["orders"]):
         is_own = "orders" not in proposed

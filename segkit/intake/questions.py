@@ -5,16 +5,15 @@ Each question comes with the mapping line that answers it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
 
 import polars as pl
 
-from segkit.display import counted, money, number
+from segkit.display import counted, number
 from segkit.ids import INVISIBLE, LOOK_ALIKE, fold_ids, mangled_ids, read_ids
-from segkit.intake.cells import DECISIVE, flag, is_text
+from segkit.intake.cells import DECISIVE, is_text
 from segkit.intake.columns import Columns
 from segkit.intake.dates import (
     LANGUAGES,
@@ -25,10 +24,9 @@ from segkit.intake.dates import (
     formats,
     numeric_format,
 )
-from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping, lacks
+from segkit.intake.mapping import Mapping, lacks
 from segkit.intake.numbers import CODES, doubted_answers, read_item
-from segkit.intake.privacy import mask_cell, mask_word, show_state
-from segkit.intake.statuses import CREDIT, likely_status, row_meaning
+from segkit.intake.privacy import mask_cell
 from segkit.intake.tried import (
     best_format,
     best_numeric,
@@ -37,7 +35,6 @@ from segkit.intake.tried import (
     other_dates,
     try_decimals,
 )
-from segkit.intake.whole_orders import states_of
 from segkit.schema import CONTRACTS, Field
 
 ORDER_WORDS = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}
@@ -379,92 +376,6 @@ def _about_similar(table_of: str, ids: pl.Series) -> list[Finding]:
     ]
 
 
-def about_statuses(columns: Columns) -> list[Finding]:
-    """Show the words of each status with their rows and money; ask what unknown words mean."""
-    findings = []
-    worth = line_money(columns) if any(map(columns.source, STATUS_COLUMNS)) else None
-    for name in STATUS_COLUMNS:
-        raw_column = columns.source(name)
-        if raw_column is None or not columns.raw.height:
-            continue
-        words = columns.cells(raw_column).cast(pl.String)
-        few = words.n_unique() <= MOST_STATUSES
-        table = (
-            pl.DataFrame({"word": words})
-            .with_columns(money=pl.lit(worth, dtype=pl.Float64))
-            .group_by("word")
-            .agg(rows=pl.len(), money=pl.col("money").sum(), positive=(pl.col("money") > 0).any())
-            .sort("rows", "word", descending=[True, False])
-            .with_columns(meaning=_meanings(columns, name))
-            .select("word", "meaning", "rows", "money")
-        )
-        unknown = table.filter(pl.col("meaning").is_null())
-        if unknown.height:
-            listed = ", ".join(
-                f"{_word(word, words, few=few)!r} ({counted(rows, 'row')}"
-                + (")" if worth is None else f", {money(worth_)})")
-                for word, _, rows, worth_ in unknown.head(MOST_KINDS).iter_rows()
-            )
-            answered = [
-                f'"{_word(word, words, few=few)}" = "{likely_status(word, unknown["word"])}"'
-                for word in unknown["word"].head(MOST_KINDS)
-            ]
-            meanings = '"sale", "unpaid", "cancelled", "refunded"'
-            answer = f"[orders.values.{name}] {', '.join(answered)}, each one of {meanings}"
-            text = f"It is not known what {listed} in {raw_column!r} mean: a sale, unpaid, "
-            text += "cancelled or refunded?"
-            first, rows = _word(unknown["word"][0], words, few=few), int(unknown["rows"].sum())
-            findings.append(Finding("block", columns.table, name, text, rows, first, answer))
-        listed = ", ".join(
-            f"{'empty' if word is None else repr(_word(word, words, few=few))} as {meaning} "
-            f"({counted(rows, 'row')}" + (")" if worth is None else f", {money(worth_)})")
-            for word, meaning, rows, worth_ in table.head(MOST_KINDS).iter_rows()
-            if meaning is not None
-        )
-        if listed:
-            answer = f'[orders.values.{name}] "word" = "sale"'
-            text = f"{raw_column!r} is read as the state of the order: {listed}."
-            findings.append(Finding("info", columns.table, name, text, answer=answer))
-    return findings
-
-
-MOST_STATUSES = 40
-
-
-def line_money(columns: Columns) -> pl.Series | None:
-    """Return the money of each line, negative where amount or quantity is; None without any."""
-    cash = next((name for name in ("amount", "unit_price") if columns.source(name)), None)
-    if cash is None:
-        return None
-    worth = columns.numbers(cash)
-    if columns.source("quantity") is None:
-        return worth
-    quantity = columns.numbers("quantity")
-    size = (worth * quantity if cash == "unit_price" else worth).abs()
-    returned = ((worth < 0) | (quantity < 0)).fill_null(value=False)
-    return pl.select(pl.when(returned).then(-size).otherwise(size)).to_series()
-
-
-def _meanings(columns: Columns, name: str) -> pl.Expr:
-    """Read the meaning of each word; a positive "Refund" may be a row beside the sale: asked."""
-    own_words = columns.mapping.tables[columns.table].values.get(name, {})
-    low = pl.col("word").str.to_lowercase()
-    is_row = low.str.contains(CREDIT) & pl.col("positive") & ~low.is_in(
-        [str(word).lower() for word in own_words]
-    )  # fmt: skip
-    read = pl.col("word").map_batches(
-        lambda words: states_of(columns, name, words), return_dtype=pl.String
-    )
-    return pl.when(is_row.fill_null(value=False)).then(None).otherwise(read)
-
-
-def _word(word: str, words: pl.Series, *, few: bool) -> str:
-    """Show a status; in a column of many different texts only as any other cell."""
-    if few and re.fullmatch(r"\w{,30}", word) and row_meaning(word):
-        return word  # a term of the trade, no name
-    return show_state(word, words) if few else mask_word(word, words)
-
-
 MOST_KINDS = 20
 
 
@@ -495,8 +406,6 @@ def open_questions(columns: Columns, *, with_fx: bool) -> list[Finding]:
             questions += about_decimals(columns, field.name) or about_no_value(columns, field.name)
     if table == "survey":
         questions += _about_answers(frame, mapping)
-    if table == "orders":
-        questions += [*about_statuses(columns), *_about_returns(frame, mapping)]
     return questions + about_currencies(columns, with_fx=with_fx)
 
 
@@ -550,78 +459,6 @@ def _about_answers(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
             "[survey] answers = [lowest, highest] where they are answers",
         )
     ]
-
-
-def _about_returns(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
-    """Ask which words mean a return, if an unused column seems to contain them."""
-    part = mapping.tables["orders"]
-    raw_column = part.columns.get("is_return")
-    if raw_column is not None and is_text(frame.schema[raw_column]):
-        words = part.values.get("is_return", {})
-        cells = frame.select(pl.col(raw_column).cast(pl.String).str.strip_chars().alias("word"))
-        read = flag(pl.col("word"), pl.String(), (), words)
-        mapped_words = {str(word) for word in words}
-        odd = cells.filter(read.is_null() & ~pl.col("word").is_in(["", *mapped_words]))
-        if odd.height:
-            listed = _some(odd["word"])
-            text = f"holds {listed}, neither yes nor no."
-            return [_return_question(raw_column, text, odd, cells["word"])]
-        return []
-    if raw_column is not None or part.constants.get("is_return") is not None:
-        return []
-    if mapping.option("orders", "return_prefix"):
-        return []
-    return _credit_notes(frame, part)
-
-
-def _credit_notes(frame: pl.DataFrame, part: TableMapping) -> list[Finding]:
-    """Find unused columns whose words name credit notes on lines that are not negative."""
-    signs = [part.columns[n] for n in ("quantity", "amount") if n in part.columns]
-    minus = pl.any_horizontal(
-        pl.col(name).cast(pl.String).str.strip_chars().str.contains(r"^[-−(]|-$") for name in signs
-    ) if signs else pl.lit(value=False)  # fmt: skip
-    used = set(part.columns.values())
-    texts = [n for n, kind in frame.schema.items() if n not in used and is_text(kind)]
-    kinds = frame.head(10_000).select(pl.col(texts).n_unique())
-    few = [column.name for column in kinds if column[0] <= MOST_KINDS]
-    says = pl.col(few).cast(pl.String).str.to_lowercase().str.contains(CREDIT).any()
-    for name in [column.name for column in frame.select(says) if column[0]]:
-        kind = pl.col(name).cast(pl.String).str.strip_chars()
-        credited = kind.str.to_lowercase().str.contains(CREDIT).fill_null(value=False)
-        notes = frame.filter(credited & ~minus).select(word=kind)
-        if notes.height:
-            text = f"holds {_some(notes['word'])}: returns?"
-            return [_return_question(name, text, notes, frame.select(kind).to_series())]
-    return []
-
-
-def _return_question(column: str, what: str, rows: pl.DataFrame, cells: pl.Series) -> Finding:
-    """Ask which words of a column mean a return, the likely ones first."""
-    words = cells.drop_nulls().unique().sort()
-    words = words.filter(words != "")
-    credited = words.str.to_lowercase().str.contains(CREDIT)
-    ordered = [*words.filter(credited), *words.filter(~credited)][:MOST_KINDS]
-    shown = {word: show_state(word, cells) for word in ordered}
-    likely = [word for word in ordered if re.search(CREDIT, word.lower())] or ordered[:1]
-    values = ", ".join(
-        f'"{word}" = {"true" if word in likely else "false"}'
-        for word in ordered
-        if word == shown[word] or word in likely[:1]
-    )
-    return Finding(
-        "block",
-        "orders",
-        "is_return",
-        f"{column!r} {what} It decides the sign of {counted(rows.height, 'row')}.",
-        rows.height,
-        shown[likely[0]],
-        f'[orders.columns] is_return = "{column}" with [orders.values.is_return] {values}',
-    )
-
-
-def _some(words: pl.Series) -> str:
-    words_shown = words.drop_nulls().unique().sort().head(4).to_list()
-    return ", ".join(repr(mask_word(word, words)) for word in words_shown)
 
 
 def _likely(name: str, columns: Columns) -> str:

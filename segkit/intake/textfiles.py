@@ -392,11 +392,7 @@ def _rows(
     schema = dict.fromkeys(names, pl.String)
     try:
         return pl.read_csv(
-            body,
-            separator=delimiter,
-            quote_char=quote or None,
-            has_header=False,
-            schema=schema,
+            body, separator=delimiter, quote_char=quote or None, has_header=False, schema=schema
         )
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError):
         return _one_by_one(path, body.decode(), names, delimiter, quote, first_line, notes)
