@@ -226,12 +226,12 @@ def test_one_sentence_reconciles_votes_structure_and_the_number_in_force():
     X = np.concatenate([np.random.default_rng(0).normal(m, 1.0, (40, 2)) for m in (0, 9, 18)])
     choice = choose_k(X, k_range=[2, 3, 4], criteria=["silhouette", "calinski_harabasz"])
     real = assess_structure(X, k_range=[2, 3, 4], k=3, n_null=19, n_boot=4)
-    agreed = "3 segments in force, as the votes recommend; the groups are natural."
+    agreed = "3 segments in force, as the votes recommend; natural groups."
     assert choice.reconcile(real) == agreed
     own = choice.choose(2, why="two campaigns")
     other = replace(real, k=2, verdict="reproducible")
     assert own.reconcile(other).startswith(
         "2 segments in force, chosen by the analyst (two campaigns), where the votes recommend 3; "
-        "borders come out again, groups are not natural (natural at 3)"
+        "stable borders, no natural groups (natural at 3)"
     )
     assert "the structure test judged 3" in own.reconcile(real)

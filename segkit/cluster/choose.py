@@ -130,9 +130,9 @@ class KChoice(Result):
             if self.recommended != self.k:
                 by += f", where the votes recommend {self.recommended}"
         found = {
-            "natural": "the groups are natural",
-            "reproducible": "borders come out again, groups are not natural",
-            "constructive": "neither natural groups nor borders that come out again",
+            "natural": "natural groups",
+            "reproducible": "stable borders, no natural groups",
+            "constructive": "neither natural groups nor stable borders",
         }[structure.verdict]
         if structure.k not in (None, self.k):
             found = f"the structure test judged {structure.k}"
