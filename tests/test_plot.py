@@ -14,7 +14,7 @@ from segkit.errors import ColumnError, DataError
 from segkit.intake.privacy import mask_html
 from segkit.plot.figure import styles
 from segkit.plot.stability import segment_stability
-from segkit.plot.vector import _rgb, add_theme, luminance
+from segkit.plot.vector import _rgb, add_theme, luminance, to_element
 
 LONG = "Budget shoppers who come only for promotions and leave again"
 NAMES = [LONG, "Loyalists", "Browsers"]
@@ -415,3 +415,20 @@ def test_colours_have_a_counterpart_on_a_dark_page_that_can_be_read():
     assert all(
         "light-dark(#000000, #f4f6f8)" in c or "light-dark(#ffffff, #0b0e10)" in c for c in inks
     )
+
+
+def test_estimates_and_waterfalls_have_a_form_that_fits_a_phone():
+    frame = pl.DataFrame({"segment": ["Less-recent customers", "B"], "lift": [2.0, 3.0]})
+    frame = frame.with_columns(low=pl.col("lift") - 1, high=pl.col("lift") + 1)
+    forest = plot.intervals(frame, "segment", "lift", interval=("low", "high"))
+    falls = plot.waterfall(frame, "segment", "lift")
+    for figure in (forest, falls):
+        wide, narrow = figure.svg(), figure.narrow_svg()
+        sizes = [float(re.search(r'width="([\d.]+)pt"', one)[1]) for one in (wide, narrow)]
+        assert sizes[0] > 400
+        assert sizes[1] < 290  # points: 387 pixels
+        assert narrow.count("data-names") == wide.count("data-names")
+        page = to_element(wide, narrow)
+        assert page.count('class="on-wide"') == page.count('class="on-narrow"') == 1
+        assert figure.svg() == wide
+    assert plot.bars(frame, "segment", "lift").narrow_svg() == ""

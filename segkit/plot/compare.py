@@ -35,9 +35,11 @@ from segkit.plot.figure import (
     Style,
     as_percent,
     canvas,
+    is_narrow,
     legend,
     mark_reference,
     name_rows,
+    narrows,
     note,
     number_axis,
     shades,
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 RISE, FALL, TOTAL = "#009E73", "#D55E00", "#0072B2"
 
 
+@narrows
 def intervals(
     frame: pl.DataFrame,
     x: str,
@@ -105,6 +108,7 @@ def intervals(
     groups, names = names_of(data, group), names_of(data, x)
     place = {name: i for i, name in enumerate(names)}
     rows = len(names) * (1 if len(groups) == 1 else 0.55 * len(groups) + 0.3)
+    rows *= 1.35 if is_narrow() else 1
     with canvas(7.2, max(1.7, 0.36 * rows + 1.0), title=title) as (figure, (axes,)):
         handles = []
         written = _write_all(data, y, interval, in_percent)
@@ -117,7 +121,7 @@ def intervals(
                 keys = [row[x], name]
                 text = describe_mark(row, keys, y, interval, in_percent)
                 mark_point(axes, row[y], height, text, keys)
-                if annotate:
+                if annotate and not is_narrow():
                     limits = [written[row[end]] for end in interval if row[end] is not None]
                     estimate = f"{written[row[y]]} ({' to '.join(limits)})"
                     estimate = estimate if len(limits) == 2 else written[row[y]]
@@ -261,6 +265,7 @@ def _write_parts(
             note(axes, text, (left + size / 2, i), ha="center", bbox=box)
 
 
+@narrows
 def waterfall(
     frame: pl.DataFrame,
     x: str,

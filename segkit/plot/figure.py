@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import textwrap
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from functools import partial, wraps
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from segkit.display import is_share, label, number, percent
 from segkit.errors import DataError
@@ -38,6 +40,9 @@ GREY = "#6b6b6b"
 # matplotlib's settings are global to the process: two drawing threads would change each other's.
 _DRAWING = threading.RLock()
 INK = "#1b2126"
+P = ParamSpec("P")
+_NARROW: ContextVar[bool] = ContextVar("narrow", default=False)
+PHONE = 3.6  # inches of a figure that fits a phone without scrolling, texts as large as ever
 STYLE: dict[Any, Any] = {
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -77,11 +82,14 @@ class Figure:
         Alternative text: what is drawn and what it shows.
     data : polars.DataFrame
         The drawn values, one row per mark.
+    again : callable, optional
+        Draws the same figure once more, for a phone.
     """
 
     figure: MatplotlibFigure
     alt: str
     data: pl.DataFrame
+    again: Callable[[], Figure] | None = None
 
     def png(self, *, dpi: int = 130) -> bytes:
         """Return the figure as PNG bytes; the same figure gives the same bytes."""
@@ -112,12 +120,37 @@ class Figure:
         self._settle()
         return to_svg(self.figure, self.alt)
 
+    def narrow_svg(self) -> str:
+        """Return the figure as an SVG element that fits a phone; empty if it has no such form."""
+        if self.again is None:
+            return ""
+        token = _NARROW.set(True)
+        try:
+            return self.again().svg()
+        finally:
+            _NARROW.reset(token)
+
     def save(self, path: Path | str) -> Path:
         """Write the figure, as SVG where the file's name ends so, else as PNG; return the path."""
         return write_whole(path, to_file(self.svg()) if str(path).endswith(".svg") else self.png())
 
     def _repr_html_(self) -> str:
         return to_element(self.svg())
+
+
+def narrows(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Make a function's figures redraw themselves for a phone; `is_narrow` tells it when."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **options: P.kwargs) -> Figure:
+        return replace(draw(*args, **options), again=partial(draw, *args, **options))
+
+    return drawn
+
+
+def is_narrow() -> bool:
+    """Return whether a figure is being drawn for a phone."""
+    return _NARROW.get()
 
 
 @contextmanager
@@ -145,6 +178,7 @@ def canvas(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as MatplotlibFigure
 
+    width = min(width, PHONE) if is_narrow() else width
     style: dict[Any, Any] = {**STYLE, "axes.prop_cycle": cycler(color=OKABE_ITO)}
     with _DRAWING, mpl.rc_context(style):
         figure = MatplotlibFigure(figsize=(width, height), layout="constrained")
@@ -304,6 +338,7 @@ def name_axis(axis: Axis, places: Iterable[float], names: Iterable[object], widt
 
 def name_rows(axes: Axes, names: Sequence[object], label: str, width: int, room: float) -> None:
     """Name the rows of a horizontal picture from top to bottom, with so much room at its ends."""
+    width = min(width, 17) if is_narrow() else width
     name_axis(axes.yaxis, range(len(names)), names, width)
     axes.set_ylim(len(names) - 1 + room, -room)
     axes.set_ylabel(label)

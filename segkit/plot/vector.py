@@ -40,6 +40,11 @@ DARK_PAGE = "#15191d"
 FONTS = "'DejaVu Sans', Verdana, 'Segoe UI', system-ui, Helvetica, Arial, sans-serif"
 # JupyterLab's dark theme is told by an attribute, not by the scheme of its page.
 LAB = '<style>[data-jp-theme-light="false"] .segkit-figure{color-scheme:dark}</style>'
+NARROW = "_narrow"  # at the end of the name of a figure's file for phones
+ON_PHONES = (
+    "<style>.segkit-figure>.on-narrow{display:none}@media screen and (max-width:480px)"
+    "{.segkit-figure>.on-narrow{display:block}.segkit-figure>.on-wide{display:none}}</style>"
+)
 MANY = 400  # points of a scatter plot that are drawn as an image within the figure
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")  # an id is never taken for a phone number
 _MARK, _CELL = "mark-", "cell"
@@ -156,10 +161,19 @@ def from_file(text: str) -> str:
     return text.partition("?>")[2].strip()
 
 
-def to_element(svg: str) -> str:
+def to_element(svg: str, narrow: str = "") -> str:
     """Return the element of a page that shows a figure, in the page's theme."""
     look = "margin:0;overflow-x:auto"
-    return f'<figure class="segkit-figure" style="{look}">{LAB}{add_theme(svg)}</figure>'
+    return f'<figure class="segkit-figure" style="{look}">{LAB}{of_page(svg, narrow)}</figure>'
+
+
+def of_page(svg: str, narrow: str = "") -> str:
+    """Return a figure in the page's theme, and its narrow form, which phones show instead."""
+    if not narrow:
+        return add_theme(svg)
+    both = ((svg, "on-wide"), (narrow, "on-narrow"))
+    parts = [add_theme(one).replace("<svg ", f'<svg class="{name}" ', 1) for one, name in both]
+    return f"{ON_PHONES}{''.join(parts)}"
 
 
 def _themed(tag: str) -> Any:

@@ -282,7 +282,7 @@ def _picture(
     folders: Mapping[str, Path], known: Mapping[str, Mapping[str, Any]]
 ) -> tuple[str, str]:
     """Return the campaign's picture, in the page's theme, and what it shows."""
-    from segkit.plot.vector import add_theme, from_file  # polars comes with it
+    from segkit.plot.vector import NARROW, from_file, of_page  # polars comes with it
 
     files = {
         Path(one["path"]).stem: (stem, one)
@@ -294,7 +294,13 @@ def _picture(
         for name, (stem, figure) in files.items():
             path = folders[stem] / figure["path"]
             if wanted in name and path.is_file():
-                return add_theme(from_file(path.read_text(encoding="utf-8"))), str(figure["alt"])
+                own = path.with_name(f"{path.stem}{NARROW}.svg")
+                both = [
+                    from_file(one.read_text(encoding="utf-8"))
+                    for one in (path, own)
+                    if one.is_file()
+                ]
+                return of_page(*both), str(figure["alt"])
     return "", ""
 
 

@@ -24,7 +24,7 @@ from segkit.intake.privacy import (
     private_root,
     settle_private,
 )
-from segkit.plot.vector import to_element, to_file
+from segkit.plot.vector import NARROW, to_element, to_file
 from segkit.result import Result, decode, encode
 from segkit.runner.catalog import Context, check_level, worst_quality
 from segkit.runner.manifest import (
@@ -258,12 +258,16 @@ class NotebookRun:
         frame, note = fit_to_show(figure.data, name, personal=self._personal)
         path = save_table(self._folder, frame, name)
         alt = self._fit(figure.alt)
-        svg = replace(figure, alt=alt).svg()  # drawn once, for the file and for the page
+        shown = replace(figure, alt=alt)
+        # Drawn once, for the file and for the page; narrow for phones, which read reports alone.
+        both = [shown.svg(), "" if self._aside else shown.narrow_svg()]
         if not self._personal:
-            svg = mask_html(svg)
-        write_whole(self._folder / "figures" / f"{name}.svg", to_file(svg))
+            both = [mask_html(one) for one in both]
+        for svg, ending in zip(both, ("", NARROW), strict=True):
+            if svg:
+                write_whole(self._folder / "figures" / f"{name}{ending}.svg", to_file(svg))
         self._summary["figures"].append({"path": f"figures/{name}.svg", "alt": alt})
-        self._show(to_element(svg) + self._link(path, "Data of the figure (csv)") + note)
+        self._show(to_element(*both) + self._link(path, "Data of the figure (csv)") + note)
 
     def _lead(self, what: object) -> None:
         """Show the text of a result that has not been shown."""

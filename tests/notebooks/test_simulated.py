@@ -33,6 +33,8 @@ def test_its_answers_are_short_and_its_first_page_compares_alike(simulated):
     figures = {one["name"]: one for one in simulated.summary("10_campaign_lift")["key_figures"]}
     lift, profit = figures["conversion lift"], figures["profit added by the campaign"]
     assert lift["note"] == profit["note"] == "tailored against generic"
+    assert (simulated.folder / "12_summary/figures/lift_waterfall_narrow.svg").is_file()
+    assert 'class="on-narrow"' in (simulated.place / "reports/index.html").read_text("utf-8")
 
 
 def test_its_tables_are_those_of_the_first_version_but_for_what_renames_lists(simulated):

@@ -187,7 +187,7 @@
     }
     show();
   });
-  document.querySelectorAll(".segkit-figure > svg").forEach((picture) => {
+  document.querySelectorAll(".segkit-figure > svg:not(.on-narrow)").forEach((picture) => {
     const link = picture.closest(".output")?.querySelector(".segkit-link");
     if (!link) return;
     const name = (link.querySelector("a")?.getAttribute("href") || "figure").split("/").pop().replace(/\.\w+$/, "");
