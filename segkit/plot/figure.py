@@ -42,7 +42,7 @@ _DRAWING = threading.RLock()
 INK = "#1b2126"
 P = ParamSpec("P")
 _NARROW: ContextVar[bool] = ContextVar("narrow", default=False)
-PHONE = 3.6  # inches of a figure that fits a phone without scrolling, texts as large as ever
+PHONE = 3.3  # inches of a figure that fits a phone without scrolling, texts as large as ever
 STYLE: dict[Any, Any] = {
     "text.color": INK,
     "axes.labelcolor": INK,
