@@ -365,11 +365,13 @@ class RepeatRate(Result):
         rate, low, high = (row[f"repeat_rate{end}"] for end in ("", "_low", "_high"))
         if rate is None:
             return "Not known yet: nobody was watched that long."
+        sure = f" ({percent(self.level, places=0)} CI {percent(low)} to {percent(high)})"
+        if low is None:  # all came back, or nobody: there is no interval
+            low, high, sure = rate, rate, ""
         head = "Yes" if low > 0.5 else "No, most do not" if high < 0.5 else "About half do"
         return (
-            f"{head}: {percent(rate)} ({percent(self.level, places=0)} CI {percent(low)} to "
-            f"{percent(high)}) buy again within {counted(self.horizon, 'day')} of their first "
-            "purchase."
+            f"{head}: {percent(rate)}{sure} buy again within {counted(self.horizon, 'day')} of "
+            "their first purchase."
         )
 
     def plot(self) -> Figure:

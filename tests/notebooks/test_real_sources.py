@@ -87,6 +87,7 @@ def test_a_survey_without_purchases_is_divided_and_described(shared_data, tmp_pa
 # checkout. Demographics are known, products have prices, and every campaign was sent to some.
 JOURNEY = LACKS | {
     "01_data_audit": {"linked", "truth"},
+    "03_rfm_segments": LACKS["03_rfm_segments"] | {"ahead"},
     "06_profiles": {"answers", "marketing consent", "segment_outlook"},
     # With 60 households all but a few of whom buy in any 90 days, nothing goes with staying away,
     # and no lift could be shown.
