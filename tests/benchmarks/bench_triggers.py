@@ -5,7 +5,7 @@ state for everybody), then visits of five events by random customers, mixed with
 timed. Processor time counts, that of the log and of the sinks included; beside it the time of a
 loop of ten million additions, for how busy the machine is.
 
-Run it as ``python -m tests.benchmarks.bench_triggers [customers] [events]``.
+Run it as ``python -m tests.benchmarks.bench_triggers [customers] [events] [--quick]``.
 """
 
 import json
@@ -18,6 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from segkit.live import JsonLinesSource, run_triggers
+from segkit.live.triggers.reading import Message
 from tests.benchmarks._common import peak_gib
 
 VISIT = ("site_visit", "product_view", "product_view", "cart_add", "order")
@@ -54,7 +55,7 @@ class Timed(JsonLinesSource):
         super().__init__(path)
         self.left, self.began = messages, 0.0
 
-    def poll(self, limit: int) -> list:
+    def poll(self, limit: int) -> list[Message]:
         """Return the next messages."""
         if self.left <= 0 and not self.began:
             self.began = time.process_time()
@@ -73,8 +74,9 @@ def loop_seconds() -> float:
 
 def main() -> None:
     """Time a run and print three lines."""
-    customers = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    events = int(sys.argv[2]) if len(sys.argv) > 2 else 500_000
+    given = [int(word) for word in sys.argv[1:] if word.isdigit()]
+    usual = [20_000, 20_000] if "--quick" in sys.argv else [1_000_000, 500_000]
+    customers, events = (given + usual[len(given) :])[:2]
     with tempfile.TemporaryDirectory() as folder:
         log, out = Path(folder) / "events.jsonl", Path(folder) / "out"
         # In a process of its own: its memory is not that of the triggers.
