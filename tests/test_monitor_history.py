@@ -89,7 +89,7 @@ def test_other_sources_and_earlier_days_play_their_own_history_again(shop):
     part = Intake({"orders": short}, {}, taken.ledger, taken.mapping)
     quarters = prepare_history(part, model, as_of=model.as_of, settings={"source": "file"})
     assert len(quarters.days) == 3
-    assert "whatever their season" in quarters.text
+    assert "part of what looks like drift" in quarters.text
 
 
 def test_the_interval_is_chosen_by_the_length_of_history():

@@ -18,6 +18,7 @@ from segkit.intake import Intake, clean_data
 from segkit.monitor.refresh import WEEKS
 from segkit.monitor.series import EPOCH, RefreshSeries, fit_earlier
 from segkit.result import Result
+from segkit.schema import EVENT_TYPES
 from segkit.stats.intervals import wilson
 
 ORDERS = ("customer_id", "order_id", "order_day", "order_time", "amount", "is_return", "quantity",
@@ -140,11 +141,10 @@ def prepare_history(
     back, apart = compare_days or back, 7 * refresh_weeks or apart
     start = as_of - timedelta(days=back)
     season = (
-        "Each refresh is compared with the same season of the year before the fit."
+        "each is compared with the same season of the year before the fit"
         if (start - first).days + 1 >= 2 * WEEKS
-        else "History before the fit is shorter than two years, so equal spans are compared "
-        "whatever their season: Christmas, summer and sales are part of what looks like drift; "
-        "whole weeks keep the weekdays alike."
+        else "history before the fit is shorter than two years, so Christmas, summer and sales are "
+        "part of what looks like drift (whole weeks keep the weekdays alike)"
     )
     return History(
         model=fit_earlier(model, orders, events, as_of=start, seed=seed),
@@ -158,7 +158,7 @@ def prepare_history(
         truth=None,
         habits={},
         text=f"Segments as of {start.isoformat()}, {number(back // 7)} weeks before the last day, "
-        f"and a refresh every {number(apart // 7)} weeks since. {season}",
+        f"are refreshed every {number(apart // 7)} weeks; {season}.",
     )
 
 
@@ -191,13 +191,16 @@ def choose_interval(days: int) -> tuple[int, int]:
 
 
 def _events(taken: Intake, model: SegmentModel) -> pl.DataFrame | None:
-    """Read the columns of events that the model and the key figures need, sessions as numbers."""
+    """Read the columns of events that the model and the key figures need, as small as they go."""
     columns = list(EVENTS)
     for beginnings, more in ALSO.items():
         if any(name.startswith(beginnings) for name in model.columns):
             columns += more
     events = taken.read_columns("events", columns)
-    if events is None or "session_id" not in events.columns:
+    if events is None:
+        return None
+    events = events.with_columns(pl.col("event_type").cast(pl.Enum(EVENT_TYPES)))  # a byte each
+    if "session_id" not in events.columns:
         return events
     return events.with_columns(pl.col("session_id").cast(pl.Categorical).to_physical())
 
@@ -259,7 +262,7 @@ def _further_year(
         days=_days(start, end, 7 * refresh_weeks or QUARTER),
         truth=truth,
         habits=habits,
-        text=f"The simulated retailer lives on for 52 weeks after {start.isoformat()}. On the "
+        text=f"The simulated retailer lives on for 52 weeks after {start.isoformat()}; on the "
         f"first day {percent(changes.changed, places=0)} of its customers take on the habits of "
         f"another archetype, {percent(changes.left, places=0)} leave in the course of the year, "
         f"{percent(changes.new, places=0)} come"

@@ -244,8 +244,10 @@ def _by_period(
         if "orders" in names:
             buys = pl.col("customer_id").filter(pl.col("orders") > 0)
             sums.append(buys.n_unique().alias("buyers"))
-        every_one = marked.group_by("period").agg(sums).with_columns(whole)
-        groups = [] if assignments is None else [marked.group_by(keys).agg(sums)]
+        every_one = marked.group_by("period", maintain_order=True).agg(sums).with_columns(whole)
+        groups = (
+            [] if assignments is None else [marked.group_by(keys, maintain_order=True).agg(sums)]
+        )
         tables.append(pl.concat([every_one, *groups], how="diagonal"))
     groups_seen = pl.concat([one["segment_name"] for one in tables]).unique().sort().to_frame()
     filled = starts.to_frame("period").join(groups_seen, how="cross")
@@ -263,7 +265,8 @@ def _orders(orders: pl.DataFrame) -> list[pl.DataFrame]:
         sold=pl.when(~back).then(pl.col("amount")).otherwise(0.0),
         returned=pl.when(back).then(pl.col("amount").abs()).otherwise(0.0),
     )
-    lines = money.group_by("customer_id", day=pl.col("order_day").cast(pl.Int64)).agg(
+    keys = ["customer_id", pl.col("order_day").cast(pl.Int64).alias("day")]
+    lines = money.group_by(keys, maintain_order=True).agg(  # sums to the last digit, each time
         orders=pl.col("order_id").filter(pl.col("sold") > 0).n_unique(),
         sold=pl.col("sold").sum(),
         returned=pl.col("returned").sum(),

@@ -232,7 +232,7 @@ LACKS = {
     "10_campaign_lift": {
         *("outcomes", "lift", "offer_profits", "contacts", "tailoring", "pilot answers"),
     },
-    "11_refresh": set(),
+    "11_refresh": {"truth"},
     "12_summary": {
         *("offer profits", "pilot profits", "worth", "lift", "tailoring", "truth", "attitudes"),
     },
