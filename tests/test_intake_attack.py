@@ -95,7 +95,8 @@ def test_lines_below_the_first_of_an_order_belong_to_it() -> None:
 def test_the_answer_of_a_web_service_is_read(tmp_path) -> None:
     records = [
         {"id": str(n), "attributes": {"order_number": n, "email": f"{c}@x.org", "total": 100 * cash,
-                                      "created_at": str(day), "total_formatted": f"${cash:.2f}"}}
+                                      "created_at": str(day), "total_formatted": f"${cash:.2f}",
+                                      "test_mode": n % 10 == 0}}
         for c, n, day, cash in ORDERS
     ]  # fmt: skip
     for record in records:
@@ -103,6 +104,8 @@ def test_the_answer_of_a_web_service_is_read(tmp_path) -> None:
     path = tmp_path / "orders.json"
     path.write_text(json.dumps({"meta": {"page": 1}, "data": records}, indent=1), encoding="utf-8")
     answer = {"orders": {"columns": {"amount": "attributes.total"}}}
+    assert "'attributes.test_mode' is not used" in _asked(path, answer)  # no, and yes
+    answer["orders"]["not_states"] = ["attributes.test_mode"]
     assert _figures(path, answer) == ALL  # in hundredths, as the column beside it shows
 
 

@@ -402,6 +402,11 @@ def _question(
             f'[orders.columns] {free[0]} = "{header}" with [orders.values.{free[0]}] {values} (or '
             f'"unpaid", "cancelled", "refunded"); {ignored}'
         )
+    elif "cancelled_at" not in named and all(
+        (meaning == "sale") == (word == "" or word.lower() in (*NO, *NO_MARKS))
+        for word, meaning in meanings.items()
+    ):
+        answer = f'[orders.columns] cancelled_at = "{header}"; or {ignored}'
     else:
         answer = f"{ignored}; else a file without these orders"
     return Finding("block", "orders", (free or [""])[0], text, cells.len(), answer=answer)

@@ -152,7 +152,7 @@ _WORDS = {
 # Words between the words that count, and letters that join compounds.
 _SMALL = """
 d de del dell della dello der des di do da du dos das l la le les van het the of in for a e o
-y und et at on is utc gmt my billing your our
+y und et at on is utc gmt my billing your our attributes mode
 """
 SMALL = frozenset(_SMALL.split())
 _JOINTS = ("", "s", "n", "en", "es", "e")
