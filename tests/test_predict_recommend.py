@@ -395,7 +395,9 @@ def test_lists_are_written_for_the_owner_alone(model, tmp_path):
 def test_blocks_change_nothing(model, monkeypatch):
     _, bought = bought_matrix(ORDERS.select("customer_id", "product_id").unique(), model.products)
     whole = rank_discover(model, bought, 5)
-    monkeypatch.setattr("segkit.predict.ranking.CELLS", 60)  # blocks of five customers
+    monkeypatch.setattr("segkit.predict.ranking.CELLS", 60)  # blocks of a few customers
+    monkeypatch.setattr("segkit.predict.ranking.WIDE", 5)  # and of five products
+    monkeypatch.setattr("segkit.predict.ranking.NARROW", 2)
     parts = rank_discover(model, bought, 5)
     assert all(np.array_equal(a, b) for a, b in zip(whole, parts, strict=True))
     small = fit_recommender(ORDERS, as_of=END)
