@@ -477,6 +477,42 @@ FAULTS = [
         "test_predict_recommend",
         "an interval shrunk to the product's",
     ),
+    # Scoring service
+    Fault(
+        "live/serve/models.py",
+        "if customer.consent:",
+        "if customer.consent is not False:",
+        "test_live_serve",
+        "an offer without recorded consent",
+    ),
+    Fault(
+        "live/serve/keys.py",
+        "return match if secret else None",
+        "return match",
+        "test_live_serve",
+        "an empty key",
+    ),
+    Fault(
+        "live/serve/app.py",
+        "if role not in key.roles:",
+        "if False:",
+        "test_live_serve",
+        "roles of keys",
+    ),
+    Fault(
+        "live/serve/histories.py",
+        "max([TREND_DAYS, *windows])",
+        "0",
+        "test_live_serve",
+        "a reference before every window",
+    ),
+    Fault(
+        "transform/table.py",
+        "n = 0.0 if missing or not row[behind] > 0 else row[behind]",
+        "n = 0.0 if missing else row[behind]",
+        "test_transform",
+        "exposure of one row",
+    ),
     # Triggers
     Fault(
         "live/triggers/engine.py",

@@ -325,6 +325,8 @@ def test_one_row_in_plain_numbers_has_the_bits_of_the_batch(seed):
     wilder = wilder.with_columns(
         pl.when(~holes).then(c.name) for c in columns if c.fill or rng.random() < 0.1
     )
+    wilder = wilder.with_columns(n=pl.Series(rng.choice([0, 1, 5, -1], 30)))
+    wilder = wilder.with_columns(pl.when(pl.Series(rng.random(30) < 0.9)).then("n"))
     row = RowTransform(fitted)
     reasons = fitted.find_unfit(wilder)
     rows = [
