@@ -99,8 +99,6 @@ JOURNEY = LACKS | {
     },
     "09_campaign_design": LACKS["09_campaign_design"] | {"detectable", "base", "retention"},
     "10_campaign_lift": LACKS["10_campaign_lift"] - {"contacts"},
-    # One year of data, and the earlier segments would be of 364 days before.
-    "11_refresh": {"earlier", "refreshes"},
     "12_summary": LACKS["12_summary"] | {"segment outlook"},
 }
 
