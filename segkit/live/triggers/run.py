@@ -417,7 +417,7 @@ class Runner:
                 self.troubles[name] = f"{name} is left out; {counted(count, 'output')} wait for it"
         return TriggerRun(
             pl.DataFrame(rows, schema=schema, orient="row"),
-            self.store.segments().group_by("segment").agg(customers=pl.len()).sort("segment"),
+            self.store.sizes(),
             {name: count for name, count in sorted(self.counts.items()) if count},
             "" if clock <= -NEVER + self.rules.lateness else write_time(clock),
             self.store.count("waiting"),

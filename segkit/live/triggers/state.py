@@ -224,6 +224,14 @@ class Store:
         schema = {"customer_id": pl.String, "segment": pl.String}
         return pl.DataFrame(named, schema=schema, orient="row")
 
+    def sizes(self) -> pl.DataFrame:
+        """Return the customers of each segment: segment, customers."""
+        rows = self.base.execute(
+            "SELECT json_extract(state, '$[4]'), COUNT(*) FROM customers GROUP BY 1 ORDER BY 1"
+        ).fetchall()
+        schema = {"segment": pl.String, "customers": pl.Int64}
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
     def count(self, table: str) -> int:
         """Return the number of rows of a table."""
         return int(self.base.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])  # noqa: S608
