@@ -231,7 +231,7 @@ def test_one_sentence_reconciles_votes_structure_and_the_number_in_force():
     own = choice.choose(2, why="two campaigns")
     other = replace(real, k=2, verdict="reproducible")
     assert own.reconcile(other).startswith(
-        "2 segments in force, chosen by the analyst (two campaigns), where the votes recommend 3; "
+        "2 segments in force, chosen by the analyst (two campaigns); the votes recommend 3; "
         "stable borders, no natural groups (natural at 3)"
     )
     assert "the structure test judged 3" in own.reconcile(real)

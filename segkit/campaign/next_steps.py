@@ -169,7 +169,7 @@ class NextSteps(Result):
         measured = any(row["basis"] != "profile" for row in rows)
         state = "No offer is shown to pay yet" if measured else "No offer has been tested yet"
         more = f" Further tests: {'; '.join(tests[1:])}." if tests[1:] else ""
-        return f"{state}: begin with a test of {tests[0]}.{more}"
+        return f"{state}: first test {tests[0]}.{more}"
 
     def _test(self, row: Row) -> str:
         offers = f"{words(row['test_offer'])} against {words(row['test_against'])}"

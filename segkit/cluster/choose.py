@@ -128,7 +128,7 @@ class KChoice(Result):
             why = self.reason.rstrip(".").partition(": ")[2]
             by = f"chosen by the analyst{f' ({why})' if why else ''}"
             if self.recommended != self.k:
-                by += f", where the votes recommend {self.recommended}"
+                by += f"; the votes recommend {self.recommended}"
         found = {
             "natural": "natural groups",
             "reproducible": "stable borders, no natural groups",
