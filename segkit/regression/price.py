@@ -227,11 +227,11 @@ class PriceResponse(Result):
     def text(self) -> str:
         """The elasticity with its interval, whether segments differ, and what it rests on."""
         row = self.elasticities.row(0, named=True)
-        sure = "" if row["low"] > 0 or row["high"] < 0 else ", so that even its sign is not sure"
+        sure = "" if row["low"] > 0 or row["high"] < 0 else ", its sign not shown"
         finding = (
-            f"Where a price is 10% higher, the product is bought "
-            f"{percent(abs(row['change_10']))} {'less' if row['change_10'] < 0 else 'more'} often: "
-            f"elasticity {number(row['elasticity'])} ({percent(self.level, places=0)} interval "
+            f"A price 10% higher goes with {percent(abs(row['change_10']))} "
+            f"{'fewer' if row['change_10'] < 0 else 'more'} purchases: elasticity "
+            f"{number(row['elasticity'])} ({percent(self.level, places=0)} interval "
             f"{number(row['low'])} to {number(row['high'])}{sure})."
         )
         return " ".join(part for part in (finding, self._segments(), self._design()) if part)
