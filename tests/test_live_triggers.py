@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import polars as pl
@@ -514,5 +515,8 @@ def test_thresholds_are_compared_on_the_same_events():
     assert both["days_inside"] == pytest.approx(low["days_inside"])
     assert "Interested: 4 changes per customer at first, 2 with leave" in trial.text
     assert "no dwell time" in trial.plot().alt
+    more = trial.trials.with_columns(pl.col("changes_per_customer") + 1)  # as long a stay, dearer
+    alike = replace(trial, trials=pl.concat([more, trial.trials]))
+    assert alike.plot().data.equals(trial.plot().data)
     with pytest.raises(RuleError, match="unknown rule 'No'"):
         segkit.live.compare_thresholds(rules, rule="No", leave=[""], as_of=date(2025, 1, 1))

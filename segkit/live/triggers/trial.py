@@ -145,8 +145,10 @@ class ThresholdTrial(Result):
 
         named = pl.when(pl.col("dwell") == "0 seconds").then(pl.lit("no dwell time"))
         frame = self.trials.with_columns(named.otherwise(pl.col("dwell") + " dwell").alias("dwell"))
+        # Of settings in which customers stay as long, the one with the fewest changes.
+        fewest = frame.group_by("dwell", "extra_days").agg(pl.col("changes_per_customer").min())
         return plot.lines(
-            frame.sort("dwell", "extra_days"),
+            fewest.sort("dwell", "extra_days"),
             "extra_days",
             "changes_per_customer",
             group="dwell",
