@@ -28,6 +28,7 @@ SEARCHED = 50
 SAMPLE_ROWS = 1000
 # Eastern figures; their sign between thousands must not part cells.
 _DIGITS = "٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹"
+_EASTERN_BYTES = b"|".join(sign.encode() for sign in _DIGITS)
 _EASTERN = str.maketrans(_DIGITS + "٫٬", "01234567890123456789" + ".’")
 _VALUE = r"[\s\d.,:/+\-€$£¥%]*\d[\s\d.,:/+\-€$£¥%]*"
 
@@ -269,9 +270,7 @@ def read_utf8(path: Path, mapping: Mapping, table: str, notes: list[str]) -> byt
             f"{path.name} holds a NUL character on line {number(line)}: it is damaged, no text, or "
             "in another encoding (encoding)"
         )
-    if re.search(rb"[\xd9\xdb][\xa0-\xbf]", data) and any(
-        sign in data.decode() for sign in _DIGITS
-    ):
+    if not data.isascii() and re.search(_EASTERN_BYTES, data):
         data = data.decode().translate(_EASTERN).encode()
         notes.append(f"{path.name}: Arabic and Persian figures are read as 0 to 9")
     return data.removeprefix(b"\xef\xbb\xbf")
