@@ -116,6 +116,7 @@ class RefreshSeries(Result):
             head = f"Keep the segments and score everybody again: {last['reason']}"
         return head
 
+    @takes_frames
     def write(
         self,
         folder: Path | str,
