@@ -166,6 +166,7 @@ def build_star(
     customers, events : DataFrame, optional
         Clean tables. Names, addresses, birth dates and other columns that identify a person are
         left out, but for the customer id, which is the one of the tables (or their pseudonym).
+        So are columns segment and segment_name of the source: those of the star are the assigned.
     assignments : DataFrame, optional
         Versions of segment assignments (`segkit.intake.ProfileStore.versions`), or one row per
         customer: customer_id, segment, segment_name. The latter hold for all time, so that
@@ -204,7 +205,8 @@ def build_star(
     ids = pl.concat(known).drop_nulls().unique().sort().alias("customer_id").to_frame()
     people = ids
     if customers is not None:
-        people = ids.join(_impersonal(customers), on="customer_id", how="left")
+        about = _impersonal(customers).drop("segment", "segment_name", strict=False)
+        people = ids.join(about, on="customer_id", how="left")
     notes: tuple[str, ...] = ()
     dated = None
     if assignments is not None:
@@ -313,7 +315,7 @@ def _dated(versions: pl.DataFrame) -> pl.DataFrame:
         "customer_id", segment_name=pl.lit(None, pl.String), moment="dbt_valid_to"
     )
     ended = ended.join(begun, on=["customer_id", "moment"], how="anti")
-    both = pl.concat([begun, ended])
+    both = pl.concat([begun, ended]).sort("moment", maintain_order=True)  # a day's last one stands
     return both.select(
         "customer_id", "segment_name", as_of=pl.col("moment").dt.date() - timedelta(days=1)
     )

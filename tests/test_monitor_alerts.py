@@ -88,6 +88,30 @@ def test_key_figures_are_those_counted_by_hand():
         measure_kpis(orders, every="1mo", until=MONDAY + timedelta(days=9))
     with pytest.raises(ParameterError, match="length of a period"):
         measure_kpis(orders, every="2d")
+    for reserved in ("all", "no segment"):
+        named = assignments.with_columns(segment_name=pl.lit(reserved))
+        with pytest.raises(DataError, match=f"a segment is called '{reserved}'"):
+            measure_kpis(orders, events, named, every="1w")
+
+
+def test_returns_are_told_by_their_mark_and_else_below_zero():
+    orders = pl.DataFrame(
+        [
+            ("a", "1", day(0), 10.0, False),
+            ("a", "1", day(50), 10.0, True),  # handed back, with a positive amount: no order
+            ("b", "2", day(0), 30.0, None),  # not marked: sold, as it is above zero
+            ("b", "2", day(1), -5.0, None),
+            ("z", "3", day(-5), 1.0, False),
+        ],
+        schema=["customer_id", "order_id", "order_day", "amount", "is_return"],
+        orient="row",
+    )
+    given = {"since": MONDAY, "until": MONDAY + timedelta(days=120), "lapse_days": 60}
+    found = measure_kpis(orders, **given).to_frame()
+    named = {k: found.filter(kpi=k)["numerator"].to_list() for k in ("orders", "revenue")}
+    assert named == {"orders": [2, 0, 0, 0], "revenue": [35.0, -10.0, 0, 0]}
+    churn = found.filter(kpi="churn_rate").select("numerator", "denominator").rows()
+    assert churn[2:] == [(2, 2), (0, 0)]  # both passed 60 days in March
 
 
 def test_churn_and_satisfaction_are_those_counted_by_hand():

@@ -203,3 +203,27 @@ def test_wrong_input_is_refused_in_words(run, star, tmp_path):
     lines = orders.drop("order_line").with_columns(order_day=DAY)
     with pytest.raises(DataError, match="campaign_outcomes: 3 rows repeat a key"):
         build_star(lines, outcomes=pl.concat([twice, twice]))
+
+
+def test_todays_segment_is_the_assigned_one_whatever_the_source_calls_its_columns(run):
+    taken = clean_data(raw())
+    own = taken.customers.with_columns(segment=pl.lit("VIP"), segment_name=pl.lit("Own"))
+    people = build_star(taken.orders, customers=own, assignments=assigned("a", "b")).tables
+    assert dict(people["customers"].select("customer_id", "segment").rows()) == {
+        "a": "S1", "b": "S1", "c": None, "d": None,
+    }  # fmt: skip
+    assert people["customers"].columns.count("segment_name") == 1
+    bare = build_star(taken.orders, customers=own).tables["customers"]
+    assert "segment" not in bare.columns
+
+
+def test_of_two_segments_on_one_day_the_later_stands_in_any_order_of_rows(tmp_path):
+    store = ProfileStore(tmp_path / "segments")
+    for month, hour, name in ((2, 0, "Old"), (3, 9, "Morning"), (3, 15, "Evening")):
+        at = datetime(2026, month, 1, hour, tzinfo=UTC)
+        store.record_snapshot(assigned("a", name=name), at, recorded_at=at)
+    versions = store.versions()
+    for rows in (versions, versions.reverse(), versions.sort("segment_name")):
+        kpis = build_star(clean_data(raw()).orders, assignments=rows).tables["kpis_by_day"]
+        sold = kpis.filter(pl.col("value") > 0, kpi="revenue", date=MARCH)
+        assert set(sold["segment_name"]) == {"all", "Evening"}

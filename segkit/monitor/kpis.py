@@ -11,7 +11,7 @@ import polars as pl
 
 from segkit.display import counted, join_words
 from segkit.errors import DataError, ParameterError, require_choice, require_columns, unknown
-from segkit.frames import takes_frames
+from segkit.frames import is_returned, is_sold, takes_frames
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -142,7 +142,8 @@ def measure_kpis(
         Clean events: customer_id, event_day, event_type, and session_id for visits.
     assignments : polars.DataFrame, optional
         customer_id and segment_name. With a column ``as_of`` (as `refresh_series` has them) a day
-        counts for the segment that was in force, the last one assigned before it.
+        counts for the segment that was in force, the last one assigned before it; of a customer's
+        rows of one day the last one stands. No segment is called "all" or "no segment".
     survey : polars.DataFrame, optional
         Answers or closed tickets: customer_id, csat (1 to 5) and answered_at (a day or time, or ISO
         text). Without the last column satisfaction over time is not known, and left out.
@@ -163,12 +164,13 @@ def measure_kpis(
     ColumnError
         If a table lacks a column.
     DataError
-        If no whole period is covered.
+        If no whole period is covered, or a segment has a reserved name.
 
     Notes
     -----
     revenue is net of returns; order_value is what was sold per order, before returns;
-    return_share is returned money of sold money; a visit is a session, and bounces are sessions
+    return_share is returned money of sold money; returns are told by is_return, and below zero
+    where it is absent or null; a visit is a session, and bounces are sessions
     of one event; mail rates are per message sent in the same period. churn_rate: of the customers
     who had ordered within ``lapse_days`` when the period began, the share who passed that many days
     without an order in it; null where the data do not reach back so far, and not measured by day.
@@ -187,6 +189,8 @@ def measure_kpis(
     require_columns(orders.columns, ["customer_id", "order_id", "order_day", "amount"], "orders")
     if not 31 <= lapse_days <= 3650:
         raise ParameterError(f"lapse_days must be 31 to 3650, got {lapse_days}")
+    if assignments is not None:
+        _check_names(assignments)
     days = [orders["order_day"], *([] if events is None else [events["event_day"]])]
     days = [one for one in days if one.count()]
     if not days:
@@ -224,6 +228,18 @@ def measure_kpis(
     return KpiSeries(series, every)
 
 
+def _check_names(assignments: pl.DataFrame) -> None:
+    """Refuse segments that are called as all customers are, or those without a segment."""
+    require_columns(assignments.columns, ["customer_id", "segment_name"], "assignments")
+    names = assignments["segment_name"]
+    for reserved in (ALL, NO_SEGMENT):
+        if names.eq(reserved).any():
+            raise DataError(
+                f"a segment is called {reserved!r}, which key figures keep for "
+                f"{'all customers' if reserved == ALL else 'customers without one'}; rename it"
+            )
+
+
 def _by_period(
     counts: Sequence[pl.DataFrame],
     assignments: pl.DataFrame | None,
@@ -258,9 +274,7 @@ def _by_period(
 
 def _orders(orders: pl.DataFrame) -> list[pl.DataFrame]:
     """Count orders and money by customer and day; returns count on the day they have."""
-    back = pl.col("amount") < 0
-    if "is_return" in orders.columns:
-        back = back | pl.col("is_return")
+    back = is_returned(orders.columns)
     money = orders.with_columns(
         sold=pl.when(~back).then(pl.col("amount")).otherwise(0.0),
         returned=pl.when(back).then(pl.col("amount").abs()).otherwise(0.0),
@@ -313,7 +327,7 @@ def _lapses(
     orders: pl.DataFrame, starts: pl.Series, every: Every, lapse_days: int
 ) -> list[pl.DataFrame]:
     """Count who was active when each period began, and who lapsed in it, on its first day."""
-    bought = orders.filter(pl.col("amount") > 0).select("customer_id", day="order_day")
+    bought = orders.filter(is_sold(orders.columns)).select("customer_id", day="order_day")
     bought = bought.cast({"day": pl.Int64}).unique().sort("customer_id", "day")
     if not bought.height:
         return []
@@ -380,9 +394,8 @@ def _with_segment(daily: pl.DataFrame, assignments: pl.DataFrame | None) -> pl.D
     """Give each customer's day the segment that was in force."""
     if assignments is None:
         return daily.with_columns(segment_name=pl.lit(ALL))
-    require_columns(assignments.columns, ["customer_id", "segment_name"], "assignments")
     if "as_of" not in assignments.columns:
-        one = assignments.select("customer_id", "segment_name").unique("customer_id")
+        one = assignments.select("customer_id", "segment_name").unique("customer_id", keep="last")
         joined = daily.join(one, on="customer_id", how="left")
     else:
         dated = assignments.select(
@@ -391,7 +404,7 @@ def _with_segment(daily: pl.DataFrame, assignments: pl.DataFrame | None) -> pl.D
             day=(pl.col("as_of") - pl.lit(EPOCH)).dt.total_days() + 1,
         )
         joined = daily.sort("day").join_asof(
-            dated.sort("day"),
+            dated.sort("day", maintain_order=True),
             on="day",
             by="customer_id",
             strategy="backward",
