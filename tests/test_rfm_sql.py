@@ -15,7 +15,8 @@ import yaml
 from segkit.cli import invoke
 from segkit.errors import ModelError, ParameterError, RuleError, SourceError
 from segkit.rfm import Cuts, SegmentSql, build_rfm_segments, score_rfm
-from segkit.rules import RuleSet
+from segkit.rules import Rule, RuleSet
+from segkit.rules.conditions import Comparison, IsNull
 
 AS_OF = date(2025, 6, 30)
 
@@ -296,3 +297,20 @@ def test_a_day_later_everybody_is_a_day_older():
         sql = SegmentSql.of_cuts(cuts, table="orders", as_of=day).to_sql()
         recency += rows_of(loaded(lines, "orders"), sql)["r"].to_list()
     assert recency == [2, 1]
+
+
+def test_line_breaks_and_apostrophes_are_taken_as_they_are(tmp_path):
+    texts = ["Land\nEnd", "Land\r\nEnd", "o'x\n{% y", "plain\u2028z", None]
+    wanted = ["R0", "R1", "R2", "R3", "Rest"]
+    conditions = [*(Comparison("region", "=", text) for text in texts[:4]), IsNull("region")]
+    rules = RuleSet(tuple(map(Rule, wanted, conditions)), policy="first")
+    frame = pl.DataFrame({"customer_id": [*"abcde"], "region": texts})
+    assert rules.apply(frame)["segment"].to_list() == wanted
+    assert rows_of(loaded(frame), SegmentSql(rules).to_sql())["segment"].to_list() == wanted
+    SegmentSql(rules).write_dbt(tmp_path / "dbt", table="o'x \\ y")
+    text = (tmp_path / "dbt/models/customer_segments.sql").read_bytes().decode()
+    rows = rows_of(loaded(frame, "o'x \\ y"), rendered(text, ""))
+    assert rows["segment"].to_list() == wanted
+    cuts = Cuts((30.0,), (2.0,), (100.0,), method="fixed", ties="given")
+    query = SegmentSql.of_cuts(cuts).to_sql("two\nlines")
+    assert 'FROM "two\nlines"' in query

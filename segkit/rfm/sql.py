@@ -24,6 +24,7 @@ _UNSCORED = " OR ".join(
     ['"recency_days" IS NULL', '"frequency" IS NULL', '"frequency" <= 0', '"monetary" IS NULL']
 )
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
+_PIECES = re.compile(r"""'[^']*'|"[^"]*"|\n""")
 # Order lines to one row per customer, as `segkit.rfm.build_rfm_table` does.
 _ORDERS = """SELECT
   "customer_id",
@@ -187,7 +188,7 @@ class SegmentSql:
                 raise ParameterError(f"dbt takes names of a-z, 0-9 and _, got {name!r}")
         table = table or self.table
         names = self._names()
-        read = f"{{{{ source({_sql_string(source)}, {_sql_string(table)}) }}}}"
+        read = f"{{{{ source({_jinja_string(source)}, {_jinja_string(table)}) }}}}"
         refs = [f"{{{{ ref('{name}') }}}}" for name in names]
         day = "DATE '{{ var(\"as_of\") }}'"
         files = {
@@ -296,21 +297,24 @@ def _accepted(values: Sequence[str | int]) -> list[str]:
 
 
 def _escaped(sql: str) -> str:
-    """Keep Jinja from reading brackets in names and texts as its own."""
-    return re.sub(r"\{(?=[{%#])", "{{ '{' }}", sql)
+    """Keep Jinja from reading brackets in names and texts as its own, or changing line ends."""
+    return re.sub(r"\{(?=[{%#])", "{{ '{' }}", sql).replace("\r", r"{{ '\r' }}")
 
 
 def _below(text: str) -> str:
-    return text.replace("\n", "\n  ")
+    """Indent the lines after the first; line breaks within quotes belong to a text or a name."""
+    return _PIECES.sub(lambda found: found[0] + "  " * (found[0] == "\n"), text)
 
 
 def _indent(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())
+    return f"  {_below(text)}"
 
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _sql_string(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _jinja_string(text: str) -> str:
+    for plain, escaped in (("\\", r"\\"), ("'", r"\'"), ("\r", r"\r")):
+        text = text.replace(plain, escaped)
+    return f"'{text}'"
