@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+from datetime import date
 
 import fastexcel
 import polars as pl
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from segkit.campaign import (
     SegmentContract,
     build_audience,
+    check_eligibility,
     hash_identifiers,
     hash_texts,
     normalise_emails,
@@ -427,6 +429,10 @@ def test_opt_outs_are_met_by_address_and_an_address_by_all_who_share_it():
     assert reasons_of(one) == {"no_consent": 1, "address_refused": 1}
     for_texts = gone.with_columns(channel=pl.lit("sms"))
     assert reasons_of(build(customers=people(email=email), optouts=for_texts)) == {"same_email": 1}
+    for_mails = gone.with_columns(channel=pl.lit(" Email"))
+    assert reasons_of(build(customers=people(email=email), optouts=for_mails)) == {"opted_out": 2}
+    with pytest.raises(ParameterError, match="unknown channel of a contact 'fax'"):
+        build(optouts=gone.with_columns(channel=pl.lit("fax")))
     nobody = build(optouts=pl.DataFrame({"email": ["else@x.org"]}))
     assert "None of the 1 opt-out matches" in nobody.text
     with pytest.raises(ColumnError, match="optouts expects a column customer_id or email"):
@@ -450,3 +456,15 @@ def test_it_is_stored_and_told_without_a_customer():
     found = build()
     assert Result.from_dict(found.to_dict()).text == found.text
     assert "customer_id" not in found.to_frame().columns
+
+
+def test_a_list_reads_consent_as_the_contact_policy_does():
+    numbers = people(marketing_consent=[0] + [1] * 59)
+    assert reasons_of(build(customers=numbers)) == {"no_consent": 1}
+    for wrong, shown in ((["no"] * 60, "'no'"), ([2] * 60, "2")):
+        with pytest.raises(ParameterError, match=f"marketing_consent: a consent.*got {shown}"):
+            build(customers=people(marketing_consent=wrong))
+        with pytest.raises(ParameterError, match=f"marketing_consent: a consent.*got {shown}"):
+            check_eligibility(people(marketing_consent=wrong), at=date(2025, 3, 1))
+    may = check_eligibility(numbers, at=date(2025, 3, 1))
+    assert may.frame["reason"].to_list() == ["no_consent"] + [None] * 59

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -189,3 +190,59 @@ def test_wrong_customers_are_refused_in_words(policy):
         policy.why_held(NOON, "email", customer=agreed(contact_pause_until="next week"))
     with pytest.raises(ParameterError, match="unknown time zone"):
         policy.why_held(NOON, "email", customer=agreed(time_zone="here"))
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [((False, np.False_, 0, np.int64(0), 0.0), "no_consent"), ((True, np.True_, 1), None)],
+)
+def test_a_consent_counts_in_whatever_type_it_comes(policy, answers, reason):
+    for answer in answers:
+        about = agreed(marketing_consent=answer)
+        assert policy.why_held(NOON, "email", customer=about) == reason
+        assert policy.hold_back(pl.DataFrame([about]), at=NOON).to_list() == [reason]
+
+
+@pytest.mark.parametrize("answer", ["false", "no", "true", 2, float("nan")])
+@pytest.mark.parametrize("column", ["marketing_consent", "email_consent"])
+def test_a_consent_that_is_neither_yes_nor_no_is_refused(policy, answer, column):
+    about = agreed(**{column: answer})
+    message = f"{column}: a consent is true.*{answer!r}"
+    with pytest.raises(ParameterError, match=message):
+        policy.why_held(NOON, "email", customer=about)
+    with pytest.raises(ParameterError, match=message):
+        policy.hold_back(pl.DataFrame([about]), at=NOON)
+
+
+def test_caps_asked_of_a_day_count_the_contacts_of_that_day():
+    once = ContactPolicy.from_dict({"zone": "Europe/Berlin", "cap": [{"most": 1, "days": 7}]})
+    frame = pl.DataFrame([agreed()])
+
+    def reason(*when):
+        sent = datetime(*when, tzinfo=UTC)
+        made = pl.DataFrame({"customer_id": ["a"], "event_time": [sent]})
+        by_table = once.hold_back(frame, at=date(2026, 3, 4), contacts=made).to_list()
+        earlier = [(sent, "email")]
+        one = once.why_held(date(2026, 3, 4), "email", customer=agreed(), earlier=earlier)
+        assert by_table == [one]
+        return one
+
+    assert reason(2026, 3, 4, 9) == "contact_cap"
+    assert reason(2026, 3, 4, 22, 59) == "contact_cap"  # the last minute in Berlin
+    assert reason(2026, 3, 4, 23) is None  # the day after in Berlin
+    assert reason(2026, 2, 25, 9) == "contact_cap"  # not yet seven days at eight o'clock
+    assert reason(2026, 2, 24, 9) is None
+
+
+def test_a_channel_counts_in_any_spelling_and_an_unknown_one_is_refused():
+    once = ContactPolicy.from_dict({"cap": [{"most": 1, "days": 7, "channel": "email"}]})
+    frame, sent = pl.DataFrame([agreed()]), NOON - timedelta(days=1)
+    for name, reason in ((" Email ", "contact_cap"), ("SMS", None)):
+        assert once.why_held(NOON, "email", customer=agreed(), earlier=[(sent, name)]) == reason
+        made = pl.DataFrame({"customer_id": ["a"], "event_time": [sent], "channel": [name]})
+        assert once.hold_back(frame, at=NOON, contacts=made).to_list() == [reason]
+    unknown = made.with_columns(channel=pl.lit("mail"))
+    with pytest.raises(ParameterError, match="unknown channel of a contact 'mail'"):
+        once.hold_back(frame, at=NOON, contacts=unknown)
+    with pytest.raises(ParameterError, match="unknown channel of a contact 'mail'"):
+        once.why_held(NOON, "email", customer=agreed(), earlier=[(sent, "mail")])

@@ -51,7 +51,7 @@ from segkit.frames import takes_frames
 from segkit.ids import unmatched
 from segkit.intake.people import erased_ids
 from segkit.result import Result
-from segkit.rules.contact import HELD, ContactPolicy
+from segkit.rules.contact import HELD, ContactPolicy, read_channels, read_consents
 from segkit.writing import Format, check_format, private_folder, write_frame, write_whole
 
 
@@ -388,8 +388,9 @@ def build_audience(
     DataError
         If a customer is assigned or described twice.
     ParameterError
-        If kind, channel, platform or ``unrecorded`` is unknown, ``min_cell`` below 1, or phone
-        numbers are needed and the extra ``segkit[audience]`` is not installed.
+        If kind, channel, platform or ``unrecorded`` is unknown, ``min_cell`` below 1, a consent is
+        neither true nor false, or phone numbers are needed and the extra ``segkit[audience]`` is
+        not installed.
 
     Examples
     --------
@@ -580,7 +581,7 @@ def _needed(
 
 def _joined(assignments: pl.DataFrame, customers: pl.DataFrame, agreed: Consent) -> pl.DataFrame:
     about = customers.drop("offer", "segment", strict=False).with_columns(
-        *(pl.col(name).cast(pl.Boolean) for name in agreed.columns), _known=pl.lit(value=True)
+        *read_consents(customers, agreed.columns), _known=pl.lit(value=True)
     )
     base = assignments.select("customer_id", "offer", "segment")
     return base.join(about, on="customer_id", how="left", maintain_order="left").sort("customer_id")
@@ -626,7 +627,8 @@ def _opted_out(
             f"{', '.join(optouts.columns) or 'none'}"
         )
     if "channel" in optouts.columns:
-        optouts = optouts.filter(pl.col("channel").is_null() | (pl.col("channel") == channel))
+        named = read_channels(optouts["channel"])
+        optouts = optouts.filter((named == channel).fill_null(value=True))
     if "customer_id" in optouts.columns:
         gone |= own["customer_id"].is_in(optouts["customer_id"].drop_nulls().unique().implode())
     if "email" in optouts.columns:

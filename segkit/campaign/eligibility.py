@@ -15,7 +15,7 @@ from segkit.frames import takes_frames
 from segkit.ids import unmatched
 from segkit.result import Result
 from segkit.rules.contact import CHANNELS as CHANNELS
-from segkit.rules.contact import HELD, ContactPolicy
+from segkit.rules.contact import HELD, ContactPolicy, read_consents
 from segkit.rules.contact import Channel as Channel
 from segkit.rules.contact import Unrecorded as Unrecorded
 
@@ -176,12 +176,13 @@ def check_eligibility(
         customer_id, the consent column, and the segment's where asked for; one row per customer.
     at : datetime or date
         The moment of assignment (UTC; a date stands for its first moment). Contacts and opt-outs at
-        or after it are ignored.
+        or after it are ignored, but a policy's caps count the contacts of a whole day.
     contacts, optouts : DataFrame, optional
         customer_id, event_time: e-mails sent; unsubscriptions and complaints.
     consent : str or None
-        Boolean column; only customers with true are eligible. None is for sources that record no
-        consent (their lists are then on the user's own responsibility, which the rules say).
+        Column of true and false (or 1 and 0); only customers with true are eligible. None is for
+        sources that record no consent (their lists are then on the user's own responsibility,
+        which the rules say).
     segment : str, optional
         Column that must not be missing.
     max_contacts, within_days : int
@@ -204,6 +205,8 @@ def check_eligibility(
         If a column is missing; the consent column above all.
     DataError
         If there are no customers, or one comes twice.
+    ParameterError
+        If a consent is neither true nor false, or a limit is out of its range.
 
     Examples
     --------
@@ -219,6 +222,7 @@ def check_eligibility(
     consent = consent if policy is None else policy.consent_column(purpose) or None
     require_consent(customers.columns, consent)
     require_columns(customers.columns, [segment] if segment else [], "customers")
+    customers = customers.with_columns(read_consents(customers, [consent] if consent else []))
     moment = as_moment(at)
     gone = _before(optouts, "optouts", moment).get_column("customer_id").unique()
     recent = pl.col("event_time") >= moment - timedelta(days=within_days)

@@ -6,10 +6,12 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import numpy as np
 import polars as pl
 
 from segkit.errors import ParameterError, require_choice, require_columns, unknown
@@ -270,13 +272,14 @@ class ContactPolicy:
         ----------
         at : datetime or date
             When the contact would be made (UTC unless it says otherwise). For a date only quiet
-            days count, no hours.
+            days count, no hours; caps count what was made up to the end of that day by the
+            policy's clock, so that they hold at whichever hour.
         channel : str
             "email", "sms", "phone", "post" or "ads".
         purpose : str
         customer : mapping, optional
-            customer_id, consents and preferences. A consent that is missing is not recorded, but
-            for the channel's own, which counts only where it is there.
+            customer_id, consents (`read_consent`) and preferences. A consent that is missing is
+            not recorded, but for the channel's own, which counts only where it is there.
         earlier : iterable of (datetime, str)
             Times and channels of the contacts made before, of all campaigns, but for service
             messages.
@@ -284,7 +287,7 @@ class ContactPolicy:
         Raises
         ------
         ParameterError
-            If the channel or purpose is unknown, or a preference cannot be read.
+            If a channel or the purpose is unknown, or a consent or preference cannot be read.
         """
         require_choice("channel", channel, CHANNELS)
         about = customer or {}
@@ -295,13 +298,13 @@ class ContactPolicy:
             out = bool(self.in_holdout(pl.Series([str(about["customer_id"])]))[0])
             if out:
                 return "universal_holdout"
-        return self._refused(about, consent, channel) or self._held(
-            at, channel, about, list(earlier)
-        )
+        made = [(moment, _read_channel(by)) for moment, by in earlier]
+        return self._refused(about, consent, channel) or self._held(at, channel, about, made)
 
     def _refused(self, about: Mapping[str, Any], consent: str, channel: str) -> str | None:
         own = f"{channel}_consent"
-        answers = [about.get(consent), *([about[own]] if own in about else [])]
+        names = [consent, *([own] if own in about else [])]
+        answers = [read_consent(about.get(name), name) for name in names]
         for reason, answer in zip(("no_consent", "no_channel_consent"), answers, strict=False):
             if answer is False:
                 return reason
@@ -319,7 +322,7 @@ class ContactPolicy:
         local = self._local(at, wish["zone"])
         if wish["pause"] is not None and local.date() < _read(date, wish["pause"], "a pause"):
             return "paused"
-        wanted = {word.strip() for word in str(wish["channel"] or "").split(",")} - {""}
+        wanted = {word.strip().lower() for word in str(wish["channel"] or "").split(",")} - {""}
         for word in wanted:
             require_choice("channel that a customer asks for", word, CHANNELS)
         if wanted and channel not in wanted:
@@ -329,12 +332,15 @@ class ContactPolicy:
         often = str(wish["frequency"] or "usual")
         require_choice("frequency that a customer asks for", often, FREQUENCIES)
         stretch = self.fewer if often == "fewer" else 1.0
+        until = local
+        if not isinstance(at, datetime):  # the contact may be made in the day's last moment
+            until = self._local(at + timedelta(days=1), None) - timedelta(microseconds=1)
         for cap in self.caps:
             if cap.channel not in (ANY, channel):
                 continue
             since = local - timedelta(days=cap.days * stretch)
             made = sum(
-                since < _aware(moment) <= local and cap.channel in (ANY, by)
+                since < _aware(moment) <= until and cap.channel in (ANY, by)
                 for moment, by in earlier
             )
             if made >= cap.most:
@@ -381,7 +387,8 @@ class ContactPolicy:
             As for `why_held`.
         contacts : DataFrame, optional
             customer_id, event_time: contacts of all campaigns; channel ("email" if there is no
-            such column) and purpose where known. What comes after ``at`` does not count.
+            such column) and purpose where known. What comes after ``at`` does not count; of a
+            date, what comes after the day.
         consent : bool
             False where consent is judged elsewhere, such as by the caller's own columns.
 
@@ -394,6 +401,8 @@ class ContactPolicy:
         ------
         ColumnError
             If the column of consent, or one of the contacts', is missing.
+        ParameterError
+            As for `why_held`.
         """
         require_choice("channel", channel, CHANNELS)
         column = self.consent_column(purpose)
@@ -405,6 +414,9 @@ class ContactPolicy:
         wanted = [column, f"{channel}_consent"] if consent else []
         wanted += self.preferences.values()
         rows = customers.select(name for name in dict.fromkeys(wanted) if name in customers.columns)
+        if consent:
+            agreed = [name for name in (column, f"{channel}_consent") if name in rows.columns]
+            rows = rows.with_columns(read_consents(rows, agreed))
         made = self._contacts(contacts, ids, at)
         values = rows.iter_rows() if rows.width else (() for _ in ids)
         known: dict[tuple[Any, ...], str | None] = {}  # without contacts, like customers are alike
@@ -431,11 +443,13 @@ class ContactPolicy:
         if "purpose" in contacts.columns:
             service = [name for name, column in self.purposes.items() if not column]
             contacts = contacts.filter(~pl.col("purpose").is_in(service).fill_null(value=False))
-        by = pl.col("channel").fill_null("email") if "channel" in contacts.columns else None
+        by = read_channels(contacts["channel"]) if "channel" in contacts.columns else None
         longest = timedelta(days=max(cap.days for cap in self.caps) * self.fewer + 2)
         moment = pl.col("event_time").cast(pl.Datetime("us", "UTC"))
         own = contacts.select(
-            pl.col("customer_id").cast(pl.String), moment, by=pl.lit("email") if by is None else by
+            pl.col("customer_id").cast(pl.String),
+            moment,
+            by=pl.lit("email") if by is None else by.fill_null("email"),
         ).filter(
             pl.col("customer_id").is_in(ids.implode()),
             pl.col("event_time") > self._local(at, None).astimezone(UTC) - longest,
@@ -458,6 +472,59 @@ class ContactPolicy:
             if one.channel in (ANY, channel) and (hours or one.start is None)
         ]
         return max((end for end in ends if end is not None), default=None)
+
+
+def read_consent(value: Any, column: str) -> bool | None:
+    """Read one consent: true, false, or None where it is not recorded; 0 and 1 are numbers of both.
+
+    Raises
+    ------
+    ParameterError
+        If the value is anything else: what a word means is said in the mapping, not guessed.
+
+    Examples
+    --------
+    >>> read_consent(True, "marketing_consent"), read_consent(0, "marketing_consent")
+    (True, False)
+    """
+    if value is None:
+        return None
+    if isinstance(value, (bool, np.bool_, Real)) and value in (0, 1):
+        return bool(value)
+    raise ParameterError(
+        f"{column}: a consent is true, false or missing (or 1 and 0), got {value!r}"
+    )
+
+
+@takes_frames
+def read_consents(customers: pl.DataFrame, columns: Sequence[str]) -> list[pl.Series]:
+    """Read columns of consent as Boolean, as `read_consent` does."""
+    return [
+        customers[name]
+        if customers[name].dtype == pl.Boolean
+        else pl.Series(name, [read_consent(one, name) for one in customers[name]], pl.Boolean)
+        for name in columns
+    ]
+
+
+@takes_frames
+def read_channels(given: pl.Series) -> pl.Series:
+    """Read channels in any case, with spaces around them; null where there is none.
+
+    Raises
+    ------
+    ParameterError
+        If one is unknown.
+    """
+    names = given.cast(pl.String).unique().drop_nulls()
+    read = {name: _read_channel(name) if name.strip() else None for name in names}
+    return given.cast(pl.String).replace_strict(read, return_dtype=pl.String)
+
+
+def _read_channel(name: str) -> str:
+    read = str(name).strip().lower()
+    require_choice("channel of a contact", read, CHANNELS)
+    return read
 
 
 def _aware(moment: datetime) -> datetime:
