@@ -10,9 +10,11 @@ import pytest
 
 import segkit
 from segkit.cli import invoke
-from segkit.errors import ModelError, RuleError, SourceError
+from segkit.errors import DataError, ModelError, RuleError, SourceError
 from segkit.live import JsonLinesSource, ParquetSink, TriggerRules, run_triggers
+from segkit.live.triggers.reading import read_customers
 from segkit.live.triggers.run import Runner
+from segkit.live.triggers.sources import open_events
 from segkit.live.triggers.state import Store
 
 START = datetime(2025, 1, 1)
@@ -357,12 +359,22 @@ def test_what_cannot_be_read_is_rejected_and_counted(tmp_path):
     good = {"customer_id": 17850.0, "event_time": "2025-01-01T10:00:00+01:00",
             "event_type": "product_view"}  # fmt: skip
     bad = {
-        "malformed": ['{"customer_id":', "[1, 2]", "\udcff"],
+        "malformed": [
+            '{"customer_id":',
+            "[1, 2]",
+            "\udcff",
+            good | {"event_id": "\ud83d"},
+            good | {"customer_id": "a\ud83d"},
+        ],
         "no_customer": [good | {"customer_id": who} for who in (None, "guest", [], True)],
         "mangled_id": [good | {"customer_id": "1.23E+12"}],
-        "no_time": [good | {"event_time": when} for when in ("yesterday", None, "2025-13-01")],
+        "no_time": [
+            good | {"event_time": when} for when in ("yesterday", None, "2025-13-01", "9999-12-31")
+        ],
         "unknown_event_type": [good | {"event_type": kind} for kind in ("viewed", 3)],
-        "bad_amount": [good | {"amount": amount} for amount in ("3 EUR", float("nan"))],
+        "bad_amount": [
+            good | {"amount": amount} for amount in ("3 EUR", float("nan"), 10**400, -1e305, 1e12)
+        ],
     }
     lines = [*(item for items in bad.values() for item in items), good, good,
              good | {"customer_id": "b", "event_time": 1735725600}]  # fmt: skip
@@ -452,6 +464,9 @@ def test_state_of_other_rules_and_a_cut_log_are_refused(tmp_path):
     log(path, [("a", 0, "product_view")])
     with pytest.raises(SourceError, match="another log, or was cut"):
         run_triggers(rules, JsonLinesSource(path), out=tmp_path / "out")
+    log(path, [("c", 0, "product_view"), ("b", 1, "product_view"), ("d", 2, "product_view")])
+    with pytest.raises(SourceError, match="does not begin as the log that was read earlier"):
+        run_triggers(rules, JsonLinesSource(path), out=tmp_path / "out")
     runner = Runner(rules, tmp_path / "out")
     with pytest.raises(segkit.errors.WriteError, match="another process runs these triggers"):
         run_triggers(rules, JsonLinesSource(path), out=tmp_path / "out")
@@ -488,6 +503,65 @@ def test_the_command_runs_a_log_and_raw_data_that_grow(tmp_path, capsys):
     for words, code in (("no.toml", 1), ("kafka://x", 3), ("nothing.csv", 3)):
         wrong = ["triggers", str(rules), words] if code == 3 else ["triggers", words, str(data)]
         assert invoke([*wrong, "--out", str(tmp_path / "out")]) == code
+
+
+CONSENTED = """
+[contacts]
+unrecorded = "UNRECORDED"
+[values]
+views = { count = "product_view", within = "7 days" }
+[[rules]]
+name = "Seen"
+enter = "views >= 1"
+action = "write"
+channel = "email"
+"""
+
+
+def test_consent_in_a_list_of_customers_is_read_in_words(tmp_path):
+    people = tmp_path / "customers.csv"
+    people.write_text(
+        "customer_id,marketing_consent\n007,no\n008,0\n009,1\n010,yes\n011,NA\n9,oui\n"
+    )
+    events = [(who, 1, "product_view") for who in ("007", "008", "009", "010", "011", "new")]
+    source = log(tmp_path / "log.jsonl", events)
+    _, listed = open_events(source.path, out=tmp_path, customers=people)
+    acted = {}
+    for word in ("refused", "granted"):
+        text = CONSENTED.replace("UNRECORDED", word)
+        result, outputs = run(tmp_path, text, events, name=word, customers=listed)
+        acted[word] = {one["customer_id"] for one in outputs if one["kind"] == "action"}
+        assert result.counts["unlisted"] == 1
+        assert "1 customer with events not in the list of customers" in result.text
+    assert acted == {"refused": {"009", "010"}, "granted": {"009", "010", "011", "new"}}
+    twice = pl.DataFrame({"customer_id": [9, 9], "marketing_consent": [0, 1]})
+    assert read_customers(twice)["9"]["marketing_consent"] is False
+    with pytest.raises(DataError, match="marketing_consent is neither yes nor no: 'perhaps'"):
+        read_customers(pl.DataFrame({"customer_id": ["a"], "marketing_consent": ["perhaps"]}))
+
+
+def test_a_preference_that_cannot_be_read_withholds_one_customers_action(tmp_path):
+    customers = pl.DataFrame({
+        "customer_id": ["a", "b", "c"], "marketing_consent": [True] * 3,
+        "contact_channel": ["whatsapp", None, None], "time_zone": [None, "Europe/Pari", None],
+    })  # fmt: skip
+    events = [(who, 1, "product_view") for who in "abc"]
+    text = CONSENTED.replace("UNRECORDED", "refused")
+    _, outputs = run(tmp_path, text, events, customers=customers)
+    kinds = {one["customer_id"]: one["kind"] for one in outputs}
+    assert kinds == {"a": "withheld", "b": "withheld", "c": "action"}
+    assert "'whatsapp'" in outputs[0]["reason"]
+    assert "Europe/Pari" in outputs[1]["reason"]
+
+
+def test_keys_of_other_rules_of_the_same_name_and_version_are_others(tmp_path):
+    events = [("a", 1, "product_view")]
+    text = CONSENTED.replace("UNRECORDED", "granted")
+    keys = [
+        run(tmp_path, own, events, name=name)[1][0]["key"]
+        for name, own in (("one", text), ("two", text.replace("write", "call")), ("again", text))
+    ]
+    assert keys[0] == keys[2] != keys[1]
 
 
 def test_thresholds_are_compared_on_the_same_events():

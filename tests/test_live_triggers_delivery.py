@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from segkit.errors import SourceError, WriteError
+from segkit.errors import ParameterError, SourceError, WriteError
 from segkit.live import (
     JsonLinesSink,
     JsonLinesSource,
@@ -140,6 +140,84 @@ def test_a_webhook_gets_everything_under_the_same_keys(tmp_path, made):
     ]  # fmt: skip
     assert list(dict.fromkeys(sent)) == wanted
     assert len(Hook.taken) == len(wanted) + 1
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """Web address that sends on to another, answers what is no HTTP, or refuses one for ever."""
+
+    got: list[tuple[str, str]] = []  # noqa: RUF012
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        Elsewhere.got.append(("POST", self.path))
+        if self.path == "/no-http":
+            self.wfile.write(b"hello\r\n\r\n")
+            return
+        self.send_response(422 if self.path == "/never" else 302)
+        self.send_header("Location", "/landing")
+        self.end_headers()
+
+    def do_GET(self):
+        Elsewhere.got.append(("GET", self.path))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        """Write nothing."""
+
+
+def test_an_answer_other_than_success_delivers_nothing_and_is_said():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    body = json.dumps({"key": "k1", "kind": "action"})
+    try:
+        for path, words in (
+            ("/sent-on", "answers 302 Found"),
+            ("/no-http", "answers what is no HTTP (BadStatusLine)"),
+            ("/never", "answers 422 Unprocessable"),
+        ):
+            sink = WebhookSink(f"http://127.0.0.1:{server.server_port}{path}", tries=1)
+            taken, _, trouble = sink.deliver(0, [body, body], None)
+            assert taken == 0
+            assert words in trouble
+            assert "output k1 and all after it wait until it is taken" in trouble
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert Elsewhere.got == [("POST", "/sent-on"), ("POST", "/no-http"), ("POST", "/never")]
+
+
+def test_sinks_of_one_name_in_two_folders_are_two(tmp_path, made):
+    path, expected = made
+    rules, source = TriggerRules.parse(RULES), JsonLinesSource(path)
+    files = [tmp_path / name / "out.jsonl" for name in "ab"]
+    parts = [tmp_path / name / "parts" for name in "ab"]
+    sinks = [*map(JsonLinesSink, files), *map(ParquetSink, parts)]
+    run_triggers(rules, source, out=tmp_path / "a", sinks=sinks)
+    assert [file.read_bytes() for file in files] == [expected] * 2
+    assert [(part / "part-000000.parquet").is_file() for part in parts] == [True] * 2
+    with pytest.raises(ParameterError, match="expected each sink once"):
+        run_triggers(rules, source, out=tmp_path / "a", sinks=[sinks[0], JsonLinesSink(files[0])])
+    # The state of a folder that is moved knows the files in it.
+    (tmp_path / "a").rename(tmp_path / "moved")
+    sinks = [JsonLinesSink(tmp_path / "moved" / "out.jsonl")]
+    run_triggers(rules, source, out=tmp_path / "moved", sinks=sinks, as_of=date(2026, 1, 1))
+    assert sinks[0].path.read_bytes().startswith(expected)
+
+
+def test_a_file_of_something_else_is_not_written_over(tmp_path, made):
+    path, _ = made
+    rules, parts = TriggerRules.parse(RULES), tmp_path / "parts"
+    precious, part = tmp_path / "notes.jsonl", parts / "part-000000.parquet"
+    parts.mkdir()
+    for file in (precious, part):
+        file.write_text("precious")
+    for sink in (JsonLinesSink(precious), ParquetSink(parts)):
+        with pytest.raises(WriteError, match="it is there already"):
+            run_triggers(rules, JsonLinesSource(path), out=tmp_path / "out", sinks=[sink])
+    assert [file.read_text() for file in (precious, part)] == ["precious"] * 2
 
 
 def test_killed_runs_end_as_an_undisturbed_one(tmp_path):

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from segkit.errors import ParameterError
 from segkit.live.triggers.rules import MICRO, UNITS, TriggerRule, TriggerRules, Value, scaled
 from segkit.rules import All, Between, Comparison, Condition, Either, IsNull, Membership, Negation
 from segkit.rules.conditions import columns, write
@@ -251,16 +252,13 @@ class Engine:
                 max((cap.days for cap in policy.caps), default=0) * policy.fewer * UNITS["day"]
             )
             state.contacts[:] = [one for one in state.contacts if one[0] > start]
-            why = (
-                policy.why_held(
-                    at,
-                    rule.channel,
-                    purpose=rule.purpose,
-                    customer={**about, "customer_id": words.customer},
-                    earlier=[(as_datetime(time), channel) for time, channel in state.contacts],
-                )
-                or ""
-            )
+            earlier = [(as_datetime(time), channel) for time, channel in state.contacts]
+            who = {**about, "customer_id": words.customer}
+            try:
+                why = policy.why_held(at, rule.channel, purpose=rule.purpose, customer=who,
+                                      earlier=earlier) or ""  # fmt: skip
+            except ParameterError as error:  # one customer's preference stops nobody else's
+                why = str(error)
             zone = about.get(policy.preferences["zone"])
             opens = policy.next_open(at, rule.channel, zone=zone) if why == "quiet_time" else None
             if opens is not None:
@@ -311,7 +309,7 @@ class _Words:
         occasion = f"{change} {write_time(self.moment if since is None else since)}"
         named = ", ".join(self._word(place) for place in watched.reads)
         record = {
-            "key": make_key(self.customer, rule, version, f"{kind} {occasion}"),
+            "key": make_key(self.customer, rule, self.rules.edition, f"{kind} {occasion}"),
             "kind": kind, "customer_id": self.customer, "rule": rule, "version": version,
             "occasion": occasion, "time": write_time(self.moment), "segment": segment,
             "previous_segment": None, "action": None, "channel": None,
@@ -345,13 +343,16 @@ def _complete(partial: list[int | None], value: Value, event: Event) -> bool:
     return complete
 
 
-def make_key(customer: str, rule: str, version: int, occasion: str) -> str:
+def make_key(customer: str, rule: str, version: str, occasion: str) -> str:
     """Return the idempotency key of an output: the same for the same customer and occasion.
+
+    ``version`` is the rules' number and what identifies their file, so that other rules of the
+    same name and number have other keys.
 
     Examples
     --------
-    >>> make_key("7", "Lapsed", 1, "action entered 2025-01-01T00:00:00Z")[:12]
-    '4a1a1c4ff8a1'
+    >>> make_key("7", "Lapsed", "1:0123456789abcdef", "action entered 2025-01-01T00:00:00Z")[:12]
+    '7bba63cb3d8a'
     """
     parts = json.dumps([customer, rule, version, occasion], ensure_ascii=False)
     return sha256(parts.encode()).hexdigest()[:32]

@@ -1,16 +1,19 @@
-"""Messages of a log read as events: ids, times and types, and why one is rejected."""
+"""Messages read as events, with why one is rejected; customers read with their consents."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import polars as pl
 
-from segkit.ids import is_no_customer, mangled_ids, read_ids
+from segkit.errors import DataError
+from segkit.ids import is_no_customer, mangled_ids, read_ids, with_ids
+from segkit.intake.cells import flag
 from segkit.intake.dates import Clock
-from segkit.live.triggers.engine import DECODE, Event
+from segkit.intake.mapping import NULLS
+from segkit.live.triggers.engine import DECODE, ENCODE, Event, as_moment
 from segkit.live.triggers.rules import NUMERIC, TriggerRules
 
 # Each message by the first of these that reads it, whatever its neighbours look like.
@@ -18,6 +21,9 @@ FORMATS = (
     *(f"%Y-%m-%d{gap}%H:%M:%S%.f{zone}" for gap in "T " for zone in ("Z", "%z", "")),
     *("%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"),
 )
+# Numbers and times beyond these are misreadings, and what is reckoned from them would not fit.
+MOST = 10**12
+TIMES = (as_moment(datetime(1900, 1, 1)), as_moment(datetime(2200, 1, 1)))
 EPOCHS = {"epoch_s": r"^\d{10}(\.\d+)?$", "epoch_ms": r"^\d{13}$", "epoch_us": r"^\d{16}$"}
 
 
@@ -96,7 +102,8 @@ class Reader:
             times = times.zip_with(times.is_not_null(), read)
             if not times.null_count():  # most logs have one format: the rest is not tried
                 break
-        return times.to_physical().to_list()
+        moments = times.to_physical()
+        return moments.set(~moments.is_between(*TIMES), None).to_list()
 
 
 def _why(record: dict[str, Any], is_nobody: bool, is_mangled: bool, time: int | None) -> str:
@@ -109,10 +116,12 @@ def _why(record: dict[str, Any], is_nobody: bool, is_mangled: bool, time: int | 
 
 
 def _record(body: bytes) -> dict[str, Any]:
-    """Parse one object; empty if it is none."""
+    """Parse one object; empty if it is none, or holds text that no file can (half a character)."""
     try:
         text = body.decode()
         record, end = DECODE(text)
+        if b"\\u" in body:
+            ENCODE(record).encode()
     except (ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) and end == len(text) else {}
@@ -127,4 +136,42 @@ def _text(value: Any) -> str | None:
 def _is_number(value: Any) -> bool:
     if value is None:
         return True
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MOST
+
+
+def read_customers(
+    customers: pl.DataFrame, consents: Iterable[str] = ()
+) -> dict[str, dict[str, Any]]:
+    """Read what is known of customers, by their ids; a refusal goes before a grant.
+
+    Consents (the columns named so, and those whose names end so) are yes or no, in the words that
+    the intake reads.
+
+    Raises
+    ------
+    DataError
+        If a consent is neither yes nor no.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"customer_id": [" 7", "7"], "marketing_consent": ["yes", "0"]})
+    >>> read_customers(frame)
+    {'7': {'customer_id': '7', 'marketing_consent': False}}
+    """
+    frame = with_ids(customers, "customers")
+    text = pl.col(pl.String).exclude("customer_id").str.strip_chars()
+    frame = frame.with_columns(pl.when(~text.is_in(NULLS)).then(text))
+    named = {*consents}
+    consents = [name for name in frame.columns if name.endswith("_consent") or name in named]
+    read = frame.with_columns(
+        flag(pl.col(name).cast(pl.String), pl.String(), NULLS, {}).alias(name) for name in consents
+    )
+    for name in consents:
+        unread = frame[name].filter(read[name].is_null() & frame[name].is_not_null())
+        if unread.len():
+            raise DataError(
+                f"customers: {name} is neither yes nor no: {unread[0]!r}. Expected true or false, "
+                "yes or no, 1 or 0, or nothing where it is not recorded"
+            )
+    read = read.with_columns(pl.col(consents).min().over("customer_id")) if consents else read
+    return read.rows_by_key("customer_id", named=True, unique=True, include_key=True)

@@ -285,6 +285,11 @@ class TriggerRules:
         used = {atom.column for value in self.values if value.where for atom in atoms(value.where)}
         return tuple(sorted(used | {value.field for value in self.values if value.field}))
 
+    @property
+    def edition(self) -> str:
+        """Version and digest, in the keys of outputs."""
+        return f"{self.version}:{self.digest}"
+
     def with_rules(self, rules: Sequence[TriggerRule]) -> Self:
         """Return the same values with other rules, checked as those of a file are.
 

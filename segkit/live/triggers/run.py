@@ -18,10 +18,10 @@ from segkit.display import counted, number
 from segkit.errors import ParameterError
 from segkit.frames import takes_frames
 from segkit.live.triggers.engine import NEVER, Engine, Event, State, as_moment, write_time
-from segkit.live.triggers.reading import Message, Reader, Reading
+from segkit.live.triggers.reading import Message, Reader, Reading, read_customers
 from segkit.live.triggers.rules import UNITS, TriggerRules
-from segkit.live.triggers.sinks import JsonLinesSink, Sink
-from segkit.live.triggers.sources import Source
+from segkit.live.triggers.sinks import JsonLinesSink, ParquetSink, Sink
+from segkit.live.triggers.sources import JsonLinesSource, Source
 from segkit.live.triggers.state import Store
 from segkit.result import Result
 
@@ -43,7 +43,8 @@ class TriggerRun(Result):
     segments : polars.DataFrame
         One row per segment: segment, customers.
     counts : dict of str to int
-        Messages, events used and not used by any rule, repeated ones, and rejected ones by reason.
+        Messages, events used and not used by any rule, repeated ones, rejected ones by reason, and
+        customers with events who are not in the list of customers (unlisted).
     clock : str
         Time up to which events and timers have had their effect; empty before the first.
     waiting : int
@@ -90,6 +91,11 @@ class TriggerRun(Result):
             parts.append(f"Rejected: {named}.")
         if repeated := self.counts.get("repeated", 0):
             parts.append(f"{counted(repeated, 'event')} came again and counted once.")
+        if unlisted := self.counts.get("unlisted", 0):
+            parts.append(
+                f"{counted(unlisted, 'customer')} with events not in the list of customers: no "
+                "consent is recorded."
+            )
         parts += [f"Not delivered yet: {one}." for one in self.troubles]
         return " ".join(parts)
 
@@ -165,6 +171,7 @@ def run_triggers(
         Folder of the state, of rejected messages, and of ``outputs.jsonl``.
     sinks : sequence, optional
         `JsonLinesSink`, `ParquetSink`, `WebhookSink`, `KafkaSink`; by default ``outputs.jsonl``.
+        Each is known by its path or address: another path is another sink.
     as_of : datetime.datetime or datetime.date, optional
         At the end of the log, move the clock to there (a date: to its end in UTC), so that timers
         sound and nothing waits. Earlier events that come after that are too late.
@@ -186,9 +193,14 @@ def run_triggers(
     ModelError
         If the folder's state was made by other rules.
     SourceError
-        If the log cannot be read, or was cut.
+        If the log cannot be read, was cut, or is not the one that was read earlier.
+    ParameterError
+        If a sink is given twice.
+    DataError
+        If a customer's consent is neither yes nor no.
     WriteError
-        If the state or a file cannot be written; what was read before is kept.
+        If the state or a file cannot be written, or a new sink's file is there already and holds
+        something; what was read before is kept.
     """
     if batch < 1:
         raise ParameterError(f"expected batch >= 1, got {batch}")
@@ -196,6 +208,9 @@ def run_triggers(
     loaded = rules if isinstance(rules, TriggerRules) else TriggerRules.load(rules)
     runner = Runner(loaded, folder, sinks, customers)
     try:
+        file = source if isinstance(source, JsonLinesSource) else None
+        if file is not None:
+            file.head = runner.head or (0, "")
         source.seek(runner.positions)
         runner.deliver()
         while messages := source.poll(batch) or follow:
@@ -203,6 +218,7 @@ def run_triggers(
                 time.sleep(PAUSE)
                 runner.deliver()
                 continue
+            runner.head = file.head if file is not None else None
             runner.step(messages)
             runner.deliver()
             source.commit(runner.positions)
@@ -233,6 +249,14 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
+def _name_in(folder: Path, sink: Sink) -> str:
+    """Name a sink, by its place in the run's folder where it is inside: the folder may be moved."""
+    kind, _, place = sink.name.partition(":")
+    home, path = folder.resolve(), Path(place)
+    inside = isinstance(sink, JsonLinesSink | ParquetSink) and path.is_relative_to(home)
+    return f"{kind}:{path.relative_to(home).as_posix()}" if inside else sink.name
+
+
 class Runner:
     """Moves the state by one batch of messages after the other, and hands outputs to sinks."""
 
@@ -244,13 +268,20 @@ class Runner:
         customers: pl.DataFrame | None = None,
     ) -> None:
         self.rules = rules
-        about_customers = (
-            {}
-            if customers is None
-            else customers.rows_by_key("customer_id", named=True, unique=True)
-        )
-        self.engine = Engine(rules, about_customers)
+        purposes = rules.contacts.purposes.values() if rules.contacts else ()
+        self.listed = None if customers is None else read_customers(customers, purposes)
+        self.engine = Engine(rules, self.listed or {})
         self.reader = Reader(rules)
+        chosen = [JsonLinesSink(folder / "outputs.jsonl")] if sinks is None else sinks
+        rejected: Sink = JsonLinesSink(folder / "rejected.jsonl")
+        self.sinks = [
+            *((_name_in(folder, sink), sink, "outputs") for sink in chosen),
+            (_name_in(folder, rejected), rejected, "rejected"),
+        ]
+        self.rejected = self.sinks[-1][0]
+        names = Counter(name for name, *_ in self.sinks)
+        if twice := sorted(name for name, count in names.items() if count > 1):
+            raise ParameterError(f"expected each sink once, got several times: {', '.join(twice)}")
         self.store = Store(folder, rules)
         about = self.store.about
         self.positions = {int(lane): at for lane, at in about.get("positions", {}).items()}
@@ -259,13 +290,19 @@ class Runner:
         self.made = Counter(about.get("made", {}))  # outputs by stream
         self.by_rule = Counter(about.get("by_rule", {}))
         self.cursors = dict(about.get("cursors", {}))
-        chosen = [JsonLinesSink(folder / "outputs.jsonl")] if sinks is None else sinks
-        rejected: Sink = JsonLinesSink(folder / "rejected.jsonl")
-        self.sinks = [*((sink, "outputs") for sink in chosen), (rejected, "rejected")]
-        self.rejected = rejected.name
-        for sink, stream in self.sinks:  # a new sink gets what comes from now on
-            self.cursors.setdefault(sink.name, [self.made[stream], None])
+        self.head: tuple[int, str] | None = about.get("head")
         self.troubles: dict[str, str] = {}
+        try:
+            for name, sink, stream in self.sinks:  # a new sink gets what comes from now on
+                if name not in self.cursors:
+                    first = self.made[stream]
+                    mark = None
+                    if isinstance(sink, JsonLinesSink | ParquetSink):
+                        mark = sink.begin(first)
+                    self.cursors[name] = [first, mark]
+        except BaseException:
+            self.store.close()
+            raise
 
     def step(self, messages: Sequence[Message], as_of: int | None = None) -> None:
         """Take messages, or move the clock, in one transaction."""
@@ -376,6 +413,7 @@ class Runner:
             self.store.forget_outputs(stream, min(have, default=first[stream]))
         about = {
             "positions": self.positions,
+            "head": self.head,
             "lanes": {n: [one.newest, one.mark, one.ahead] for n, one in self.lanes.items()},
             "counts": self.counts,
             "made": self.made,
@@ -387,17 +425,17 @@ class Runner:
 
     def deliver(self) -> None:
         """Hand to each sink what it does not have yet."""
-        for sink, stream in self.sinks:
-            self.troubles.pop(sink.name, None)
+        for name, sink, stream in self.sinks:
+            self.troubles.pop(name, None)
             while True:
-                place, mark = self.cursors[sink.name]
+                place, mark = self.cursors[name]
                 bodies = self.store.outputs(stream, place)
                 if not bodies:
                     break
                 delivery = sink.deliver(place, bodies, mark)
-                self.cursors[sink.name] = [place + delivery.taken, delivery.mark]
+                self.cursors[name] = [place + delivery.taken, delivery.mark]
                 if delivery.trouble:
-                    self.troubles[sink.name] = delivery.trouble
+                    self.troubles[name] = delivery.trouble
                     break
 
     def finish(self) -> None:
@@ -411,7 +449,9 @@ class Runner:
         schema = {"rule": pl.String, "kind": pl.String, "count": pl.Int64}
         marks = [lane.mark for lane in self.lanes.values()]
         clock = min(marks, default=-NEVER)
-        given = {sink.name for sink, _ in self.sinks}
+        if self.listed is not None:
+            self.counts["unlisted"] = self.store.unlisted(self.listed)
+        given = {name for name, *_ in self.sinks}
         for name, (place, _) in self.cursors.items():
             if name not in given and (count := self.made["outputs"] - place):
                 self.troubles[name] = f"{name} is left out; {counted(count, 'output')} wait for it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import time
@@ -45,11 +46,17 @@ class Sink(Protocol):
         """Take outputs as JSON; ``first`` is the place of the first, ``mark`` the sink's own."""
 
 
+FOREIGN = (
+    "it is there already, and these triggers' state knows nothing of it; move it away, or write "
+    "elsewhere"
+)
+
+
 class JsonLinesSink:
     """A file with one output a line, each exactly once.
 
     The state keeps how long the file is; what a killed process wrote beyond is cut off and
-    written again.
+    written again. A file that holds something before the first output is refused.
 
     Parameters
     ----------
@@ -59,11 +66,17 @@ class JsonLinesSink:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self.name = f"jsonl:{self.path.name}"
+        self.name = f"jsonl:{self.path.resolve()}"
 
-    def deliver(self, first: int, bodies: Sequence[str], mark: Any) -> Delivery:  # noqa: ARG002
+    def begin(self, first: int) -> int:  # noqa: ARG002
+        """Return the mark of a new file; refuse one that holds what is not of these triggers."""
+        if self.path.is_file() and self.path.stat().st_size:
+            raise WriteError(None, FOREIGN, str(self.path))
+        return 0
+
+    def deliver(self, first: int, bodies: Sequence[str], mark: Any) -> Delivery:
         """Append lines after the known end, and wait until the disk has them."""
-        length = mark or 0
+        length = self.begin(first) if mark is None else mark
         try:
             private_folder(self.path.parent)
             self.path.touch(0o600)
@@ -102,11 +115,17 @@ class ParquetSink:
 
     def __init__(self, folder: Path | str, *, rows: int = 10_000) -> None:
         self.folder, self.rows = Path(folder), rows
-        self.name = f"parquet:{self.folder.name}"
+        self.name = f"parquet:{self.folder.resolve()}"
+
+    def begin(self, first: int) -> int:
+        """Return the mark of a new folder; refuse one with parts that are not of these triggers."""
+        if earlier := sorted(self.folder.glob("part-*.parquet")):
+            raise WriteError(None, FOREIGN, str(earlier[0]))
+        return first
 
     def deliver(self, first: int, bodies: Sequence[str], mark: Any) -> Delivery:
         """Write the files that these outputs are in, each whole or not at all."""
-        begun = first if mark is None else mark  # of a sink that is there from later on
+        begun = self.begin(first) if mark is None else mark  # later, where it was added later
         place = first - begun
         frame = pl.DataFrame([json.loads(body) for body in bodies], schema=SCHEMA)
         private_folder(self.folder)
@@ -128,11 +147,19 @@ class ParquetSink:
         return self.folder / f"part-{place // self.rows:06d}.parquet"
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: it would lose the body, and show another host the headers."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Make no second request, so that the answer counts as a refusal."""
+
+
 class WebhookSink:
     """A web address that gets each output as a POST of JSON, at least once.
 
     The header ``Idempotency-Key`` holds the output's key: a receiver that has seen it does nothing.
-    While the address fails, outputs wait in the state.
+    While the address fails, or answers anything but success (a redirect too), outputs wait in the
+    state, also those after one that it never takes.
 
     Parameters
     ----------
@@ -159,6 +186,7 @@ class WebhookSink:
             raise ParameterError("expected a web address that begins with https:// or http://")
         self.url, self.kinds, self.timeout, self.tries = url, tuple(kinds), timeout, tries
         self.headers = {"Content-Type": "application/json", **(headers or {})}
+        self.opener = urllib.request.build_opener(_NoRedirects)
         # Addresses may hold secrets: messages and the state name the host alone.
         self.host = urlsplit(url).netloc.rpartition("@")[2]
         self.name = f"webhook:{self.host}:{sha256(url.encode()).hexdigest()[:8]}"
@@ -167,8 +195,10 @@ class WebhookSink:
         """Send outputs one after the other, up to the first that is not taken."""
         for place, body in enumerate(bodies):
             record = json.loads(body)
-            if record["kind"] in self.kinds and (trouble := self._send(body, record["key"])):
-                return Delivery(place, None, trouble)
+            key = record["key"]
+            if record["kind"] in self.kinds and (trouble := self._send(body, key)):
+                held = f"output {key} and all after it wait until it is taken"
+                return Delivery(place, None, f"{trouble}; {held}")
         return Delivery(len(bodies), None)
 
     def _send(self, body: str, key: str) -> str:
@@ -180,11 +210,13 @@ class WebhookSink:
                 self.url, body.encode(), {**self.headers, "Idempotency-Key": key}
             )
             try:
-                with urllib.request.urlopen(request, timeout=self.timeout):  # noqa: S310
+                with self.opener.open(request, timeout=self.timeout):
                     return ""
             except urllib.error.HTTPError as error:
                 trouble = f"{self.host} answers {error.code} {error.reason}"
                 error.close()
+            except http.client.HTTPException as error:
+                trouble = f"{self.host} answers what is no HTTP ({type(error).__name__})"
             except (urllib.error.URLError, OSError) as error:
                 trouble = f"{self.host} is not reached: {getattr(error, 'reason', error)}"
         return trouble
@@ -211,7 +243,7 @@ class KafkaSink:
             {"message.timeout.ms": round(timeout * 1000), **settings}
         )
         self.topic, self.timeout = topic, timeout
-        self.name = f"kafka:{topic}"
+        self.name = f"kafka:{','.join(sorted(servers.split(',')))}/{topic}"
 
     def deliver(self, first: int, bodies: Sequence[str], mark: Any) -> Delivery:  # noqa: ARG002
         """Produce outputs, and wait for the broker's word on each."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import polars as pl
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JsonLinesSource", "KafkaSource", "write_event_log"]
 
-CHUNK = 1 << 20
+HEAD = 4096  # bytes of a log by which it is known again
 
 
 class Source(Protocol):
@@ -53,7 +55,8 @@ class JsonLinesSource:
     Raises
     ------
     SourceError
-        If there is no such file, or it is shorter than what was read of it.
+        If there is no such file, it is shorter than what was read of it, or begins otherwise: it
+        was replaced.
 
     Examples
     --------
@@ -70,33 +73,54 @@ class JsonLinesSource:
         if not self.path.is_file():
             raise SourceError(f"there is no log {self.path}")
         self.position = 0
+        # Bytes and digest of the beginning that was read, by which a replaced log is known.
+        self.head: tuple[int, str] = (0, "")
 
     def seek(self, positions: Mapping[int, int]) -> None:
         """Go on from a byte of the file."""
-        position, size = positions.get(0, 0), self.path.stat().st_size
-        if position > size:
+        self.position = positions.get(0, 0)
+        with self.path.open("rb") as handle:
+            self._check(handle)
+
+    def _check(self, handle: BinaryIO) -> None:
+        """Refuse a log that is not the one that was read, as far as its beginning shows."""
+        size, (length, digest) = os.fstat(handle.fileno()).st_size, self.head
+        if self.position > size:
             raise SourceError(
-                f"{self.path.name} has {number(size)} bytes, but {number(position)} were read "
+                f"{self.path.name} has {number(size)} bytes, but {number(self.position)} were read "
                 "earlier: it is another log, or was cut; give it another folder (--out)"
             )
-        self.position = position
+        if length and _digest(handle, length) != digest:
+            raise SourceError(
+                f"{self.path.name} does not begin as the log that was read earlier: it is another "
+                "log; give it another folder (--out)"
+            )
 
     def poll(self, limit: int) -> list[Message]:
         """Return the next whole lines."""
         messages: list[Message] = []
         try:
             with self.path.open("rb") as handle:
+                self._check(handle)
                 handle.seek(self.position)
                 while len(messages) < limit and (line := handle.readline()).endswith(b"\n"):
                     self.position += len(line)
                     if line.strip():
                         messages.append(Message(0, self.position, line.strip()))
+                if self.head[0] < min(self.position, HEAD):
+                    length = min(self.position, HEAD)
+                    self.head = (length, _digest(handle, length))
         except OSError as error:
             raise SourceError(f"{self.path.name} cannot be read: {error.strerror}") from error
         return messages
 
     def commit(self, positions: Mapping[int, int]) -> None:
         """Do nothing: a file keeps no positions."""
+
+
+def _digest(handle: BinaryIO, length: int) -> str:
+    handle.seek(0)
+    return sha256(handle.read(length)).hexdigest()[:16]
 
 
 class KafkaSource:
@@ -268,9 +292,11 @@ def open_events(
     """
     people = None
     if customers is not None:
-        read = pl.read_parquet if customers.name.lower().endswith(PARQUET) else pl.read_csv
         try:
-            people = read(customers)
+            if customers.name.lower().endswith(PARQUET):
+                people = pl.read_parquet(customers)
+            else:  # as text: numbers would lose an id's leading zeros
+                people = pl.read_csv(customers, infer_schema=False)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise SourceError(f"{customers.name} cannot be read: {error}") from None
         require_columns(people.columns, ["customer_id"], customers.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -216,6 +216,11 @@ class Store:
     def forget_outputs(self, stream: str, until: int) -> None:
         """Drop outputs that every sink has."""
         self.base.execute("DELETE FROM outputs WHERE stream = ? AND place < ?", (stream, until))
+
+    def unlisted(self, listed: Container[str]) -> int:
+        """Return how many customers are not in a list."""
+        rows = self.base.execute("SELECT customer FROM customers")
+        return sum(customer not in listed for (customer,) in rows)
 
     def segments(self) -> pl.DataFrame:
         """Return each customer's segment: customer_id, segment."""
