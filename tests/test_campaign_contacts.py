@@ -1,11 +1,13 @@
 """Contact policy and platforms in assignment and lists: who is held back, who joins, who leaves."""
 
+import json
 from datetime import UTC, datetime, time, timedelta
 
 import polars as pl
 import pytest
 
 from segkit.campaign import SegmentContract, build_audience, check_eligibility
+from segkit.campaign.list_changes import list_changes, name_list, read_lists
 from segkit.errors import DataError, ParameterError, SourceError
 from segkit.rules import Cap, ContactPolicy, QuietTime
 from segkit.spreadsheets import restore
@@ -155,6 +157,67 @@ def test_everybody_leaves_a_list_that_is_no_more(tmp_path):
     removed = pl.read_csv(tmp_path / "b/spring-free-gift-upload-removed.csv")
     assert removed.height == 20
     assert pl.read_csv(tmp_path / "b/spring-sale-upload-removed.csv").height == 0
+
+
+def test_offers_that_differ_in_signs_alone_get_files_of_their_own(tmp_path):
+    names = ["10% off", "10€ off", "flash sale", "flash_sale"]
+    offers = pl.col("customer_id").str.slice(1).cast(pl.Int64) // 10
+    given = assigned().with_columns(offer=offers.replace_strict(dict(enumerate(names))))
+    build(given, kind="upload").write(tmp_path / "a")
+    lists = read_lists(tmp_path / "a", "upload")
+    assert [frame.height for frame in lists.values()] == [10] * 4
+    assert "flash_sale" in lists  # a plain name stays as it is
+    stem = name_list("spring", "10€ off", "upload")  # whichever other offers there are
+    assert (tmp_path / "a" / f"{stem}.csv").is_file()
+    build(given.slice(10), kind="upload").write(tmp_path / "b", since=tmp_path / "a")
+    removed = [name_list("spring", name, "upload") + "-removed.csv" for name in names]
+    assert [pl.read_csv(tmp_path / "b" / name).height for name in removed] == [10, 0, 0, 0]
+    alike = given.with_columns(pl.col("offer").replace("flash_sale", "Flash_Sale").replace(
+        "10% off", "flash_sale"))  # fmt: skip
+    with pytest.raises(ParameterError, match="differ in capitals alone"):
+        build(alike).write(tmp_path / "c")
+
+
+def test_nobody_who_withdrew_stays_in_a_folder_that_is_written_again(tmp_path):
+    both = assigned().with_columns(
+        offer=pl.when(pl.col("customer_id") < "c20").then(pl.lit("gift")).otherwise("offer")
+    )
+    build(both, kind="upload").write(tmp_path / "may")
+    build(both, kind="upload").write(tmp_path / "x", formats=("csv", "parquet", "xlsx"))
+    (tmp_path / "x" / "spring-note.csv").write_text("mine")
+    refused = people(marketing_consent=[False] * 20 + [True] * 20)
+    build(both, refused, kind="upload").write(tmp_path / "x", since=tmp_path / "may")
+    ends = ("", "-added", "-removed")
+    stems = [f"spring-{offer}-upload{end}.csv" for offer in ("gift", "sale") for end in ends]
+    others = ["cells.csv", "contract.json", "left_out.csv", "spring-note.csv"]
+    assert sorted(path.name for path in (tmp_path / "x").iterdir()) == sorted([*stems, *others])
+    heights = [pl.read_csv(tmp_path / "x" / name).height for name in stems]
+    assert heights == [0, 0, 20, 20, 0, 0]
+    emptied = json.loads((tmp_path / "x/contract.json").read_text(encoding="utf-8"))["emptied"]
+    assert emptied == ["spring-gift-upload"]
+
+
+def test_a_month_without_a_list_is_followed_by_one_with(tmp_path):
+    none = people(marketing_consent=[False] * 40)
+    build(kind="upload").write(tmp_path / "may")
+    build(customers=none, kind="upload").write(tmp_path / "june", since=tmp_path / "may")
+    build(kind="upload").write(tmp_path / "july", since=tmp_path / "june")
+    assert pl.read_csv(tmp_path / "july/spring-sale-upload-added.csv").height == 40
+    with pytest.raises(SourceError, match="holds no lists of kind 'crm'"):
+        build().write(tmp_path / "crm", since=tmp_path / "may")
+
+
+def test_an_identifier_that_changed_or_went_away_is_taken_off():
+    now = pl.DataFrame({"email": ["a", "b", "n"], "phone": ["2", "3", None]})
+    before = pl.DataFrame({"email": ["a", "b", None], "phone": ["1", "3", "4"]})
+    added, removed = list_changes(now, before)
+    assert added.rows() == [("a", "2"), ("n", None)]
+    assert removed.rows() == [(None, "1"), (None, "4")]  # "a" is on the list still
+    added, removed = list_changes(now.drop("phone"), before)
+    assert added.rows() == [("n",)]
+    assert removed.rows() == [(None, "1"), (None, "3"), (None, "4")]
+    with pytest.raises(DataError, match="were they made for the same platform"):
+        list_changes(now, before.drop("phone"))
 
 
 def test_wrong_lists_and_policies_are_refused_in_words(tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any, Literal, Self, cast, get_args
+from typing import Any, Self, cast
 
 import polars as pl
 
@@ -23,7 +23,14 @@ from segkit.campaign.eligibility import (
     name_left_out,
     require_consent,
 )
-from segkit.campaign.list_changes import compare_lists, name_list, read_lists
+from segkit.campaign.list_changes import (
+    KINDS,
+    ListKind,
+    compare_lists,
+    find_files,
+    name_list,
+    read_lists,
+)
 from segkit.campaign.platforms import (
     IDENTIFIERS,
     MAIL_TOOLS,
@@ -78,6 +85,8 @@ class SegmentContract:
     consent : str
         What the lists assume for customers whose consent is not recorded; set when they are
         written.
+    emptied : tuple of str
+        Lists that lay in the folder and have nobody any more: written empty; set likewise.
     """
 
     campaign_id: str
@@ -90,6 +99,7 @@ class SegmentContract:
     features: dict[str, str] = field(default_factory=dict)
     offers: dict[str, str] = field(default_factory=dict)
     consent: str = ""
+    emptied: tuple[str, ...] = ()
 
     @classmethod
     def of_model(
@@ -140,8 +150,6 @@ class SegmentContract:
         return write_whole(path, text, private=True)
 
 
-ListKind = Literal["crm", "upload"]
-KINDS: tuple[ListKind, ...] = get_args(ListKind)
 # Channels that need an e-mail address, and those that need a phone number.
 BY_EMAIL, BY_PHONE = ("email",), ("sms", "phone")
 REASONS = {
@@ -251,17 +259,22 @@ class Audience(Result):
         ----------
         folder : path
             Created if it does not exist, with access for its owner only. Files of the same name are
-            replaced and are readable only by their owner.
+            replaced and are readable only by their owner. Where lists of this campaign and kind
+            lie there already, those that have nobody any more are written empty and named in the
+            contract, and files of other formats or of earlier changes are deleted: nobody who
+            withdrew stays in a file. Give each campaign a folder of its own.
         formats : sequence of {"csv", "xlsx", "parquet"}
             In CSV and XLSX formulas are made harmless (`segkit.spreadsheets.defuse`).
         since : path, optional
             Folder of the last lists (CSV or Parquet). Beside each list come those who are new on
-            it (``…-added``) and those who left it (``…-removed``), also of lists that are no more.
+            it (``…-added``) and those who left it (``…-removed``), also of lists that are no more
+            (`segkit.campaign.list_changes.list_changes`).
 
         Raises
         ------
         ParameterError
-            If a format is unknown, or the last lists lie in the folder that is written.
+            If a format is unknown, the last lists lie in the folder that is written, or the names
+            of two offers differ in capitals alone.
         SourceError
             If ``since`` holds no lists of this kind and platform.
         """
@@ -275,23 +288,39 @@ class Audience(Result):
         earlier = {} if since is None else read_lists(Path(since), self.kind)
         if not place.is_dir():
             private_folder(place)
-        written = []
+        written: list[Path] = []
+        campaign = self.contract.campaign_id
+        frame = self.frame.drop("offer", "segment") if self.kind == "upload" else self.frame
+        parts = sorted(
+            self.frame.with_row_index("_row").partition_by("offer", as_dict=True).items()
+        )
         lists = {
-            name_list(self.contract.campaign_id, str(offer[0]), self.kind): (
-                part.drop("offer", "segment") if self.kind == "upload" else part
-            )
-            for offer, part in sorted(self.frame.partition_by("offer", as_dict=True).items())
+            name_list(campaign, str(offer[0]), self.kind): frame[part["_row"]]
+            for offer, part in parts
         }
+        if len({stem.casefold() for stem in lists}) < len(parts):
+            raise ParameterError(
+                "the names of two offers differ in capitals alone, and their lists would be one "
+                f"file: {', '.join(lists)}"
+            )
+        old = find_files(place, campaign, self.kind)
+        emptied = sorted({path.stem for path in old} - {*lists})
+        lists |= {stem: frame.clear() for stem in emptied}
         if since is not None:
-            lists |= compare_lists(lists, earlier, self.contract.campaign_id, self.kind)
+            lists |= compare_lists(lists, earlier, campaign, self.kind)
         for stem, handed in lists.items():
             written += [
                 write_frame(handed, place / f"{stem}.{kind}", private=True, quote_text=True)
                 for kind in formats
             ]
+        for change in ("", "-added", "-removed"):
+            for path in {*find_files(place, campaign, self.kind, change)} - {*written}:
+                path.unlink()
         counts = write_frame(self.counts, place / "left_out.csv", private=True)
         cells = write_frame(self.cells, place / "cells.csv", private=True)
-        terms = replace(self.contract, consent=self.consent).save(place / "contract.json")
+        terms = replace(self.contract, consent=self.consent, emptied=tuple(emptied)).save(
+            place / "contract.json"
+        )
         return (*written, counts, cells, terms)
 
 

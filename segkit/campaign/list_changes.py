@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, get_args
 
 import polars as pl
 
@@ -13,7 +16,10 @@ from segkit.campaign.platforms import MAIL_TOOLS, PLATFORMS
 from segkit.errors import DataError, SourceError
 from segkit.frames import takes_frames
 from segkit.spreadsheets import restore
+from segkit.writing import FORMATS
 
+ListKind = Literal["crm", "upload"]
+KINDS: tuple[ListKind, ...] = get_args(ListKind)
 # Headers of what a platform meets people by; the rest of a row describes them.
 KEYS = {
     "customer_id",
@@ -25,13 +31,46 @@ KEYS = {
 def name_list(campaign: str, offer: str, kind: str) -> str:
     """Return a list's file name without ending, of letters, digits, dots, dashes, underscores.
 
+    An offer with other signs gets the beginning of its hash beside them, so that two offers never
+    share a file, whichever others there are.
+
     Examples
     --------
-    >>> name_list("spring/25", "flash sale", "crm")
-    'spring_25-flash_sale-crm'
+    >>> name_list("spring/25", "flash_sale", "crm"), name_list("spring/25", "flash sale", "crm")
+    ('spring_25-flash_sale-crm', 'spring_25-flash_sale_b6748a04-crm')
     """
-    parts = [re.sub(r"[^\w.-]+", "_", part).strip("._") or "list" for part in (campaign, offer)]
-    return f"{parts[0]}-{parts[1]}-{kind}"
+    plain = _spell(offer)
+    if plain != offer:
+        plain += f"_{hashlib.sha256(offer.encode()).hexdigest()[:8]}"
+    return f"{_spell(campaign)}-{plain}-{kind}"
+
+
+def _spell(part: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", part).strip("._") or "list"
+
+
+def find_files(folder: Path, campaign: str, kind: str, change: str = "") -> list[Path]:
+    """Return the files of the lists of one kind in a folder whose contract is the campaign's.
+
+    Parameters
+    ----------
+    folder : Path
+    campaign, kind : str
+    change : str
+        "-added" or "-removed" for the files of changes instead.
+    """
+    if not campaign or _campaign(folder) != _spell(campaign):
+        return []
+    found = sorted(folder.glob(f"{glob.escape(_spell(campaign))}-*-{kind}{change}.*"))
+    return [path for path in found if path.suffix[1:] in FORMATS]
+
+
+def _campaign(folder: Path) -> str:
+    """Return the campaign of a folder's contract as files spell it; empty without a contract."""
+    contract = folder / "contract.json"
+    if not contract.is_file():
+        return ""
+    return _spell(str(json.loads(contract.read_text(encoding="utf-8"))["campaign_id"]))
 
 
 def read_lists(folder: Path, kind: str) -> dict[str, pl.DataFrame]:
@@ -40,25 +79,23 @@ def read_lists(folder: Path, kind: str) -> dict[str, pl.DataFrame]:
     Returns
     -------
     dict of str to DataFrame
-        Name of the offer, as files spell it, to its list.
+        Name of the offer, as files spell it, to its list; empty where nobody was on any.
 
     Raises
     ------
     SourceError
-        If there is none of this kind.
+        If segkit wrote no lists there, or only such as cannot be read here.
     """
-    contract = folder / "contract.json"
     lists = {}
-    if contract.is_file():
-        campaign = json.loads(contract.read_text(encoding="utf-8"))["campaign_id"]
-        start = name_list(campaign, "", "").removesuffix("list-")
-        for path in sorted(folder.glob(f"{start}*-{kind}.*")):
-            offer = path.stem.removeprefix(start).removesuffix(f"-{kind}")
-            if path.suffix == ".parquet":
-                lists[offer] = pl.read_parquet(path)
-            elif path.suffix == ".csv":
-                lists[offer] = restore(pl.read_csv(path, infer_schema=False))
-    if not lists:
+    campaign = _campaign(folder)
+    for path in find_files(folder, campaign, kind):
+        offer = path.stem.removeprefix(f"{campaign}-").removesuffix(f"-{kind}")
+        if path.suffix == ".parquet":
+            lists[offer] = pl.read_parquet(path)
+        elif path.suffix == ".csv":
+            lists[offer] = restore(pl.read_csv(path, infer_schema=False))
+    others = (path for one in KINDS for path in find_files(folder, campaign, one))
+    if not lists and (not campaign or any(others)):
         raise SourceError(
             f"{folder.name} holds no lists of kind {kind!r} that segkit wrote (CSV or Parquet)"
         )
@@ -69,19 +106,20 @@ def read_lists(folder: Path, kind: str) -> dict[str, pl.DataFrame]:
 def list_changes(now: pl.DataFrame, before: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows that are new on a list, and those to be taken off it.
 
-    Rows meet by the identifiers that both lists hold (id, address, phone number). Somebody who is
-    met by one of them stays: a new phone number makes nobody a leaver. A row to be taken off
-    holds no identifier that somebody on the list has still.
+    Rows meet by all identifiers that the list holds (id, address, phone number): where one of
+    somebody's changed, the whole row is new, and the old identifier is to be taken off. A row to
+    be taken off holds no identifier that somebody on the list has still. A column of identifiers
+    that the list no longer has is taken off whole.
 
     Parameters
     ----------
     now, before : DataFrame
-        Lists with the same columns.
+        This list, and the last.
 
     Raises
     ------
     DataError
-        If the lists have other columns, as those of two platforms.
+        If the last list lacks an identifier of this one, as those of two platforms.
 
     Examples
     --------
@@ -89,7 +127,7 @@ def list_changes(now: pl.DataFrame, before: pl.DataFrame) -> tuple[pl.DataFrame,
     >>> before = pl.DataFrame({"email": ["a", "c", "d"], "phone": ["2", "3", "1"]})
     >>> added, removed = list_changes(now, before)
     >>> added["email"].to_list(), removed.rows()
-    (['b'], [('c', '3'), ('d', None)])
+    (['a', 'b'], [(None, '2'), ('c', '3'), ('d', None)])
     """
     keys = [name for name in now.columns if name in KEYS]
     if not keys or not set(keys) <= set(before.columns):
@@ -97,20 +135,19 @@ def list_changes(now: pl.DataFrame, before: pl.DataFrame) -> tuple[pl.DataFrame,
             f"the last list has the columns {', '.join(before.columns)}, this one has "
             f"{', '.join(now.columns)}: were they made for the same platform?"
         )
-    before = before.with_columns(pl.col(keys).cast(pl.String))
-    there = {key: now[key].cast(pl.String).drop_nulls().implode() for key in keys}
-    met = pl.any_horizontal(
-        pl.col(key).cast(pl.String).is_in(before[key].drop_nulls().implode()).fill_null(value=False)
-        for key in keys
+    once = [name for name in before.columns if name in KEYS]
+    here = now.with_columns(pl.col(keys).cast(pl.String)).with_columns(
+        pl.lit(None, pl.String).alias(name) for name in once if name not in keys
     )
-    first = pl.coalesce(keys)
-    stays = pl.coalesce(
-        pl.when(pl.col(key).is_not_null()).then(pl.col(key).is_in(there[key])) for key in keys
+    before = before.with_columns(pl.col(once).cast(pl.String))
+    new = here.with_row_index("_row").join(before, on=keys, how="anti", nulls_equal=True)
+    left = before.join(
+        here, on=once, how="anti", nulls_equal=True, maintain_order="left"
+    ).with_columns(
+        pl.when(~pl.col(key).is_in(here[key].drop_nulls().implode())).then(pl.col(key))
+        for key in once
     )
-    left = before.filter(first.is_not_null(), ~stays).with_columns(
-        pl.when(~pl.col(key).is_in(there[key])).then(pl.col(key)) for key in keys
-    )
-    return now.filter(~met), left
+    return now[new["_row"].sort()], left.filter(pl.any_horizontal(pl.col(once).is_not_null()))
 
 
 def compare_lists(
