@@ -116,7 +116,7 @@ class SegmentContract:
         if not segments:
             raise ModelError("the segment model holds no segments: no contract can be drawn up")
         nearest = f"nearest to its centre among {counted(len(segments), 'segment')}"
-        stored = {
+        stored: dict[str, Any] = {
             name: str(model.get(key) or "")
             for name, key in (
                 ("as_of", "as_of"),
