@@ -178,6 +178,36 @@ def test_offers_that_differ_in_signs_alone_get_files_of_their_own(tmp_path):
         build(alike).write(tmp_path / "c")
 
 
+def test_an_address_or_number_of_anybody_who_refused_is_never_listed():
+    phones = [f"+44 20 7946 0{i:03d}" for i in range(40)]
+    phones[2] = "+442079460001"  # c01's in another spelling
+    emails = [f"{one}@x.org" for one in IDS]
+    emails[3], emails[4] = "jo.doe@gmail.com", "Jo.Doe+x@gmail.com"
+    emails[5] = "an.na@gmail.com"
+    refused = [i in (1, 4) for i in range(40)]
+    everybody = people(email=emails, phone=phones, marketing_consent=[not one for one in refused])
+    some = assigned([one for i, one in enumerate(IDS) if not refused[i]])
+    gone = pl.DataFrame({"customer_id": [None], "email": ["anna@gmail.com"]})
+    gone = gone.with_columns(pl.col("customer_id").cast(pl.String))
+
+    def held(channel=None, **more):
+        made = build(some, everybody, channel=channel, optouts=gone, **more)
+        return made.counts.filter(reason="address_refused")["customers"][0], made.frame.height
+
+    assert held(kind="upload", platform="google") == (3, 35)  # c02 by phone, c03 and c05 by dots
+    assert held(kind="upload", platform="meta") == (1, 37)
+    assert held("sms") == (1, 37)
+    assert held("email") == (0, 38)
+    by_number = pl.DataFrame({"email": [None], "phone": ["00442079460007"]})
+    gone = by_number.with_columns(pl.col("email").cast(pl.String))
+    assert held("sms", region="GB") == (2, 36)
+    emails[6] = "C01@x.org"
+    everybody = everybody.with_columns(email=pl.Series(emails))
+    assert held("email") == (1, 37)  # c01 is assigned to nothing
+    everybody, gone = people(email=emails), pl.DataFrame({"customer_id": ["c01"]})
+    assert held("email") == (1, 37)
+
+
 def test_nobody_who_withdrew_stays_in_a_folder_that_is_written_again(tmp_path):
     both = assigned().with_columns(
         offer=pl.when(pl.col("customer_id") < "c20").then(pl.lit("gift")).otherwise("offer")

@@ -159,7 +159,7 @@ REASONS = {
     **HELD,
     "no_consent": "without consent to marketing",
     "opted_out": "opted out",
-    "address_refused": "sharing an address with somebody who refused or opted out",
+    "address_refused": "sharing an address or phone number with somebody who refused or opted out",
     "no_email": "without an e-mail address",
     "bad_email": "with an e-mail address that is none",
     "formula_email": "with an e-mail address that a spreadsheet would run as a formula",
@@ -380,8 +380,9 @@ def build_audience(
     columns : sequence of str
         Further columns of ``customers`` on the list ("crm" only).
     optouts : DataFrame, optional
-        customer_id or email (or both) of those who opted out since; a column ``channel`` limits
-        an opt-out to that channel.
+        customer_id or email (or both), and phone, of those who opted out since; a column
+        ``channel`` limits an opt-out to that channel. Nobody is listed who shares an address or
+        number, as the platform spells it, with any customer who opted out or refused.
     min_cell : int
         k-anonymity: combinations of ``cell`` with fewer customers are left out.
     cell : sequence of str
@@ -455,18 +456,14 @@ def build_audience(
         () if service else customers.columns,
         consent=consent, channel=channel, unrecorded=unrecorded,
     )  # fmt: skip
-    people = _joined(assignments, customers, agreed)
+    customers = customers.with_columns(read_consents(customers, agreed.columns))
+    people = _joined(assignments, customers)
     require_columns(people.columns, cell, "the list")
-    own = people.rename({email: "email"} if email in people.columns else {})
-    own = own.rename({phone: "phone"} if phone in own.columns and phone != "email" else {})
-    unknown_emails = pl.Series("email", [None] * own.height, dtype=pl.String)
-    emails = read_emails(own["email"]) if "email" in own.columns else unknown_emails
-    normal, rejected = (
-        (emails.alias("email").to_frame(), _NO_IDENTIFIERS)
-        if mailed
-        else _normalised(own, kind, channel, emails, cast("PlatformName", platform), region)
-    )
-    gone, notes = _opted_out(own, emails, optouts, channel)
+    optouts = _optouts_by(optouts, channel)
+    form = (kind, channel, mailed, platform, region)
+    own, everyone = _named(people, email, phone), _named(customers, email, phone)
+    emails, normal, rejected = _identified(own, *form)
+    gone, notes = _opted_out(own, emails, optouts)
     people = people.with_columns(
         gone.alias("_gone"),
         emails.alias("_address"),
@@ -478,7 +475,13 @@ def build_audience(
     )
     refusals = agreed.reasons()
     refused = [refusals[name] for name in ("no_consent", "no_channel_consent") if name in refusals]
-    refusing = people.filter(pl.any_horizontal(*refused, "_gone"))["_address"].drop_nulls()
+    refusing, meant, _ = _identified(_refusing(everyone, refused, optouts), *form)
+    theirs = {"_address": refusing} | {f"_{name}": meant[name] for name in meant.columns}
+    shared = [
+        pl.col(name).is_in(theirs[name].drop_nulls().unique().implode())
+        for name in ("_address", "_email", "_phone")
+        if name in theirs
+    ]
     held_out = pl.col("offer").is_null() | (pl.col("offer") == NO_OFFER)
     asked = {
         name: text
@@ -495,7 +498,7 @@ def build_audience(
             "universal_holdout": pl.col("_held") == "universal_holdout",
             **refusals,
             "opted_out": pl.col("_gone"),
-            "address_refused": pl.col("_address").is_in(refusing.unique().implode()),
+            "address_refused": pl.any_horizontal(shared),
             **{name: pl.col("_held") == name for name in HELD if name in _BY_POLICY},
             **_unreachable(list(needed.values()), normal.columns),
             **({"formula_email": ~pl.col("_plain")} if mailed else {}),
@@ -608,10 +611,8 @@ def _needed(
     return {phone: "phone"} if channel in BY_PHONE else {}
 
 
-def _joined(assignments: pl.DataFrame, customers: pl.DataFrame, agreed: Consent) -> pl.DataFrame:
-    about = customers.drop("offer", "segment", strict=False).with_columns(
-        *read_consents(customers, agreed.columns), _known=pl.lit(value=True)
-    )
+def _joined(assignments: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:
+    about = customers.drop("offer", "segment", strict=False).with_columns(_known=pl.lit(value=True))
     base = assignments.select("customer_id", "offer", "segment")
     return base.join(about, on="customer_id", how="left", maintain_order="left").sort("customer_id")
 
@@ -620,44 +621,68 @@ def _where(condition: pl.Expr, reason: str) -> pl.Expr:
     return pl.when(condition).then(pl.lit(reason)).otherwise("_reason")
 
 
-def _normalised(
-    own: pl.DataFrame,
-    kind: str,
-    channel: str,
-    emails: pl.Series,
-    platform: PlatformName,
-    region: str | None,
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the identifiers that the list needs, and those that could not be read."""
+def _named(frame: pl.DataFrame, email: str, phone: str) -> pl.DataFrame:
+    frame = frame.rename({email: "email"} if email in frame.columns else {})
+    return frame.rename({phone: "phone"} if phone in frame.columns and phone != "email" else {})
+
+
+def _identified(
+    own: pl.DataFrame, kind: str, channel: str, mailed: bool, platform: str, region: str | None
+) -> tuple[pl.Series, pl.DataFrame, pl.DataFrame]:
+    """Return the addresses, the identifiers that the list needs, and those that are unreadable."""
+    none = pl.Series("email", [None] * own.height, dtype=pl.String)
+    emails = read_emails(own["email"]) if "email" in own.columns else none
+    if mailed or (kind != "upload" and channel in BY_EMAIL):
+        return emails, emails.alias("email").to_frame(), _NO_IDENTIFIERS
     if kind == "upload":
         identifiers = own.select(name for name in IDENTIFIERS if name in own.columns)
-        return normalise_identifiers(identifiers, platform=platform, region=region)
-    if channel in BY_EMAIL:
-        return emails.alias("email").to_frame(), _NO_IDENTIFIERS
+        by = cast("PlatformName", platform)
+        return emails, *normalise_identifiers(identifiers, platform=by, region=region)
     if channel in BY_PHONE:
         numbers = own.select(name for name in ("phone", "country") if name in own.columns)
         where = own["country"] if "country" in own.columns else None
         _, rejected = normalise_identifiers(numbers, region=region)
         read = read_phones(own["phone"], region=region, regions=where)
-        return read.select("phone"), rejected.filter(identifier="phone")
-    return pl.DataFrame(), _NO_IDENTIFIERS
+        return emails, read.select("phone"), rejected.filter(identifier="phone")
+    return emails, pl.DataFrame(), _NO_IDENTIFIERS
 
 
-def _opted_out(
-    own: pl.DataFrame, emails: pl.Series, optouts: pl.DataFrame | None, channel: str
-) -> tuple[pl.Series, tuple[str, ...]]:
-    """Return who opted out, by id or by address; note a list that matches nobody."""
-    gone = pl.repeat(False, own.height, dtype=pl.Boolean, eager=True)
+def _refusing(
+    everyone: pl.DataFrame, refused: Sequence[pl.Expr], optouts: pl.DataFrame | None
+) -> pl.DataFrame:
+    """Return the addresses and numbers of all who refused or opted out, assigned or not."""
+    addresses = everyone["email"] if "email" in everyone.columns else pl.Series([None])
+    gone, _ = _opted_out(everyone, read_emails(addresses), optouts)
+    names = [name for name in ("email", "phone", "country") if name in everyone.columns]
+    text = pl.col(names).cast(pl.String)
+    found = [everyone.filter(pl.any_horizontal(*refused, gone)).select(text)]
+    if optouts is not None:  # also addresses that no customer has in this spelling
+        found.append(optouts.select(pl.col(n).cast(pl.String) for n in names if n in optouts))
+    return pl.concat(found, how="diagonal")
+
+
+def _optouts_by(optouts: pl.DataFrame | None, channel: str) -> pl.DataFrame | None:
+    """Return the opt-outs that hold for the channel."""
     if optouts is None:
-        return gone, ()
+        return None
     if not {"customer_id", "email"} & set(optouts.columns):
         raise ColumnError(
             "optouts expects a column customer_id or email; it has "
             f"{', '.join(optouts.columns) or 'none'}"
         )
-    if "channel" in optouts.columns:
-        named = read_channels(optouts["channel"])
-        optouts = optouts.filter((named == channel).fill_null(value=True))
+    if "channel" not in optouts.columns:
+        return optouts
+    named = read_channels(optouts["channel"])
+    return optouts.filter((named == channel).fill_null(value=True))
+
+
+def _opted_out(
+    own: pl.DataFrame, emails: pl.Series, optouts: pl.DataFrame | None
+) -> tuple[pl.Series, tuple[str, ...]]:
+    """Return who opted out, by id or by address; note a list that matches nobody."""
+    gone = pl.repeat(False, own.height, dtype=pl.Boolean, eager=True)
+    if optouts is None:
+        return gone, ()
     if "customer_id" in optouts.columns:
         gone |= own["customer_id"].is_in(optouts["customer_id"].drop_nulls().unique().implode())
     if "email" in optouts.columns:
