@@ -398,7 +398,7 @@ def triggers(
         sinks.append(live.ParquetSink(out / "outputs"))
     if webhook:
         sinks.append(live.WebhookSink(webhook))
-    source, people = open_events(events, out=out, mapping=mapping, customers=customers)
+    source, people = open_events(events, out=out, mapping=mapping)
     result = live.run_triggers(
         loaded,
         source,
@@ -406,7 +406,7 @@ def triggers(
         sinks=sinks,
         as_of=day[0] if day else None,
         follow=follow,
-        customers=people,
+        customers=customers or people,
     )
     typer.echo(result.text)
     typer.echo(_near(out / "outputs.jsonl"))

@@ -14,7 +14,6 @@ from segkit.errors import DataError, ModelError, RuleError, SourceError
 from segkit.live import JsonLinesSource, ParquetSink, TriggerRules, run_triggers
 from segkit.live.triggers.reading import read_customers
 from segkit.live.triggers.run import Runner
-from segkit.live.triggers.sources import open_events
 from segkit.live.triggers.state import Store
 
 START = datetime(2025, 1, 1)
@@ -524,12 +523,10 @@ def test_consent_in_a_list_of_customers_is_read_in_words(tmp_path):
         "customer_id,marketing_consent\n007,no\n008,0\n009,1\n010,yes\n011,NA\n9,oui\n"
     )
     events = [(who, 1, "product_view") for who in ("007", "008", "009", "010", "011", "new")]
-    source = log(tmp_path / "log.jsonl", events)
-    _, listed = open_events(source.path, out=tmp_path, customers=people)
     acted = {}
     for word in ("refused", "granted"):
         text = CONSENTED.replace("UNRECORDED", word)
-        result, outputs = run(tmp_path, text, events, name=word, customers=listed)
+        result, outputs = run(tmp_path, text, events, name=word, customers=people)
         acted[word] = {one["customer_id"] for one in outputs if one["kind"] == "action"}
         assert result.counts["unlisted"] == 1
         assert "1 customer with events not in the list of customers" in result.text
@@ -538,6 +535,30 @@ def test_consent_in_a_list_of_customers_is_read_in_words(tmp_path):
     assert read_customers(twice)["9"]["marketing_consent"] is False
     with pytest.raises(DataError, match="marketing_consent is neither yes nor no: 'perhaps'"):
         read_customers(pl.DataFrame({"customer_id": ["a"], "marketing_consent": ["perhaps"]}))
+
+
+def test_a_refusal_during_a_run_counts_from_the_next_messages(tmp_path):
+    people = tmp_path / "customers.csv"
+    people.write_text("customer_id,marketing_consent\na,yes\nb,yes\n")
+    source = log(tmp_path / "log.jsonl", [(who, hours, "product_view") for hours, who in
+                                          enumerate(("a", "z", "b", "z"))])  # fmt: skip
+    polled = []
+
+    def poll(limit):
+        polled.append(limit)
+        if len(polled) == 3:
+            people.write_text("customer_id,marketing_consent\na,yes\nb,no\n")
+        return JsonLinesSource.poll(source, 1)
+
+    source.poll = poll
+    rules = TriggerRules.parse(HEAD + CONSENTED.replace("UNRECORDED", "refused"))
+    run_triggers(rules, source, out=tmp_path, customers=people)
+    outputs = map(json.loads, (tmp_path / "outputs.jsonl").read_text().splitlines())
+    kinds = {one["customer_id"]: one["kind"] for one in outputs if one["customer_id"] != "z"}
+    assert kinds == {"a": "action", "b": "withheld"}
+    people.unlink()
+    with pytest.raises(SourceError, match=r"customers\.csv cannot be read"):
+        run_triggers(rules, source, out=tmp_path, customers=people)
 
 
 def test_a_preference_that_cannot_be_read_withholds_one_customers_action(tmp_path):

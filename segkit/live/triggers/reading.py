@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
 
-from segkit.errors import DataError
+from segkit.errors import DataError, SourceError, require_columns
 from segkit.ids import is_no_customer, mangled_ids, read_ids, with_ids
 from segkit.intake.cells import flag
 from segkit.intake.dates import Clock
 from segkit.intake.mapping import NULLS
 from segkit.live.triggers.engine import DECODE, ENCODE, Event, as_moment
 from segkit.live.triggers.rules import NUMERIC, TriggerRules
+from segkit.writing import PARQUET
 
 # Each message by the first of these that reads it, whatever its neighbours look like.
 FORMATS = (
@@ -140,15 +142,17 @@ def _is_number(value: Any) -> bool:
 
 
 def read_customers(
-    customers: pl.DataFrame, consents: Iterable[str] = ()
+    customers: pl.DataFrame | Path, consents: Iterable[str] = ()
 ) -> dict[str, dict[str, Any]]:
-    """Read what is known of customers, by their ids; a refusal goes before a grant.
+    """Read what is known of customers, a frame or file, by id; a refusal goes before a grant.
 
     Consents (the columns named so, and those whose names end so) are yes or no, in the words that
     the intake reads.
 
     Raises
     ------
+    SourceError
+        If the file, CSV or Parquet, cannot be read.
     DataError
         If a consent is neither yes nor no.
 
@@ -158,7 +162,9 @@ def read_customers(
     >>> read_customers(frame)
     {'7': {'customer_id': '7', 'marketing_consent': False}}
     """
-    frame = with_ids(customers, "customers")
+    frame = customers if isinstance(customers, pl.DataFrame) else _frame(customers)
+    require_columns(frame.columns, ["customer_id"], "customers")
+    frame = with_ids(frame, "customers")
     text = pl.col(pl.String).exclude("customer_id").str.strip_chars()
     frame = frame.with_columns(pl.when(~text.is_in(NULLS)).then(text))
     named = {*consents}
@@ -175,3 +181,13 @@ def read_customers(
             )
     read = read.with_columns(pl.col(consents).min().over("customer_id")) if consents else read
     return read.rows_by_key("customer_id", named=True, unique=True, include_key=True)
+
+
+def _frame(path: Path) -> pl.DataFrame:
+    try:
+        if path.name.lower().endswith(PARQUET):
+            return pl.read_parquet(path)
+        # As text: numbers would lose an id's leading zeros.
+        return pl.read_csv(path, infer_schema=False)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise SourceError(f"{path.name} cannot be read: {error}") from None

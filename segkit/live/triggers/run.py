@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from segkit.display import counted, number
-from segkit.errors import ParameterError
+from segkit.errors import ParameterError, SourceError
 from segkit.frames import takes_frames
 from segkit.live.triggers.engine import NEVER, Engine, Event, State, as_moment, write_time
 from segkit.live.triggers.reading import Message, Reader, Reading, read_customers
@@ -149,7 +149,7 @@ def run_triggers(
     as_of: datetime | date | None = None,
     follow: bool = False,
     batch: int = 5_000,
-    customers: pl.DataFrame | None = None,
+    customers: pl.DataFrame | Path | str | None = None,
 ) -> TriggerRun:
     """Run triggers over a log of events, from where the last run in the same folder stopped.
 
@@ -179,8 +179,9 @@ def run_triggers(
         Go on waiting for events at the end of the log.
     batch : int
         Messages in one transaction.
-    customers : polars.DataFrame, optional
-        One row per customer with consents and preferences, for the contact policy in the rules.
+    customers : polars.DataFrame or path, optional
+        One row per customer with consents and preferences, for the contact policy in the rules. A
+        file (CSV or Parquet) is read again, before the next messages, whenever it has changed.
 
     Returns
     -------
@@ -218,6 +219,7 @@ def run_triggers(
                 time.sleep(PAUSE)
                 runner.deliver()
                 continue
+            runner.read_customers()
             runner.head = file.head if file is not None else None
             runner.step(messages)
             runner.deliver()
@@ -265,12 +267,13 @@ class Runner:
         rules: TriggerRules,
         folder: Path,
         sinks: Sequence[Sink] | None = None,
-        customers: pl.DataFrame | None = None,
+        customers: pl.DataFrame | Path | str | None = None,
     ) -> None:
         self.rules = rules
-        purposes = rules.contacts.purposes.values() if rules.contacts else ()
-        self.listed = None if customers is None else read_customers(customers, purposes)
-        self.engine = Engine(rules, self.listed or {})
+        self.engine = Engine(rules, {})
+        self.customers = Path(customers) if isinstance(customers, str) else customers
+        self.changed: tuple[int, int] | None = None  # time and size of the customers' file
+        self.read_customers()
         self.reader = Reader(rules)
         chosen = [JsonLinesSink(folder / "outputs.jsonl")] if sinks is None else sinks
         rejected: Sink = JsonLinesSink(folder / "rejected.jsonl")
@@ -303,6 +306,23 @@ class Runner:
         except BaseException:
             self.store.close()
             raise
+
+    def read_customers(self) -> None:
+        """Read the customers; again only where their file has changed."""
+        if self.customers is None:
+            return
+        changed = (0, 0)
+        if isinstance(self.customers, Path):
+            try:
+                about = self.customers.stat()
+            except OSError as error:
+                words = f"{self.customers.name} cannot be read: {error.strerror}"
+                raise SourceError(words) from None
+            changed = (about.st_mtime_ns, about.st_size)
+        if changed != self.changed:
+            purposes = self.rules.contacts.purposes.values() if self.rules.contacts else ()
+            self.engine.customers = read_customers(self.customers, purposes)
+            self.changed = changed
 
     def step(self, messages: Sequence[Message], as_of: int | None = None) -> None:
         """Take messages, or move the clock, in one transaction."""
@@ -449,8 +469,8 @@ class Runner:
         schema = {"rule": pl.String, "kind": pl.String, "count": pl.Int64}
         marks = [lane.mark for lane in self.lanes.values()]
         clock = min(marks, default=-NEVER)
-        if self.listed is not None:
-            self.counts["unlisted"] = self.store.unlisted(self.listed)
+        if self.customers is not None:
+            self.counts["unlisted"] = self.store.unlisted(self.engine.customers)
         given = {name for name, *_ in self.sinks}
         for name, (place, _) in self.cursors.items():
             if name not in given and (count := self.made["outputs"] - place):

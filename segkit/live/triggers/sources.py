@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 import polars as pl
 
 from segkit.display import number
-from segkit.errors import ParameterError, SourceError, require_columns
+from segkit.errors import ParameterError, SourceError
 from segkit.frames import takes_frames
 from segkit.live.triggers.reading import Message
 from segkit.live.triggers.rules import FIELDS
-from segkit.writing import PARQUET, private_folder, write_whole
+from segkit.writing import private_folder, write_whole
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
@@ -268,7 +268,7 @@ def _words(error: Exception) -> str:
 
 
 def open_events(
-    events: Path | str, *, out: Path | str, mapping: Any = None, customers: Path | None = None
+    events: Path | str, *, out: Path | str, mapping: Any = None
 ) -> tuple[JsonLinesSource | KafkaSource, pl.DataFrame | None]:
     """Open the events that a command names; return them, and the customers of raw data.
 
@@ -282,32 +282,20 @@ def open_events(
         Folder of the run.
     mapping : Mapping, path or None
         For raw data.
-    customers : path, optional
-        Clean customers with their consents, as CSV or Parquet.
 
     Raises
     ------
     SourceError
         If there are no such events, or earlier ones have changed since the last run.
     """
-    people = None
-    if customers is not None:
-        try:
-            if customers.name.lower().endswith(PARQUET):
-                people = pl.read_parquet(customers)
-            else:  # as text: numbers would lose an id's leading zeros
-                people = pl.read_csv(customers, infer_schema=False)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise SourceError(f"{customers.name} cannot be read: {error}") from None
-        require_columns(people.columns, ["customer_id"], customers.name)
     if str(events).startswith("kafka://"):
         servers, _, topic = str(events).removeprefix("kafka://").partition("/")
         if not servers or not topic:
             raise SourceError(f"expected kafka://host:port/topic, got {events}")
-        return KafkaSource(servers, topic), people
+        return KafkaSource(servers, topic), None
     path = Path(events)
     if path.is_file() and path.suffix in (".jsonl", ".ndjson") and mapping is None:
-        return JsonLinesSource(path), people
+        return JsonLinesSource(path), None
     if not path.exists():
         raise SourceError(f"there is no file or folder {path}")
     from segkit.intake import clean_data
@@ -321,9 +309,7 @@ def open_events(
             f"the events of {path.name} before the end of the last run have changed; give them "
             "another folder (--out)"
         )
-    return JsonLinesSource(
-        write_whole(log, body, private=True)
-    ), taken.customers if people is None else people
+    return JsonLinesSource(write_whole(log, body, private=True)), taken.customers
 
 
 @takes_frames
