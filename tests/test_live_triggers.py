@@ -530,6 +530,10 @@ def test_consent_in_a_list_of_customers_is_read_in_words(tmp_path):
         acted[word] = {one["customer_id"] for one in outputs if one["kind"] == "action"}
         assert result.counts["unlisted"] == 1
         assert "1 customer with events not in the list of customers" in result.text
+    # A policy without a word asks for consent all the same.
+    text = CONSENTED.replace('unrecorded = "UNRECORDED"', "")
+    _, outputs = run(tmp_path, text, events, name="empty", customers=people)
+    assert {one["customer_id"] for one in outputs if one["kind"] == "action"} == {"009", "010"}
     assert acted == {"refused": {"009", "010"}, "granted": {"009", "010", "011", "new"}}
     twice = pl.DataFrame({"customer_id": [9, 9], "marketing_consent": [0, 1]})
     assert read_customers(twice)["9"]["marketing_consent"] is False

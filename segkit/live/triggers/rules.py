@@ -258,7 +258,8 @@ class TriggerRules:
         names = [rule.name for rule in rules]
         if len(set(names)) < len(names):
             raise RuleError(f"rules need names of their own, got {', '.join(names)}")
-        contacts = _read_contacts(_entries(data, "contacts", dict), rules)
+        policy = _entries(data, "contacts", dict) if "contacts" in data else None
+        contacts = _read_contacts(policy, rules)
         zone = str(data.get("zone", "UTC"))
         try:
             ZoneInfo(zone)
@@ -392,9 +393,9 @@ def _read_rule(entry: Any) -> TriggerRule:
     return TriggerRule(name, **rest, priority=priority, most=most, within=within)
 
 
-def _read_contacts(entry: Mapping[str, Any], rules: Sequence[TriggerRule]) -> ContactPolicy | None:
+def _read_contacts(entry: Any, rules: Sequence[TriggerRule]) -> ContactPolicy | None:
     """Read the contact policy, and check the channels and purposes that rules name."""
-    if not entry:
+    if entry is None:
         return None
     try:
         policy = ContactPolicy.from_dict(entry)

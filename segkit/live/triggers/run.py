@@ -469,7 +469,7 @@ class Runner:
         schema = {"rule": pl.String, "kind": pl.String, "count": pl.Int64}
         marks = [lane.mark for lane in self.lanes.values()]
         clock = min(marks, default=-NEVER)
-        if self.customers is not None:
+        if self.customers is not None and self.rules.contacts is not None:
             self.counts["unlisted"] = self.store.unlisted(self.engine.customers)
         given = {name for name, *_ in self.sinks}
         for name, (place, _) in self.cursors.items():
