@@ -340,14 +340,25 @@ def read_json(path: Path | str, what: str) -> Any:
     source = Path(path)
     if not source.is_file():
         raise ModelError(f"there is no {what} at {source}")
+    return parse_json(source.read_bytes(), source.name)
+
+
+def parse_json(content: bytes, name: str) -> Any:
+    """Read the plain data of a file of that name from its content.
+
+    Raises
+    ------
+    ModelError
+        If it is no JSON, or holds NaN or Infinity, which JSON does not have.
+    """
 
     def refuse(word: str) -> float:
-        raise ModelError(f"{source.name} holds {word} where a finite number is expected")
+        raise ModelError(f"{name} holds {word} where a finite number is expected")
 
     try:
-        return json.loads(source.read_text(encoding="utf-8"), parse_constant=refuse)
+        return json.loads(content.decode("utf-8"), parse_constant=refuse)
     except ValueError as error:
-        raise ModelError(f"{source.name} is not JSON: {error}") from error
+        raise ModelError(f"{name} is not JSON: {error}") from error
 
 
 def check_number(

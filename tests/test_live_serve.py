@@ -85,7 +85,7 @@ def shop(sample, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def service(shop):
-    return Service({"shop": shop[0]}, max_body=2**26)
+    return Service({"shop": shop[0]}, max_body=2**26, max_rows=10**5)
 
 
 @pytest.fixture(scope="module")
@@ -233,15 +233,25 @@ WRONG = {
     "features.spend": [{"spend": 1.0}],
     "orders.0.amount": [{"amount": True}, {"amount": None}, {"amount": "9"}],
     "orders.0.discount": [{"discount": -1}, {"discount": "x"}],
-    "orders.0.order_day": [{"order_day": "yesterday"}, {"order_day": 1.5}, {"order_day": None}],
+    "orders.0.order_day": [
+        {"order_day": "yesterday"},
+        {"order_day": 1.5},
+        {"order_day": None},
+        *({"order_day": d} for d in (-700_000, 10**30, "1025-01-01", "1989-12-31", "9999-12-31")),
+    ],
+    "events.0.event_day": [{"event_day": "0001-01-01"}],
     "orders.0.order_id": [{"order_id": " "}],
     "orders.0.is_return": [{"is_return": 1}],
     "orders.0.email": [{"email": "ann@shop.org"}],
     "events.0.event_type": [{"event_type": "purchase"}],
-    "events.0.event_time": [{"event_time": "2025-01-01T10:00:00"}, {"event_time": "noon"}],
+    "events.0.event_time": [
+        {"event_time": "2025-01-01T10:00:00"},
+        {"event_time": "noon"},
+        {"event_time": "1025-01-01T10:00:00Z"},
+    ],
     "consent": ["yes"],
     "customer_id": [1.5],
-    "as_of": ["2025-02-30", None, 20250228],
+    "as_of": ["2025-02-30", None, 20250228, "9999-12-31", "0001-01-05", "1989-12-31"],
     "attributes.region": [{"region": "north"}],
     "name": ["Ann"],
 }
@@ -295,12 +305,39 @@ def test_what_is_missing_is_named(shop, service):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[1]", b"\xff", b"[" * 100_000, b'{"features": ' + b"9" * 5000 + b"}", b"null"],
-)
+    [b"", b"{", b"[1]", b"\xff", b"[" * 100_000, b'{"features": ' + b"9" * 5000 + b"}", b"null",
+     b'{"\\ud83d": 1}', b'{"customer_id": "\\uDE00\\ud83d", "features": {}}',
+     b'{"customer_id": "\xed\xa0\xbd"}'],
+)  # fmt: skip
 def test_a_body_that_is_no_json_object_is_refused(service, content):
     answer = call(service, ("POST", "/assign", {"content": content}))
     assert answer.status_code == 422
-    assert answer.json()["detail"][0]["loc"][0] == "body"
+    assert answer.json()["detail"] == [{"loc": ["body"], "msg": answer.json()["detail"][0]["msg"]}]
+
+
+def test_a_whole_character_is_taken_and_half_a_one_can_be_told(shop, service):
+    text = json.dumps({"customer_id": "\U0001f600", "features": one_row(shop)})
+    assert "\\ud83d\\ude00" in text
+    answer = call(service, ("POST", "/assign", {"content": text}))
+    assert answer.json()["customer_id"] == "\U0001f600"
+    refusal = module._refuse(422, "\ud83d", ("body", "\ud83d"))
+    assert json.loads(refusal.body)["detail"][0]["msg"] == "\ud83d"
+
+
+def test_more_rows_or_days_than_can_be_answered_at_once_are_refused(shop, monkeypatch):
+    own = Service({"shop": shop[0] / "bare"})
+    one = {"as_of": "2025-02-28", "orders": [ORDER] * 4_000, "events": [EVENT] * 1_001}
+    answer = post(own, one)
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "events"])
+    assert "5,000" in answer.text
+    many = [{"as_of": "2025-02-28", "orders": [ORDER] * 4_000}] * 6
+    answer = post(own, {"customers": many}, "/assign/batch")
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "customers"])
+    assert "20,000" in answer.text
+    days = [{"as_of": str(date(2024, 1, 1 + d)), "orders": []} for d in range(31)]
+    days.append({"as_of": "2024-02-01", "orders": []})
+    answer = post(own, {"customers": days}, "/assign/batch")
+    assert "31 different as_of" in answer.text
 
 
 @pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN", "1e999"])
@@ -450,8 +487,27 @@ def test_without_keys_this_machine_alone_is_served(service):
     assert call(service, ("GET", "/segments", {}), host="127.0.0.1:8000").status_code == 200
     assert call(service, ("GET", "/segments", {}), host="[::1]:8000").status_code == 200
     assert call(service, ("GET", "/segments", {}), host="evil.example").status_code == 403
+    assert call(service, ("GET", "/openapi.json", {}), host="evil.example").status_code == 403
     with pytest.raises(ParameterError, match="without keys"):
         run_server(["x"], host="0.0.0.0", port=0, keys=None, kpi_page=None, say=print)  # noqa: S104
+
+
+def test_a_page_of_another_site_changes_nothing(service, shop):
+    body = {"json": {"features": one_row(shop)}}
+    for headers, status in (
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "http://localhost:3000"}, 403),  # another page of this machine
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site", "origin": "http://localhost"}, 403),
+        ({"origin": "http://localhost"}, 200),
+        ({"sec-fetch-site": "same-origin"}, 200),
+        ({}, 200),
+    ):
+        answer = call(service, ("POST", "/assign", body | {"headers": headers}))
+        assert answer.status_code == status, headers
+    foreign = {"content": "", "headers": {"origin": "https://evil.example"}}
+    assert call(service, ("POST", "/reload", foreign)).status_code == 403
 
 
 def test_several_models_are_told_apart_by_name(guarded, shop):
@@ -512,6 +568,41 @@ def test_a_reload_takes_what_can_be_read_and_says_why_the_rest_stays(guarded, sh
     assert call(service, reload).json()["kept"] == {}
     assert call(service, ask).status_code == 401  # a key that was taken back
     assert "stays as it was" in caplog.text
+
+
+def test_a_key_taken_back_is_refused_whatever_befalls_the_models(guarded, monkeypatch):
+    service, keys = guarded
+    text = service.keys_file.read_text().replace(hash_key(keys["assign"]), "0" * 64)
+    service.keys_file.write_text(text)
+
+    def fail(*_):
+        raise KeyError
+
+    monkeypatch.setattr(module, "reload_models", fail)
+    headers = {"Authorization": f"Bearer {keys['reload']}"}
+    assert call(service, ("POST", "/reload", {"headers": headers})).status_code == 500
+    headers = {"Authorization": f"Bearer {keys['assign']}"}
+    assert call(service, ("POST", "/assign", {"headers": headers})).status_code == 401
+
+
+def test_the_version_is_that_of_the_bytes_that_are_served(shop, tmp_path, monkeypatch):
+    file = tmp_path / "segment_model.json"
+    shutil.copy(shop[0] / "bare/segment_model.json", file)
+    old = file.read_bytes()
+    named = ServedModel.load("m", file)
+    new = tmp_path / "new.json"
+    segkit.cluster.load_model(file).rename({"S1": "Renamed"}).save(new)
+    content, read = new.read_bytes(), type(file).read_bytes
+
+    def replace_after_reading(path):
+        found = read(path)
+        path.write_bytes(content)  # a batch that ends just now
+        return found
+
+    monkeypatch.setattr(type(file), "read_bytes", replace_after_reading)
+    served = ServedModel.load("m", file)
+    assert (served.version, served.scorer.names) == (named.version, named.scorer.names)
+    assert read(file) == content != old
 
 
 def test_a_large_body_is_refused_before_it_is_read(service):

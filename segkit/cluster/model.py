@@ -614,11 +614,21 @@ def load_model(path: Path | str) -> SegmentScorer:
     ModelError
         If the file is absent, is no JSON, or holds no model that this segkit reads.
     """
-    data = read_json(path, "model file")
+    return read_model(read_json(path, "model file"), Path(path).name)
+
+
+def read_model(data: Any, name: str) -> SegmentScorer:
+    """Read a segment model from the data of a file of that name, whatever method made it.
+
+    Raises
+    ------
+    ModelError
+        If the data hold no model that this segkit reads.
+    """
     kind = data.get("segkit_model") if isinstance(data, Mapping) else None
     if not isinstance(kind, str) or kind not in KINDS:
         raise ModelError(
-            f"{Path(path).name} is not a segkit segment model ('segkit_model' is {kind!r}; "
+            f"{name} is not a segkit segment model ('segkit_model' is {kind!r}; "
             f"known: {', '.join(KINDS)})"
         )
     model: SegmentScorer = type_of(KINDS[kind]).from_data(data)

@@ -28,6 +28,8 @@ from segkit.live.serve.openapi import DESCRIPTION, OPERATIONS
 KPI_PAGE = "kpis.html"  # what a run writes it as
 MAX_BODY = 8 * 2**20  # bytes
 MAX_CUSTOMERS = 10_000  # of one batch
+MAX_ROWS = 20_000  # orders and events of all its customers
+MAX_DAYS = 31  # different as_of of its customers, each of which costs a table of features
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 # Names under which this machine is asked for, where there are no keys: a web page that a browser
 # on it has open cannot pretend to be one.
@@ -63,6 +65,8 @@ class Service:
         runs' folders.
     max_body : int
         Bytes of a body.
+    max_rows : int
+        Orders and events of all customers of a request.
     """
 
     def __init__(
@@ -72,9 +76,10 @@ class Service:
         keys: Path | None = None,
         kpi_page: Path | None = None,
         max_body: int = MAX_BODY,
+        max_rows: int = MAX_ROWS,
     ) -> None:
         self.places, self.keys_file, self.kpi_page = places, keys, kpi_page
-        self.max_body = max_body
+        self.max_body, self.max_rows = max_body, max_rows
         self.keys = None if keys is None else Keys.load(keys)
         self.models = load_models(places)
         self.registry = CollectorRegistry()
@@ -120,7 +125,7 @@ class Service:
         return child
 
     def check(self, role: Role | None, request: Request) -> None:
-        """Refuse a request without a key of the role.
+        """Refuse a request without a key of the role, or that another site's page sends.
 
         Raises
         ------
@@ -132,6 +137,9 @@ class Service:
             name = host if host.endswith(b"]") else host.rpartition(b":")[0] or host
             if name not in LOCAL:
                 raise Refusal(403, "without keys only this machine is served; see segkit serve-key")
+        if request.scope["method"] == "POST" and _is_foreign(headers):
+            raise Refusal(403, "a page of another site sent this; only the service's own may")
+        if self.keys is None:
             return
         if role is None:
             return
@@ -207,6 +215,11 @@ class Service:
 
         def work() -> list[dict[str, Any]]:
             read = [read_customer(one, ("customers", place)) for place, one in enumerate(listed)]
+            if sum(len(one.orders or ()) + len(one.events or ()) for one in read) > self.max_rows:
+                message = f"a request has up to {self.max_rows:,} orders and events, got more"
+                raise FieldError(("customers",), message)
+            if len({one.as_of for one in read if one.as_of is not None}) > MAX_DAYS:
+                raise FieldError(("customers",), f"expected up to {MAX_DAYS} different as_of")
             return model.assign_all(read)
 
         answers = await run_in_threadpool(work)
@@ -257,12 +270,15 @@ class Service:
         Requests under way keep the model that they began with.
         """
         async with self._reloading:
-            models, kept = await run_in_threadpool(reload_models, self.places, self.models)
+            refused = {}
+            # Keys come first: one that was taken back is refused whatever befalls the models.
             if self.keys_file is not None:
                 try:
                     self.keys = Keys.load(self.keys_file)
                 except SegkitError as error:
-                    kept[self.keys_file.name] = str(error)
+                    refused[self.keys_file.name] = str(error)
+            models, kept = await run_in_threadpool(reload_models, self.places, self.models)
+            kept |= refused
             self.models = models
             self._show_models()
         for name in self.places:
@@ -308,8 +324,8 @@ class Service:
 def build_app(service: Service) -> FastAPI:
     """Return the FastAPI application of a service."""
     app = FastAPI(
-        title="segkit", version=__version__, description=DESCRIPTION, docs_url=None, redoc_url=None
-    )
+        title="segkit", version=__version__, description=DESCRIPTION, openapi_url=None
+    )  # without its address FastAPI serves neither description nor pages of its own
     handlers: dict[str, tuple[Role | None, Handler]] = {
         "/assign": ("assign", service.assign),
         "/assign/batch": ("assign", service.assign_batch),
@@ -342,12 +358,25 @@ def build_app(service: Service) -> FastAPI:
     async def show_docs(_: Request) -> Response:
         return _html(PAGE.read_bytes())
 
-    for route in ("/", "/docs"):
-        app.add_api_route(
-            route, service.wrap("/docs", None, show_docs), methods=["GET"], include_in_schema=False,
-            response_model=None,
-        )  # fmt: skip
+    async def show_description(_: Request) -> Response:
+        return _json(app.openapi())
+
+    for route, show in (
+        ("/", show_docs),
+        ("/docs", show_docs),
+        ("/openapi.json", show_description),
+    ):
+        endpoint = service.wrap(route if route != "/" else "/docs", None, show)
+        app.router.routes.append(Route(route, endpoint, methods=["GET"]))
     return app
+
+
+def _is_foreign(headers: dict[bytes, bytes]) -> bool:
+    """Whether a browser says that another site's page sent the request; programs say nothing."""
+    site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
+    if site is not None:
+        return site not in (b"same-origin", b"none")
+    return origin is not None and origin.partition(b"://")[2] != headers.get(b"host")
 
 
 def _json(data: Any, status: int = 200) -> Response:
@@ -361,8 +390,12 @@ def _html(content: bytes) -> Response:
 
 
 def _refuse(status: int, message: str, loc: Loc, headers: dict[str, str] | None = None) -> Response:
-    """Answer as FastAPI does for an invalid request: where, and what is wrong there."""
-    response = _json({"detail": [{"loc": list(loc), "msg": message}]}, status)
+    """Answer as FastAPI does for an invalid request: where, and what is wrong there.
+
+    In ASCII, which any text of a client can be written in.
+    """
+    text = json.dumps({"detail": [{"loc": list(loc), "msg": message}]})
+    response = Response(text, status, media_type="application/json")
     response.headers.update(headers or {})
     return response
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from segkit.errors import SegkitError
@@ -14,6 +15,11 @@ from segkit.schema import CONTRACTS, EVENT_TYPES, Field
 
 Loc = tuple[str | int, ...]
 EPOCH = date(1970, 1, 1)
+# Days that are taken: features are built over every day between a row's and the last one.
+FIRST_DAY = date(1990, 1, 1)
+DAYS_AHEAD = 366  # of today
+MAX_ROWS = 5_000  # orders and events of one customer
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 # Columns of a customer's raw rows that features are made from.
 ORDER_COLUMNS = ("order_id", "order_day", "amount", "is_return", "discount", "category", "brand",
                  "product_id", "channel")  # fmt: skip
@@ -79,15 +85,20 @@ class CustomerData:
 
 
 def read_json_body(body: bytes) -> dict[str, Any]:
-    """Read a JSON object.
+    """Read a JSON object, in UTF-8.
 
     Raises
     ------
     FieldError
-        If the body is no JSON or no object.
+        If the body is no JSON or no object, or holds half a character (a lone surrogate).
     """
     try:
-        data = json.loads(body)
+        text = body.decode("utf-8-sig")
+        data = json.loads(text)
+        if _SURROGATE.search(text):
+            json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise FieldError((), "holds half a character, such as \\ud83d alone") from None
     except json.JSONDecodeError as error:
         message = f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         raise FieldError((), message) from None
@@ -138,6 +149,10 @@ def _read_histories(
     if not isinstance(attributes, dict):
         raise FieldError((*loc, "attributes"), f"expected an object, got {_kind(attributes)}")
     events = _rows(data, "events", loc)
+    if len(orders) + len(events or ()) > MAX_ROWS:
+        table = "orders" if len(orders) > MAX_ROWS else "events"
+        message = f"a customer has up to {MAX_ROWS:,} orders and events, got more"
+        raise FieldError((*loc, table), message)
     return CustomerData(loc, who, consent, None, orders, events, as_of, attributes)
 
 
@@ -278,18 +293,26 @@ def _id(value: Any, loc: Loc) -> str:
     return str(value)
 
 
+def _bounded(day: int, loc: Loc) -> int:
+    last = datetime.now(UTC).date() + timedelta(days=DAYS_AHEAD)
+    if not (FIRST_DAY - EPOCH).days <= day <= (last - EPOCH).days:
+        raise FieldError(loc, f"expected a day from {FIRST_DAY} to {last}")
+    return day
+
+
 def _date(value: Any, loc: Loc) -> date:
     try:
-        return date.fromisoformat(_text(value, loc))
+        day = date.fromisoformat(_text(value, loc))
     except ValueError as error:
         if isinstance(error, FieldError):
             raise
         raise FieldError(loc, "expected a day such as 2025-02-28") from None
+    return EPOCH + timedelta(days=_bounded((day - EPOCH).days, loc))
 
 
 def _day(value: Any, loc: Loc) -> int:
-    if type(value) is int and abs(value) < 1_000_000:
-        return value
+    if type(value) is int:
+        return _bounded(value, loc)
     return (_date(value, loc) - EPOCH).days
 
 
@@ -298,11 +321,13 @@ def _time(value: Any, loc: Loc) -> datetime:
         time = datetime.fromisoformat(_text(value, loc))
         if time.tzinfo is None:
             raise FieldError(loc, "expected a time with its offset, such as 2025-02-28T09:30:00Z")
-        return time.astimezone(UTC)
+        time = time.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         if isinstance(error, FieldError):
             raise
         raise FieldError(loc, "expected a time such as 2025-02-28T09:30:00Z") from None
+    _bounded((time.date() - EPOCH).days, loc)
+    return time
 
 
 READERS: dict[str, Callable[[Any, Loc], Any]] = {

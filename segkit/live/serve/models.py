@@ -14,13 +14,13 @@ import polars as pl
 
 from segkit.campaign import OfferRules
 from segkit.campaign.assignment import NO_OFFER
-from segkit.cluster import SegmentModel, load_model
-from segkit.cluster.model import RowScorer, SegmentScorer
+from segkit.cluster import SegmentModel
+from segkit.cluster.model import RowScorer, SegmentScorer, read_model
 from segkit.errors import ModelError, ParameterError, SegkitError, SourceError
 from segkit.live.serve.bodies import CustomerData, FieldError, read_numbers, read_values
 from segkit.live.serve.histories import Histories
 from segkit.predict import PropensityModel, ValueModel
-from segkit.result import read_json
+from segkit.result import parse_json
 from segkit.rules.conditions import columns as columns_of
 from segkit.scoring import find_model
 
@@ -78,13 +78,16 @@ class ServedModel:
             If there is no model, or one cannot be read or served.
         """
         paths = _find_parts(place)
-        digest = hashlib.sha256(b"".join(path.read_bytes() for path in paths.values()))
-        scorer = load_model(paths["segment_model"])
-        value = ValueModel.load(paths["value_model"]) if "value_model" in paths else None
-        churn = PropensityModel.load(paths["churn_model"]) if "churn_model" in paths else None
+        # Read once: the version is that of the very bytes that are served, whoever writes meanwhile
+        contents = {part: path.read_bytes() for part, path in paths.items()}
+        digest = hashlib.sha256(b"".join(contents.values()))
+        data = {part: parse_json(text, paths[part].name) for part, text in contents.items()}
+        scorer = read_model(data["segment_model"], paths["segment_model"].name)
+        value = ValueModel.from_data(data["value_model"]) if "value_model" in data else None
+        churn = PropensityModel.from_data(data["churn_model"]) if "churn_model" in data else None
         if churn is not None and churn.outcome != "churn":
             raise ModelError(f"churn_model.json of {name} is a model of {churn.outcome}")
-        offers = _read_offers(paths["offer_policy"]) if "offer_policy" in paths else None
+        offers = _read_offers(data["offer_policy"]) if "offer_policy" in data else None
         centres = scorer if isinstance(scorer, SegmentModel) else None
         histories, why = None, "only models with centres define their features"
         if centres is not None:
@@ -280,17 +283,16 @@ def _find_parts(place: Path) -> dict[str, Path]:
     return paths
 
 
-def _read_offers(path: Path) -> OfferRules:
-    data = read_json(path, "offer policy")
+def _read_offers(data: Any) -> OfferRules:
     rules = data.get("rules") if isinstance(data, Mapping) else None
     if not isinstance(rules, str):
-        raise ModelError(f"{path.name} holds no rules, one a line: IF condition THEN offer")
+        raise ModelError("offer_policy.json holds no rules, one a line: IF condition THEN offer")
     offers = OfferRules.parse(rules)
     capped = [one.rule.name for one in offers.rules if one.cap is not None]
     if capped:
         raise ModelError(
-            f"{', '.join(capped)} of {path.name} has a cap, which counts the customers of a list; "
-            "the service sees one customer at a time: take the cap out"
+            f"{', '.join(capped)} of offer_policy.json has a cap, which counts the customers of a "
+            "list; the service sees one customer at a time: take the cap out"
         )
     return offers
 

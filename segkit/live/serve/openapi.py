@@ -46,7 +46,7 @@ CUSTOMER = _object({
     ),
     "orders": _describe_rows("orders"),
     "events": _describe_rows("events"),
-    "as_of": _kind("string", format="date", about="last day that is used"),
+    "as_of": _kind("string", format="date", about="last day that is used; 1990 to a year from now"),
     "attributes": _kind("object", about="Columns of customers that the model of churn reads."),
 })  # fmt: skip
 CUSTOMER["description"] = "Features, or orders with as_of (and events, where the model reads any)."

@@ -113,7 +113,7 @@ def run_server(
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that is bound to an address; port 0 takes a free one.
+    """Return a socket that listens at an address; port 0 takes a free one.
 
     Raises
     ------
@@ -127,6 +127,7 @@ def listen(host: str, port: int) -> socket.socket:
         if not WINDOWS:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
+        bound.listen()  # who reads the address may call at once
     except OSError as error:
         bound.close()
         raise ParameterError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
