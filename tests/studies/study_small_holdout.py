@@ -134,9 +134,15 @@ def mean(one, two, name):
     """Judge a mean as `compare_means` does."""
     a, b = one[name], two[name]
     d = a.mean - b.mean
-    limits = mean_difference(*arm_means(a, b))
-    few = expected_buyers(a, b) < EXPECTED_BUYERS
+    arms = arm_means(a, b)
+    limits = mean_difference(*arms)
+    few = (expected_buyers(a, b) < EXPECTED_BUYERS) | without_limit(arms)
     return judged(d, limits.low, limits.high, mean_test(d, no_effect(a, b)), few)
+
+
+def without_limit(arms):
+    """Return where the mean amount per buyer of an arm could be anything (`MOST_TIMES`)."""
+    return ~(np.asarray(arms[0].known) & np.asarray(arms[1].known))
 
 
 def judged(d, low, high, p, few):
@@ -169,9 +175,10 @@ def adjusted(one, two):
     null = no_effect(a, b)
     stacked = type(null)(*(np.asarray(getattr(null, f))[..., None] for f in null.__slots__))
     null = stacked.combined(np.ones(1), kept[..., None])
-    limits = mean_difference(*arm_means(a, b, means=means, kept=kept))
+    arms = arm_means(a, b, means=means, kept=kept)
+    limits = mean_difference(*arms)
     d = means[0] - means[1]
-    few = expected_buyers(a, b) < EXPECTED_BUYERS
+    few = (expected_buyers(a, b) < EXPECTED_BUYERS) | without_limit(arms)
     return judged(d, limits.low, limits.high, mean_test(d, null), few)
 
 
@@ -188,10 +195,12 @@ def ratio(one, two):
     (a, y1, x1), (b, y2, x2) = one["order_value"], two["order_value"]
     with np.errstate(invalid="ignore", divide="ignore"):
         means = y1 / x1, y2 / x2
-    limits = mean_difference(*arm_means(a, b, means=means))
+    arms = arm_means(a, b, means=means)
+    limits = mean_difference(*arms)
     few = (np.minimum(one["k"], two["k"]) < EXPECTED_BUYERS) | (
         expected_buyers(one["revenue"], two["revenue"]) < EXPECTED_BUYERS
     )
+    few |= without_limit(arms)
     return judged(means[0] - means[1], limits.low, limits.high, np.ones(a.n.shape), few)
 
 
