@@ -219,7 +219,9 @@ def test_a_failing_run_says_so_on_standard_error(tmp_path, monkeypatch, capsys):
 def test_help_shows_examples_and_the_version_is_an_option(capsys):
     assert cli.invoke(["--version"]) == 0
     assert capsys.readouterr().out == f"segkit {segkit.__version__}\n"
-    commands = [command.callback.__name__ for command in cli.app.registered_commands]
+    commands = [
+        command.name or command.callback.__name__ for command in cli.app.registered_commands
+    ]
     for words in ([], *([name] for name in commands), ["course", "build"], ["course", "check"]):
         assert cli.invoke([*words, "--help"]) == 0
         assert "\n  Examples:\n    segkit " in capsys.readouterr().out

@@ -72,7 +72,7 @@ def test_z_and_chi_squares_from_the_counts():
 
 
 def test_the_real_file_gives_them_too(real):
-    found = segkit.measure_lift(real, control=hillstrom.CONTROL)
+    found = segkit.measure_lift(real, control=hillstrom.CONTROL, relative="log")
     check(found, "log", 5)
     assert real.frame.height == 64_000
     assert found.effects["segment"].n_unique() == 8

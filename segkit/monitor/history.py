@@ -324,6 +324,25 @@ class PlantedMoves(Result):
         told = "; ".join(parts)
         return f"{told[0].upper()}{told[1:]}."
 
+    @property
+    def answer(self) -> str:
+        """Return how much of what was planted was found, in one short sentence."""
+        planted, found = self.habits.height, self.habits["first_alarm"].count()
+        verdict = "Yes" if found == planted else "In part" if found else "Not shown"
+        first = f"{verdict}: {found} of {counted(planted, 'planted drift')} found"
+        if not planted:
+            first = f"No drift was planted, {NONE_FOUND[bool(self.false_alarms)]}"
+        by_group = {row["planted"]: row for row in self.rows.iter_rows(named=True)}
+        changed, stayed = by_group[CHANGED], by_group[STAYED]
+        if not (changed["customers"] and stayed["customers"]):
+            return f"{first}."
+        return (
+            f"{first}; {percent(changed['moved_share'])} (95% CI "
+            f"{percent(changed['moved_share_low'])} to {percent(changed['moved_share_high'])}) of "
+            f"customers given other habits changed segment, {percent(stayed['moved_share'])} of "
+            "others."
+        )
+
 
 NONE_FOUND = {False: "and none was found", True: "but some was found"}
 CHANGED, LEFT, STAYED = "changed archetype", "left in the year", "stayed as they were"

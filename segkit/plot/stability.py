@@ -120,7 +120,7 @@ def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
     >>> frame = pl.DataFrame({"segment": [1], "jaccard": [0.9], "jaccard_low": [0.8],
     ...                       "jaccard_high": [1.0], "share": [1.0], "band": ["highly stable"]})
     >>> segment_stability(frame).alt
-    'Stability of 1 segments over bootstrap refits, mean Jaccard coefficient: segment 1 0.900 ...
+    'Stability of 1 segment over bootstrap refits, mean Jaccard coefficient: segment 1 0.900 ...
     """
     need = ["segment", "jaccard", "jaccard_low", "jaccard_high", "share", "band"]
     data = drawn(frame, need, [])

@@ -548,7 +548,7 @@ def recovered_ratio(one: ArmMean, two: ArmMean, *, level: float = 0.95) -> Estim
     >>> one, two = ArmMean(3.0, 2.0, 5.0, 0.7), ArmMean(2.0, 1.5, 3.0, 0.7)
     >>> found = recovered_ratio(one, two)
     >>> round(found.value, 2), round(found.low, 2), round(found.high, 2)
-    (0.5, -0.15, 1.74)
+    (0.5, -0.15, 1.71)
     """
     m1, l1, u1, m2, l2, u2 = (
         np.asarray(v, dtype=np.float64)
