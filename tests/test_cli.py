@@ -220,7 +220,7 @@ def test_help_shows_examples_and_the_version_is_an_option(capsys):
     assert cli.invoke(["--version"]) == 0
     assert capsys.readouterr().out == f"segkit {segkit.__version__}\n"
     commands = [
-        command.name or command.callback.__name__ for command in cli.app.registered_commands
+        command.callback.__name__.replace("_", "-") for command in cli.app.registered_commands
     ]
     for words in ([], *([name] for name in commands), ["course", "build"], ["course", "check"]):
         assert cli.invoke([*words, "--help"]) == 0

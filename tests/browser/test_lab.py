@@ -287,7 +287,8 @@ def read_manifest(shop, stem):
 OVERHEAR = """() => {
   window.told = [];
   const note = () => document.querySelectorAll('.jp-OutputArea small').forEach(
-    small => { if (!window.told.includes(small.innerText)) window.told.push(small.innerText); });
+    small => { const text = small.textContent;  // of outputs out of sight too
+               if (!window.told.includes(text)) window.told.push(text); });
   new MutationObserver(note).observe(document, {childList: true, subtree: true});
 }"""
 
