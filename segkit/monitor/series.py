@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from segkit.cluster import SegmentModel, cluster_customers
-from segkit.display import counted, join_words, number, percent
+from segkit.display import counted, first_sentence, join_words, number, percent
 from segkit.errors import DataError, ModelError, ParameterError
 from segkit.features import rebuild_features
 from segkit.frames import takes_frames
@@ -93,14 +93,18 @@ class RefreshSeries(Result):
         count = counted(self.rows.height, "refresh", "refreshes")
         shares = self.rows["moved_share"].drop_nulls()
         moved = percent(float(shares.median())) if shares.len() else "nobody"  # type: ignore[arg-type]
-        if again.height:
-            days = ", ".join(day.isoformat() for day in again["as_of"])
-            text = f"No: {number(again.height)} of {count} asked for a new fit ({days})."
-        else:
-            text = f"Yes: none of {count} asked for a new fit."
+        days = f" ({', '.join(day.isoformat() for day in again['as_of'])})" if again.height else ""
+        asked = number(again.height) if again.height else "None"
+        text = f"{asked} of {count} asked for a new fit{days}."
         text += f" In the middle one {moved} of the customers changed segment."
         lasting = [one["what"] for one in self.alerts if one["until"] is None]
         return f"{text} Drift that goes on: {', '.join(lasting)}." if lasting else text
+
+    @property
+    def headline(self) -> str:
+        """Say whether the segments still hold, in one sentence."""
+        first = first_sentence(self.text)
+        return f"Yes: none{first[4:]}" if first.startswith("None") else f"No: {first}"
 
     @property
     def decision(self) -> str:
