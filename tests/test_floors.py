@@ -18,6 +18,7 @@ FLOORS = {
             "result",
             "spreadsheets",
             "stored",
+            "webhook",
             "writing",
         ),
     ],

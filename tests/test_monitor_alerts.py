@@ -270,16 +270,20 @@ def test_what_was_acknowledged_stays_so_and_sinks_get_what_is_open(tmp_path):
     class Hook(BaseHTTPRequestHandler):
         def do_POST(self):
             taken.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
+            self.send_response(204 if len(taken) == 1 else 302)
+            self.send_header("Location", "/elsewhere")
             self.end_headers()
 
         def log_message(self, *_):
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Hook)
-    thread = threading.Thread(target=server.handle_request, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     assert alerts.post(f"http://127.0.0.1:{server.server_port}") == 204
+    with pytest.raises(RunError, match="answers 302"):  # a redirect would lose the body
+        alerts.post(f"http://127.0.0.1:{server.server_port}")
+    server.shutdown()
     thread.join()
     server.server_close()
     assert taken[0]["alerts"][0]["kpi"] == "open_rate"

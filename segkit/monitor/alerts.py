@@ -11,7 +11,6 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import numpy as np
 import polars as pl
@@ -20,6 +19,7 @@ from segkit.display import counted, number
 from segkit.errors import ParameterError, RunError, require_choice
 from segkit.monitor.kpis import KPIS, MONEY, NO_SEGMENT, Every, KpiSeries
 from segkit.result import Result
+from segkit.webhook import Webhook
 from segkit.writing import write_whole
 
 PERIODS = {"1d": 364, "1w": 52, "1mo": 12}  # a year
@@ -180,16 +180,12 @@ class Alerts(Result):
         ParameterError
             If the address is not http or https.
         RunError
-            If nobody answers, or with an error.
+            If nobody answers, or anything but success (a redirect too).
         """
-        if not url.startswith(("http://", "https://")):
-            raise ParameterError("a webhook's address begins with https:// or http://")
-        body = json.dumps({"text": self.text, "alerts": self.open}).encode()
-        request = Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
+        hook = Webhook(url, timeout=timeout)
         try:
-            with urlopen(request, timeout=timeout) as answer:  # noqa: S310
-                return int(answer.status)
-        except OSError as error:
+            return hook.post(json.dumps({"text": self.text, "alerts": self.open}))
+        except RunError as error:
             raise RunError(f"the webhook did not take the alerts: {error}") from error
 
     def mail(self, path: Path | str, *, sender: str, to: Sequence[str], on: datetime) -> Path:

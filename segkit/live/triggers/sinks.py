@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import urlsplit
 
 import polars as pl
 
-from segkit.errors import ParameterError, WriteError
+from segkit.errors import RunError, WriteError
 from segkit.live.triggers.sources import load_kafka
+from segkit.webhook import Webhook
 from segkit.writing import private_folder, write_frame
 
 __all__ = ["JsonLinesSink", "KafkaSink", "ParquetSink", "WebhookSink"]
@@ -147,13 +144,6 @@ class ParquetSink:
         return self.folder / f"part-{place // self.rows:06d}.parquet"
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect: it would lose the body, and show another host the headers."""
-
-    def redirect_request(self, *_: Any) -> None:
-        """Make no second request, so that the answer counts as a refusal."""
-
-
 class WebhookSink:
     """A web address that gets each output as a POST of JSON, at least once.
 
@@ -182,14 +172,9 @@ class WebhookSink:
         timeout: float = 10.0,
         tries: int = 3,
     ) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise ParameterError("expected a web address that begins with https:// or http://")
-        self.url, self.kinds, self.timeout, self.tries = url, tuple(kinds), timeout, tries
-        self.headers = {"Content-Type": "application/json", **(headers or {})}
-        self.opener = urllib.request.build_opener(_NoRedirects)
-        # Addresses may hold secrets: messages and the state name the host alone.
-        self.host = urlsplit(url).netloc.rpartition("@")[2]
-        self.name = f"webhook:{self.host}:{sha256(url.encode()).hexdigest()[:8]}"
+        self.hook = Webhook(url, headers=headers, timeout=timeout)
+        self.kinds, self.tries = tuple(kinds), tries
+        self.name = f"webhook:{self.hook.host}:{sha256(url.encode()).hexdigest()[:8]}"
 
     def deliver(self, first: int, bodies: Sequence[str], mark: Any) -> Delivery:  # noqa: ARG002
         """Send outputs one after the other, up to the first that is not taken."""
@@ -206,19 +191,12 @@ class WebhookSink:
         for attempt in range(self.tries):
             if attempt:
                 time.sleep(min(0.2 * 2**attempt, 5.0))
-            request = urllib.request.Request(  # noqa: S310 - http and https alone
-                self.url, body.encode(), {**self.headers, "Idempotency-Key": key}
-            )
             try:
-                with self.opener.open(request, timeout=self.timeout):
-                    return ""
-            except urllib.error.HTTPError as error:
-                trouble = f"{self.host} answers {error.code} {error.reason}"
-                error.close()
-            except http.client.HTTPException as error:
-                trouble = f"{self.host} answers what is no HTTP ({type(error).__name__})"
-            except (urllib.error.URLError, OSError) as error:
-                trouble = f"{self.host} is not reached: {getattr(error, 'reason', error)}"
+                self.hook.post(body, **{"Idempotency-Key": key})
+            except RunError as error:
+                trouble = str(error)
+            else:
+                return ""
         return trouble
 
 
