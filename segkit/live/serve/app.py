@@ -216,7 +216,7 @@ class Service:
         def work() -> list[dict[str, Any]]:
             read = [read_customer(one, ("customers", place)) for place, one in enumerate(listed)]
             if sum(len(one.orders or ()) + len(one.events or ()) for one in read) > self.max_rows:
-                message = f"a request has up to {self.max_rows:,} orders and events, got more"
+                message = f"orders and events of a request are at most {self.max_rows:,}, got more"
                 raise FieldError(("customers",), message)
             if len({one.as_of for one in read if one.as_of is not None}) > MAX_DAYS:
                 raise FieldError(("customers",), f"expected up to {MAX_DAYS} different as_of")
