@@ -79,7 +79,7 @@ def test_three_views_in_a_week_and_no_order(tmp_path):
     # c: after exactly seven days the first view no longer counts.
     assert not hours_of(outputs, "segment", customer_id="c")
     first = outputs[0]
-    assert first["segment"], first["previous_segment"] == ("Interested", "none")
+    assert (first["segment"], first["previous_segment"]) == ("Interested", "none")
     assert first["reason"] == "views >= 3 and orders = 0 (views 3 or more, orders 0)"
 
 
