@@ -31,7 +31,7 @@ FLOORS = {
     7: ["cli", "runner", "report", "explorer", "course", "star", "start", "__main__"],
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
-ONLY_IN = {"narwhals": {"features"}, "dataframely": {"schema", "intake"}}
+ONLY_IN = {"narwhals": {"features"}}
 HOW = "docs/architecture.md; CONTRIBUTING.md, How to add an analysis"
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

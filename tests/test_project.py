@@ -15,7 +15,7 @@ from tests import conftest, faults, public
 ROOT = Path(__file__).parents[1]
 HEAVY = (
     *("polars", "numpy", "sklearn", "scipy", "seaborn", "matplotlib", "statsmodels", "pandas"),
-    *("dataframely", "nbconvert", "papermill", "jinja2"),
+    *("nbconvert", "papermill", "jinja2"),
 )
 
 

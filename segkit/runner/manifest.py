@@ -39,7 +39,6 @@ LIBRARIES = (
     "scikit-learn",
     "statsmodels",
     "narwhals",
-    "dataframely",
     "seaborn",
     "matplotlib",
     "factor-analyzer",

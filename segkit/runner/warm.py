@@ -41,7 +41,7 @@ HEADER = 12
 HARMLESS = {"jemalloc_bg_thd", "polars-ooc-clea"}
 LIBRARIES = (
     *("ipykernel.kernelapp", "ipykernel.zmqshell", "matplotlib_inline.backend_inline"),
-    *("polars", "narwhals", "dataframely", "threadpoolctl", "tqdm", "pandas"),
+    *("polars", "narwhals", "threadpoolctl", "tqdm", "pandas"),
     *("scipy.stats", "scipy.optimize", "scipy.special", "scipy.cluster.hierarchy"),
     *("scipy.sparse.csgraph", "scipy.spatial.distance"),
     *("sklearn.cluster", "sklearn.mixture", "sklearn.ensemble", "sklearn.model_selection"),
