@@ -4,8 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 OUT    ?= reports/case-study
-# Processes that run the tests, or notebooks that do not need one another, side by side.
+# Processors: so many notebooks, pages or studies are worked on side by side.
 JOBS   ?= 2
+# Tests wait for kernels, browsers and time to pass: with one process more no processor idles.
+TESTERS ?= $(shell expr $(JOBS) + 1)
 # What `make lab` opens, and anything more that JupyterLab is to be told.
 NOTEBOOK ?= 01_data_audit
 QUIET    := $(VENV)/share/jupyter/lab/settings/overrides.json
@@ -35,10 +37,10 @@ case-study: $(READY)  ## Simulate the retailer, run every notebook, write the re
 	$(BIN)/segkit run --source simulated --out $(OUT) --jobs $(JOBS)
 
 test: $(READY)  ## Run every test, doctests and the thinned studies included
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 quick: $(READY)  ## Run the tests that need neither a kernel nor a browser
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow"
+	$(BIN)/python -m pytest -q -n $(TESTERS) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: $(READY)  ## Check style, docstrings, annotations and types
 	$(BIN)/ruff check .

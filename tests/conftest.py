@@ -55,6 +55,13 @@ LONGEST = (
 )
 
 
+def pytest_collection():
+    """Import nbformat before tests do, without a grammar that takes seconds to compile."""
+    from segkit.runner.process import import_nbformat
+
+    import_nbformat()
+
+
 def pytest_collection_modifyitems(items):
     """Put the files that take longest first, and otherwise leave the order as it is."""
     place = {name: number for number, name in enumerate(LONGEST)}

@@ -196,7 +196,7 @@ def test_a_line_cut_by_kmeans_is_reproducible_and_a_ball_is_constructive():
 def test_continua_are_seldom_natural(kind):
     hits = sum(
         assess_structure(
-            continuum(seed, kind, n=200), k_range=[2, 3], n_null=19, n_boot=2, seed=seed
+            continuum(seed, kind, n=100), k_range=[2, 3], n_null=19, n_boot=2, seed=seed
         ).verdict
         == "natural"
         for seed in range(20)

@@ -34,7 +34,7 @@ from segkit.runner.catalog import notebook_folder, source_of
 from segkit.runner.needs import as_python, assigned_names
 from segkit.runner.workspace import lay_out
 from segkit.simulate.retailer import sample_retailer
-from tests.notebooks.runs import FILES, LOADED
+from tests.notebooks.runs import FILES, LOADED, sketching
 
 COURSE = read_sessions()
 NUMBERS = [session.number for session in COURSE]
@@ -316,7 +316,8 @@ def one_kernel(kernel):
     """Have every build of the course use the tests' kernel, whose libraries are imported."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(matrix, "open_kernel", lambda: nullcontext(kernel))
-        yield kernel
+        with sketching(kernel):
+            yield kernel
 
 
 @pytest.fixture(scope="module")

@@ -171,7 +171,7 @@ def test_amounts_whose_sum_would_not_fit_are_refused(amounts):
 
 @pytest.mark.parametrize("engine", ["polars", "duckdb"])
 def test_pieces_of_customers_add_up_to_the_whole(tables, eager, engine, tmp_path, monkeypatch):
-    monkeypatch.setattr("segkit.features.definitions.ROWS_A_PIECE", 150)
+    monkeypatch.setattr("segkit.features.definitions.ROWS_A_PIECE", 400)
     paths = [tmp_path / "orders.parquet", tmp_path / "events.parquet"]
     for table, path in zip(tables, paths, strict=True):
         table.write_parquet(path)
@@ -179,7 +179,7 @@ def test_pieces_of_customers_add_up_to_the_whole(tables, eager, engine, tmp_path
     assert_frame_equal(other.frame, eager.frame, rel_tol=1e-9, abs_tol=1e-9)
     cut = order_rows(open_lazy(tables[0], "polars", "orders"), AS_OF)
     parts = [collect(part)["customer_id"] for part in pieces(cut, whole(AS_OF))]
-    assert len(parts) >= 4
+    assert len(parts) >= 2
     assert sum(len(part) for part in parts) == cut.n_used
     assert sum(part.n_unique() for part in parts) == pl.concat(parts).n_unique()
 

@@ -463,7 +463,7 @@ def exact(text):
     return made if made.is_finite() else None
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(ROWS, st.sampled_from(["flag", "drop"]))
 def test_the_ledger_sums_to_the_input(rows, policy):
     frame, mapping = dirty(rows)
@@ -489,7 +489,7 @@ def test_the_ledger_sums_to_the_input(rows, policy):
     assert dict(by_reason.iter_rows()) == ledger.reasons()
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(ROWS, st.randoms(use_true_random=False))
 def test_row_order_does_not_matter(rows, random):
     shuffled = list(rows)

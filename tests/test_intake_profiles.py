@@ -101,7 +101,7 @@ def test_every_state_is_the_one_recomputed_from_everything_that_was_said(tmp_pat
     rng = np.random.default_rng(seed)
     store, oracle = ProfileStore(tmp_path / "s", deletes=deletes), Oracle(deletes)
     end = filled(store, oracle, rng)
-    dates = [(int(rng.integers(0, end + 2)), int(rng.integers(0, end + 2))) for _ in range(50)]
+    dates = [(int(rng.integers(0, end + 2)), int(rng.integers(0, end + 2))) for _ in range(25)]
     for valid, recorded in dates:
         state = store.as_of(day(valid), day(recorded))
         assert dict(state.iter_rows()) == oracle.as_of(day(valid), day(recorded)), (valid, recorded)

@@ -39,9 +39,12 @@ EXPECTED = [
 ]
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16"])
-@pytest.mark.parametrize("packed", [False, True])
+ENCODINGS = ["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16"]
+PLAIN = [(delimiter, encoding, False) for delimiter in ",;\t|" for encoding in ENCODINGS]
+PACKED = [(",;\t|,"[place], encoding, True) for place, encoding in enumerate(ENCODINGS)]
+
+
+@pytest.mark.parametrize(("delimiter", "encoding", "packed"), [*PLAIN, *PACKED])
 def test_text_files_of_every_dress(tmp_path, delimiter, encoding, packed):
     data = TABLE.write_csv(separator=delimiter).replace("\n", "\r\n").encode(encoding)
     file = tmp_path / ("lines.csv.gz" if packed else "lines.csv")

@@ -45,10 +45,15 @@ def markets(tmp_path_factory):
     return make_markets(tmp_path_factory.mktemp("markets"))
 
 
-@pytest.fixture(params=["light", "dark"])
+# What is done with a page is the same in both themes; what is drawn is looked at in either.
+in_both_themes = pytest.mark.parametrize("page", ["light", "dark"], indirect=True)
+
+
+@pytest.fixture
 def page(browser, watch, request):
     asked = []
-    context = browser.new_context(color_scheme=request.param, offline=True)
+    theme = getattr(request, "param", "light")
+    context = browser.new_context(color_scheme=theme, offline=True)
     opened = context.new_page()
     opened.on("request", lambda r: asked.append(r.url))
     trouble = watch(opened)
@@ -85,6 +90,7 @@ def test_one_control_unfolds_all_code(index, page):
     assert not code.first.is_visible()
 
 
+@in_both_themes
 def test_pictures_are_drawn_and_described_and_nothing_overflows(index, page):
     page.goto((index.parent / "toy/02_segments/report.html").as_uri())
     images = page.locator("main .segkit-figure > svg")
@@ -262,6 +268,7 @@ def evidence(tmp_path_factory):
 LINK = '<p class="segkit-link"><a href="tables/{}.csv">Table (csv)</a></p>'
 
 
+@in_both_themes
 def test_a_value_is_shown_under_the_pointer_and_its_segment_everywhere(evidence, page):
     page.goto(evidence.as_uri())
     bar = page.locator(".mark[data-names='Segment B']").first

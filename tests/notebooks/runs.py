@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import polars as pl
@@ -43,13 +44,15 @@ class Finished:
 
 
 class OneByOne(Finished):
-    """Notebooks executed by hand in one kernel, as a person does: no run, no report.
+    """Notebooks executed by hand, as a person does: no run, no report.
 
-    Those that the source can carry; with ``last``, that one and what it needs. The kernel may have
-    executed others before: each notebook begins without names, in the folder given.
+    Those that the source can carry; with ``last``, that one and what it needs. The first
+    ``by_papermill`` of them by the plain ``papermill`` command, the others in one kernel, which may
+    have executed others before: each notebook begins without names, in the folder given. Without
+    ``pictures`` they are sketched alone.
     """
 
-    def __init__(self, place, kernel, *, last=None, **given):
+    def __init__(self, place, kernel, *, last=None, by_papermill=0, pictures=True, **given):
         self.place = place
         # Where this file lies, results are kept; what it says holds for all notebooks.
         lines = [f"{name} = {json.dumps(given[name])}" for name in SHARED if name in given]
@@ -57,15 +60,20 @@ class OneByOne(Finished):
         catalog = Catalog.open(NOTEBOOKS).for_source(given["source"])
         self.stems = catalog.closure([catalog.find(last)] if last else catalog.notebooks)
         self.shown = {}
-        for stem in self.stems:
-            kernel.forget(place)
-            outputs = self._execute(kernel, catalog.notebooks[stem], given)
+        for number, stem in enumerate(self.stems):
+            notebook = catalog.notebooks[stem]
+            own = {name: value for name, value in given.items() if name in notebook.parameters}
+            if number < by_papermill:
+                outputs = self._by_papermill(notebook, own)
+            else:
+                kernel.forget(place)
+                with nullcontext() if pictures else sketching(kernel):
+                    outputs = self._execute(kernel, notebook, own)
             self.shown[stem] = without_pictures(json.dumps(outputs, ensure_ascii=False))
             assert self.summary(stem)["headline"], stem
         assert not list(place.glob("reports/*/run.json")), "notebooks were run again"
 
-    def _execute(self, kernel, notebook, given):
-        own = {name: value for name, value in given.items() if name in notebook.parameters}
+    def _execute(self, kernel, notebook, own):
         chosen = code_cell("\n".join(f"{name} = {value!r}" for name, value in own.items()))
         content = json.loads(notebook.path.read_text(encoding="utf-8"))
         outputs = []
@@ -77,58 +85,32 @@ class OneByOne(Finished):
                 kernel.run([chosen])
         return outputs
 
-
-class ByPapermill(Finished):
-    """Every notebook executed by the plain ``papermill`` command, one after another.
-
-    The first in a process of its own, as a person types it; the others in one process, which
-    imports papermill once, and whose kernels are forked where the system allows it.
-    """
-
-    def __init__(self, place, **given):
-        self.place = place
-        lines = [f"{name} = {json.dumps(given[name])}" for name in SHARED if name in given]
-        (place / "parameters.toml").write_text("\n".join(lines), encoding="utf-8")
-        (place / "executed").mkdir()
-        commands = [
-            [
-                str(notebook.path),
-                str(place / "executed" / f"{stem}.ipynb"),
-                *(
-                    word
-                    for name, value in given.items()
-                    if name in notebook.parameters
-                    for word in ("-p", name, str(value))
-                ),
-            ]
-            for stem, notebook in Catalog.open(NOTEBOOKS).notebooks.items()
-        ]
-        first, *others = commands
-        self._execute("-m", "papermill", *first)
-        self._execute("-c", BY_PAPERMILL, json.dumps(others))
-        assert not list(place.glob("reports/*/run.json")), "notebooks were run again"
-
-    def _execute(self, *words):
-        command = [sys.executable, *words]
+    def _by_papermill(self, notebook, own):
+        made = self.place / notebook.path.name
+        words = [word for name, value in own.items() for word in ("-p", name, str(value))]
+        command = [sys.executable, "-m", "papermill", str(notebook.path), str(made), *words]
         told = subprocess.run(command, cwd=self.place, capture_output=True, text=True)
         assert told.returncode == 0, told.stderr[-2000:]
+        cells = json.loads(made.read_text(encoding="utf-8"))["cells"]
+        return [output for cell in cells for output in cell.get("outputs", [])]
 
 
-BY_PAPERMILL = """
-import json, os, sys
-from pathlib import Path
-from segkit.runner import process, warm
-nursery = warm.Nursery(Path.cwd()) if warm.POSSIBLE else None
-os.environ[warm.ADDRESS] = nursery.address if nursery else ""
-process._prefer_warm_kernels()
-from papermill.cli import papermill
-from papermill.engines import NotebookExecutionManager
-NotebookExecutionManager.save = lambda *_, **__: None  # twice a cell, and again at the end
-for words in json.loads(sys.argv[1]):
-    papermill(words, standalone_mode=False)
-if nursery:
-    nursery.close()
-"""
+# Everything is drawn; what comes out is a picture without lines, with its alternative text.
+SKETCHED = """
+import segkit.plot.figure as drawing, segkit.plot.vector as vector
+drawing.drawn = drawing.Figure.svg
+drawing.Figure.svg = lambda self, end=vector._finish: end("<svg ></svg>", self.alt)"""
+DRAWN = "import segkit.plot.figure as drawing\ndrawing.Figure.svg = drawing.drawn"
+
+
+@contextmanager
+def sketching(kernel):
+    """Have a kernel leave out what takes half of a notebook's time: layout and SVG of pictures."""
+    kernel.run([code_cell(SKETCHED)])
+    try:
+        yield
+    finally:
+        kernel.run([code_cell(DRAWN)])
 
 
 class Ran(Finished):

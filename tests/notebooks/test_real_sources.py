@@ -65,7 +65,8 @@ def test_five_times_the_customers_without_order_ids_say_what_they_lack(
     shared_data, tmp_path, kernel
 ):
     path = str(shared_data("cdnow_master.txt"))  # zero amounts too
-    done = OneByOne(tmp_path, kernel, last="05", source="cdnow", data=path, repeats=5)
+    few = {"repeats": 3, "references": 19}
+    done = OneByOne(tmp_path, kernel, last="05", pictures=False, source="cdnow", data=path, **few)
     assert done.stems[-1] == "05_segments"
     assert {stem: done.skips(stem) for stem in done.stems} == {
         stem: LACKS[stem] for stem in done.stems
@@ -74,7 +75,8 @@ def test_five_times_the_customers_without_order_ids_say_what_they_lack(
 
 def test_a_survey_without_purchases_is_divided_and_described(shared_data, tmp_path, kernel):
     path = str(shared_data("mcdonalds.csv"))
-    done = OneByOne(tmp_path, kernel, source="fast-food", data=path, k=4, repeats=5)
+    few = {"repeats": 3, "references": 19}
+    done = OneByOne(tmp_path, kernel, pictures=False, source="fast-food", data=path, k=4, **few)
     assert done.stems == ["05_segments", "06_profiles"]
     lacks = {"clean", "answers", "marketing consent", "segment_outlook"}
     assert done.skips("06_profiles") == lacks
@@ -105,9 +107,9 @@ JOURNEY = LACKS | {
 
 def test_campaigns_that_were_not_randomised_are_compared_and_show_no_lift(tmp_path, kernel):
     make_files(tmp_path / "journey")
-    done = OneByOne(
-        tmp_path, kernel, source="complete-journey", data=str(tmp_path / "journey"), repeats=5
-    )
+    few = {"repeats": 3, "references": 19}
+    path = str(tmp_path / "journey")
+    done = OneByOne(tmp_path, kernel, source="complete-journey", data=path, **few)
     assert done.stems == STEMS
     assert {stem: done.skips(stem) for stem in done.stems} == JOURNEY
     check_answers(done)
