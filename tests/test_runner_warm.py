@@ -158,8 +158,8 @@ def test_warm_kernels_give_the_bytes_of_cold_ones(tmp_path, monkeypatch):
     for many in (1, 99):
         place = tmp_path / str(many)
         write_chain(place / "notebooks")
-        write_notebook(place / "notebooks", "07_how", writes=["how"], cells=[HOW])
-        write_notebook(place / "notebooks", "08_drawn", writes=["fit", "solved"], cells=[DRAWN])
+        made = {"writes": ["how", "fit", "solved"], "cells": [HOW, DRAWN]}
+        write_notebook(place / "notebooks", "07_how", **made)
         monkeypatch.setattr(running, "MANY", many)
         end = run(folder=place, texts={"seed": "3"}, progress=QUIET, report=reports, jobs=2)
         assert end.exit_code == 0

@@ -266,7 +266,8 @@ def cluster_mixture(
     >>> x = np.concatenate([rng.normal(0, 1, 60), rng.normal(9, 1, 40)])
     >>> table = pl.DataFrame({"customer_id": [f"{i:03}" for i in range(100)], "visits": x})
     >>> plain = Transform.of(["visits"])
-    >>> segmentation = cluster_mixture(table, features=["visits"], transform=plain)
+    >>> few = {"k_range": range(1, 4), "shapes": ["full", "tied"]}
+    >>> segmentation = cluster_mixture(table, features=["visits"], transform=plain, **few)
     >>> segmentation.k, segmentation.segments["customers"].to_list()
     (2, [60, 40])
     """
