@@ -4,9 +4,20 @@ import argparse
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
+
+
+def run_study(path: Path, words: list[str]) -> tuple[int, float, str]:
+    """Run a study; return its exit code, its seconds, and what a slice of it said."""
+    started = time.perf_counter()
+    command = [sys.executable, "-m", f"tests.studies.{path.stem}", *words]
+    thin = "--thin" in words  # slices would speak at once
+    aside = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if thin else {}
+    done = subprocess.run(command, check=False, text=True, **aside)
+    return done.returncode, time.perf_counter() - started, done.stdout or ""
 
 
 def main() -> int:
@@ -15,16 +26,17 @@ def main() -> int:
     parser.add_argument("--thin", action="store_true", help="a few seeds, no table rewritten")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
+    paths = sorted(FOLDER.glob("study_*.py"))
+    # A slice is over before further processes have imported: whole slices go side by side instead.
+    beside, within = (options.jobs, 1) if options.thin else (1, options.jobs)
+    words = ["--jobs", str(within), *(["--thin"] if options.thin else [])]
     failed = 0
-    for path in sorted(FOLDER.glob("study_*.py")):
-        command = [sys.executable, "-m", f"tests.studies.{path.stem}", "--jobs", str(options.jobs)]
-        started = time.perf_counter()
-        done = subprocess.run([*command, *(["--thin"] if options.thin else [])], check=False)
-        failed += done.returncode != 0
-        print(
-            f"{path.stem}: exit {done.returncode}, {time.perf_counter() - started:.0f} s",
-            flush=True,
-        )
+    with ThreadPoolExecutor(beside) as pool:
+        for path, (code, seconds, said) in zip(
+            paths, pool.map(lambda path: run_study(path, words), paths), strict=True
+        ):
+            failed += code != 0
+            print(f"{said}{path.stem}: exit {code}, {seconds:.0f} s", flush=True)
     return failed
 
 

@@ -4,7 +4,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -39,6 +39,15 @@ def _alone(task: Callable[..., Any], arguments_: Sequence[Any]) -> Any:
         return task(*arguments_)
 
 
+def _results(task: Callable[..., Any], cells: Sequence[Sequence[Any]], jobs: int) -> Iterator[Any]:
+    """Yield the result of each cell: of several jobs, from fresh processes."""
+    if jobs == 1:
+        yield from (_alone(task, cell) for cell in cells)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_alone, [task] * len(cells), cells, chunksize=1)
+
+
 def over_seeds(
     task: Callable[..., dict[str, Any]],
     cells: Sequence[Sequence[Any]],
@@ -47,7 +56,7 @@ def over_seeds(
     keep: str = "",
     as_is: bool = False,
 ) -> pl.DataFrame:
-    """Run ``task(*cell)`` for every cell, one thread each, in fresh processes; one row per cell.
+    """Run ``task(*cell)`` for every cell, one thread each; one row per cell.
 
     With ``keep`` every finished cell is a line of that file, and is not run again; with ``as_is``
     the finished cells are all that is returned.
@@ -58,13 +67,11 @@ def over_seeds(
     if as_is:
         cells = [cell for cell in cells if json.dumps(list(cell)) in done]
     missing = [cell for cell in cells if json.dumps(list(cell)) not in done]
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        rows = pool.map(_alone, [task] * len(missing), missing, chunksize=1)
-        for cell, row in zip(missing, rows, strict=True):
-            done[json.dumps(list(cell))] = row
-            if path:
-                with path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps([list(cell), row]) + "\n")
+    for cell, row in zip(missing, _results(task, missing, jobs), strict=True):
+        done[json.dumps(list(cell))] = row
+        if path:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([list(cell), row]) + "\n")
     return pl.DataFrame([done[json.dumps(list(cell))] for cell in cells], infer_schema_length=None)
 
 
@@ -89,14 +96,12 @@ def resume_over_seeds(
         done = set(pl.read_csv(path, columns=["cell", "seed"]).iter_rows())
     missing = [] if as_is else [cell for cell in cells if cell not in done]
     parts = []
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        results = pool.map(_alone, [task] * len(missing), missing, chunksize=1)
-        for cell, rows in zip(missing, results, strict=True):
-            part = pl.DataFrame([{"cell": cell[0], **row} for row in rows])
-            parts.append(part)
-            if not thin:
-                with path.open("a", encoding="utf-8") as file:
-                    file.write(part.write_csv(include_header=path.stat().st_size == 0))
+    for cell, rows in zip(missing, _results(task, missing, jobs), strict=True):
+        part = pl.DataFrame([{"cell": cell[0], **row} for row in rows])
+        parts.append(part)
+        if not thin:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(part.write_csv(include_header=path.stat().st_size == 0))
     if thin:
         return pl.concat(parts, how="diagonal_relaxed")
     wanted = pl.DataFrame(cells, schema=["cell", "seed"], orient="row")
