@@ -67,6 +67,7 @@ from segkit import explorer as explorer
 from segkit import factor as factor
 from segkit import features as features
 from segkit import intake as intake
+from segkit import large as large
 from segkit import lift as lift
 from segkit import pipeline as pipeline
 from segkit import live as live

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from segkit.intake import Audit, Intake
     from segkit.intake.identity import Identities
     from segkit.intake.ledger import Ledger
+    from segkit.intake.mapping import Mapping
     from segkit.plot import Figure
     from segkit.profile import Profile
 
@@ -213,9 +214,7 @@ def link_source(
     >>> link_source({"customers": people}).customers.height
     1
     """
-    from segkit.ids import ids_of
     from segkit.intake.audit import Audit
-    from segkit.intake.identity import link_identifiers
     from segkit.intake.proposal import settle_mapping
     from segkit.intake.readers import gather
 
@@ -230,9 +229,17 @@ def link_source(
     if not tables:
         return None
     used, _ = settle_mapping(tables, raw.given)
+    return link_tables(tables, used)
+
+
+def link_tables(tables: Map[str, pl.DataFrame], mapping: Mapping) -> Identities | None:
+    """Link the identifiers that rows of ``customers`` and ``links`` state; see `link_source`."""
+    from segkit.ids import ids_of
+    from segkit.intake.identity import link_identifiers
+
     parts = []
     for table, frame in tables.items():
-        named = used.tables[table].columns
+        named = mapping.tables[table].columns
         kinds = [kind for kind in (*IDENTIFIERS, "birth_date") if kind in named]
         if len(set(kinds) & set(IDENTIFIERS)) > 1:
             read = {kind: frame[named[kind]] for kind in kinds}
@@ -266,15 +273,21 @@ def find_products(taken: Intake) -> pl.DataFrame | None:
     >>> find_products(clean_data({"orders": pl.DataFrame(lines), "products": goods})).height
     1
     """
-    orders, products = taken.orders, taken.products
-    if orders is None or products is None or "product_id" not in orders.columns:
+    if taken.orders is None or taken.products is None:
         return None
-    more = [
-        name
-        for name in ("category", "brand")
-        if name in products.columns
-        and (name not in orders.columns or orders[name].null_count() > 0)
-    ]
+    return choose_products(taken.products, taken.orders.lazy())
+
+
+def choose_products(products: pl.DataFrame, lines: pl.LazyFrame) -> pl.DataFrame | None:
+    """Return product ids with the category and brand that some lines lack; None without any."""
+    stated = lines.collect_schema().names()
+    if "product_id" not in stated:
+        return None
+    listed = [name for name in ("category", "brand") if name in products.columns]
+    gaps = lines.select(pl.col(name).null_count() for name in listed if name in stated).collect(
+        engine="streaming"
+    )
+    more = [name for name in listed if name not in stated or gaps[name].item() > 0]
     return products.select("product_id", *more) if more else None
 
 

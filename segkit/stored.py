@@ -84,6 +84,7 @@ TYPES: dict[str, str] = {
     "audit": "segkit.intake.audit:Audit",
     "customer_counts": "segkit.intake.clean:CustomerCounts",
     "identities": "segkit.intake.identity:Identities",
+    "large_segmentation": "segkit.large.segments:LargeSegmentation",
     "ledger_rejection": "segkit.intake.ledger:Rejection",
     "ledger": "segkit.intake.ledger:Ledger",
     "ledger_part": "segkit.intake.ledger:Part",

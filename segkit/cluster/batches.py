@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -115,7 +115,7 @@ def cluster_parquet(
     lazy = lazy.select(pl.col("customer_id").cast(pl.String), *features)
     rows = int(lazy.select(pl.len()).collect().item())
     ticks = [time.perf_counter()]
-    chosen = _sample(_batches(lazy, rows, batch_rows), sample, seed)
+    chosen = draw_customers(_batches(lazy, rows, batch_rows), sample, seed)
     ticks.append(time.perf_counter())
     fit = cluster_customers(chosen, features=features, seed=seed, **options)
     ticks.append(time.perf_counter())
@@ -133,8 +133,8 @@ def _batches(lazy: pl.LazyFrame, rows: int, size: int) -> Iterator[pl.DataFrame]
         yield lazy.slice(start, size).collect(engine="streaming")
 
 
-def _sample(batches: Iterator[pl.DataFrame], size: int, seed: int) -> pl.DataFrame:
-    """Keep the customers with the smallest hashes seen so far."""
+def draw_customers(batches: Iterable[pl.DataFrame], size: int, seed: int) -> pl.DataFrame:
+    """Draw a random sample of the customers of several frames, by a hash of their ids."""
     chosen: pl.DataFrame | None = None
     for batch in batches:
         keyed = batch.with_columns(_key=batch.get_column("customer_id").hash(seed))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Map
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -23,8 +24,11 @@ from segkit.features.products import (
     PLURAL,
     TEXT,
     Levels,
+    LevelTotals,
+    add_levels,
     add_products,
     count_unlisted,
+    level_sum_names,
     listed_columns,
     product_blocks,
     read_products,
@@ -296,6 +300,106 @@ def build_features(
     >>> table.frame.select("customer_id", "recency_days", "frequency", "monetary").rows()
     [('ann', 0, 2, 40.0), ('bob', 5, 1, 8.0)]
     """
+    plan = plan_features(
+        orders, events, customers, as_of=as_of, windows=windows, calendar=calendar,
+        monetary=monetary, features=features, population=population, trend_days=trend_days,
+        engine=engine, currency=currency, products=products,
+    )  # fmt: skip
+    return plan.table(*plan.compute(plan.tables))
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturePlan:
+    """What `build_features` settles before it adds up, for all customers or a part of them.
+
+    Attributes
+    ----------
+    tables : list of Plan
+        Orders, and events if given.
+    bound : list of Bound
+        The columns.
+    day : int
+        Day number of the last day used.
+    population : str
+    listed : polars.Series or None
+        Customers listed beside those with orders.
+    empty : CustomerTable
+        The table without its rows.
+    """
+
+    tables: list[Plan]
+    bound: list[Bound]
+    day: int
+    population: str
+    listed: pl.Series | None
+    empty: CustomerTable
+
+    def compute(self, tables: list[Plan]) -> tuple[pl.DataFrame, dict[str, float]]:
+        """Compute the columns of the customers in ``tables``, and count who is left out."""
+        sums, counts = _sums(tables, self.bound, self.population, self.listed, self.day)
+        return sums.select(CUSTOMER, *(column.column() for column in self.bound)), counts
+
+    def of_part(self, orders: pl.DataFrame, events: pl.DataFrame | None) -> list[Plan]:
+        """Return the tables of a part of the customers, planned by the facts of all."""
+        parts = [order_rows(open_lazy(orders, "polars", "orders"), None).frame]
+        if events is not None and len(self.tables) > 1:
+            parts.append(event_rows(open_lazy(events, "polars", "events"), self.day).frame)
+        return [
+            replace(plan, rows=replace(plan.rows, frame=frame, n_used=0))
+            for plan, frame in zip(self.tables, parts, strict=True)
+        ]
+
+    def add_level_totals(self, tables: list[Plan]) -> list[LevelTotals]:
+        """Add up what affinities rest on over the customers in ``tables``."""
+        kinds = self.tables[0].facts.kinds
+        names = [level_sum_names(levels) for levels in kinds]
+        wanted = {name for listed in names for name in listed}
+        needed = [column for column in self.bound if wanted & column.feature.sums()]
+        if not needed:
+            return []
+        sums, _ = _sums(tables[:1], needed, self.population, self.listed, self.day)
+        return [
+            add_levels([sums[name] for name in listed]) if set(listed) <= set(sums.columns) else
+            LevelTotals(0, 0, 0, 0, (0,) * (len(listed) - 2))
+            for listed in names
+        ]  # fmt: skip
+
+    def with_level_totals(self, totals: Sequence[LevelTotals]) -> FeaturePlan:
+        """Return the plan with affinities that are set beside all customers' totals."""
+        if not totals:
+            return self
+        orders = self.tables[0]
+        kinds = zip(orders.facts.kinds, totals, strict=True)
+        facts = replace(orders.facts, kinds=tuple(replace(k, totals=t) for k, t in kinds))
+        own = {feature.name: feature for feature in from_orders.order_catalogue(facts).features}
+        return replace(
+            self,
+            tables=[replace(orders, facts=facts), *self.tables[1:]],
+            bound=[replace(b, feature=own.get(b.feature.name, b.feature)) for b in self.bound],
+        )
+
+    def table(self, frame: pl.DataFrame, counts: Map[str, float]) -> CustomerTable:
+        """Return the customer table, with notes on who is left out."""
+        return replace(self.empty, frame=frame, notes=(*self.empty.notes, *_note_left(counts)))
+
+
+def plan_features(
+    orders: IntoFrame | str | Path,
+    events: IntoFrame | str | Path | None = None,
+    customers: IntoFrame | str | Path | None = None,
+    *,
+    as_of: date | None = None,
+    windows: Sequence[int] = (),
+    calendar: Calendar | str = "north",
+    monetary: Monetary = "net",
+    features: Sequence[str] | None = None,
+    population: Population = "buyers",
+    trend_days: int = 90,
+    engine: Engine = "polars",
+    currency: str | None = None,
+    products: IntoFrame | str | Path | None = None,
+) -> FeaturePlan:
+    """Settle what features there are, and over which days; for arguments see `build_features`."""
     _check_options(monetary, population, as_of)
     market = calendar if isinstance(calendar, Calendar) else Calendar.of(calendar)
     lengths = check_days(windows, "windows")
@@ -317,9 +421,8 @@ def build_features(
     firsts = {"orders": lines.first, "events": plans[-1].rows.first}
     bound, short = bind(catalogue.choose(features, lengths), firsts, day, period)
     listed = None if customers is None else _listed(customers, engine)
-    sums = _sums(plans, bound, population, listed, day, notes)
-    return CustomerTable(
-        frame=sums.select(CUSTOMER, *(column.column() for column in bound)),
+    empty = CustomerTable(
+        frame=pl.DataFrame(),
         definitions=_definitions(bound),
         skipped=pl.DataFrame(
             [*(catalogue.skipped if features is None else ()), *short],
@@ -332,6 +435,7 @@ def build_features(
         notes=tuple(notes),
         currency=currency,
     )
+    return FeaturePlan(plans, bound, day, population, listed, empty)
 
 
 def _check_options(monetary: str, population: str, as_of: Any) -> None:
@@ -410,29 +514,29 @@ def _sums(
     population: str,
     listed: pl.Series | None,
     as_of: int,
-    notes: list[str],
-) -> pl.DataFrame:
-    """Compute every block of sums that is needed, joined to one row per customer."""
+) -> tuple[pl.DataFrame, dict[str, float]]:
+    """Compute every block of sums that is needed, joined to one row per customer.
+
+    Counted beside it: customers with returns alone, who are left out, and buyers who are worth
+    nothing.
+    """
     history = whole(as_of)
     needed = [("orders", "n_orders", history), ("orders", "amount", history)]
     needed += [sums for column in bound for sums in column.sums()]
     base, *others = [table for plan in plans for table in plan.run(needed)]
+    counts: dict[str, float] = {}
     if population == "buyers":
         buys = pl.col("orders.n_orders") > 0
         rest = base.filter(~buys)
-        if rest.height:
-            notes.append(
-                f"customers with returns alone are left out: {number(rest.height)} "
-                f"({number(rest['orders.amount'].sum())})"
-            )
         frame = base.filter(buys).sort(CUSTOMER)
         worth = frame["orders.amount"].round(6)
-        if lost := int((worth <= 0).sum()):
-            notes.append(
-                f"{number(lost)} of {counted(frame.height, 'buyer')} have net revenue of zero or "
-                f"less ({number(worth.filter(worth <= 0).sum())} in all), mostly by returns; they "
-                "may form segments of their own"
-            )
+        counts = {
+            "returners": rest.height,
+            "returned": float(rest["orders.amount"].sum()),
+            "buyers": frame.height,
+            "worthless": int((worth <= 0).sum()),
+            "lost": float(worth.filter(worth <= 0).sum()),
+        }
     else:
         customer_ids = [base[CUSTOMER], *(plan.customers(as_of) for plan in plans[1:])]
         everybody = pl.concat(customer_ids if listed is None else [*customer_ids, listed])
@@ -443,7 +547,25 @@ def _sums(
     zeros = [name for plan in plans for name in plan.zeros(frame.columns)]
     # Intake keeps money to a millionth; smaller remainders after returns are rounding errors.
     money = [name for name in frame.columns if name.startswith("orders.amount")]
-    return frame.with_columns(pl.col(zeros).fill_null(0.0)).with_columns(pl.col(money).round(6))
+    frame = frame.with_columns(pl.col(zeros).fill_null(0.0))
+    return frame.with_columns(pl.col(money).round(6)), counts
+
+
+def _note_left(counts: Map[str, float]) -> list[str]:
+    """Note the customers without a purchase, who are left out, and buyers worth nothing."""
+    notes = []
+    if counts.get("returners"):
+        notes.append(
+            f"customers with returns alone are left out: {number(counts['returners'])} "
+            f"({number(counts['returned'])})"
+        )
+    if counts.get("worthless"):
+        notes.append(
+            f"{number(counts['worthless'])} of {counted(counts['buyers'], 'buyer')} have net "
+            f"revenue of zero or less ({number(counts['lost'])} in all), mostly by returns; they "
+            "may form segments of their own"
+        )
+    return notes
 
 
 def _listed(customers: Any, engine: str) -> pl.Series:

@@ -28,6 +28,66 @@ LISTED = "__product"
 
 
 @dataclass(frozen=True, slots=True)
+class LevelTotals:
+    """Whole numbers that affinities rest on; those of disjoint customers add up exactly.
+
+    Attributes
+    ----------
+    customers, lines, squared_lines : int
+        Customers with a line of a known level, such lines, and the sum of each customer's squared.
+    squares : int
+        Sum over customers of their squares (see `estimate_concentration`), in units of 2**-53.
+    levels : tuple of int
+        Lines of each named level.
+    """
+
+    customers: int
+    lines: int
+    squared_lines: int
+    squares: int
+    levels: tuple[int, ...]
+
+    def __add__(self, other: LevelTotals) -> LevelTotals:
+        levels = tuple(a + b for a, b in zip(self.levels, other.levels, strict=True))
+        return LevelTotals(
+            self.customers + other.customers,
+            self.lines + other.lines,
+            self.squared_lines + other.squared_lines,
+            self.squares + other.squares,
+            levels,
+        )
+
+    @classmethod
+    def of(cls, lines: Floats, squares: Floats, levels: Sequence[float]) -> LevelTotals:
+        """Add up the customers at hand; the order of the rows changes no bit."""
+        whole = np.floor(squares)
+        part = (squares - whole) * 2.0**32
+        high = np.floor(part)
+        pieces = ((whole, 53), (high, 21), (np.rint((part - high) * 2.0**21), 0))
+        return cls(
+            int((lines > 0).sum()),
+            int(lines.sum()),
+            int((lines**2).sum()),
+            sum(int(piece.astype(np.int64).sum()) << shift for piece, shift in pieces),
+            tuple(int(level) for level in levels),
+        )
+
+    @property
+    def concentration(self) -> float:
+        """The concentration that `estimate_concentration` describes."""
+        if self.customers < 2 or self.lines <= self.customers:
+            return float("inf")
+        squares, rest = self.squares / 2**53, self.lines - sum(self.levels)
+        mean = (sum(total**2 for total in self.levels) + rest**2) / self.lines
+        between = (squares - mean) / (self.customers - 1)
+        within = (self.lines - squares) / (self.lines - self.customers)
+        size = (self.lines - self.squared_lines / self.lines) / (self.customers - 1)
+        bottom = between + (size - 1) * within
+        theta = (between - within) / bottom if bottom > 0 else 0.0
+        return (1 - theta) / theta if theta > 0 else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
 class Levels:
     """The commonest categories (or brands), each with a feature of its own.
 
@@ -39,11 +99,14 @@ class Levels:
         Feature ending to the names in the data.
     has_others : bool
         Whether the data hold levels beside these.
+    totals : LevelTotals or None
+        What affinities are set beside; None takes it from the customers at hand.
     """
 
     column: str
     names: Mapping[str, list[str]]
     has_others: bool = True
+    totals: LevelTotals | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -305,7 +368,7 @@ def _recency(levels: Levels, slug: str, as_of: int) -> Feature:
 
 
 def _affinity(levels: Levels, slug: str) -> Feature:
-    column, block = levels.column, f"{levels.column}_levels"
+    column = levels.column
     formula = (
         f"share of the purchase lines of a known {column} that is {levels.words(slug)}, over the "
         "share among all customers of the table: 1 is the average; shares of customers with few "
@@ -313,12 +376,13 @@ def _affinity(levels: Levels, slug: str) -> Feature:
         "of moments, Weir & Hill 2002)"
     )
 
-    names = [f"{block}.lines", f"{block}.squares", f"{block}.lines_{slug}"]
-    names += [f"{block}.lines_{other}" for other in levels.names]
+    names, place = level_sum_names(levels), list(levels.names).index(slug)
 
     def value(c: Pick) -> pl.Expr:
         return pl.map_batches(
-            [c(name) for name in names], measure_affinity, return_dtype=pl.Float64
+            [c(name) for name in names],
+            lambda sums: measure_affinity(sums, place, levels.totals),
+            return_dtype=pl.Float64,
         )
 
     return _feature(
@@ -332,14 +396,32 @@ def _feature(
     return Feature(name, PLURAL[column], unit, "orders", formula, empty, value, windowed=False)
 
 
-def measure_affinity(sums: Sequence[pl.Series]) -> pl.Series:
+def level_sum_names(levels: Levels) -> list[str]:
+    """List the sums that affinities rest on: lines, their squares, lines of each named level."""
+    block = f"{levels.column}_levels"
+    return [f"{block}.lines", f"{block}.squares", *(f"{block}.lines_{n}" for n in levels.names)]
+
+
+def add_levels(sums: Sequence[pl.Series]) -> LevelTotals:
+    """Add up the columns that `level_sum_names` lists over the customers at hand."""
+    lines, squares, *named = (part.cast(pl.Float64).fill_null(0.0).to_numpy() for part in sums)
+    return LevelTotals.of(lines, squares, [float(part.sum()) for part in named])
+
+
+def measure_affinity(
+    sums: Sequence[pl.Series], place: int = 0, totals: LevelTotals | None = None
+) -> pl.Series:
     """Measure each customer's affinity for a level: its share of lines, shrunk, over the average.
 
     Parameters
     ----------
     sums : sequence of polars.Series
-        Lines of a known level, their squares (see `estimate_concentration`), lines of the level
-        itself, and lines of each named level.
+        Lines of a known level, their squares (see `estimate_concentration`), and lines of each
+        named level.
+    place : int
+        Which of the named levels.
+    totals : LevelTotals, optional
+        Of all customers, where those at hand are a part; by default their own.
 
     Returns
     -------
@@ -349,17 +431,17 @@ def measure_affinity(sums: Sequence[pl.Series]) -> pl.Series:
     Examples
     --------
     >>> n, q = pl.Series([4, 4, 4, 4]), pl.Series([4.0, 4.0, 2.5, 2.5])
-    >>> own = pl.Series([4, 0, 3, 1])
-    >>> measure_affinity([n, q, own, own]).round(3).to_list()
+    >>> measure_affinity([n, q, pl.Series([4, 0, 3, 1])]).round(3).to_list()
     [1.85, 0.15, 1.425, 0.575]
     """
-    lines, squares, own, *named = (part.cast(pl.Float64).fill_null(0.0).to_numpy() for part in sums)
-    average = own.sum() / lines.sum() if lines.sum() > 0 else 0.0
+    whole = totals or add_levels(sums)
+    average = whole.levels[place] / whole.lines if whole.lines else 0.0
     if average <= 0:
-        return pl.Series([None] * len(lines), dtype=pl.Float64)
-    weight = estimate_concentration(lines, squares, [part.sum() for part in named])
+        return pl.Series([None] * len(sums[0]), dtype=pl.Float64)
+    weight = whole.concentration
     if np.isinf(weight):
-        return pl.Series(np.ones(len(lines)))
+        return pl.Series(np.ones(len(sums[0])))
+    lines, own = (s.cast(pl.Float64).fill_null(0.0).to_numpy() for s in (sums[0], sums[2 + place]))
     total = lines + weight
     share = np.divide(own + weight * average, total, out=np.full_like(own, np.nan), where=total > 0)
     return pl.Series(share / average).fill_nan(None)
@@ -398,14 +480,4 @@ def estimate_concentration(lines: Floats, squares: Floats, levels: Sequence[floa
     >>> round(estimate_concentration(n, q, [8.0]), 3)
     0.706
     """
-    whole, customers = float(lines.sum()), int((lines > 0).sum())
-    if customers < 2 or whole <= customers:
-        return float("inf")
-    rest = whole - sum(levels)
-    between_all = float(squares.sum()) - (sum(total**2 for total in levels) + rest**2) / whole
-    between = between_all / (customers - 1)
-    within = (whole - float(squares.sum())) / (whole - customers)
-    size = (whole - float((lines**2).sum()) / whole) / (customers - 1)
-    bottom = between + (size - 1) * within
-    theta = (between - within) / bottom if bottom > 0 else 0.0
-    return (1 - theta) / theta if theta > 0 else float("inf")
+    return LevelTotals.of(lines, squares, levels).concentration

@@ -146,28 +146,12 @@ def clean_data(
     >>> taken.orders.height, taken.ledger.reasons()
     (1, {'missing_customer_id': 1})
     """
-    from segkit.intake.proposal import settle_mapping
-
     gathered = gather(source, mapping, preset)
     raw = gathered.raw
     audited: Audited | None = getattr(source, "audited", None) if mapping is None else None
-    if audited is None:
-        settled_mapping, open_questions = settle_mapping(raw, gathered.given)
-    else:
-        settled_mapping, open_questions = gathered.given, audited.questions
+    settled_mapping = complete_mapping(gathered, None if audited is None else audited.questions)
     if as_of is not None:
         settled_mapping = settled_mapping.with_option(None, "as_of", as_of.isoformat())
-    _ask(open_questions)
-    for name, frame in raw.items():
-        settled_mapping.check_columns(name, frame)
-        missing = lacks(name, settled_mapping.tables[name])
-        if missing:
-            raise MappingError(
-                f"[{name}.columns] lacks {', '.join(missing)}; "
-                f"the source has: {', '.join(frame.columns)}"
-            )
-    if "orders" in raw and not raw["orders"].height:
-        raise DataError("orders holds no rows; expected at least one order line")
     result = run(
         raw,
         settled_mapping,
@@ -179,12 +163,41 @@ def clean_data(
         readings=None if audited is None else audited.readings,
     )
     if audited is None and "orders" in raw:
-        from segkit.intake.sanity import doubt_orders
-
-        _ask(doubt_orders(raw["orders"], gathered.given, settled_mapping, result))
+        doubt_result(raw["orders"], gathered.given, settled_mapping, result)
     if result.orders is not None and not result.orders.height:
         raise DataError(f"no order line is left: {result.ledger.text}")
     return result
+
+
+def complete_mapping(gathered: Gathered, questions: list[Finding] | None = None) -> Mapping:
+    """Complete the mapping of raw tables; raise what must be answered or added first.
+
+    ``questions`` are those of an audit that has completed it already.
+    """
+    from segkit.intake.proposal import settle_mapping
+
+    raw, mapping = gathered.raw, gathered.given
+    if questions is None:
+        mapping, questions = settle_mapping(raw, mapping)
+    _ask(questions)
+    for name, frame in raw.items():
+        mapping.check_columns(name, frame)
+        missing = lacks(name, mapping.tables[name])
+        if missing:
+            raise MappingError(
+                f"[{name}.columns] lacks {', '.join(missing)}; "
+                f"the source has: {', '.join(frame.columns)}"
+            )
+    if "orders" in raw and not raw["orders"].height:
+        raise DataError("orders holds no rows; expected at least one order line")
+    return mapping
+
+
+def doubt_result(raw: pl.DataFrame, given: Mapping, used: Mapping, result: Intake) -> None:
+    """Raise the doubts about proposed columns of orders that the clean lines raise."""
+    from segkit.intake.sanity import doubt_orders
+
+    _ask(doubt_orders(raw, given, used, result))
 
 
 def _ask(findings: list[Finding]) -> None:
@@ -214,12 +227,11 @@ def run(
     ``readings`` holds the columns read already; each is removed after use.
     """
     notes = list(said)
-    links = links_from(identities)
+    links = usable_links(identities, mapping)
     nobody = pl.Series("customer_id", [], dtype=pl.String)
     erased = erased_ids(erase, mapping.options.get("erase_file"), base)
     if mapping.options.get("similar_ids") == "join":
         erased = erased.to_frame("id").select(fold_ids(pl.col("id"))).to_series().unique()
-        links = None if links is None else _folded(links)
     listed = pl.DataFrame({"id": erased, "customer_id": erased})
     if links is not None and erased.len():
         also = links.filter(pl.col("identifier").is_in(erased.implode()))
@@ -268,8 +280,11 @@ def run(
     return Intake(in_order, rejects, ledger, mapping, tuple(notes), keep_raw)
 
 
-def _folded(links: pl.DataFrame) -> pl.DataFrame:
-    """Give the customer ids of links the same spelling as the ids of the tables."""
+def usable_links(identities: Any, mapping: Mapping) -> pl.DataFrame | None:
+    """Read identities, their customer ids in the same spelling as the ids of the tables."""
+    links = links_from(identities)
+    if links is None or mapping.options.get("similar_ids") != "join":
+        return links
     ours = ~pl.col("kind").is_in(IDENTIFIERS).fill_null(value=False)
     one = pl.when(ours).then(fold_ids(pl.col("identifier"))).otherwise("identifier")
     return links.with_columns(fold_ids(pl.col("customer_id")), identifier=one)

@@ -103,8 +103,10 @@ class Columns:
     def release(self) -> None:
         """Free the memory of the cells read so far, except customer ids."""
         customers = {name: ids for name, ids in self._ids.items() if name == "customer_id"}
+        facts = {key: fact for key, fact in self.shared.items() if key[0] == "header"}
         for read in (self._cells, self._ids, self._read, self.shared):
             read.clear()
+        self.shared.update(facts)
         self._ids.update(customers)
 
     def option(self, name: str) -> Any:
@@ -143,13 +145,15 @@ class Columns:
 
     def _filled(self, cells: pl.Series) -> pl.Series:
         """Fill what stands on one line of each order only (a header) on its other lines."""
-        if self.table != "orders" or not cells.null_count():
+        if not cells.null_count() or self.table != "orders":
             return cells
-        ours = [name for name in self.headers if self.source(name) == cells.name]
-        if not ours or not self.source("order_id") or self.source("order_id") == cells.name:
+        if cells.name not in self.header_columns():
             return cells
         orders = self.id("order_id")
-        if not is_header(cells, self.raw.select(orders.alias("order")).to_series()):
+        stated = self.shared.get(("header", cells.name))  # of all rows, where these are a part
+        if stated is None:
+            stated = is_header(cells, self.raw.select(orders.alias("order")).to_series())
+        if not stated:
             return cells
         filled = cells.drop_nulls().len()
         whole = pl.DataFrame({"cell": cells}).with_columns(order=orders)
@@ -174,6 +178,12 @@ class Columns:
         names += ["amount"] if self.option("amount_of") == "order" else []
         names += ["refund"] if self.option("refund_of") != "line" else []
         return tuple(names)
+
+    def header_columns(self) -> list[str]:
+        """List the raw columns that may stand on an order's first line only."""
+        order = self.source("order_id") if self.table == "orders" else None
+        named = [self.source(name) for name in self.headers] if order else []
+        return [name for name in dict.fromkeys(named) if name and name != order]
 
     def blank(self, name: str) -> pl.Expr:
         """Return whether the raw cell holds no value."""

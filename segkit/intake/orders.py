@@ -58,21 +58,33 @@ def total_lines(columns: Columns, customers: pl.Series) -> pl.Series:
     words = [str(word).lower() for word in columns.option("total_words")]
     if not texts or not words or not raw.height:
         return nobody
-    pattern = rf"^(?i)\s*(?:{'|'.join(re.escape(word) for word in words)}){_AFTER}"
-    who = columns.source("customer_id")
+    pattern = _total_pattern(words)
     named = customers.is_not_null()
     unnamed = raw.lazy().filter(~named).select(pl.col(name).cast(pl.String) for name in texts)
     says = [pl.col(name).str.contains(pattern).fill_null(value=False) for name in texts]
     is_total = unnamed.select(pl.any_horizontal(says).alias("total")).collect()["total"]
     marks = nobody.scatter((~named).arg_true(), is_total)
-    if who is None or who not in texts:
-        return marks
-    in_id = raw.select(pl.col(who).cast(pl.String).str.contains(pattern).fill_null(value=False))
-    undated = raw.select(columns.blank("order_time").fill_null(value=False)).to_series()
-    says_so = in_id.to_series()
-    sure = raw.select(pl.col(who).cast(pl.String).str.contains(_SURE).fill_null(value=False))
-    marks |= says_so & (undated | sure.to_series())
-    return marks | _sums_before(columns, says_so)
+    in_id, sure = named_totals(columns)
+    return marks | sure | _sums_before(columns, in_id)
+
+
+def _total_pattern(words: list[str]) -> str:
+    return rf"^(?i)\s*(?:{'|'.join(re.escape(word) for word in words)}){_AFTER}"
+
+
+def named_totals(columns: Columns) -> tuple[pl.Series, pl.Series]:
+    """Mark the rows whose customer is a word for totals, and those that are sums for certain."""
+    who, raw = columns.source("customer_id"), columns.raw
+    words = [str(word).lower() for word in columns.option("total_words")]
+    if who is None or not is_text(raw.schema[who]) or not words:
+        nobody = pl.Series("total", [False]).new_from_index(0, raw.height)
+        return nobody, nobody
+    text = pl.col(who).cast(pl.String)
+    in_id = text.str.contains(_total_pattern(words)).fill_null(value=False)
+    sure = text.str.contains(_SURE).fill_null(value=False)
+    undated = columns.blank("order_time").fill_null(value=False)
+    marks = raw.select(in_id.alias("total"), sure=sure | undated)
+    return marks["total"], marks["total"] & marks["sure"]
 
 
 def _sums_before(columns: Columns, named: pl.Series) -> pl.Series:

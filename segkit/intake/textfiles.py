@@ -130,6 +130,32 @@ _MARKS = {b"PK\x03\x04": "a ZIP archive or workbook", b"PAR1": "a Parquet file"}
 _MARKS |= {b"\xd0\xcf\x11\xe0": "an old Excel workbook", b"SQLite format 3": "a SQLite file"}
 
 
+@dataclass(frozen=True, slots=True)
+class TextLayout:
+    """How the rows of a text file are written.
+
+    Attributes
+    ----------
+    columns : list of str
+        Distinct names.
+    delimiter : str
+    quote : str or None
+    body : int
+        Position of the first row, in bytes of UTF-8.
+    first_line : int
+        Line on which it stands.
+    title : str
+        What stands above the header.
+    """
+
+    columns: list[str]
+    delimiter: str
+    quote: str | None
+    body: int
+    first_line: int
+    title: str
+
+
 def read_text(path: Path, mapping: Mapping, table: str) -> RawTable:
     """Read a text file, every cell as text; delimiter, encoding and header set or detected.
 
@@ -149,6 +175,21 @@ def read_text(path: Path, mapping: Mapping, table: str) -> RawTable:
     if b"\n" not in data and b"\r" in data:
         data = data.replace(b"\r", b"\n")
         notes.append(f"{path.name}: lines end in a carriage return alone (old Mac); read as such")
+    layout, data = find_text_layout(path, data, mapping, table, notes)
+    body = data[layout.body :]
+    frame = read_rows(path, body, layout, notes)
+    _refuse_second_table(path, frame, layout.columns, layout.first_line)
+    frame, said = spread_groups(frame, layout.title)
+    notes += [f"{path.name}: {line}" for line in said]
+    rows = body.count(b"\n") + bool(body and not body.endswith(b"\n"))
+    first = layout.first_line if rows == frame.height else None
+    return RawTable(restore_cells(frame, body), first, tuple(notes))
+
+
+def find_text_layout(
+    path: Path, data: bytes, mapping: Mapping, table: str, notes: list[str]
+) -> tuple[TextLayout, bytes]:
+    """Find delimiter and header from the start of a file; return its text parted by one sign."""
     skip = int(mapping.option(table, "skip_rows"))
     delimiter = mapping.option(table, "delimiter")
     above = _after_lines(data, skip)
@@ -173,15 +214,9 @@ def read_text(path: Path, mapping: Mapping, table: str) -> RawTable:
     names, lines = _header(_start(data, above), delimiter, quote)
     columns, said = distinct_names(names)
     notes += [f"{path.name}: {line}" for line in said]
-    body = data[_after_lines(data, lines, above) :]
-    frame = _rows(path, body, columns, delimiter, quote, skip + lines + 1, notes)
-    _refuse_second_table(path, frame, columns, skip + lines + 1)
-    frame, said = spread_groups(frame, _start(data, 0, _after_lines(data, skip)))
-    notes += [f"{path.name}: {line}" for line in said]
-    rows = body.count(b"\n") + bool(body and not body.endswith(b"\n"))
-    first = skip + lines + 1 if rows == frame.height else None
-    defused = b"'" in body or any(name.startswith("'") for name in columns)
-    return RawTable(restore(frame) if defused else frame, first, tuple(notes))
+    title = _start(data, 0, _after_lines(data, skip))
+    body = _after_lines(data, lines, above)
+    return TextLayout(columns, delimiter, quote, body, skip + lines + 1, title), data
 
 
 def _refuse_second_table(
@@ -240,7 +275,11 @@ def read_decoded(path: Path, mapping: Mapping, table: str, notes: list[str]) -> 
 
 def read_utf8(path: Path, mapping: Mapping, table: str, notes: list[str]) -> bytes:
     """Read a file's text as `read_decoded` does, in UTF-8: text that is stays as it is."""
-    data, encoding = _unpacked(path), mapping.option(table, "encoding")
+    return in_utf8(path, _unpacked(path), mapping.option(table, "encoding"), table, notes)
+
+
+def in_utf8(path: Path, data: bytes, encoding: str | None, table: str, notes: list[str]) -> bytes:
+    """Turn a file's bytes, or some of its lines, into UTF-8."""
     chosen = encoding or seen_encoding(data, path.name, table)
     try:
         if chosen.lower().replace("_", "-") in UTF8:
@@ -378,23 +417,22 @@ def _header(text: str, delimiter: str, quote: str | None) -> tuple[list[str], in
     return line.split(delimiter), 1
 
 
-def _rows(
-    path: Path,
-    body: bytes,
-    names: list[str],
-    delimiter: str,
-    quote: str | None,
-    first_line: int,
-    notes: list[str],
-) -> pl.DataFrame:
-    """Read the rows under a header; on lines that do not fit, read them one by one."""
+def read_rows(path: Path, body: bytes, layout: TextLayout, notes: list[str]) -> pl.DataFrame:
+    """Read rows under a header; on lines that do not fit, read them one by one."""
+    names, delimiter, quote = layout.columns, layout.delimiter, layout.quote
     schema = dict.fromkeys(names, pl.String)
     try:
         return pl.read_csv(
             body, separator=delimiter, quote_char=quote or None, has_header=False, schema=schema
         )
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError):
-        return _one_by_one(path, body.decode(), names, delimiter, quote, first_line, notes)
+        return _one_by_one(path, body.decode(), names, delimiter, quote, layout.first_line, notes)
+
+
+def restore_cells(frame: pl.DataFrame, body: bytes) -> pl.DataFrame:
+    """Take away the apostrophes before formulas, where the text or the header has any."""
+    defused = b"'" in body or any(name.startswith("'") for name in frame.columns)
+    return restore(frame) if defused else frame
 
 
 def _one_by_one(

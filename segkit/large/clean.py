@@ -1,0 +1,215 @@
+"""Parts cleaned one by one by the intake's own rules, and their ledgers added up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from graphlib import TopologicalSorter
+from itertools import pairwise
+from pathlib import Path
+
+import polars as pl
+
+from segkit.display import counted
+from segkit.intake.clean import ORDER, Reading, read_columns, run
+from segkit.intake.columns import Shared
+from segkit.intake.ledger import MICRO, Ledger, Part, Rejection, Step, money_from_micro
+from segkit.intake.mapping import Mapping as ColumnMapping
+from segkit.intake.store import Intake
+from segkit.large.split import ROW, Split
+from segkit.large.work import Stage
+
+SLICES = 16  # of the hashes of order ids, counted one after another
+EXAMPLES = 3
+
+
+def clean_part(
+    part: int,
+    splits: Mapping[str, Split],
+    facts: Mapping[str, Shared],
+    mapping: ColumnMapping,
+    small: Mapping[str, pl.DataFrame],
+    links: Split | None,
+    base: Path | None,
+    first_lines: Mapping[str, int],
+) -> tuple[Intake, dict[str, pl.DataFrame], list[str]]:
+    """Clean one part's rows as if they were all; return its raw tables and notes too."""
+    raw, rows, notes = dict(small), dict[str, pl.Series](), list[str]()
+    for name, split in splits.items():
+        frame = split.read(part)
+        if len(split.starts) > 1 and name in ("orders", "events"):
+            frame, repeated = _without_overlap(frame, split.starts)
+            if repeated:
+                notes.append(f"{name}: {counted(repeated, 'row')} in an earlier file too left out")
+        rows[name], raw[name] = frame[ROW], frame.drop(ROW)
+    readings: dict[str, Reading] = {
+        name: read_columns(name, raw[name], mapping, shared=dict(facts[name])) for name in splits
+    }
+    identities = None if links is None else links.read(part).drop(ROW)
+    result = run(raw, mapping, identities=identities, base=base, readings=readings)
+    steps_of_all = [
+        replace(step, rejected=tuple(_placed(r, rows[step.table], first_lines.get(step.table))
+                                     for r in step.rejected))
+        for step in result.ledger.steps if step.table in rows
+    ]  # fmt: skip
+    tables = {name: _numbered(result.tables[name], rows[name]) for name in rows}
+    rejects = {name: _numbered(result.rejects[name], rows[name]) for name in rows}
+    ledger = replace(result.ledger, steps=tuple(steps_of_all))
+    return replace(result, tables=tables, rejects=rejects, ledger=ledger), raw, notes
+
+
+def _numbered(frame: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
+    """Write each row's place among all rows, also into order ids that are made of it."""
+    if "source_row" not in frame.columns:
+        return frame
+    place = rows.gather(frame["source_row"]).alias("source_row")
+    if "order_id" in frame.columns and "customer_id" in frame.columns:
+        own = pl.concat_str(["customer_id", pl.lit("#"), "source_row"])
+        new = pl.concat_str(["customer_id", pl.lit("#"), pl.lit(place)])
+        made = pl.when(pl.col("order_id") == own).then(new).otherwise("order_id")
+        frame = frame.with_columns(made.alias("order_id"))
+    return frame.with_columns(place)
+
+
+def _placed(rejection: Rejection, rows: pl.Series, first_line: int | None) -> Rejection:
+    """Name the rows of the examples by their places among all rows."""
+
+    def named(match: re.Match[str]) -> str:
+        row = int(rows[int(match[1])])
+        return f"row {row}" if first_line is None else f"row {row} (line {row + first_line})"
+
+    examples = tuple(re.sub(r"^row (\d+)", named, text) for text in rejection.examples)
+    return replace(rejection, examples=examples)
+
+
+def _without_overlap(frame: pl.DataFrame, starts: Sequence[int]) -> tuple[pl.DataFrame, int]:
+    """Leave out rows of a file that an earlier file has too, as where two periods overlap."""
+    file = pl.sum_horizontal(pl.col(ROW) >= start for start in starts)
+    own = [name for name in frame.columns if name != ROW]
+    kept = frame.filter(file == file.min().over(own))
+    return kept, frame.height - kept.height
+
+
+def write_clean(stage: Stage, part: int, result: Intake, notes: Iterable[str]) -> None:
+    """Write a part's clean tables and rejects, then its record with the ledger."""
+    for name in result.tables:
+        stage.write(result.tables[name], name, part)
+        stage.write(result.rejects[name], f"{name}-rejects", part)
+    lines = result.tables["orders"]
+    kind = pl.when("is_return").then(pl.lit("return")).otherwise(pl.lit("sale")).alias("kind")
+    ids = lines.select(kind, pl.col("order_id").hash().alias("order")).unique()
+    stage.write(ids.sort("order", "kind"), "order-ids", part)
+    record = {"ledger": result.ledger.to_dict(), "lines": lines.height, "notes": list(notes)}
+    stage.record(part, record | {"events": result.tables["events"].height
+                                 if "events" in result.tables else 0})  # fmt: skip
+
+
+def add_up(stage: Stage, parts: int, whole: Ledger | None, notes: tuple[str, ...]) -> Ledger:
+    """Add up the parts' ledgers, beside that of the tables read whole.
+
+    Customers are disjoint, so counts of customers add up; orders are counted by their ids, as an
+    order may have lines of several customers.
+    """
+    ledgers = [Ledger.from_dict((stage.done(part) or {})["ledger"]) for part in range(parts)]
+    order = {name: place for place, name in enumerate((*ORDER, "orders"))}
+    tables = sorted({s.table for one in ledgers for s in one.steps}, key=lambda t: order[t])
+    added: list[Step] = [] if whole is None else list(whole.steps)
+    for table in tables:
+        added += _add_steps([[s for s in one.steps if s.table == table] for one in ledgers])
+    counts = _count_orders(stage)
+    parts_of_all = [_add_parts([one.parts for one in ledgers], k, counts) for k in range(2)]
+    added.sort(key=lambda step: order[step.table])
+    return Ledger(tuple(added), tuple(parts_of_all), ledgers[0].currency, notes).check()
+
+
+def _add_steps(listed: list[list[Step]]) -> list[Step]:
+    """Add up the steps of one table; a step that a part did not need passes its rows on."""
+    done = [dict[str, Step]() for _ in listed]
+    names = _in_order([[step.step for step in each] for each in listed])
+    for each, by_name in zip(listed, done, strict=True):
+        rows = each[0]
+        before = (rows.rows_in, rows.customers_in, rows.money_in)
+        own = {step.step: step for step in each}
+        for name in names:
+            step = own.get(name)
+            if step is None:
+                step = Step(rows.table, name, before[0], before[0], before[1], before[1],
+                            before[2], before[2], ())  # fmt: skip
+            by_name[name] = step
+            before = (step.rows_kept, step.customers_kept, step.money_kept)
+    return [_add_step([by_name[name] for by_name in done]) for name in names]
+
+
+def _add_step(steps_: list[Step]) -> Step:
+    first = steps_[0]
+    reasons = _in_order([[r.reason for r in step.rejected] for step in steps_])
+    rejected = []
+    for reason in reasons:
+        each = [r for step in steps_ for r in step.rejected if r.reason == reason]
+        examples = sorted((text for r in each for text in r.examples), key=_row_of)[:EXAMPLES]
+        change = next((r.change for r in each if r.change), "")
+        rejected.append(Rejection(
+            reason, sum(r.rows for r in each), sum(r.customers for r in each),
+            _add_money(r.money for r in each), tuple(examples), change,
+        ))  # fmt: skip
+    return Step(
+        first.table,
+        first.step,
+        sum(step.rows_in for step in steps_),
+        sum(step.rows_kept for step in steps_),
+        sum(step.customers_in for step in steps_),
+        sum(step.customers_kept for step in steps_),
+        _add_money(step.money_in for step in steps_),
+        _add_money(step.money_kept for step in steps_),
+        tuple(rejected),
+    )
+
+
+def _row_of(example: str) -> int:
+    match = re.match(r"row (\d+)", example)
+    return int(match[1]) if match else 0
+
+
+def _add_money(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    known = [amount for amount in amounts if amount is not None]
+    if not known:
+        return None
+    return money_from_micro(int(sum(known, Decimal(0)) * MICRO))
+
+
+def _in_order(listed: Iterable[Sequence[str]]) -> list[str]:
+    """Merge lists of names, each in the same order of tries."""
+    graph: TopologicalSorter[str] = TopologicalSorter()
+    for names in listed:
+        for name in names:
+            graph.add(name)
+        for before, after in pairwise(names):
+            graph.add(after, before)
+    return list(graph.static_order())
+
+
+def _count_orders(stage: Stage) -> dict[str, int]:
+    """Count the different orders by kind, a slice of their ids' hashes after another."""
+    counts = {"sale": 0, "return": 0}
+    lazy = pl.scan_parquet(stage.paths("order-ids"))
+    width = 2**64 // SLICES
+    for k in range(SLICES):
+        inside = pl.col("order").is_between(k * width, (k + 1) * width - 1)
+        slice_ = lazy.filter(inside).group_by("kind").agg(pl.col("order").n_unique())
+        for kind, n in slice_.collect(engine="streaming").iter_rows():
+            counts[kind] += n
+    return counts
+
+
+def _add_parts(listed: list[tuple[Part, ...]], place: int, counts: Mapping[str, int]) -> Part:
+    each = [parts[place] for parts in listed]
+    return Part(
+        "orders",
+        each[0].kind,
+        sum(part.rows for part in each),
+        sum(part.customers for part in each),
+        counts[each[0].kind],
+        _add_money(part.money for part in each),
+    )

@@ -1,0 +1,376 @@
+"""Files larger than memory: the same lines, ledger, features and segments as in memory."""
+
+import gzip
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+import segkit
+from segkit.errors import DataError, MappingError, ParameterError, SourceError
+from segkit.intake.mapping import Mapping
+from segkit.large import segment_files
+from segkit.large import segments as large
+from segkit.large.chunks import RawFile, list_files
+from segkit.large.work import Stage
+from segkit.pipeline import link_source
+from segkit.progress import Stopped, watched_by
+
+NAMES = {
+    "customer_id": "Customer",
+    "order_id": "Order",
+    "order_time": "Date",
+    "amount": "Amount",
+    "status": "Status",
+    "category": "Category",
+    "channel": "Channel",
+}
+MAPPING = {"orders": {"columns": NAMES, "duplicates": "drop"}}
+
+
+def messy_lines(n=2_400, customers=160, seed=1):
+    """Return lines as text with defects: repeats, no customer, no date, words for amounts."""
+    rng = np.random.default_rng(seed)
+    start = date(2023, 1, 1)
+    days = [start + timedelta(days=int(d)) for d in np.sort(rng.integers(0, 700, n))]
+    money = [f"{a:,.2f} €".translate(str.maketrans(",.", ".,")) for a in rng.gamma(3, 20, n)]
+    who = rng.integers(0, customers, n)
+    frame = pl.DataFrame(
+        {
+            "Customer": [f"K{c:03}" if c >= 5 else None for c in who],
+            "Order": [f"R{i // 3}" for i in range(n)],
+            "Date": [
+                day.strftime("%d.%m.%Y") if i % 97 else "32.13.2023" for i, day in enumerate(days)
+            ],
+            "Amount": [
+                "n.a." if i % 101 == 0 else f"-{text}" if i % 53 == 0 else text
+                for i, text in enumerate(money)
+            ],
+            "Status": np.array(["paid", "paid", "paid", "cancelled"])[rng.integers(0, 4, n)],
+            "Category": [f"cat {c}" for c in rng.integers(0, 14, n)],
+            "Channel": [["web", "store", None][c] for c in rng.integers(0, 3, n)],
+        }
+    )
+    return pl.concat([frame, frame[100:140]])
+
+
+def small_blocks(monkeypatch, size=40_000, rows=700):
+    """Read text in blocks of few bytes and Parquet in few rows."""
+    opened = RawFile.open.__func__
+    small = classmethod(lambda cls, path, table, given: opened(cls, path, table, given, block=size))
+    monkeypatch.setattr(large.RawFile, "open", small)
+    monkeypatch.setattr("segkit.large.chunks.ROWS", rows)
+
+
+def read_all(folder, by):
+    return pl.read_parquet(f"{folder}/*.parquet").sort(by)
+
+
+def assert_same(found, whole):
+    """Compare what the parts give with what all rows in memory give."""
+    assert_frame_equal(read_all(found.orders, "source_row"), whole.intake.orders)
+    assert_frame_equal(found.ledger.to_frame(), whole.intake.ledger.to_frame())
+    features = read_all(found.features, "customer_id")
+    assert_frame_equal(features, whole.table.frame, check_exact=True)
+    assigned = read_all(found.assignments, "customer_id")
+    assert_frame_equal(assigned.select(whole.assignments.columns), whole.assignments)
+    assert_frame_equal(found.profile.to_frame(), whole.profile.to_frame())
+    assert found.table.notes == whole.table.notes
+    assert found.table.definitions.equals(whole.table.definitions)
+
+
+def contents(folder):
+    """Return every file's bytes but the state's, by its place."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def messy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("messy")
+    messy_lines().write_csv(folder / "lines.csv")
+    messy_lines().write_parquet(folder / "lines.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(messy):
+    with pytest.MonkeyPatch.context() as patch:
+        small_blocks(patch)
+        return segment_files(
+            messy / "lines.csv", messy / "work", mapping=MAPPING, k=3, partitions=3
+        )
+
+
+def test_parts_of_a_csv_file_give_what_memory_gives(messy, undisturbed):
+    whole = segkit.segment(messy / "lines.csv", mapping=MAPPING, k=3)
+    assert_same(undisturbed, whole)
+    assert undisturbed.parts == 3
+    assert set(whole.intake.ledger.reasons()) == {
+        "missing_customer_id", "impossible_date", "cancelled", "bad_amount", "exact_duplicate",
+    }  # fmt: skip
+    revenue = whole.table.frame["monetary"].sum()
+    assert undisturbed.segments["revenue"].sum() == pytest.approx(revenue, abs=1e-6)
+    assert undisturbed.segments["customers"].sum() == whole.table.frame.height
+
+
+def test_parquet_gives_the_same_files_as_csv(messy, undisturbed, tmp_path, monkeypatch):
+    small_blocks(monkeypatch)
+    found = segment_files(
+        messy / "lines.parquet", tmp_path / "w", mapping=MAPPING, k=3, partitions=3
+    )
+    for name in ("orders", "features", "assignments"):
+        mine, theirs = (contents(getattr(one, name)) for one in (found, undisturbed))
+        assert mine == theirs
+        assert len(mine) == 3
+    assert found.segments.equals(undisturbed.segments)
+
+
+def test_a_sample_of_the_customers_carries_the_model_and_all_are_counted(
+    messy, undisturbed, tmp_path, monkeypatch
+):
+    work = shutil.copytree(messy / "work", tmp_path / "work")
+    monkeypatch.setattr("segkit.large.segments.clean_part", None)  # nothing is cleaned again
+    found = segment_files(messy / "lines.csv", work, mapping=MAPPING, k=3, partitions=3, sample=60)
+    assert (found.sample, found.customers) == (60, undisturbed.customers)
+    features = read_all(found.features, "customer_id")
+    scored = found.model.score(features)
+    assert_frame_equal(read_all(found.assignments, "customer_id"), scored)
+    sizes = dict(scored["segment"].value_counts().iter_rows())
+    assert {s.id: s.size for s in found.model.segments} == sizes
+    assert "random sample of 60" in found.text
+
+
+KILLED = """
+import os, signal
+import tests.test_large as here
+from segkit.large import work
+import pytest
+record, left = work.Stage.record, [{records}]
+def killed(self, part, data):
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return record(self, part, data)
+work.Stage.record = killed
+with pytest.MonkeyPatch.context() as patch:
+    here.small_blocks(patch)
+    here.segment_files({source!r}, {work!r}, mapping=here.MAPPING, k=3, partitions=3)
+"""
+
+
+def test_a_killed_process_goes_on_and_writes_the_same_bytes(
+    messy, undisturbed, tmp_path, monkeypatch
+):
+    small_blocks(monkeypatch)
+    source, work = str(messy / "lines.csv"), str(tmp_path / "work")
+    chunks = len(list((undisturbed.orders.parent.parent).glob("split-*/orders/*.parquet")))
+    code = KILLED.format(records=chunks + 2, source=source, work=work)  # in the second part
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    cleaned = list(Path(work).glob("clean-*/done/*.json"))
+    assert [path.name for path in cleaned] == ["00000.json"]
+    before = cleaned[0].stat().st_mtime_ns
+
+    # Then stopped by its user at every kind of step, and called again each time.
+    for what in ("parts cleaned", "parts weighed", "parts described", "parts assigned"):
+
+        def stop(step, done, total, what=what):
+            if step.startswith(what) and done == 2:
+                raise Stopped
+
+        with watched_by(stop), pytest.raises(Stopped):
+            segment_files(source, work, mapping=MAPPING, k=3, partitions=3)
+    found = segment_files(source, work, mapping=MAPPING, k=3, partitions=3)
+    assert cleaned[0].stat().st_mtime_ns == before
+    assert found.segments.equals(undisturbed.segments)
+    assert contents(work) == contents(undisturbed.orders.parent.parent)
+
+
+def shop(folder, n=1_200, customers=120):
+    """Write a folder of tables: consent, records twice, guests by e-mail, events, products."""
+    rng = np.random.default_rng(3)
+    who = np.repeat(rng.integers(0, customers, n // 2), 2)  # two lines an order
+    start = date(2024, 1, 1)
+    guest = [i // 2 % 9 == 0 for i in range(n)]
+    pl.DataFrame(
+        {
+            "customer_id": [None if g else f"C{c}" for g, c in zip(guest, who, strict=True)],
+            "email": [f"u{c}@x.org" if g else None for g, c in zip(guest, who, strict=True)],
+            "order_id": [f"O{i // 2}" for i in range(n)],
+            "order_date": [start + timedelta(days=int(d)) for d in rng.integers(0, 360, n)],
+            "amount": np.round(rng.gamma(3, 9, n), 2),
+            "product_id": [f"p{c}" for c in rng.integers(0, 9, n)],
+            "country": [["DE", "FR"][c % 2] for c in who],
+        }
+    ).write_parquet(folder / "orders.parquet")
+    records = [*range(customers), 3, 4]
+    pl.DataFrame(
+        {
+            "customer_id": [f"C{c}" for c in records],
+            "email": [f"u{c - c % 10 if c % 10 == 1 else c}@x.org" for c in records],
+            "profiling_consent": ["no" if c % 25 == 7 else "yes" for c in records],
+        }
+    ).write_csv(folder / "customers.csv")
+    types = ["site_visit", "email_sent", "email_open", "cart_add", "checkout", "wave"]
+    pl.DataFrame(
+        {
+            "customer_id": [f"C{c}" for c in rng.integers(0, customers + 9, n)],
+            "event_time": [start + timedelta(days=int(d)) for d in rng.integers(0, 360, n)],
+            "event_type": [types[k] for k in rng.integers(0, 6, n)],
+            "session_id": [f"s{k}" for k in rng.integers(0, 500, n)],
+        }
+    ).write_parquet(folder / "events.parquet")
+    pl.DataFrame(
+        {"product_id": [f"p{k}" for k in range(8)], "category": [f"c{k % 3}" for k in range(8)]}
+    ).write_csv(folder / "products.csv")
+
+
+def test_all_tables_are_split_with_their_customers_and_those_linked(tmp_path, monkeypatch):
+    (tmp_path / "shop").mkdir()
+    shop(tmp_path / "shop")
+    whole = segkit.segment(tmp_path / "shop", k=2)
+    small_blocks(monkeypatch, rows=500)
+    found = segment_files(tmp_path / "shop", tmp_path / "work", k=2, partitions=4)
+    assert_same(found, whole)
+    assert link_source(tmp_path / "shop").customers.height < 120
+    assert {"missing_customer_id", "no_profiling_consent"} & set(found.ledger.reasons())
+    assert found.ledger.reasons("events")["unknown_event_type"] > 100
+    assert found.ledger.reasons("customers")["repeated_customer"] > 1
+    folder = found.orders.parent
+    for table in ("events", "customers"):
+        mine = read_all(folder / table, "source_row")
+        assert_frame_equal(mine, whole.intake.tables[table].select(mine.columns).sort("source_row"))
+    rejects = read_all(folder / "orders-rejects", "source_row")
+    assert_frame_equal(rejects, whole.intake.rejects["orders"].sort("source_row"))
+
+
+def test_totals_and_headers_of_whole_orders_are_seen_together(tmp_path, monkeypatch):
+    rng = np.random.default_rng(5)
+    rows = []
+    for order in range(300):
+        day = date(2024, 1, 1) + timedelta(days=int(rng.integers(0, 300)))
+        total = f"{rng.gamma(3, 20):.2f}"
+        for line in range(1 + order % 3):
+            head = (f"K{order % 70}", day, total) if line == 0 else (None, None, None)
+            rows.append((f"R{order}", *head, str(1 + line), f"{5 + line}.50"))
+    names = ["Order", "Customer", "Date", "Total", "Quantity", "Price"]
+    lines = pl.DataFrame(rows, schema=names, orient="row")
+    lines.write_csv(tmp_path / "orders.csv")
+    columns = dict(zip(["order_id", "customer_id", "order_time", "amount", "quantity",
+                        "unit_price"], names, strict=True))  # fmt: skip
+    mapping = {"orders": {"columns": columns, "amount_of": "order"}}
+    whole = segkit.segment(tmp_path / "orders.csv", mapping=mapping, k=2)
+    small_blocks(monkeypatch, size=3_000)
+    found = segment_files(
+        tmp_path / "orders.csv", tmp_path / "w", mapping=mapping, k=2, partitions=3
+    )
+    assert_same(found, whole)
+    assert whole.intake.orders.height == lines.height
+
+    twice = lines.with_columns(Customer=pl.Series([f"K{i % 70}" for i in range(lines.height)]))
+    twice.write_csv(tmp_path / "twice.csv")
+    with pytest.raises(DataError, match=r"orders name several customers.*segkit\.segment"):
+        segment_files(tmp_path / "twice.csv", tmp_path / "v", mapping=mapping, partitions=3)
+
+
+def test_overlapping_files_count_a_row_once(tmp_path):
+    lines = messy_lines(900, 70)
+    lines[:500].write_csv(tmp_path / "orders.csv")
+    lines[450:].write_csv(tmp_path / "orders 2.csv")
+    paths = {"orders": [tmp_path / "orders.csv", tmp_path / "orders 2.csv"]}
+    whole = segkit.segment(paths, mapping=MAPPING, k=2)
+    found = segment_files(paths, tmp_path / "w", mapping=MAPPING, k=2, partitions=3)
+    assert found.ledger.reasons() == whole.intake.ledger.reasons()
+    assert_frame_equal(read_all(found.features, "customer_id"), whole.table.frame)
+
+
+def test_blocks_of_text_end_where_lines_end(tmp_path):
+    text = 'id;day;word\n1;2024-01-05;"two\nlines"\n2;2024-01-06;é\n3;2024-01-07;"a ""b"""\n'
+    path = tmp_path / "events.csv"
+    for size in (7, 20, 33, 1_000):
+        path.write_text(text, encoding="utf-8")
+        file = RawFile.open(path, "events", Mapping(), block=max(size, 30))
+        chunks = list(file.chunks())
+        rows = pl.concat([frame for frame, _ in chunks])
+        assert rows.rows()[0] == ("1", "2024-01-05", "two\nlines")
+        assert rows["word"].to_list()[1:] == ["é", 'a "b"']
+        assert chunks[-1][1] == len(text.encode())
+        middle = chunks[0][1]
+        rest = [frame for frame, _ in file.chunks(middle)]
+        assert sum(f.height for f in rest) == 3 - chunks[0][0].height
+    packed = tmp_path / "orders.csv.gz"
+    packed.write_bytes(gzip.compress(text.encode()))
+    (frame, _), *_ = RawFile.open(packed, "orders", Mapping()).chunks()
+    assert frame.height == 3
+
+
+def test_what_parts_cannot_tell_is_refused_with_what_to_do(tmp_path, messy):
+    path = tmp_path / "orders.csv"
+    lines = messy_lines(300, 60)
+
+    def refuse(error, match, frame=lines, mapping=MAPPING, **options):
+        frame.write_csv(path)
+        with pytest.raises(error, match=match):
+            segment_files(path, tmp_path / "w", mapping=mapping, **{"partitions": 2, **options})
+
+    total = lines.with_columns(
+        Customer=pl.when(pl.int_range(pl.len()) == 7).then(pl.lit("Total")).otherwise("Customer")
+    )
+    refuse(DataError, r"1 order line of a customer named as totals.*total_words", total)
+    dollars = lines.with_columns(
+        Amount=pl.when(pl.int_range(pl.len()) == 150).then(pl.lit("5,00 $")).otherwise("Amount")
+    )
+    refuse(DataError, r"currenc", dollars)
+    refund = lines.with_columns(Back=pl.lit("1,00"))
+    named = {"orders": {"columns": NAMES | {"refund": "Back"}, "duplicates": "drop"}}
+    refuse(MappingError, r"refund_of", refund, named)
+    refuse(ParameterError, r"partitions is .auto. or a number from 1 to 1000; got 0", partitions=0)
+    refuse(ParameterError, r"sample must be at least 50", sample=3)
+    with pytest.raises(SourceError, match=r"no work folder"):
+        segment_files(messy / "lines.csv", tmp_path)
+    (tmp_path / "orders.json").write_text("[]")
+    with pytest.raises(SourceError, match=r"expected Parquet or text"):
+        segment_files(tmp_path / "orders.json", tmp_path / "v")
+    with pytest.raises(SourceError, match=r"segments need orders; the source has events"):
+        list_files({"events": path}, Mapping(), None)
+
+
+def test_a_later_change_of_format_is_an_error_and_never_another_reading(tmp_path, monkeypatch):
+    small_blocks(monkeypatch, size=2_000)
+    lines = messy_lines(300, 60)
+    path = tmp_path / "orders.csv"
+    body = lines.write_csv().encode() + "K001;é\n".encode("latin-1")
+    path.write_bytes(body)
+    with pytest.raises(SourceError):
+        segment_files(path, tmp_path / "w", mapping=MAPPING)
+
+
+def test_a_stage_of_other_inputs_takes_the_place_of_the_old_one(tmp_path):
+    from segkit.large.work import Work
+
+    work = Work.open(tmp_path / "w")
+    first = work.stage("clean", mapping={"a": 1})
+    first.record(0, {"rows": 3})
+    assert work.stage("clean", mapping={"a": 1}).done(0) == {"rows": 3}
+    other = work.stage("clean", mapping={"a": 2})
+    assert isinstance(other, Stage)
+    assert other.done(0) is None
+    assert not first.folder.exists()
