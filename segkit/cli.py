@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from shlex import quote as shell_quote
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from segkit.runner.state import RunEnd
 
 FAILED, USAGE, GATE, ALERT = 1, 2, 3, 5
+PATIENCE = 5.0  # seconds between two lines of progress
 
 app = typer.Typer(
     help="From raw purchase history to customer segments, and on to campaign lift.",
@@ -275,11 +278,29 @@ def score(
     store: Annotated[
         Path | None, typer.Option(help="Archive of versions that segments and scores go to")
     ] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Raw orders larger than memory: a folder to work in; segments alone"),
+    ] = None,
 ) -> None:
     """Assign customers to the segments of a saved model; add value, churn and next purchase."""
     from segkit.scoring import check_out, record_scores, score_file, write_assignments
 
     day = _days("--as-of", [as_of] if as_of else [])
+    if work is not None:
+        from segkit.large import score_large_files
+
+        if value is not None or churn is not None or store is not None:
+            raise ParameterError(
+                "--work assigns segments alone: leave out --value, --churn, --store"
+            )
+        with _watched():
+            scores = score_large_files(
+                model, data, work, mapping=mapping, as_of=day[0] if day else None
+            )
+        typer.echo(str(scores))
+        typer.echo(_near(scores.assignments))
+        return
     check_out(out)
     assignment = score_file(
         model,
@@ -296,6 +317,64 @@ def score(
             assignment, store, as_of=day[0] if day else None
         ).items():
             typer.echo(f"{kind}: {recorded.text}")
+
+
+@app.command(
+    epilog=_examples(
+        "segkit segment orders.parquet --work work",
+        "segkit segment shop --mapping mapping.toml --work work --as-of 2024-12-31 -k 5",
+    )
+)
+def segment(
+    data: Annotated[Path, typer.Argument(help="Raw orders (CSV, Parquet), or a folder of tables")],
+    work: Annotated[Path, typer.Option(help="Folder to work in; the same goes on when stopped")],
+    mapping: Annotated[Path | None, typer.Option(help="A mapping (see segkit check)")] = None,
+    as_of: Annotated[str, typer.Option(help="The last day used (ISO date)")] = "",
+    k: Annotated[int | None, typer.Option("-k", help="Number of segments; else chosen")] = None,
+    method: Annotated[str, typer.Option(help="ward or kmeans")] = "ward",
+    calendar: Annotated[str, typer.Option(help="Seasons and occasions (uk, us, de, …)")] = "",
+    sample: Annotated[int, typer.Option(help="Customers to find segments among")] = 50_000,
+    partitions: Annotated[
+        int | None, typer.Option(help="Parts of the customers; a million lines each by default")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the sample and the clusters")] = 0,
+) -> None:
+    """Segment the customers of files larger than memory, from raw lines to assignments."""
+    from segkit.large import segment_files
+
+    day = _days("--as-of", [as_of] if as_of else [])
+    with _watched():
+        found = segment_files(
+            data,
+            work,
+            mapping=mapping,
+            as_of=day[0] if day else None,
+            k=k,
+            method=method,  # type: ignore[arg-type]
+            calendar=calendar,
+            sample=sample,
+            partitions=partitions or "auto",
+            seed=seed,
+        )
+    typer.echo(str(found))
+    typer.echo(_near(found.assignments))
+
+
+@contextmanager
+def _watched() -> Iterator[None]:
+    """Show the progress of long steps on the error stream, a line each few seconds."""
+    from segkit.progress import watched_by
+
+    shown = {"at": time.monotonic()}
+
+    def watch(what: str, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if now - shown["at"] > PATIENCE:
+            shown["at"] = now
+            typer.echo(f"{what}: {done:,}{'' if total is None else f' of {total:,}'}", err=True)
+
+    with watched_by(watch):
+        yield
 
 
 @app.command(

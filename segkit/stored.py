@@ -84,6 +84,7 @@ TYPES: dict[str, str] = {
     "audit": "segkit.intake.audit:Audit",
     "customer_counts": "segkit.intake.clean:CustomerCounts",
     "identities": "segkit.intake.identity:Identities",
+    "large_scores": "segkit.large.segments:LargeScores",
     "large_segmentation": "segkit.large.segments:LargeSegmentation",
     "ledger_rejection": "segkit.intake.ledger:Rejection",
     "ledger": "segkit.intake.ledger:Ledger",

@@ -15,10 +15,10 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import segkit
+from segkit.cli import invoke
 from segkit.errors import DataError, MappingError, ParameterError, SourceError
 from segkit.intake.mapping import Mapping
-from segkit.large import segment_files
-from segkit.large import segments as large
+from segkit.large import job, score_large_files, segment_files
 from segkit.large.chunks import RawFile, list_files
 from segkit.large.work import Stage
 from segkit.pipeline import link_source
@@ -66,7 +66,7 @@ def small_blocks(monkeypatch, size=40_000, rows=700):
     """Read text in blocks of few bytes and Parquet in few rows."""
     opened = RawFile.open.__func__
     small = classmethod(lambda cls, path, table, given: opened(cls, path, table, given, block=size))
-    monkeypatch.setattr(large.RawFile, "open", small)
+    monkeypatch.setattr(job.RawFile, "open", small)
     monkeypatch.setattr("segkit.large.chunks.ROWS", rows)
 
 
@@ -141,7 +141,7 @@ def test_a_sample_of_the_customers_carries_the_model_and_all_are_counted(
     messy, undisturbed, tmp_path, monkeypatch
 ):
     work = shutil.copytree(messy / "work", tmp_path / "work")
-    monkeypatch.setattr("segkit.large.segments.clean_part", None)  # nothing is cleaned again
+    monkeypatch.setattr("segkit.large.job.clean_part", None)  # nothing is cleaned again
     found = segment_files(messy / "lines.csv", work, mapping=MAPPING, k=3, partitions=3, sample=60)
     assert (found.sample, found.customers) == (60, undisturbed.customers)
     features = read_all(found.features, "customer_id")
@@ -150,6 +150,22 @@ def test_a_sample_of_the_customers_carries_the_model_and_all_are_counted(
     sizes = dict(scored["segment"].value_counts().iter_rows())
     assert {s.id: s.size for s in found.model.segments} == sizes
     assert "random sample of 60" in found.text
+
+
+def test_a_saved_model_scores_a_file_in_parts_as_it_does_in_memory(messy, undisturbed, tmp_path):
+    model = tmp_path / "model.json"
+    undisturbed.model.save(model)
+    whole = segkit.score_file(model, messy / "lines.csv", mapping=MAPPING)
+    args = ["score", str(model), str(messy / "lines.parquet"), "--work", str(tmp_path / "w")]
+    mapping = tmp_path / "mapping.toml"
+    Mapping.from_dict(MAPPING).save(mapping)
+    assert invoke([*args, "--mapping", str(mapping)]) == 0
+    assert invoke([*args, "--churn", "x.json"]) == 2
+    found = score_large_files(model, messy / "lines.parquet", tmp_path / "w", mapping=mapping)
+    mine = read_all(found.assignments, "customer_id")
+    assert_frame_equal(mine, whole.assignments.sort("customer_id"))
+    sizes = found.segments.select("segment", "segment_name", "customers", "customer_share")
+    assert_frame_equal(sizes, whole.segments, check_dtypes=False)
 
 
 KILLED = """

@@ -10,7 +10,7 @@ from typing import get_args
 import polars as pl
 
 from segkit.errors import ModelError
-from segkit.features.build import CustomerTable, Monetary, build_features
+from segkit.features.build import CustomerTable, FeaturePlan, Monetary, plan_features
 from segkit.frames import takes_frames
 
 __all__ = ["rebuild_features"]
@@ -52,6 +52,7 @@ def rebuild_features(
 
     Examples
     --------
+    >>> from segkit.features import build_features
     >>> orders = pl.DataFrame({"customer_id": ["a", "b"], "order_id": ["1", "2"],
     ...     "order_day": [19_700, 19_710], "amount": [20.0, 30.0]})
     >>> table = build_features(orders, features=["recency_days"])
@@ -60,6 +61,19 @@ def rebuild_features(
     >>> rebuild_features(orders, definitions=words, columns=["recency_days"]).frame.height
     2
     """
+    plan = plan_rebuilt(orders, events, definitions=definitions, columns=columns, as_of=as_of)
+    return plan.table(*plan.compute(plan.tables))
+
+
+def plan_rebuilt(
+    orders: pl.DataFrame | pl.LazyFrame,
+    events: pl.DataFrame | pl.LazyFrame | None,
+    *,
+    definitions: Mapping[str, str],
+    columns: Sequence[str],
+    as_of: date | None,
+) -> FeaturePlan:
+    """Settle how a model's features are built again; see `rebuild_features`."""
     calendars = [CALENDAR.search(definition) for definition in definitions.values()]
     calendar = next((match.group(1) for match in calendars if match), "north")
     windows = sorted(
@@ -67,7 +81,7 @@ def rebuild_features(
     )
     stems = sorted({WINDOW.sub("", name) for name in columns})
     for policy in get_args(Monetary):
-        table = build_features(
+        plan = plan_features(
             orders,
             events,
             as_of=as_of,
@@ -76,10 +90,10 @@ def rebuild_features(
             monetary=policy,
             features=stems,
         )
-        own = dict(table.definitions.select("name", "description").iter_rows())
+        own = dict(plan.empty.definitions.select("name", "description").iter_rows())
         differ = [name for name, words in definitions.items() if own.get(name) != words]
         if not differ:
-            return table
+            return plan
     raise ModelError(
         f"{differ[0]} would be {own.get(differ[0], 'absent')!r}; the model was fitted on "
         f"{definitions[differ[0]]!r}"

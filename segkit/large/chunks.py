@@ -167,20 +167,16 @@ class RawFile:
                 ) from error
         return restore_cells(read_rows(self.path, body, layout, []), body)
 
-    def sample(self) -> tuple[pl.DataFrame, bool]:
-        """Return some rows, and whether they are all."""
+    def sample(self) -> pl.DataFrame:
+        """Return some rows, all where they are few."""
         if self.rows is not None and self.rows > SAMPLE:
             step, some = self.rows // PLACES, SAMPLE // PLACES
             lazy = pl.scan_parquet(self.path)
-            frames = [lazy.slice(k * step, some).collect() for k in range(PLACES)]
-            return pl.concat(frames), False
-        chunks = self.chunks()
-        first = next(chunks, None)
+            return pl.concat([lazy.slice(k * step, some).collect() for k in range(PLACES)])
+        first = next(self.chunks(), None)
         if first is None:
             raise SourceError(f"{self.path.name} holds no rows")
-        if next(chunks, None) is None:
-            return first[0], True
-        return first[0].head(SAMPLE), False
+        return first[0].head(SAMPLE)
 
 
 def _end_of_lines(block: bytes, quote: bytes) -> int:

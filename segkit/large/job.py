@@ -1,0 +1,288 @@
+"""Steps from raw files to features over a work folder: sample, split, clean, describe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from segkit.display import counted
+from segkit.errors import DataError, ParameterError
+from segkit.features import CustomerTable
+from segkit.features.build import FeaturePlan
+from segkit.features.products import LevelTotals
+from segkit.intake.clean import complete_mapping, doubt_result, run, usable_links
+from segkit.intake.columns import Columns, Shared
+from segkit.intake.grouped import fill_orders
+from segkit.intake.ledger import Ledger
+from segkit.intake.mapping import Mapping as ColumnMapping
+from segkit.intake.readers import Gathered, gather
+from segkit.intake.readers import read_table as read_whole
+from segkit.large.chunks import WHOLE, RawFile, list_files
+from segkit.large.clean import add_up, clean_part, write_clean
+from segkit.large.split import (
+    ROW,
+    Split,
+    find_headers,
+    needs_whole_orders,
+    split_by_customer,
+    split_table,
+    write_parts,
+)
+from segkit.large.work import Stage, Work, fingerprint
+from segkit.pipeline import (
+    IDENTIFIERS,
+    link_tables,
+)
+from segkit.progress import steps
+from segkit.schema import fields
+
+PART_ROWS = 1_000_000  # lines of a part, about
+LINE_BYTES = 60  # of a line of text, about
+MOST_PARTS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Sample, mapping and files of a source; see `prepare`."""
+
+    gathered: Gathered
+    mapping: ColumnMapping
+    files: dict[str, list[RawFile]]
+    small: dict[str, pl.DataFrame]
+    parts: int
+
+
+class Job:
+    """One run over a work folder; each step returns the stage that it has filled."""
+
+    def __init__(
+        self, source: Any, work: Work, mapping: Any, preset: str | None, partitions: Any
+    ) -> None:
+        self.work = work
+        self.seconds: dict[str, float] = {}
+        self.prepared = self.timed("sample", lambda: prepare(source, mapping, preset, partitions))
+
+    def timed(self, name: str, task: Any) -> Any:
+        """Run a step, and keep its time on the clock."""
+        started = time.perf_counter()
+        result = task()
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+        return result
+
+    @cached_property
+    def links(self) -> pl.DataFrame | None:
+        """The identifiers that belong to one customer, if the source links any."""
+        return _link(self.prepared)
+
+    def clean(self) -> Stage:
+        """Split and clean all rows."""
+        prepared = self.prepared
+        made_from = {
+            "files": {name: [fingerprint(f.path) for f in each]
+                      for name, each in prepared.files.items()},
+            "small": {name: str(frame.hash_rows().sum()) for name, frame in prepared.small.items()},
+            "mapping": prepared.mapping.to_dict(),
+            "parts": prepared.parts,
+        }  # fmt: skip
+        split_stage = self.work.stage("split", **made_from)
+        stage = self.work.stage("clean", split=split_stage.key)
+        if stage.done("all") is None:
+            self.timed("clean", lambda: self._clean(split_stage, stage))
+        return stage
+
+    def _clean(self, split_stage: Stage, stage: Stage) -> None:
+        prepared, mapping = self.prepared, self.prepared.mapping
+        splits, facts = self.timed("split", lambda: self._split(split_stage))
+        _check_currencies(splits["orders"], mapping, with_fx="fx" in prepared.small)
+        links = None
+        if self.links is not None:
+            rows = self.links.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias(ROW))
+            sizes = write_parts(split_stage, "links", 0, rows, rows["customer_id"], prepared.parts)
+            links = Split(split_stage, "links", prepared.parts, [{"sizes": sizes}], [0], "links")
+        used = {name: frame for name, frame in prepared.small.items() if name != "links"}
+        whole = run(used, mapping, base=prepared.gathered.base) if used else None
+        rates = {name: frame for name, frame in used.items() if name == "fx"}
+        firsts = {name: files[0].layout.first_line for name, files in prepared.files.items()
+                  if len(files) == 1 and files[0].layout is not None}  # fmt: skip
+        for part in steps(range(prepared.parts), "parts cleaned"):
+            if stage.done(part) is None:
+                base = prepared.gathered.base
+                result, raw, noted = clean_part(
+                    part, splits, facts, mapping, rates, links, base, firsts
+                )
+                if part == 0:
+                    doubt_result(raw["orders"], prepared.gathered.given, mapping, result)
+                noted += result.notes if prepared.parts == 1 else ()
+                if part == 0 and prepared.parts > 1:
+                    where = f"in the first of {counted(prepared.parts, 'part')}"
+                    noted += [f"{where}: {note}" for note in result.notes]
+                write_clean(stage, part, result, noted)
+        if whole is not None:
+            for name, frame in whole.tables.items():
+                stage.write(frame, name, 0)
+        done = [stage.done(part) or {} for part in range(prepared.parts)]
+        notes = (*prepared.gathered.notes, *(note for each in done for note in each["notes"]))
+        ledger = add_up(stage, prepared.parts, None if whole is None else whole.ledger, notes)
+        if not any(each["lines"] for each in done):
+            raise DataError(f"no order line is left: {ledger.text}")
+        stage.record("all", {"ledger": ledger.to_dict()})
+
+    def _split(self, stage: Stage) -> tuple[dict[str, Split], dict[str, Shared]]:
+        """Split each table with customers; orders by order first, where they need it."""
+        prepared, mapping = self.prepared, self.prepared.mapping
+        raw, given = prepared.gathered.raw, prepared.gathered.given
+        splits, facts = dict[str, Split](), dict[str, Shared]()
+        for name, files in prepared.files.items():
+            whole_orders = name == "orders" and needs_whole_orders(
+                Columns(name, raw[name], mapping)
+            )
+            ask = (stage, files, raw[name], mapping, given, self.links, prepared.parts)
+            split = split_table(*ask, by_order=whole_orders)
+            headers = split.headers()
+            if None in headers.values() and not whole_orders:
+                again = Stage(stage.folder / "by-order", stage.key)
+                again.folder.mkdir(exist_ok=True)
+                split = split_table(again, *ask[1:], by_order=True)
+                whole_orders = True
+            known = split.facts(mapping)
+            if whole_orders:
+                found = find_headers(split, mapping)
+                known |= {("header", column): stands for column, stands in found.items()}
+                split = split_by_customer(split, mapping, self.links, known)
+            else:
+                known |= {("header", column): False for column in headers}
+            splits[name], facts[name] = split, known
+        return splits, facts
+
+    def describe(
+        self, clean: Stage, plan_of: Callable[[Stage], FeaturePlan], **inputs: Any
+    ) -> tuple[CustomerTable, Stage]:
+        """Build the features of every part, by the facts of all."""
+        stage = self.work.stage("features", clean=clean.key, **inputs)
+        if stage.done("all") is None:
+            self.timed("features", lambda: self._describe(clean, stage, plan_of))
+        return CustomerTable.from_dict((stage.done("all") or {})["table"]), stage
+
+    def _describe(
+        self, clean: Stage, stage: Stage, plan_of: Callable[[Stage], FeaturePlan]
+    ) -> None:
+        parts = self.prepared.parts
+        plan = self.timed("plan of features", lambda: plan_of(clean))
+        totals: list[LevelTotals] = []
+        for part in steps(range(parts), "parts weighed by category"):
+            orders, events = _read_clean(clean, part)
+            if orders.height:
+                own = plan.add_level_totals(plan.of_part(orders, events))
+                totals = [a + b for a, b in zip(totals, own, strict=True)] if totals else own
+                if not totals:  # no category, no brand
+                    break
+        plan = plan.with_level_totals(totals)
+        counts: dict[str, float] = {}
+        for part in steps(range(parts), "parts described by features"):
+            own_counts = stage.done(part)
+            if own_counts is None:
+                orders, events = _read_clean(clean, part)
+                own_counts = {}
+                if orders.height:
+                    frame, own_counts = plan.compute(plan.of_part(orders, events))
+                    stage.write(frame, "table", part)
+                stage.record(part, own_counts)
+            for name, n in own_counts.items():
+                counts[name] = counts.get(name, 0) + n
+        table = plan.table(pl.DataFrame(), counts)
+        stage.record("all", {"table": table.to_dict()})
+
+    def ledger(self, clean: Stage) -> Ledger:
+        """Return the account of all raw rows."""
+        return Ledger.from_dict((clean.done("all") or {})["ledger"])
+
+
+def prepare(source: Any, mapping: Any, preset: str | None, partitions: Any) -> Prepared:
+    """Look at the files, take a sample, and complete the mapping by it."""
+    base = Path(mapping).parent if isinstance(mapping, str | Path) else None
+    given = gather({}, mapping, preset).given
+    listed = list_files(source, given, base)
+    files: dict[str, list[RawFile]] = {}
+    small, frames = dict[str, pl.DataFrame](), dict[str, pl.DataFrame]()
+    rows = 0
+    for table, paths in listed.items():
+        if table != "links" and "customer_id" in fields(table):
+            files[table] = [RawFile.open(path, table, given) for path in paths]
+            samples = [file.sample() for file in files[table]]
+            frames[table] = pl.concat(samples, how="vertical_relaxed")
+            if table in ("orders", "events"):
+                rows += sum(f.rows or f.path.stat().st_size // LINE_BYTES for f in files[table])
+        else:
+            small[table] = pl.concat([read_whole(path, given, table).frame for path in paths])
+    gathered = gather({**frames, **small}, mapping, preset)
+    is_named = "orders" in given.tables and "order_id" in given.tables["orders"].columns
+    if not is_named and fill_orders(frames["orders"])[1]:
+        raise DataError(
+            "orders: rows go on with the order of an earlier row; map [orders.columns] order_id, "
+            f"or {WHOLE}"
+        )
+    settled = complete_mapping(gathered)
+    settled = _pin_clocks(gathered, settled, files)
+    parts = max(1, -(-rows // PART_ROWS)) if partitions == "auto" else partitions
+    if not isinstance(parts, int) or not 1 <= parts <= MOST_PARTS:
+        raise ParameterError(
+            f'partitions is "auto" or a number from 1 to {MOST_PARTS}; got {partitions!r}'
+        )
+    return Prepared(gathered, settled, files, small, parts)
+
+
+def _pin_clocks(
+    gathered: Gathered, mapping: ColumnMapping, files: dict[str, list[RawFile]]
+) -> ColumnMapping:
+    """Fix how numbers are read as dates, which a part's own range could tell otherwise."""
+    for table in files:
+        for name, field in fields(table).items():
+            if field.kind != "time" or mapping.is_set(table, "date_format"):
+                continue
+            columns = Columns(table, gathered.raw[table], mapping)
+            raw_column = columns.source(name)
+            if raw_column and columns.raw.schema[raw_column].is_numeric():
+                formats = columns.clock(name).formats
+                if formats:
+                    mapping = mapping.with_option(table, "date_format", formats[0])
+    return mapping
+
+
+def _link(prepared: Prepared) -> pl.DataFrame | None:
+    """Link identifiers of the customers and links tables, whose identifiers are held in memory."""
+    tables, mapping = dict[str, pl.DataFrame](), prepared.mapping
+    if "links" in prepared.small:
+        tables["links"] = prepared.small["links"]
+    if "customers" in prepared.files:
+        named = mapping.tables["customers"].columns
+        wanted = {named[kind] for kind in (*IDENTIFIERS, "birth_date") if kind in named}
+        if len({named.get(kind) for kind in IDENTIFIERS} - {None}) > 1:
+            chunks = [frame.select(sorted(wanted)) for file in prepared.files["customers"]
+                      for frame, _ in file.chunks()]  # fmt: skip
+            tables["customers"] = pl.concat(chunks)
+    return usable_links(link_tables(tables, mapping), mapping) if tables else None
+
+
+def _check_currencies(orders: Split, mapping: ColumnMapping, *, with_fx: bool) -> None:
+    """Raise where lines are in several currencies and none is named to report in."""
+    stated = sorted({c for record in orders.records for c in record.get("currencies", ())})
+    if len(stated) > 1 and not with_fx and not mapping.option("orders", "currency"):
+        raise DataError(
+            f"orders are in {counted(len(stated), 'currency', 'currencies')} "
+            f"({', '.join(stated[:6])}): name the one to report in ([orders] currency), and give "
+            "rates (the table fx)"
+        )
+
+
+def _read_clean(clean: Stage, part: int) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+    """Read a part's clean orders and events."""
+    events = clean.path("events", part)
+    return pl.read_parquet(clean.path("orders", part)), (
+        pl.read_parquet(events) if events.is_file() else None
+    )
