@@ -274,8 +274,8 @@ def score_large_files(
     columns = tuple(dict.fromkeys((*scorer.columns, "monetary")))
 
     def plan(stage: Stage) -> FeaturePlan:
-        orders, events = (pl.scan_parquet(stage.paths(n)) if stage.paths(n) else None
-                          for n in ("orders", "events"))  # fmt: skip
+        orders = pl.scan_parquet(stage.paths("orders"))
+        events = pl.scan_parquet(stage.paths("events")) if stage.paths("events") else None
         return plan_rebuilt(orders, events, definitions=words, columns=columns, as_of=as_of)
 
     table, features = job.describe(clean, plan, as_of=as_of, definitions=words, columns=columns)
