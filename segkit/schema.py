@@ -124,9 +124,16 @@ CONTRACTS: dict[str, tuple[Field, ...]] = {
             clean=False,
         ),
         Field(
+            "rate",
+            "number",
+            "reporting currency per unit of the line's currency, by which its money is multiplied",
+            clean=False,
+        ),
+        Field(
             "row_kind",
             "text",
-            "kind of the row: line, return, or what is rejected: total, charge, test, other",
+            "kind of the row: line, return, discount (taken off its order), or what is rejected: "
+            "total, charge, test, other",
             clean=False,
         ),
         *WHO,

@@ -219,3 +219,93 @@ def test_the_customer_offered_is_the_one_that_refunds_name_too():
         segkit.clean_data(audit).orders.group_by("customer_id").agg(pl.col("amount").sum())
     )
     assert by_customer["amount"].min() > 0
+
+
+def test_a_column_that_is_one_for_one_currency_is_offered_as_the_rate_both_ways_and_as_none():
+    codes = ["USD" if odd else "EUR" for odd in ODD]
+    frame = listed("Note", "a", "b", Currency=codes, Factor=["0.5" if o else "1.0" for o in ODD])
+    asked = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
+    offers = offered_answers(asked[0].answer)
+    assert offers[0] == ["orders.columns.rate=Factor", "currency=EUR"]
+    odd = sum(CENTS) - SOLD
+    sums = (SOLD + odd / 2, SOLD + odd * 2, SOLD, sum(CENTS))
+    for offer, worth in zip(offers, sums, strict=False):
+        mapping = Mapping()
+        for line in offer:
+            mapping = Mapping.from_dict(read_answer(line)).over(mapping)
+        assert cents_of(segkit.audit_data(frame, mapping)) == round(worth), offer
+
+
+def test_rows_told_by_numbers_that_name_others_orders_are_given_back():
+    frame = listed("ObjType", "13", "14").with_columns(
+        pl.Series("BaseRef", [f"R{n - 1}" if odd else "" for n, odd in enumerate(ODD)])
+    )
+    audit, asked = settle(frame)
+    assert len(asked) == 1
+    assert cents_of(audit) == BACK
+    assert not settle(listed("Room type", "1", "2"))[1]
+
+
+def test_a_coupon_at_a_negative_price_comes_off_its_order_and_is_no_return():
+    rows = [
+        {"Order": f"R{n}", "Customer": f"M{n // 3}", "Date": DAYS[n], "Quantity": "1",
+         "Price": euros(-500 if kind == "Coupon" else CENTS[n]), "Kind": kind}
+        for n in range(N)
+        for kind in ("Product", "Coupon")
+        if ODD[n] or kind == "Product"
+    ]  # fmt: skip
+    frame = pl.DataFrame(rows)
+    kinds = {"columns": {"row_kind": "Kind"}, "values": {"row_kind": {"Coupon": "discount"}}}
+    orders = segkit.clean_data(frame, {"orders": kinds}).orders
+    assert not orders["is_return"].any()
+    for taken in (orders, segkit.clean_data(frame).orders):
+        assert round(100 * taken["amount"].sum()) == sum(CENTS) - 500 * sum(ODD)
+
+
+@pytest.mark.parametrize(
+    ("tax", "worth"), [(1.0, sum(CENTS)), (1.2, round(1.2 * sum(CENTS)) + 600 * N)]
+)
+def test_a_total_stays_whole_where_lines_are_left_out_that_do_not_make_it_up(tax, worth):
+    rows = [
+        {"Order": f"R{n}", "Customer": f"M{n // 3}", "Date": DAYS[n], "Quantity": "1", "Kind": kind,
+         "Price": euros(cents), "Order total": euros(tax * (CENTS[n] + 500))}
+        for n in range(N)
+        for kind, cents in (("Product", CENTS[n]), ("Shipping", 500))
+    ]  # fmt: skip
+    mapping = {
+        "orders": {
+            "amount_of": "order",
+            "columns": {"row_kind": "Kind", "amount": "Order total"},
+            "values": {"row_kind": {"Shipping": "charge"}},
+        }
+    }
+    orders = segkit.clean_data(pl.DataFrame(rows), mapping).orders
+    assert abs(round(100 * orders["amount"].sum()) - worth) <= N
+
+
+def test_refunds_on_rows_of_their_own_come_off_once_and_orders_run_over_several_days():
+    back = [
+        {"Merchant Reference": f"R{n}", "Shopper": f"M{n // 3}", "Date": f"2025-01-{1 + n % 28:02}",
+         "Gross Debit": euros(CENTS[n]), "Gross Credit": None}
+        for n in range(N) if ODD[n]
+    ]  # fmt: skip
+    sold = [
+        {"Merchant Reference": f"R{n}", "Shopper": f"M{n // 3}", "Date": DAYS[n][:10],
+         "Gross Debit": None, "Gross Credit": euros(CENTS[n])} for n in range(N)
+    ]  # fmt: skip
+    audit, _ = settle(pl.DataFrame(sold + back))
+    assert audit.mapping.tables["orders"].columns["order_id"] == "Merchant Reference"
+    assert cents_of(audit) == SOLD
+
+
+def test_guests_whose_id_is_zero_are_asked_about_where_an_address_names_them():
+    frame = (
+        listed("customer_id", "0", "0")
+        .drop("Member card")
+        .with_columns(
+            pl.Series("customer_id", ["0" if n % 6 == 3 else str(7 + n // 3) for n in range(N)]),
+            pl.Series("email", [f"p{n // 2}@x.example" for n in range(N)]),
+        )
+    )
+    asked = [f for f in segkit.audit_data(pl.concat([frame] * 3)).findings if f.severity == "block"]
+    assert "no customer in 'customer_id'" in " ".join(f.finding for f in asked)

@@ -149,6 +149,9 @@ class Columns:
             return cells
         if cells.name not in self.header_columns():
             return cells
+        amount = self.source("amount") if ours == ["refund"] else None
+        if amount and self.cells(amount).filter(cells.is_not_null()).null_count():
+            return cells  # refunds on rows of their own are no header
         orders = self.id("order_id")
         stated = self.shared.get(("header", cells.name))  # of all rows, where these are a part
         if stated is None:

@@ -26,6 +26,7 @@ MOST_KINDS = 40
 # A kind of row stands on nearly every row; a charge beside goods in so many of its orders.
 MOSTLY, BESIDE = 0.95, 0.9
 FEWEST_ORDERS = 5
+MOST_CODES = 8
 REPEATED = 0.8  # share of the rows of one kind whose money stands on a sale's row, too
 # What visitors do before they buy, and the event that is an order.
 _BROWSING = re.compile(
@@ -86,11 +87,11 @@ def about_other_rows(columns: Columns, given: Mapping) -> list[Finding]:
     settled |= {*used.option("orders", "not_states")}
     few = sample(frame)
     for name, dtype in few.schema.items():
-        if not is_text(dtype) or name in settled:
+        if not (is_text(dtype) or dtype.is_integer()) or name in settled:
             continue
         cells = few[name].cast(pl.String).str.strip_chars().drop_nulls()
         words = cells.filter(cells != "").unique()
-        asked: tuple[_Ask, ...] = (_ask_events, _ask_documents, _ask_movements)
+        asked: tuple[_Ask, ...] = (_ask_events, _ask_documents, _ask_movements, _ask_codes)
         stems = words.len() > MOST_KINDS
         if stems:  # "Payout #55", "Payout #56": the words without their numbers
             words, asked = stem(words).unique(), (_ask_movements,)
@@ -175,14 +176,7 @@ def _ask_movements(
     typed = "type" in meant or bool(bare & _TYPE_WORDS) or bare <= {"category", "event", "kind"}
     is_product = bool(meant & {"product", "category", "customer", "card", "discount"})
     is_product = is_product and not meant & {"order", "payment"}  # Zahlungsart, Belegart
-    read = {word: row_meaning(word) for word in spelling}
-    ways = [
-        word for word, text in spelling.items() if _WAYS.fullmatch(text) or _TENDERS.fullmatch(text)
-    ]
-    pays = "payment" in meant or any(_TENDERS.fullmatch(text) for text in spelling.values())
-    for word, text in spelling.items():
-        if word in ways or (pays and _WAY_TO_PAY.fullmatch(text)):
-            read[word] = "way"
+    read = _row_meanings(spelling, is_payment="payment" in meant)
     sales = [word for word, kind in read.items() if kind == "line"]
     known = [word for word, kind in read.items() if kind not in (None, "way")]
     if "status" in meant or not (typed or (sales and 2 * len(known) > len(read))):
@@ -206,7 +200,7 @@ def _ask_movements(
         word: kind
         for word, kind in read.items()
         if word in there
-        and (kind in ("other", "charge") or (kind == "return" and word in positive))
+        and (kind in ("other", "charge") or (kind in ("return", "discount") and word in positive))
     }
     charges = [word for word, kind in others.items() if kind == "charge"]
     if charges and not sales and not _stand_beside(cells, charges, columns):
@@ -225,13 +219,61 @@ def _ask_movements(
         "or left out?"
     )
     again = _repeats(sales, odd, rows, columns)
-    kinds = dict(others)
+    kinds = others | {word: kind for word, kind in read.items() if kind == "discount"}
     for word in odd:
         is_bad = status_meaning(word) in ("cancelled", "unpaid") or word in again
         kinds[word] = "other" if is_bad else "line"
     finding = _question(name, text, kinds, cells)[0]
     muted = f'; or [orders] not_states = ["{name}"], if all are sales'
     return [replace(finding, answer=finding.answer + muted)]
+
+
+_DOCUMENT_TYPE = re.compile(r"(?:^|_)(?:obj(?:ect)?|doc|trans|move?|record|row|type_code)(?:_|$)")
+
+
+def _ask_codes(
+    name: str, spelling: dict[str, str], row_words: _Words, columns: Columns
+) -> list[Finding]:
+    """Ask about kinds of rows told by numbers; those that name others' orders are given back."""
+    meant, unknown = concepts(name)
+    order = columns.source("order_id")
+    if not all(re.fullmatch(r"\d{1,4}", word) for word in spelling) or len(spelling) > MOST_CODES:
+        return []
+    is_type = "type" in meant and meant <= {"type", "order", "line", "refund"}
+    if order is None or not is_type or (unknown and not _DOCUMENT_TYPE.search(plain(name))):
+        return []
+    words, worth = row_words(), line_money(columns)
+    there = words if worth is None else words.filter(worth != 0)
+    if there.n_unique() < 2:
+        return []
+    kinds = dict.fromkeys(spelling, "line")
+    orders = columns.cells(order).cast(pl.String)
+    usual = words.value_counts(sort=True)[words.name][0]
+    for other in columns.raw.columns:
+        if other == order or other in columns.mapping.tables["orders"].columns.values():
+            continue
+        named = columns.cells(other).cast(pl.String).is_in(orders.filter(words == usual).implode())
+        for word in spelling:
+            rows = named.filter(words == word).fill_null(value=False)
+            if word != usual and rows.len() and rows.mean() >= BESIDE:  # type: ignore[operator]
+                kinds[word] = "return"
+    shown = _shown(words, list(kinds), columns)
+    text = f"{name!r} tells kinds of rows by numbers ({shown}): which are sales, which given back?"
+    finding = _question(name, text, kinds, words)[0]
+    return [replace(finding, answer=f'{finding.answer}; or [orders] not_states = ["{name}"]')]
+
+
+def _row_meanings(spelling: dict[str, str], *, is_payment: bool) -> dict[str, str | None]:
+    """Return what kinds of rows words name; "way" is a way to buy or to pay."""
+    read = {word: row_meaning(word) for word in spelling}
+    tenders = [word for word, text in spelling.items() if _TENDERS.fullmatch(text)]
+    if len(tenders) == 1 and not is_payment and "charge" in read.values():
+        return read | {tenders[0]: "charge"}  # cash on delivery is a fee, beside fees
+    for word, text in spelling.items():
+        pays = (is_payment or tenders) and _WAY_TO_PAY.fullmatch(text)
+        if word in tenders or pays or _WAYS.fullmatch(text):
+            read[word] = "way"
+    return read
 
 
 def _repeats(sales: list[str], words: list[str], rows: pl.DataFrame, columns: Columns) -> list[str]:
@@ -364,6 +406,6 @@ def _question(name: str, text: str, others: dict[str, str], cells: pl.Series) ->
     values = " and ".join(f'"{word}" = "{kind}"' for word, kind in others.items())
     answer = (
         f'[orders.columns] row_kind = "{name}" with [orders.values.row_kind] {values} ("line" for '
-        'words that count, "return" for what was given back)'
+        'words that count, "return" for what was given back, "discount" for what comes off)'
     )
     return [Finding("block", "orders", "row_kind", text, rows, answer=answer)]

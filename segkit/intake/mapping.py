@@ -153,6 +153,12 @@ OPTIONS: dict[str, Option] = {
         "what refund holds: what was given back, or what is left of amount where it was changed",
         ("taken", "left"),
     ),
+    "rate_is": Option(
+        "times",
+        (str,),
+        "how rate makes the reporting currency of a line's money",
+        ("times", "divided"),
+    ),
     "not_states": Option(
         [], (list, tuple), "columns of the source that do not tell which orders count"
     ),
@@ -171,7 +177,7 @@ OPTIONS: dict[str, Option] = {
 }
 _ORDERS_ONLY = """
 order_grain return_prefix negative zero discount_unit discount_taken minor_units non_products
-non_product_lines cancelled not_states total_words amount_of refund_of refund_is
+non_product_lines cancelled not_states total_words amount_of refund_of refund_is rate_is
 """
 ORDERS_ONLY = frozenset(_ORDERS_ONLY.split())
 
@@ -212,7 +218,7 @@ class TableMapping:
     values : dict of str to dict
         For each column, the source's words and their meaning here (event types, channels, yes and
         no; of a status "sale", "unpaid", "cancelled" or "refunded"; of a kind of row "line",
-        "total", "charge", "test" or "other", which is no order). The word "" stands for an empty
+        "return", "discount", "total", "charge", "test" or "other"). The word "" stands for an empty
         cell of a status or a kind of row, "*" for every other word of a status.
     options : dict of str to value
         Options for this table only; see ``segkit.intake.mapping.OPTIONS``.
@@ -348,6 +354,7 @@ class Mapping:
                 ours: raw_column
                 for ours, raw_column in below.columns.items()
                 if raw_column not in used_columns
+                and not (ours == "currency" and "currency" in part.constants)  # of all amounts
             }
             tables[table] = TableMapping(
                 {**other_columns, **part.columns},

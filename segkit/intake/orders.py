@@ -21,7 +21,7 @@ from segkit.intake.rejects import (
     repeats,
     settle,
 )
-from segkit.intake.statuses import read_kinds
+from segkit.intake.statuses import ROW_KINDS, read_kinds
 from segkit.intake.tables import Cleaned, join_customers, note_repeats, time_columns
 from segkit.intake.whole_orders import settle_orders
 
@@ -148,6 +148,8 @@ def read_orders(columns: Columns) -> pl.DataFrame:
     if columns.has("is_return"):
         wanted["__flag"] = columns.flag("is_return")
     wanted |= _currency(columns)
+    if columns.has("rate"):
+        wanted["__stated_rate"] = columns.number("rate")
     if columns.has("refund"):
         wanted["__refund"] = columns.micro("refund")
         wanted["__no_refund"] = columns.blank("refund")
@@ -163,10 +165,7 @@ def _row_kinds(columns: Columns) -> dict[str, pl.Expr]:
     """Mark each kind of row that is no line of a sale."""
     kinds = columns.mapping.tables["orders"].values.get("row_kind", {})
     read = read_kinds(columns.cells(str(columns.source("row_kind"))).cast(pl.String), kinds)
-    return {
-        f"__{kind}_row": pl.lit(read == kind)
-        for kind in ("total", "return", "charge", "test", "other")
-    }
+    return {f"__{kind}_row": pl.lit(read == kind) for kind in ROW_KINDS[1:]}
 
 
 def _settle_refunds(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
@@ -258,8 +257,12 @@ def _sums(columns: Columns) -> list[pl.Expr]:
         if comes_off:
             amount = pl.when(amount < 0).then(amount + off).otherwise(amount - off)
     returned, negative = _returned(columns, amount)
+    taken_off = pl.lit(value=False)  # a total of the whole order has it taken off
+    if has("row_kind") and columns.option("amount_of") == "line":
+        taken_off = pl.col("__discount_row")
+    returned &= ~taken_off
     sums = [
-        pl.when(returned).then(-amount.abs()).otherwise(amount).alias(MICROS),
+        pl.when(returned | taken_off).then(-amount.abs()).otherwise(amount).alias(MICROS),
         returned.alias("is_return"),
         negative.alias("__negative"),
     ]
@@ -288,6 +291,13 @@ def _returned(columns: Columns, amount: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
 def _convert(columns: Columns, parsed: pl.DataFrame, fx: pl.DataFrame | None) -> pl.DataFrame:
     """Turn amounts into the reporting currency by the rate of their day."""
     home = columns.option("currency")
+    if columns.has("rate"):
+        stated = pl.col("__stated_rate")
+        rate = 1 / stated if columns.option("rate_is") == "divided" else stated
+        parsed = parsed.with_columns(
+            __known=pl.lit(value=True), __rate=pl.when(rate > 0).then(rate)
+        )
+        return _times_rate(columns, parsed, pl.col("__rate") == 1)
     if "currency" not in parsed.columns:
         return parsed.with_columns(__known=pl.lit(value=True), __rate=pl.lit(1.0))
     parsed = parsed.with_columns(pl.col("currency").str.to_uppercase())
@@ -317,15 +327,22 @@ def _convert(columns: Columns, parsed: pl.DataFrame, fx: pl.DataFrame | None) ->
         .fill_null(value=False)
         .alias("__known"),
     ).drop("rate")
+    return _times_rate(columns, joined, at_home)
+
+
+def _times_rate(columns: Columns, lines: pl.DataFrame, at_home: pl.Expr) -> pl.DataFrame:
+    """Multiply the money of lines by their rate, to a millionth."""
     same = pl.col("__rate") == 1.0
     scaled = (pl.col(MICROS) * pl.col("__rate")).round(0).cast(pl.Int64, strict=False)
-    others = joined.filter(pl.col("__known") & ~at_home).height
+    others = lines.filter(pl.col("__known") & ~at_home).height
     if others:
+        of = repr(columns.source("rate")) if columns.has("rate") else "their day"
         columns.notes.append(
             f"orders: {counted(others, 'line')} in other currencies converted to "
-            f"{home or 'the reporting currency'} by the rate of their day, to a millionth"
+            f"{columns.option('currency') or 'the reporting currency'} by the rate of {of}, to a "
+            "millionth"
         )
-    return joined.with_columns(pl.when(same).then(pl.col(MICROS)).otherwise(scaled).alias(MICROS))
+    return lines.with_columns(pl.when(same).then(pl.col(MICROS)).otherwise(scaled).alias(MICROS))
 
 
 def _finish(columns: Columns, settled: Settled) -> Cleaned:

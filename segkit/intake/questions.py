@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from segkit.display import counted, number
+from segkit.display import counted, money, number
 from segkit.ids import INVISIBLE, LOOK_ALIKE, fold_ids, mangled_ids, read_ids
 from segkit.intake.cells import DECISIVE, is_text
 from segkit.intake.columns import Columns
@@ -24,6 +24,7 @@ from segkit.intake.dates import (
     formats,
     numeric_format,
 )
+from segkit.intake.evidence import profile_columns
 from segkit.intake.mapping import Mapping, lacks
 from segkit.intake.numbers import CODES, doubted_answers, read_item
 from segkit.intake.privacy import mask_cell
@@ -188,7 +189,7 @@ def about_decimals(columns: Columns, name: str) -> list[Finding]:
 def about_currencies(columns: Columns, *, with_fx: bool) -> list[Finding]:
     """Ask how to handle amounts in several currencies."""
     table, home = columns.table, columns.option("currency")
-    if home is not None or (with_fx and table == "orders"):
+    if home is not None or (table == "orders" and (with_fx or columns.constant("currency"))):
         return []
     stated: pl.Series | None
     if table == "orders" and columns.source("currency"):
@@ -207,12 +208,13 @@ def about_currencies(columns: Columns, *, with_fx: bool) -> list[Finding]:
     listed = ", ".join(
         f"{_code(code)} ({number(rows)})" for code, rows in counts.head(6).iter_rows()
     )
-    answer = f'currency = "{_code(counts.item(0, 0))}" rejects the other lines'
+    main = _code(counts.item(0, 0))
+    answer = f'currency = "{main}" rejects the other lines'
     if table == "orders":
-        answer = (
-            f'a table fx (currency, valid_from, rate) and currency = "{_code(counts.item(0, 0))}"'
-            "; currency alone rejects the other lines"
-        )
+        answer = f'a table fx (currency, valid_from, rate) and currency = "{main}"; or '
+        answer += f'[orders.constants] currency = "{main}", if all amounts are in it already'
+        answer += "; currency alone rejects the other lines"
+        answer = _stated_rates(columns, stated) + answer
     return [
         Finding(
             "block",
@@ -224,6 +226,33 @@ def about_currencies(columns: Columns, *, with_fx: bool) -> list[Finding]:
             answer=answer,
         )
     ]
+
+
+def _stated_rates(columns: Columns, stated: pl.Series) -> str:
+    """Return the mapping lines that take a column of rates: 1 for one currency, and no other."""
+    cash = next((n for n in ("amount", "unit_price") if columns.source(n)), None)
+    if cash is None or columns.has("rate"):
+        return ""
+    worth = columns.numbers(cash)
+    for name, shown in profile_columns(columns.raw, columns.nulls).items():
+        rates = shown.numbers
+        if rates is None or rates.len() < stated.len() or name == columns.source(cash):
+            continue
+        at_home = (rates == 1).fill_null(value=False)
+        home, others = stated.filter(at_home).unique(), stated.filter(~at_home).unique()
+        if home.drop_nulls().len() != 1 or home.is_in(others.implode()).any():
+            continue
+        if not (rates > 0).all():
+            continue
+        sums = {"times": (worth * rates).sum(), "divided": (worth / rates).sum()}
+        ways = (
+            f'[orders.columns] rate = "{name}" with currency = "{_code(home[0])}"'
+            + (f' and [orders] rate_is = "{way}"' if way != "times" else "")
+            + f" (a sum of {money(float(total))})"
+            for way, total in sums.items()
+        )
+        return "; or ".join([*ways, ""])
+    return ""
 
 
 def _code(word: str) -> str:

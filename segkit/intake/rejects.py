@@ -251,6 +251,12 @@ def day_limits(columns: Columns) -> tuple[int, int]:
     return (first - EPOCH).days, (last - EPOCH).days
 
 
+def left_out(columns: Columns) -> tuple[str, ...]:
+    """List the kinds of rows that are rejected; totals of whole orders hold discounts already."""
+    also = ("discount",) if columns.option("amount_of") == "order" else ()
+    return ("charge", "test", "other", *also)
+
+
 def discount_comes_off(columns: Columns) -> bool:
     """Return whether the discount must still be subtracted from the amount."""
     taken = columns.option("discount_taken")
@@ -307,7 +313,7 @@ def _line_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
             Rule(
                 "lines", f"{kind}_line", pl.col(f"__{kind}_row"), columns.shown("row_kind"), change
             )
-            for kind in ("charge", "test", "other")
+            for kind in left_out(columns)
         ]
     codes = [str(code) for code in columns.option("non_products")]
     rejects = columns.option("non_product_lines") == "set_apart"
@@ -343,7 +349,9 @@ def _price_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
         rules.append(Rule("money", "bad_discount", off, shown, change))
     if columns.has("unit_price"):
         price = pl.col("__unit_price")
-        rules.append(Rule("money", "negative_price", price < 0, cash, "the source"))
+        units = pl.col("__quantity") if columns.has("quantity") else pl.lit(1)
+        minus = (price < 0) & ~(units > 0).fill_null(value=False)  # a coupon has units
+        rules.append(Rule("money", "negative_price", minus, cash, "the source"))
         if columns.option("zero") == "reject":
             rules.append(Rule("money", "zero_price", price == 0, cash, '[orders] zero = "keep"'))
     return rules
@@ -351,10 +359,10 @@ def _price_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
 
 def _currency_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
     """Reject lines that cannot be converted to the reporting currency."""
-    if "currency" not in parsed.columns:
+    if "currency" not in parsed.columns and not columns.has("rate"):
         return []
     rules = []
-    shown = columns.shown("currency", *MONEY)
+    shown = columns.shown("currency", "rate", *MONEY)
     if "__stated" in parsed.columns:
         conflict = pl.col("__stated") != pl.col("currency")
         rules.append(Rule("money", "currency_conflict", conflict, shown, "the source"))

@@ -380,6 +380,8 @@ def _weigh_orders(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
             if other and other != header
             and (share := constant_within(cells, _folded(profiles[other]))) is not None
         ]  # fmt: skip
+        if shares and shares[-1] >= 0.98 and score >= SURE:  # settled and refunded on several days
+            shares = shares[-1:]
         if shares and min(shares) < 0.7 and score < EXACT:
             scores["order_id"][header] = score - 2.0
         elif shares and min(shares) >= 0.98:

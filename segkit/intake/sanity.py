@@ -220,7 +220,7 @@ def _doubt_missing(columns: Columns, taken: Intake) -> list[Finding]:
     raw_column = columns.source("customer_id")
     if raw_column is None or rows < ENOUGH or lost <= FEW_MISSING * rows:
         return []
-    unnamed = columns.cells(raw_column).is_null()
+    unnamed = columns.raw.select(columns.id("customer_id")).to_series().is_null()
     others = []
     for name, _ in other_customers(columns, rows, least=0.0):
         there = columns.cells(name).filter(unnamed).drop_nulls()

@@ -11,7 +11,7 @@ import polars as pl
 
 # The worst first: where an order has two statuses, the first of these decides.
 STATUSES = ("cancelled", "refunded", "unpaid", "sale")
-ROW_KINDS = ("line", "return", "total", "charge", "test", "other")
+ROW_KINDS = ("line", "return", "discount", "total", "charge", "test", "other")
 
 # Stems by meaning, tried in this order; the first that matches decides. Written as `spelt` leaves
 # them: lower case, no accents, single blanks. Chinese, Japanese and Korean are matched anywhere,
@@ -144,8 +144,13 @@ ordine|acquisto|fattura|incasso|venda|fatura|recebimento|verkoop|betaling|bestel
 sprzedaz|platnosc|zamowienie|zakup|faktura|销售|消费|支付|订单|收款|注文|売上|販売|購入|支払
 주문|판매|결제|구매|продаж|оплат|заказ|покупк
 """
+_TAKEN_OFF = """
+coupon|voucher|discount|promo|rebate|markdown|rabatt|gutscheincode|nachlass|aktionsgutschein|remise
+rabais|reduction|code promo|bon de reduction|descuento|cupon|sconto|buono sconto|desconto|cupom
+korting|rabat|kupon|diskon|割引|値引|クーポン|优惠|折扣|할인|쿠폰|скидк|купон
+"""
 ROW_WORDS: tuple[tuple[str, str], ...] = (
-    (_CHARGED, "charge"), (_WAS_REFUNDED, "refunded"), (_MOVED, "other"),
+    (_CHARGED, "charge"), (_TAKEN_OFF, "discount"), (_WAS_REFUNDED, "refunded"), (_MOVED, "other"),
     (_BOUGHT_BACK, "return"), (_SOLD, "line"),
 )  # fmt: skip
 

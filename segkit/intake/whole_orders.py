@@ -8,7 +8,7 @@ from segkit.display import counted, money
 from segkit.intake.cells import MICRO, NO, NO_MARKS, product
 from segkit.intake.columns import Columns
 from segkit.intake.mapping import STATUS_COLUMNS
-from segkit.intake.rejects import MICROS
+from segkit.intake.rejects import MICROS, left_out
 from segkit.intake.statuses import STATUSES, read_statuses
 
 WIDE = pl.Int128
@@ -90,13 +90,17 @@ def _share_totals(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
     has_values = columns.has("quantity", "unit_price")
     value = product(pl.col("__quantity"), pl.col("__unit_price")) if has_values else pl.lit(1)
     weight = pl.max_horizontal(value.cast(WIDE).fill_null(0), pl.lit(0, dtype=WIDE))
-    frame = parsed.select("order_id", MICROS).with_columns(weight=weight if not has_values else 0)
-    if has_values:
-        frame = frame.with_columns(weight=parsed.select(weight.alias("w")).to_series())
     order = "order_id"
+    counts = pl.lit(value=True)
+    if columns.has("row_kind"):
+        counts = ~pl.any_horizontal(f"__{kind}_row" for kind in (*left_out(columns), "total"))
+    frame = parsed.select("order_id", MICROS, counts=counts, weight=weight)
+    if not has_values or not _add_up(frame):  # a total stays whole where lines are left out
+        frame = frame.with_columns(weight=pl.when("counts").then("weight").otherwise(0))
+    some, ones = pl.col("counts").any().over(order), pl.lit(1, dtype=WIDE)
     frame = frame.with_columns(
         weight=pl.when(pl.col("weight").sum().over(order) == 0)
-        .then(pl.lit(1, dtype=WIDE))
+        .then(pl.when(~some | pl.col("counts")).then(ones).otherwise(0))
         .otherwise("weight")
     )
     shared = frame.select(
@@ -117,6 +121,14 @@ def _share_totals(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
             f"order's lines {how} ({counted(several, 'line')})"
         )
     return parsed
+
+
+def _add_up(frame: pl.DataFrame) -> bool:
+    """Return whether the values of the lines add up to the total of nearly every order."""
+    total = pl.col(MICROS).drop_nulls().first()
+    sums = frame.group_by("order_id").agg(pl.col("weight").sum(), total).drop_nulls()
+    fits = (sums["weight"] - sums[MICROS]).abs() <= 0.02 * MICRO
+    return bool(fits.len() and fits.mean() >= 0.95)  # type: ignore[operator]
 
 
 def _share(total: pl.Expr, weight: pl.Expr, order: str) -> pl.Expr:
