@@ -20,6 +20,13 @@ NO_CUSTOMER = (
     *("na", "n/a", "#n/a", "nan", "nat", "nil", "null", "none", "undefined", "unknown", "missing"),
     *("<na>", "<none>", "<null>", "(none)", "(null)", "(not set)", "not set", "not provided"),
     *("(not provided)", "anonymous", "guest", "no email", "00000000-0000-0000-0000-000000000000"),
+    # Buyers at a till whose name nobody asked.
+    *("walkin", "walk-in", "walk in", "walk-in customer", "walk in customer", "walkin customer"),
+    *("cash", "cash sale", "cash sales", "cash customer", "counter sale", "counter sales"),
+    *("laufkundschaft", "laufkunde", "barverkauf", "barkunde", "client comptoir"),
+    *("client de passage", "cliente mostrador", "venta mostrador", "consumidor final"),
+    *("consumidor não identificado", "cliente banco", "passant", "klant aan de balie"),
+    *("klient detaliczny", "散客", "店頭客", "розничный покупатель", "физ. лицо"),
 )
 
 # A number as spreadsheets show it when it is too long: 1.23457E+12 stands for many numbers.

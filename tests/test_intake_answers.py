@@ -309,3 +309,79 @@ def test_guests_whose_id_is_zero_are_asked_about_where_an_address_names_them():
     )
     asked = [f for f in segkit.audit_data(pl.concat([frame] * 3)).findings if f.severity == "block"]
     assert "no customer in 'customer_id'" in " ".join(f.finding for f in asked)
+
+
+def questions(frame, mapping=None):
+    """Give what is asked of a frame, and how it is answered, as one text."""
+    audit = segkit.audit_data(frame, mapping)
+    return " ".join(f"{f.finding} {f.answer}" for f in audit.findings if f.severity == "block")
+
+
+def test_states_by_numbers_or_with_a_number_behind_each_word_are_asked():
+    assert '"5" = "sale", "6" = "sale"' in questions(listed("current_state", "5", "6"))
+    numbered = [f"{'Denied' if odd else 'Passed'} {9000 + n}" for n, odd in enumerate(ODD)]
+    frame = listed("Note", "a", "b").with_columns(pl.Series("Result and code", numbered))
+    audit, (asked,) = settle(frame)
+    assert '"Passed" = "sale"' in asked.answer
+    assert cents_of(audit) == SOLD
+
+
+def test_a_date_of_payment_on_the_first_line_of_orders_is_of_the_whole_order():
+    rows = [
+        {"Order": f"R{n}", "Customer": f"M{n // 3}", "Date": DAYS[n], "Price": euros(CENTS[n]),
+         "Quantity": "1", "Paid on": None if ODD[n] or line else DAYS[n]}
+        for n in range(N)
+        for line in range(3)
+    ]  # fmt: skip
+    audit, asked = settle(pl.DataFrame(rows))
+    assert "'Paid on' is not used" in asked[0].finding
+    assert cents_of(audit) == 3 * SOLD
+
+
+def test_two_events_that_tell_the_same_orders_count_once_and_cancelled_ones_are_given_back():
+    def event(n, kind, order=True):
+        return {"metric": kind, "email": f"p{n // 3}@x.example", "datetime": DAYS[n],
+                "OrderId": f"R{n}" if order else None, "value": euros(CENTS[n])}  # fmt: skip
+
+    rows = [event(n, "Started Checkout", order=False) for n in range(N)]
+    rows += [
+        event(n, kind) for n in range(N) for kind in ("Placed Order", *["Ordered Product"] * 2)
+    ]
+    rows += [event(n, "Cancelled Order") for n in range(N) if ODD[n]]
+    audit, _ = settle(pl.DataFrame(rows))
+    assert cents_of(audit) == SOLD
+
+
+def test_documents_that_are_not_known_stand_in_the_answer():
+    frame = rows_of(("Factuur", False), ("Betaling", False), ("Rentefactuur", True))
+    assert '"Rentefactuur" = "line"' in questions(frame)
+
+
+def test_thai_orders_with_years_of_the_buddhist_era_and_buyers_nobody_named():
+    day = [f"{1 + n % 28:02}/{1 + n % 12:02}/2567 10:00" for n in range(N)]
+    frame = pl.DataFrame(
+        {
+            "หมายเลขคำสั่งซื้อ": [f"R{n}" for n in range(N)],
+            "วันที่สั่งซื้อ": day,
+            "สถานะคำสั่งซื้อ": ["ยกเลิก" if odd else "สำเร็จ" for odd in ODD],
+            "ลูกค้า": ["Walk-in" if n % 6 == 0 else f"M{n // 4}" for n in range(N)],
+            "ยอดรวมสุทธิ": [f"฿{euros(cents)}" for cents in CENTS],
+        }
+    )
+    orders = segkit.clean_data(frame).orders
+    assert orders["order_time"].dt.year().unique().to_list() == [2024]
+    kept = sum(c for n, (c, odd) in enumerate(zip(CENTS, ODD, strict=True)) if not odd and n % 6)
+    assert round(100 * orders["amount"].sum()) == kept
+
+
+def test_a_blank_line_below_the_header_is_no_second_table(tmp_path):
+    path = tmp_path / "orders.csv"
+    lines = [f"R{n};M{n // 3};{DAYS[n]};{CENTS[n]}.00;1" for n in range(N)]
+    path.write_text("\n".join(["\n" + "Order;Customer;Date;Total;Pieces", ";;;;", *lines]))
+    assert segkit.clean_data(path).orders.height == N
+
+
+def test_a_minus_in_brackets_is_a_minus():
+    signed = [f"{'(-)' if odd else ''}{euros(c)}" for c, odd in zip(CENTS, ODD, strict=True)]
+    frame = listed("Note", "a", "b").with_columns(pl.Series("Total", signed))
+    assert cents_of(settle(frame)[0]) == BACK

@@ -145,26 +145,15 @@ class Columns:
 
     def _filled(self, cells: pl.Series) -> pl.Series:
         """Fill what stands on one line of each order only (a header) on its other lines."""
-        if not cells.null_count() or self.table != "orders":
+        if not cells.null_count() or cells.name not in self.header_columns():
             return cells
-        if cells.name not in self.header_columns():
-            return cells
-        amount = self.source("amount") if ours == ["refund"] else None
+        amount = self.source("amount") if cells.name == self.source("refund") else None
         if amount and self.cells(amount).filter(cells.is_not_null()).null_count():
             return cells  # refunds on rows of their own are no header
-        orders = self.id("order_id")
-        stated = self.shared.get(("header", cells.name))  # of all rows, where these are a part
-        if stated is None:
-            stated = is_header(cells, self.raw.select(orders.alias("order")).to_series())
-        if not stated:
+        read = self.fill_orders(cells)
+        if read is cells:
             return cells
         filled = cells.drop_nulls().len()
-        whole = pl.DataFrame({"cell": cells}).with_columns(order=orders)
-        read = whole.select(
-            pl.when(pl.col("order").is_null())
-            .then("cell")
-            .otherwise(pl.col("cell").drop_nulls().first().over("order"))
-        ).to_series()
         note = (
             f"orders: {cells.name!r} stands on one line of each order ({number(filled)}); it holds "
             f"for the {counted(read.drop_nulls().len() - filled, 'other line')} of these orders too"
@@ -172,6 +161,21 @@ class Columns:
         if note not in self.notes:
             self.notes.append(note)
         return read.alias(cells.name)
+
+    def fill_orders(self, cells: pl.Series) -> pl.Series:
+        """Fill cells that stand on one line of each order only; others are taken as they are."""
+        if self.source("order_id") in (None, cells.name):
+            return cells
+        orders = self.raw.select(self.id("order_id").alias("order")).to_series()
+        stated = self.shared.get(("header", cells.name))  # of all rows, where these are a part
+        if not (is_header(cells, orders) if stated is None else stated):
+            return cells
+        return pl.DataFrame({"cell": cells, "order": orders}).select(
+            pl.when(pl.col("order").is_null())
+            .then("cell")
+            .otherwise(pl.col("cell").drop_nulls().first().over("order"))
+            .alias(cells.name)
+        ).to_series()  # fmt: skip
 
     @property
     def headers(self) -> tuple[str, ...]:

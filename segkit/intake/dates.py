@@ -66,6 +66,7 @@ ZONES = {
     "PST": "-0800", "PDT": "-0700", "MST": "-0700", "MDT": "-0600", "EST": "-0500", "EDT": "-0400",
     "CET": "+0100", "CEST": "+0200", "MEZ": "+0100", "MESZ": "+0200", "JST": "+0900",
 }  # fmt: skip
+THAI = "25[4-9][0-9]"  # a year of the Buddhist era, 543 more than ours
 # Signs of dates and times that are no words: what tells that they are used, and their meaning.
 _SIGNS: tuple[tuple[str, dict[str, str]], ...] = (
     (r"\d年\d", {"年": "-", "月": "-", "日": " ", "時": ":", "时": ":", "点": ":", "分": ""}),
@@ -73,6 +74,7 @@ _SIGNS: tuple[tuple[str, dict[str, str]], ...] = (
                                for gap in ("", " ", "\u00a0")}),
     (r"^\p{L}{3,9}\. \d|^\d{4}\.\d{1,2}\.\d{1,2}\. ", {". ": " "}),
     (r"^\d{1,2}\. \d{1,2}\. \d{4}", {". ": "."}),
+    (rf"(?:^|\D){THAI}(?:\D|$)", {str(year): str(year - 543) for year in range(2540, 2600)}),
 )  # fmt: skip
 
 
@@ -99,7 +101,7 @@ def date_words(values: pl.Series) -> dict[str, str]:
     """
     texts = values.cast(pl.String)
     spelt = texts.filter(
-        texts.str.contains(rf"{WORD}|年|[.] |[ap][.]").fill_null(value=False)
+        texts.str.contains(rf"{WORD}|年|[.] |[ap][.]|(?:^|\D){THAI}(?:\D|$)").fill_null(value=False)
     ).unique(maintain_order=True)
     if not spelt.len():
         return {}

@@ -11,8 +11,10 @@ from segkit.intake.cells import NO as NO_WORDS
 from segkit.intake.cells import YES, is_text, present
 from segkit.intake.dates import formats, numeric_format
 from segkit.intake.numbers import CODES, CURRENCY_UNITS, read_numbers, seen_dialect
+from segkit.intake.statuses import stem
 
 BLOCKS, BLOCK = 3, 4_000  # rows next to each other, so that orders stay whole
+FEW_STEMS = 6  # words that numbers follow
 FEW = 40  # a column of words has at most so many
 ENOUGH = 20  # from so many rows on, values weigh against a name
 _DATE = (
@@ -152,6 +154,9 @@ def _profile(cells: pl.Series, distinct: int) -> ColumnProfile:
             numbers = _numbers(cells.cast(pl.String))
         if distinct <= FEW and numbers is None and not dated:
             words = tuple(few.to_list())
+        elif numbers is None and not dated and few.str.contains(r"^\p{L}{4,}.*\d").all():
+            words = tuple(stem(few).unique(maintain_order=True).head(FEW_STEMS + 1))
+            words = words if 2 <= len(words) <= FEW_STEMS else ()  # "Denied 184", "Denied 190"
     elif cells.dtype.is_numeric():
         numbers = cells.cast(pl.Float64)
         codes = float((numbers.drop_nulls() % 1 == 0).mean() or 0.0)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ What is sure is read as a state; for every other such column that is not used th
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import polars as pl
@@ -146,11 +147,13 @@ def about_exclusions(
             continue
         if own and named & {*SLOTS}:
             continue
+        cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
+        if shown.filled < 1 and shown.rows == frame.height:
+            shown = replace(shown, filled=1 - cells.null_count() / cells.len())
         meanings = _doubt(shown, named, worth if shown.rows == frame.height else lambda: None)
         is_owed = bool(meanings and "*" in meanings and {"balance", "payment"} & meant)
         if not meanings or (is_owed and owed):  # what is open and what is paid say the same
             continue
-        cells = columns.cells(header).cast(pl.String)
         if "status" in part.columns and _excludes_most(columns, cells, meanings):
             continue  # a stage that the sales have, too
         if _is_at_stake(cells, meanings, worth()):
@@ -355,7 +358,7 @@ def _question(
 ) -> Finding:
     """Ask what the words of an unused column say of the order, with rows, money and the answer."""
     header = shown.name
-    cells = columns.cells(header).cast(pl.String)
+    cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
     few = cells.n_unique() <= MOST_WORDS and not shown.dated and shown.numbers is None
     few = few or (cells.n_unique() <= MOST_SHOWN and shown.share_whole == 1 and not shown.dated)
 

@@ -13,7 +13,7 @@ _WORDS = {
         username nickname login userid codice ref reference key uuid guid numer kod
         编号 号码 单号 番号 コード 번호 아이디
         رقم رمز معرف
-        номер""",
+        номер 帐号 账号 หมายเลข เลขที่ รหัส""",
     "customer": """customer cust client buyer shopper user member household kunden kunde kd
         username nickname login userid debitor debitoren klant klanten relatie tiers
         kaeufer besteller auftraggeber acheteur adherent cliente comprador acquirente utente
@@ -21,7 +21,8 @@ _WORDS = {
         klient klienta nabywca patron subscriber contact person consumer
         客户 顾客 买家 会员 用户 顧客 会員 お客様 購入者 고객 회원 구매자 клиент
         покупатель musteri
-        pembeli pelanggan kund kunder kjoper kober العميل المشتري khach контрагент""",
+        pembeli pelanggan kund kunder kjoper kober العميل المشتري khach контрагент
+        帐号 账号 ลูกค้า ผู้ซื้อ auftrgeb""",
     "email": """email emails mail correo courriel emailadres emailadresse epost 邮箱 邮件 メール
         이메일 почта
         البريد e_post""",
@@ -34,23 +35,24 @@ _WORDS = {
         ordine fattura scontrino documento document encomenda fatura bestelling bestel factuur
         transactie zamowienie zamowienia paragon faktura deal opportunity txn trans siparis fis
         islem quittung folio booking reservation reserva buchung prenotazione reservering
-        订单 交易 注文 受注 伝票 取引 주문 заказ
+        订单 交易 注文 受注 伝票 取引 주문 заказ คำสั่งซื้อ
         pesanan ordre ordrer bestallning kvitto kvittering doc merchant الطلب
         документ""",
     "buy": """purchase purchases kauf achat compra acquisto aankoop vente venta venda vendita sale
-        verkauf verkoop checkout zakup sprzedaz 购买 購入 下单""",
+        verkauf verkauft gekauft bestellt sold vendido vendu venduto verkocht verkoop checkout
+        zakup sprzedaz 购买 購入 下单""",
     "date": """date datetime timestamp time datum zeit zeitpunkt tag jour fecha dia data giorno day
         tarih when moment 时间 日期 日時 日付 날짜 일시 дата
         注文日 受注日 購入日 売上日 販売日 取引日 주문일 구매일
-        waktu tanggal dato تاريخ ngay""",
+        waktu tanggal dato تاريخ ngay วันที่ boekingsdatum boekdatum""",
     "created": """created ordered purchased placed creation occurred happened bought booked
         dibuat erstell erstellt skapad oprettet""",
     "amount": """amount betrag montant importe monto importo valor bedrag kwota summe tutar
         金额 金額 금액 сумма
-        belopp belob jumlah_bayar المبلغ""",
+        belopp belob jumlah_bayar المبلغ ยอดเงิน จำนวนเงิน""",
     "total": """total totale gesamt sum totaal somma suma razem toplam 合计 合計 总额 総額 총액
         итого
-        summa اجمالي المجموع tong""",
+        summa اجمالي المجموع tong ยอดรวม ยอดสุทธิ""",
     "revenue": """revenue sales turnover umsatz ca chiffre affaires fatturato faturamento receita
         omzet spend spent value wert montante ingreso collected totalprice obrot wartosc
         销售额 売上 实付 实际支付 매출""",
@@ -59,23 +61,23 @@ _WORDS = {
     "price": """price preis prix px precio prezzo preco prijs cena fiyat pu 单价 价格 価格
         単価 가격
         цена
-        harga pris vk السعر""",
+        harga pris vk السعر ราคา""",
     "unit": """unit unitaire unitario unidad unidade unite einzel stueck stuck stk
         each per pro stuks
         stuk eenheid eenheids piece_each pu jednostkowa 单价 単価""",
     "quantity": """quantity qty units menge anzahl anz stueckzahl stuckzahl quantite qte nombre
         cantidad cant unidades uds quantita qta pezzi quantidade qtd qtde aantal hoeveelheid count
         pieces items ilosc sztuk adet nb 数量 個数 件数 수량 количество
-        jumlah antal antall عدد الكمية""",
+        jumlah antal antall عدد الكمية จำนวนรวม จำนวนชิ้น""",
     "discount": """discount discounts rabatt remise rabais descuento dto sconto desconto korting
         reduction nachlass promo coupon voucher rabat indirim off 折扣 割引 値引 优惠 할인
         скидка
-        diskon rabatter الخصم""",
+        diskon rabatter الخصم ส่วนลด""",
     "percent": "percent pct prozent pourcent procent percentage rate ratio",
     "product": """product products item article artikel produkt produit producto articulo prodotto
         articolo produto artigo sku ean stock upc gtin barcode asin material art isbn urun
         商品 产品 品番 상품 товар
-        produk vara varor المنتجات المنتج""",
+        produk vara varor المنتجات المنتج สินค้า""",
     "sku": "sku ean stockcode upc gtin asin isbn",
     "line": """line lineitem position zeile regel ligne linea linha riga pos row rigo""",
     "category": """category categories department kategorie categorie rayon famille
@@ -95,7 +97,7 @@ _WORDS = {
         状態 ステータス
         상태 статус
         حالة 状況
-        cleared""",
+        cleared result resultado resultat ergebnis esito outcome สถานะ""",
     "refund": """refund refunds refunded return returned returns retoure retour retouren gutschrift
         erstattung erstattet
         erstatten zurueckerstattet rueckerstattung rembourse remboursee remboursement reembolsada
@@ -104,7 +106,7 @@ _WORDS = {
         pengembalian المسترجع aterbetald""",
     "payment": """payment paid zahlung paiement pago pagamento betaling platnosc financial captured
         payed bezahlt paye pagado pagato betaald 付款 应付 支付 支払 결제 оплата
-        pembayaran betalt betald betalning cleared psp الدفع""",
+        pembayaran betalt betald betalning cleared psp الدفع ชำระเงิน""",
     "cancelled": """cancelled canceled cancel cancellation canceling cancelling storniert storno
         stornierung annule annulee annules annulation cancelado cancelada cancelacion cancelamento
         anulado anulada anulacion annullato annullata annullamento stornato geannuleerd annulering
@@ -124,7 +126,7 @@ _WORDS = {
         frete handling wysylka shipped ship fulfillment fulfilled fulfilment delivered 运费
         送料 发货
         配送 배송
-        ongkos kirim frakt fragt الشحن""",
+        ongkos kirim frakt fragt الشحن ค่าจัดส่ง""",
     "fee": "fee fees gebuehr gebuhr frais comision commission tip tips service surcharge رسوم",
     "cost": "cost costs margin profit kosten cout costo custo ekpreis compare",
     "subtotal": "subtotal zwischensumme soustotal 小计 小計 الفرعي",
@@ -133,7 +135,7 @@ _WORDS = {
     "name": """name names first last vorname nachname nom nome naam description bezeichnung libelle
         title desc descripcion descrizione descricao omschrijving label nazwa 名称 姓名 名前
         氏名
-        nama namn navn اسم""",
+        nama namn navn اسم ชื่อ""",
     "country": "country land pays pais paese nation kraj ulke 国家 国",
     "region": """region state province provincia provincie bundesland county canton departement
         地区 省份""",
@@ -147,7 +149,9 @@ _WORDS = {
         signup shipped_at
         start end until valid from last_login""",
     "first_last": "lifetime ltv recency frequency avg average mean",
-    "age": "age gender sex phone tel telefon",
+    "age": "age gender sex",
+    "phone": """phone tel telefon telephone telefono telefone mobile cell handy gsm msisdn
+        电话 手机 電話 전화 โทรศัพท์ телефон""",
 }
 # Words between the words that count, and letters that join compounds.
 _SMALL = """
@@ -162,6 +166,7 @@ _WIDE: dict[str, frozenset[str]] = {}
 for _concept, _words in _WORDS.items():
     for _word in _words.split():
         _into = LEXICON if _LATIN.match(_word) else _WIDE
+        _word = unicodedata.normalize("NFKD", _word) if "\u0900" <= _word[0] <= "\u0eff" else _word
         _into[_word] = _into.get(_word, frozenset()) | {_concept}
 _LONG = sorted((word for word in LEXICON if len(word) >= 3), key=len, reverse=True)
 _WITH_TAX = frozenset(["inc", "incl", "including", "included", "inkl", "mit", "avec", "con", "com"])
@@ -169,7 +174,30 @@ _WITHOUT_TAX = frozenset(["ex", "exc", "excl", "excluding", "exkl", "ohne", "hor
 _TAILS = ("nr", "no", "id", "num", "code")
 
 
+_DOCUMENT_TYPE = re.compile(
+    r"^(?:fk|bl|au|vg|bw|vbtyp|faktura|beleg|auftrags?|vorgangs?|buchungs?)_?(?:art|typ)$|^vbtyp$|"
+    r"^(?:txn|tran|trans|transaction|doc|document|rec|record|line|row|sale)_?(?:type|kind|code)$"
+)
 _BARE = str.maketrans("äöüÄÖÜıİ", "aouAOUiI")
+
+
+LETTERS = r"\w\u0900-\u0eff"  # vowels of Indian and Thai letters are marks, too
+
+
+def without_accents(text: str) -> str:
+    """Take the accents off letters; marks that are vowels of Indian and Thai words stay.
+
+    Examples
+    --------
+    >>> without_accents("Quantité")
+    'Quantite'
+    """
+    letters = (
+        letter
+        for letter in unicodedata.normalize("NFKD", text)
+        if not unicodedata.combining(letter) or "\u0900" <= letter <= "\u0eff"
+    )
+    return unicodedata.normalize("NFC", "".join(letters))
 
 
 @lru_cache(maxsize=4096)  # a header is compared with many names
@@ -184,11 +212,9 @@ def plain(name: str) -> str:
     text = name.replace("ß", "ss").replace("ł", "l").replace("№", "no")
     for umlaut, letters in (("ä", "ae"), ("ö", "oe"), ("ü", "ue")):
         text = text.replace(umlaut, letters).replace(umlaut.upper(), letters.capitalize())
-    text = unicodedata.normalize("NFKD", text)
-    text = "".join(letter for letter in text if not unicodedata.combining(letter))
-    text = unicodedata.normalize("NFC", text)
+    text = without_accents(text)
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", text)
-    return re.sub(r"[\W_]+", "_", parted.lower()).strip("_")
+    return re.sub(rf"[^{LETTERS}]+|_+", "_", parted.lower()).strip("_")
 
 
 def without_number(header: str) -> str:
@@ -242,6 +268,8 @@ def _settle(header: str, tokens: list[str], meant: set[str]) -> frozenset[str]:
         meant.add("percent")
     if "#" in header:
         meant.add("id")
+    if _DOCUMENT_TYPE.search("_".join(tokens)):  # Fakturaart
+        meant = {"order", "type"}
     if "tax" in meant and (_WITH_TAX | _WITHOUT_TAX) & set(tokens):  # "total incl. tax" is no tax
         meant = (meant - {"tax"}) | {"gross" if _WITH_TAX & set(tokens) else "net"}
     if "number_of" in "_".join(tokens) or {"id", "quantity"} <= meant:  # number of items

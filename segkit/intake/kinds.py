@@ -35,7 +35,8 @@ _BROWSING = re.compile(
     r"basket).*|remove(?:d)? ?from ?(?:cart|basket).*|begin checkout|checkout start(?:ed)?|"
     r"started checkout|"
     r"session(?: start)?|search(?:ed)?|scroll|impression|(?:email )?open(?:ed)?|add payment info|"
-    r"add shipping info|select item|first visit|visit|log ?in|sign ?up"
+    r"add shipping info|select item|first visit|visit|log ?in|sign ?up|active on site|"
+    r"(?:opened|received|clicked|bounced|dropped|marked) .*|(?:un)?subscribed.*"
 )
 _BOUGHT = re.compile(
     r".*\b(?:purchased?|bought|buy|ordered|order|transaction|"
@@ -202,6 +203,10 @@ def _ask_movements(
         if word in there
         and (kind in ("other", "charge") or (kind in ("return", "discount") and word in positive))
     }
+    if not sales and len(others) == len(there) and "other" in others.values():
+        most = rows.filter(pl.col("word").is_in([w for w, k in others.items() if k == "other"]))
+        first = most.group_by("word").agg(pl.col("money").sum()).sort("money", "word")["word"][-1]
+        others[first] = "line"  # authorisations that are never captured are the sales
     charges = [word for word, kind in others.items() if kind == "charge"]
     if charges and not sales and not _stand_beside(cells, charges, columns):
         others = {word: kind for word, kind in others.items() if kind != "charge"}
@@ -298,7 +303,7 @@ def _ask_events(
     bought = [word for word in bought if word not in browsing]
     is_named = bool({"event", "action", "activity"} & set(plain(name).split("_")))
     most = len(browsing) + len(bought) >= 0.5 * len(spelling)
-    if not browsing or not most or (len(browsing) < 2 and not is_named):
+    if not browsing or not most or (len(browsing) < 2 and not is_named and not bought):
         return []
     if not bought:
         shown = _shown(row_words(), browsing, columns)
@@ -307,13 +312,31 @@ def _ask_events(
             'give it as "events", beside a table of order lines: {"orders": ..., "events": ...}'
         )
         return [Finding("block", "orders", "row_kind", text, columns.raw.height, answer=answer)]
+    back = [word for word in bought if row_meaning(word) in ("return", "refunded")
+            or status_meaning(word) == "cancelled"]  # fmt: skip
+    again = _tell_again(row_words(), [word for word in bought if word not in back], columns)
+    bought = [word for word in bought if word not in (*back, *again)]
     shown = _shown(row_words(), list(spelling), columns)
     text = (
         f"{name!r} holds kinds of events ({shown}): are only the rows "
         f"with {' and '.join(map(repr, bought))} orders?"
     )
     others = dict.fromkeys([word for word in spelling if word not in bought], "other")
+    others |= dict.fromkeys(back, "return")
     return _question(name, text, others, row_words())
+
+
+def _tell_again(words: pl.Series, bought: list[str], columns: Columns) -> list[str]:
+    """List the kinds of rows whose orders another kind, with fewer rows per order, tells, too."""
+    order = columns.source("order_id")
+    if order is None or len(bought) < 2:
+        return []
+    rows = pl.DataFrame({"word": words, "order": columns.cells(order).cast(pl.String)}).drop_nulls()
+    told = rows.filter(pl.col("word").is_in(bought)).group_by("word", "order").len()
+    sizes = told.group_by("word").agg(pl.col("len").mean(), pl.col("order"))
+    first, *others = sizes.sort("len", "word").iter_rows()
+    return [word for word, _, orders in others
+            if len({*orders} & {*first[2]}) >= BESIDE * len({*orders})]  # fmt: skip
 
 
 def _ask_documents(
@@ -330,13 +353,14 @@ def _ask_documents(
         return []
     listed = [word for kind in several for word in kinds[kind]]
     counts = kinds[several[0]]
-    shown = _shown(row_words(), listed, columns)
+    shown = _shown(row_words(), [*listed, *kinds.get("", [])], columns)
     text = (
         f"{name!r} holds several documents of one sale ({shown}); added "
         "up, the same money counts several times. Does only "
         f"{' or '.join(map(repr, counts))} count?"
     )
     others = dict.fromkeys([word for word in listed if word not in counts], "other")
+    others |= dict.fromkeys(kinds.get("", []), "line")  # what is not known is in the answer, too
     cells = row_words()
     worth = line_money(columns)
     for word in kinds.get("credit", []):

@@ -127,6 +127,7 @@ def parts(texts: pl.Series) -> pl.DataFrame:
     groups = (
         texts.rename("text")
         .str.replace_all(r"\p{Cf}", "")
+        .str.replace(r"^\(-\)", "-")
         .str.extract_groups(_CELL)
         .struct.unnest()
         .with_columns(signs=pl.sum_horizontal(col(name).is_not_null() for name in minus))

@@ -350,7 +350,10 @@ def _price_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
     if columns.has("unit_price"):
         price = pl.col("__unit_price")
         units = pl.col("__quantity") if columns.has("quantity") else pl.lit(1)
-        minus = (price < 0) & ~(units > 0).fill_null(value=False)  # a coupon has units
+        minus = price < 0
+        if columns.has("order_id") and parsed.select(minus.any()).item():  # a coupon of its order
+            sold = (pl.col(MICROS).max().over("order_id") > 0) & pl.col("order_id").is_not_null()
+            minus &= ~(sold & (units > 0)).fill_null(value=False)
         rules.append(Rule("money", "negative_price", minus, cash, "the source"))
         if columns.option("zero") == "reject":
             rules.append(Rule("money", "zero_price", price == 0, cash, '[orders] zero = "keep"'))

@@ -61,7 +61,7 @@ PRICE: tuple[Named, str] = (
     "net gross buy revenue line",
 )
 TIME: tuple[Named, str] = (
-    (("order date", 3.0), ("buy date", 3.0), ("created", 2.8), ("date", 2.4)),
+    (("order date", 3.0), ("buy date", 3.0), ("created", 2.8), ("date", 2.4), ("buy", 1.3)),
     "order buy created date revenue line id accepted",
 )
 ORDERS: dict[str, tuple[Named, str]] = {
@@ -91,7 +91,7 @@ ORDERS: dict[str, tuple[Named, str]] = {
     "status": (
         (("payment status", 3.5), ("order status", 3.2), ("status", 3.0), ("line status", 2.8),
          ("type", 1.0), ("order type", 1.2)),
-        "order payment buy",
+        "order payment buy region",
     ),
     "refund": (
         (("amount refund", 3.2), ("refund total", 3.2), ("refund revenue", 3.2), ("refund", 2.8)),
@@ -199,6 +199,7 @@ def _fits_status(header: str, shown: ColumnProfile) -> float | None:
         return 2.5 if meant <= {"payment", "status"} and "payment" in meant else None
     is_named = "status" in meant and meant <= {"status", "order", "payment", "buy"}
     if not shown.words:  # states as numbers are asked
+        is_named = "status" in meant and meant <= {"status", "order", "payment", "buy", "region"}
         return 0.0 if is_named and 1 < shown.distinct <= FEW and shown.share_whole == 1 else None
     if "status" not in meant and any(re.search(CREDIT, word.lower()) for word in shown.words):
         return None  # sales and refunds as rows of their own: a question of signs

@@ -123,12 +123,12 @@ def _doubt_rejects(columns: Columns, given: Mapping, taken: Intake) -> list[Find
             for item in ((name,) if columns.has(name) else ("quantity", "unit_price"))
             if (raw_column := columns.source(item))
         ]
-        answer = (
-            better_dates(columns, name) or other_dates(columns, name)
-            if name == "order_time"
-            else better_decimal(columns, "amount", "quantity", "unit_price")
-        )
-        if kept and not answer and _is_given(given, name):
+        is_given = _is_given(given, name)
+        if name == "order_time":
+            answer = better_dates(columns, name) or ("" if is_given else other_dates(columns, name))
+        else:
+            answer = better_decimal(columns, "amount", "quantity", "unit_price")
+        if kept and not answer and is_given:
             continue
         source = raw_columns[0] if raw_columns else "..."
         answer = answer or f'[orders.columns] {name} = "{source}", if these rows are to be left out'

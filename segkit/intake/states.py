@@ -12,7 +12,7 @@ from segkit.intake.columns import Columns
 from segkit.intake.mapping import STATUS_COLUMNS, TableMapping
 from segkit.intake.privacy import mask_word, show_state
 from segkit.intake.questions import MOST_KINDS, Finding
-from segkit.intake.statuses import CREDIT, likely_status, row_meaning
+from segkit.intake.statuses import CREDIT, likely_status, row_meaning, stem
 from segkit.intake.whole_orders import states_of
 
 MOST_STATUSES = 40
@@ -41,6 +41,8 @@ def about_statuses(columns: Columns) -> list[Finding]:
         if raw_column is None or not columns.raw.height:
             continue
         words = columns.cells(raw_column).cast(pl.String)
+        if words.n_unique() > MOST_STATUSES:
+            words = stem(words)
         few = words.n_unique() <= MOST_STATUSES
         table = (
             pl.DataFrame({"word": words})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from collections.abc import Mapping as Map
 
 import polars as pl
+
+from segkit.intake.headers import LETTERS, without_accents
 
 # The worst first: where an order has two statuses, the first of these decides.
 STATUSES = ("cancelled", "refunded", "unpaid", "sale")
@@ -17,6 +18,7 @@ ROW_KINDS = ("line", "return", "discount", "total", "charge", "test", "other")
 # them: lower case, no accents, single blanks. Chinese, Japanese and Korean are matched anywhere,
 # the others at the beginning of a word.
 _ASKED = """
+autorizad
 refund pending|refund request|refund in progress|return request|partially paid|partial payment
 partially captured|no show|partially ship|partially fulfil|partially cancel|partially return
 disputed|dispute$|teilbezahlt|teilweise bezahlt|partiellement paye|parcialmente pagad|退款中
@@ -46,8 +48,8 @@ blocked|fraud|erreur|fehler|errore|erro de|erro no|storn|abgebrochen|abgelehnt|f
 geloscht|geloescht|abgelaufen|verloren|echou|echec|refus|perdu|cancelad|anulad|rechazad|fallid
 caducad|perdid|fracas|rifiutat|fallit|scadut|perso$|respint|recusad|negad|falhou|falhad|perdida
 rejeitad|geannuleerd|mislukt|afgewezen|verlopen|geweigerd|anulowan|odrzucon|nieudan|przegran
-wygasl|取消|关闭|已关闭|失败|作废|拒绝|キャンセル|失敗|無効|拒否|취소|실패|거절|отмен|отклон
-iptal
+wygasl|取消|删除|关闭|已关闭|失败|作废|拒绝|キャンセル|失敗|無効|拒否|취소|실패|거절|отмен|отклон
+iptal|ยกเลิก
 batal|dibatalkan|ملغ|محذوف|الغاء|denegad|missing orders?$|annullerad|avbrut|makulerad
 """
 _UNPAID = """
@@ -63,6 +65,7 @@ onbetaald|niet betaald|wacht|concept|offerte|oczekuj|nieoplacon|niezaplacon|szki
 do zaplaty|未付|待付|待支付|等待买家付款|等待付款|待处理|未完成|未払|未入金|入金待ち|支払い待ち
 支払待ち|保留|下書き|미결제|미입금|결제 ?대기|대기|не оплач|неоплач|ожида|odenmedi|bekl
 belum bayar|belum dibayar|menunggu|بانتظار|بإنتظار|قيد الانتظار|입금 ?전|obetald|ubetalt|vantar
+รอชําระ|รอการชําระ
 """
 _SALE = """
 paid|payment complete|payment received|complete|fulfil|ship|deliver|captur|succe|settle|process
@@ -81,7 +84,7 @@ dostarczon|wygran|odebran|realizacji|已付|已支付|支付成功|付款成功|
 완료|배송|оплачен|выполнен|доставлен|отправлен|завершен|odendi|tamamlan
 selesai|dikirim|perlu dikirim|sedang dikirim|تم ال|قيد التنفيذ|جاري ال|مكتمل|구매 ?확정
 deposited|fully applied
-betald|betalt|levererad|levert|skickad
+betald|betalt|levererad|levert|skickad|สําเร็จ|จัดส่ง|ชําระแล้ว
 """
 _MEANINGS: tuple[tuple[str, str | None], ...] = (
     (_ASKED, None),
@@ -184,10 +187,8 @@ def spelt(word: object) -> str:
     >>> spelt("wc-on-hold"), spelt(" Annulée "), spelt("Partially_Refunded")
     ('on hold', 'annulee', 'partially refunded')
     """
-    text = unicodedata.normalize("NFKD", str(word).casefold().replace("ł", "l").replace("ß", "ss"))
-    text = "".join(letter for letter in text if not unicodedata.combining(letter))
-    text = unicodedata.normalize("NFC", text)
-    return re.sub(r"[\W_]+", " ", text).strip().removeprefix("wc ") or str(word).strip()
+    text = without_accents(str(word).casefold().replace("ł", "l").replace("ß", "ss"))
+    return re.sub(rf"[^{LETTERS}]+|_+", " ", text).strip().removeprefix("wc ") or str(word).strip()
 
 
 def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str | None:
@@ -208,14 +209,15 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
     ('sale', 'sale', None)
     """
     text = spelt(word)
+    bare = re.sub(r" ?\S*\d\S*", "", text).strip()  # "Denied 184"
     rest = (own_words or {}).get("*")
     own = {
         spelt(own_word): meant
         for own_word, meant in (own_words or {}).items()
         if own_word not in ("", "*")
     }
-    if text in own:
-        return own[text]
+    if text in own or bare in own:
+        return own.get(text, own.get(bare))
     if rest is not None:
         return rest
     meaning = next((known for pattern, known in _PATTERNS if pattern.search(text)), None)

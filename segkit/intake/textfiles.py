@@ -233,7 +233,7 @@ def _refuse_second_table(
         return
     rows = frame.with_row_index("__row").select("__row", *names)[:-1]
     for name in figures:
-        rows = rows.filter(~pl.col(name).str.contains(r"\d"))
+        rows = rows.filter(~pl.col(name).str.contains(r"\d") & (pl.col(name) != ""))
     repeated = (pl.col(name).str.strip_chars() == name for name in figures)
     second = rows.filter(~pl.all_horizontal(repeated)).head(1)
     if second.height:

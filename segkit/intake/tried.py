@@ -136,11 +136,10 @@ def other_customers(columns: Columns, orders: int, least: float = 0.5) -> list[t
     ranked = []
     for name, kind in raw.schema.items():
         meant, _ = concepts(name)
-        rank = next((i for i, c in enumerate(("email", "customer", "loyalty", "company", "name"))
-                     if c in meant), None)  # fmt: skip
+        rank = next((i for i, c in enumerate(_PERSONS) if c in meant), None)
         if rank is None or not (is_text(kind) or kind.is_integer()) or "product" in meant:
             continue
-        if meant == {"name"} and not _NAMES & set(plain(name).split("_")):
+        if rank == len(_PERSONS) - 1 and not _NAMES & set(plain(name).split("_")):
             continue  # a description
         if name == columns.source("customer_id") or {"line", "date", "status"} & meant:
             continue
@@ -181,6 +180,7 @@ def likely_amount(columns: Columns) -> str:
     return max(sums, key=lambda name: sums[name]) if sums else ""
 
 
+_PERSONS = ("email", "customer", "loyalty", "phone", "company", "name")
 _NAMES = {
     "name", "names", "full", "nachname", "nom", "nome", "nombre", "naam", "nazwa", "姓名", "名前",
     "氏名",
