@@ -10,6 +10,7 @@ import polars as pl
 
 from segkit.display import counted, number
 from segkit.ids import WHOLE, fold_ids, is_no_customer, mangled_ids, read_ids
+from segkit.intake.headers import WORDS
 
 if TYPE_CHECKING:
     from segkit.intake.mapping import Mapping
@@ -19,11 +20,7 @@ MICRO = 1_000_000
 # fit the exact sums.
 MOST = 10**12 * MICRO
 
-YES = ("1", "1.0", "true", "t", "yes", "y", "oui", "ja", "j", "si", "sí", "on", "x", "granted",
-       "sim", "s", "tak", "evet", "vrai", "wahr", "vero", "да", "是", "はい", "예")  # fmt: skip
-NO = ("0", "0.0", "false", "f", "no", "n", "non", "nein", "nee", "off", "refused", "denied",
-      "não", "nao", "nie", "hayir", "hayır", "faux", "falsch", "falso",
-      "нет", "否", "いいえ", "아니요")  # fmt: skip
+YES, NO = tuple(WORDS["answers"]["yes"]), tuple(WORDS["answers"]["no"])
 NO_MARKS = ("-", "–", "—", "✗", "✘", "☐")
 NUMBER = r"\s*[+-]?\d+(\.\d*)?\s*"
 

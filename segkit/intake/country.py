@@ -13,19 +13,11 @@ from typing import Any
 import polars as pl
 
 from segkit.display import percent
+from segkit.intake.headers import WORDS
 from segkit.intake.store import Intake
 
 MOST = 0.5  # of the order lines must be of one country for it to be the shop's
 EURO = "EUR"
-# Beginnings of words that columns are named with in one language alone.
-LANGUAGES = {
-    "de": ("kunde", "betrag", "bestell", "rechnung", "umsatz", "menge", "datum"),
-    "fr": ("montant", "commande", "facture", "quantité", "quantite"),
-    "es": ("importe", "pedido", "fecha", "factura", "cantidad"),
-    "it": ("importo", "ordine", "scontrino", "fattura", "quantità"),
-    "nl": ("klant", "bedrag", "bestelling", "factuur", "aantal"),
-    "pt": ("encomenda", "fatura", "quantidade"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +154,7 @@ def _language(headers: Iterable[str]) -> str | None:
     words = [word for name in headers for word in re.split(r"\W+|_", name.casefold()) if word]
     hits = {
         language: sum(word.startswith(starts) for word in words)
-        for language, starts in LANGUAGES.items()
+        for language, starts in WORDS["languages"].items()
     }
     best = max(hits, key=lambda language: hits[language])
     alone = sum(n == hits[best] for n in hits.values()) == 1

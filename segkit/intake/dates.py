@@ -11,61 +11,17 @@ from datetime import date
 import polars as pl
 
 from segkit.intake.cells import is_text, text
+from segkit.intake.headers import WORDS
 
 LANGUAGES = (
     "English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Turkish, Russian and "
     "the Nordic languages"
 )
-# Without accents, in lower case; German, French, Spanish, Italian, Portuguese, Dutch, Polish,
-# Turkish, Nordic, Russian.
-NAMES: dict[str, str] = {
-    "Jan": "january januar jaenner janner jan janvier janv enero ene gennaio genn gen "
-    "janeiro januari styczen stycznia sty ocak oca "
-    "январь января янв",
-    "Feb": "february februar feb fevrier fevr fev febrero febbraio febbr fevereiro "
-    "februari febr luty lutego lut subat sub "
-    "февраль февраля фев",
-    "Mar": "march marz maerz mrz mar mars marzo marco maart mrt marzec marca mart marts "
-    "март марта мар",
-    "Apr": "april apr avril avr abril abr aprile kwiecien kwietnia kwi nisan nis апрель апреля апр",
-    "May": "may mai mayo maggio magg mag maio mei maj maja mayis маи мая",
-    "Jun": "june juni jun juin junio giugno giu junho czerwiec czerwca cze haziran haz "
-    "июнь июня июн",
-    "Jul": "july juli jul juillet juil julio luglio lug julho lipiec lipca lip temmuz tem "
-    "июль июля июл",
-    "Aug": "august aug aout agosto ago augustus sierpien sierpnia sie agustos augusti "
-    "август августа авг",
-    "Sep": "september sept sep septembre septiembre setiembre settembre sett set setembro "
-    "wrzesien wrzesnia wrz eylul eyl "
-    "сентябрь сентября сен сент",
-    "Oct": "october oktober oct okt octobre octubre ottobre ott outubro out pazdziernik "
-    "pazdziernika paz ekim eki "
-    "октябрь октября окт",
-    "Nov": "november nov novembre noviembre novembro listopad listopada lis kasim kas "
-    "ноябрь ноября ноя",
-    "Dec": "december dezember dec dez decembre diciembre dic dicembre dezembro grudzien "
-    "grudnia gru aralik ara desember des "
-    "декабрь декабря дек",
-}
+NAMES: dict[str, str] = WORDS["months"]
 MONTHS = {name: short for short, names in NAMES.items() for name in names.split()}
-# Words around a date without further information: weekdays, "de", "of", "le".
-_IDLE = (
-    "monday tuesday wednesday thursday friday saturday sunday mon tue tues wed thu thur thurs "
-    "fri sat sun montag dienstag mittwoch donnerstag freitag samstag sonnabend sonntag "
-    "lundi mardi mercredi jeudi vendredi samedi dimanche lun mer jeu ven sam dim "
-    "lunes martes miercoles jueves viernes sabado domingo mie jue vie sab dom "
-    "lunedi martedi mercoledi giovedi venerdi gio segunda terca quarta quinta sexta feira seg ter "
-    "qua qui sex maandag dinsdag woensdag donderdag vrijdag zaterdag zondag "
-    "de del do di of le den der the il el op as um at uhr hs hrs hora horas heures ore uur kl godz "
-    "saat"
-)
-IDLE = frozenset(_IDLE.split())
+IDLE = frozenset(WORDS["dates"]["idle"].split())
 WORD = r"\p{L}{2,}"
-# Names of zones that mean one offset.
-ZONES = {
-    "PST": "-0800", "PDT": "-0700", "MST": "-0700", "MDT": "-0600", "EST": "-0500", "EDT": "-0400",
-    "CET": "+0100", "CEST": "+0200", "MEZ": "+0100", "MESZ": "+0200", "JST": "+0900",
-}  # fmt: skip
+ZONES: dict[str, str] = WORDS["dates"]["zones"]
 THAI = "25[4-9][0-9]"  # a year of the Buddhist era, 543 more than ours
 # Signs of dates and times that are no words: what tells that they are used, and their meaning.
 _SIGNS: tuple[tuple[str, dict[str, str]], ...] = (

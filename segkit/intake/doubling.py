@@ -10,7 +10,7 @@ from segkit.display import counted, money
 from segkit.intake.cells import PERSONS, is_text
 from segkit.intake.columns import Columns
 from segkit.intake.evidence import ENOUGH, sample
-from segkit.intake.headers import concepts
+from segkit.intake.headers import concepts, pattern
 from segkit.intake.mapping import STATUS_COLUMNS, TableMapping
 from segkit.intake.questions import Finding
 from segkit.intake.statuses import read_kinds
@@ -205,7 +205,11 @@ def _summing_word(orders: pl.Series, words: pl.Series, worth: pl.Series) -> str 
     if not summing.height or summing["orders"][0] < 0.5 * whole_orders:
         return None
     if summing.height > 1:  # one line beside one total: the word that says so
-        said = [w for w in summing["word"].to_list() if re.search(_SUMMING, w.lower()) or not w]
+        said = [
+            w
+            for w in summing["word"].to_list()
+            if re.search(pattern("summing"), w.lower()) or not w
+        ]
         return said[0] if len(said) == 1 else None
     return str(summing["word"][0])
 
@@ -229,20 +233,10 @@ def _repeating_words(orders: pl.Series, words: pl.Series, worth: pl.Series) -> l
     return found["word"].sort().to_list()
 
 
-_SUMMING = r"order|total|sum|header|parent|invoice|bestell|auftrag|commande|pedido|ordine|订单|合计"
 FEWEST_ORDERS = 5
 MANY = 200  # orders of a sample that show what the whole is like
 
-# Codes and names of what is no product, as whole words.
-_NO_GOODS = re.compile(
-    r"(?:post(?:age)?|dot(?:com)?(?: ?postage)?|p ?(?:&|and) ?p|ship(?:ping)?|freight|carriage|"
-    r"delivery|handling|versand(?:kosten)?|porto|frais de port|frais|livraison|env[ií]o|"
-    r"gastos de env[ií]o|spedizione|spese di spedizione|frete|verzendkosten|przesy[łl]ka|"
-    r"fees?|bank ?charges?|amazon ?fee|commission|surcharge|service charge|tips?|trinkgeld|"
-    r"geb[uü]hr(?:en)?|adjust(?:ment)?s?|manual|discount|rabatt|remise|voucher|gift ?card|"
-    r"gutschein|donation|spende|tests?|samples?|cruk|pads|运费|邮费|送料)"
-    r"(?:[\W_\d].{0,20})?"
-)
+_NO_GOODS = re.compile(pattern("no_goods"))  # codes and names of what is no product
 
 
 def about_non_products(columns: Columns) -> tuple[list[str], list[Finding]]:

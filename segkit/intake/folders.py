@@ -10,6 +10,7 @@ import polars as pl
 
 from segkit.display import counted
 from segkit.errors import SourceError
+from segkit.intake.headers import WORDS
 from segkit.intake.layouts import (
     Layout,
     describe_layout,
@@ -23,16 +24,6 @@ from segkit.intake.layouts import (
 from segkit.intake.mapping import Mapping
 from segkit.intake.textfiles import RawTable
 from segkit.schema import CONTRACTS
-
-# Words in a file's name that tell its table, in the languages of the columns' names.
-FILE_WORDS = {
-    "events": r"event|activit|click|session|page.?view|ereignis|evenement|evento",
-    "products": r"product|catalog|artikel|produkt|produit|producto|prodott|articul|sortiment|商品",
-    "customers": r"customer|contact|profile|subscri|member|audience|kunde|klant|client|kontakt"
-    r"|contatt|客户|顧客|会員|고객",
-    "orders": r"order|sale|transaction|invoice|payment|deal|receipt|bestell|auftr|rechnung|commande"
-    r"|vente|facture|pedido|venta|ordin|vendit|fattur|encomenda|bestelling|订单|注文|주문",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +61,8 @@ def table_by_name(name: str) -> str | None:
         return stem
     found = {
         table: match.start()
-        for table, words in FILE_WORDS.items()
-        if (match := re.search(words, stem))
+        for table, words in WORDS["files"].items()
+        if (match := re.search(words.replace("\n", ""), stem))
     }
     return min(found, key=lambda table: found[table]) if found else None
 

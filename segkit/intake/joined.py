@@ -10,34 +10,13 @@ import polars as pl
 from segkit.display import counted
 from segkit.intake.cells import is_text
 from segkit.intake.dates import DATE_LIKE, formats
+from segkit.intake.headers import WORDS, pattern
 from segkit.intake.mapping import Mapping, TableMapping, list_time_zones
 
 # Number of rows by which a column's kind is told.
 SAMPLE_ROWS = 1000
 TIME_OF_DAY = r"^\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)? ?([AaPp]\.?[Mm]\.?)?$"
-TIME_WORDS = (
-    r"(?i)time|zeit|uhr|heure|hora|\bora\b|orario|hour|tijd|\buur\b|tid|время|时间|時間|時刻|시간"
-)
-DATE_WORDS = r"(?i)date|datum|fecha|data|dato|day|tag|jour|дата|日期|日付|날짜"
-ZONE_WORDS = r"(?i)^(time ?_?zone|zeitzone|tz|fuseau( horaire)?|zona horaria|fuso orario|tijdzone)$"
-# Names of zones in Ruby on Rails, which shop systems show, beside those that name the zone's city.
-# Source: ActiveSupport::TimeZone::MAPPING, api.rubyonrails.org.
-RAILS = {
-    "Eastern Time (US & Canada)": "America/New_York",
-    "Central Time (US & Canada)": "America/Chicago",
-    "Mountain Time (US & Canada)": "America/Denver",
-    "Pacific Time (US & Canada)": "America/Los_Angeles",
-    "Atlantic Time (Canada)": "America/Halifax",
-    "Arizona": "America/Phoenix",
-    "Alaska": "America/Juneau",
-    "Hawaii": "Pacific/Honolulu",
-    "Indiana (East)": "America/Indiana/Indianapolis",
-    "Newfoundland": "America/St_Johns",
-    "Saskatchewan": "America/Regina",
-    "Edinburgh": "Europe/London",
-    "Osaka": "Asia/Tokyo",
-    "Canberra": "Australia/Melbourne",
-}
+TIME_WORDS, DATE_WORDS, ZONE_WORDS = pattern("time"), pattern("date"), pattern("zone")
 
 
 def join_times(
@@ -182,8 +161,8 @@ def known_zone(name: str) -> str | None:
     zones = list_time_zones()
     if name in zones:
         return name
-    if name in RAILS:
-        return RAILS[name]
+    if name in WORDS["rails"]:
+        return str(WORDS["rails"][name])
     city = name.replace(" ", "_")
     cities = [zone for zone in zones if zone.rpartition("/")[2] == city and "/" in zone]
     return cities[0] if len(cities) == 1 else None

@@ -16,7 +16,7 @@ from segkit.display import counted, money
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.evidence import sample
-from segkit.intake.headers import concepts, plain
+from segkit.intake.headers import WORDS, concepts, pattern, plain
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping
 from segkit.intake.questions import Finding
 from segkit.intake.states import line_money
@@ -28,36 +28,15 @@ MOSTLY, BESIDE = 0.95, 0.9
 FEWEST_ORDERS = 5
 MOST_CODES = 8
 REPEATED = 0.8  # share of the rows of one kind whose money stands on a sale's row, too
-# What visitors do before they buy, and the event that is an order.
-_BROWSING = re.compile(
-    r"(?:page|item|product|category|screen|cart) ?views?(?:ed)?|views?(?:ed)?(?: (?:item|product|"
-    r"page|cart|content|category).*)?|clicks?|clicked.*|add(?:ed)? ?to ?(?:cart|wishlist|bag|"
-    r"basket).*|remove(?:d)? ?from ?(?:cart|basket).*|begin checkout|checkout start(?:ed)?|"
-    r"started checkout|"
-    r"session(?: start)?|search(?:ed)?|scroll|impression|(?:email )?open(?:ed)?|add payment info|"
-    r"add shipping info|select item|first visit|visit|log ?in|sign ?up|active on site|"
-    r"(?:opened|received|clicked|bounced|dropped|marked) .*|(?:un)?subscribed.*"
+_BROWSING, _BOUGHT, _ABANDONED, _RECOVERED, _CART, _TENDERS, _WAYS, _WAY_TO_PAY, _DOCUMENT_TYPE = (
+    re.compile(pattern(name))
+    for name in (
+        *("browsing", "bought", "abandoned", "recovered", "cart"),
+        *("tenders", "ways", "way_to_pay", "document_type"),
+    )
 )
-_BOUGHT = re.compile(
-    r".*\b(?:purchased?|bought|buy|ordered|order|transaction|"
-    r"checkout completed?|sale|kauf|achat|compra|acquisto)\b.*"
-)
-# Documents of one sale, the one that is owed first.
-_DOCUMENTS = {
-    "invoice": r"(?:\w+ )?invoices?|(?:\w+)?rechnung(?:en)?|factures?|facturas?|fattur[ae]|"
-    r"faturas?|factuur|faktura|bill|sales receipt|請求書|发票",
-    "order": r"(?:sales |customer )?orders?|order confirmation|auftrag(?:sbestatigung)?|bestellung|"
-    r"kundenauftrag|(?:bon de )?commande|pedidos?|ordine|encomenda|zamowienie|注文|订单",
-    "delivery": r"delivery (?:note|slip)|packing slip|dispatch note|lieferschein|bon de livraison|"
-    r"albaran(?:es)?|ddt|guia de remessa|pakbon|納品書",
-    "payment": r"(?:customer |receive )?payments?|zahlung(?:seingang)?|paiement|pago|pagamento|"
-    r"betaling",
-    "quote": r"quot(?:e|es|ation|ations)|(?:sales )?(?:estimate|offer)|angebot|offerte|devis|"
-    r"presupuesto|cotizacion|preventivo|orcamento|oferta|pro ?forma(?: invoice)?|見積書?|报价单?",
-}
-_ABANDONED = re.compile(r"(?:^|_)(?:abandon\w*|carrito_abandonado)(?:_|$)")
-_RECOVERED = re.compile(r"(?:^|_)(?:is_)?recover(?:ed|y)(?:_at|_status)?$")
-_CART = re.compile(r"(?:^|_)(?:cart|checkout|basket|panier|carrito|warenkorb)(?:_|$)")
+_DOCUMENTS = {k: re.compile(words.replace("\n", "")) for k, words in WORDS["documents"].items()}
+_TYPE_WORDS = {*pattern("type_words").split("|")}  # headers of kinds of rows
 _NOT_CARTS = re.compile(r"url|token|link")
 
 
@@ -144,30 +123,6 @@ def _refuse_histories(rows: pl.DataFrame, columns: Columns) -> list[Finding]:
     return [Finding("block", "orders", "status", text, columns.raw.height, answer=answer)]
 
 
-# Headers of kinds of rows, and words of such columns that say how or where was bought.
-_TYPE_WORDS = {
-    "activity", "operation", "movement", "entry", "record", "vorgang", "buchungsart", "movimiento",
-    "mouvement", "operacion", "movimento", "reason", "description",
-}  # fmt: skip
-_TENDERS = re.compile(
-    r"cash|cards?|credit|debit|visa|master ?card|amex|paypal|klarna|apple ?pay|google ?pay|"
-    r"che(?:ck|que)|bar|karte|ec|kreditkarte|lastschrift|vorkasse|nachnahme|carte|especes|tarjeta|"
-    r"efectivo|carta|contanti|cartao|dinheiro|pix|ideal|bancontact|sepa|on account|现金|支付宝|"
-    r"微信|現金|カード"
-)
-_WAYS = re.compile(
-    r"on ?line|pos|in ?person|in ?store|retail|wholesale|b2b|b2c|new|existing|returning|repeat|"
-    r"first|guest|registered|member|physical|digital|simple|variable|standard|express|pick ?up|"
-    r"dine in|take ?(?:out|away)|delivery|collection|click.*collect|web|mobile|app|phone|store|"
-    r"one ?time|recurring|subscription|inbound|outbound|gift|regular|normal|custom|default"
-)
-# What is a way to pay beside other ways to pay.
-_WAY_TO_PAY = re.compile(
-    r".*(?:transfer|deposit|gift ?card|store credit|balance|uberweisung|virement|transferencia|"
-    r"bonifico|overboeking|przelew|振込|转账).*"
-)
-
-
 def _ask_movements(
     name: str, spelling: dict[str, str], row_words: _Words, columns: Columns
 ) -> list[Finding]:
@@ -231,9 +186,6 @@ def _ask_movements(
     finding = _question(name, text, kinds, cells)[0]
     muted = f'; or [orders] not_states = ["{name}"], if all are sales'
     return [replace(finding, answer=finding.answer + muted)]
-
-
-_DOCUMENT_TYPE = re.compile(r"(?:^|_)(?:obj(?:ect)?|doc|trans|move?|record|row|type_code)(?:_|$)")
 
 
 def _ask_codes(
@@ -344,7 +296,7 @@ def _ask_documents(
 ) -> list[Finding]:
     kinds: dict[str, list[str]] = {}
     for word, text in spelling.items():
-        kind = next((k for k, names in _DOCUMENTS.items() if re.fullmatch(names, text)), "")
+        kind = next((k for k, names in _DOCUMENTS.items() if names.fullmatch(text)), "")
         kind = "credit" if not kind and re.search(CREDIT, word.lower()) else kind
         kinds.setdefault(kind, []).append(word)
     several = [kind for kind in _DOCUMENTS if kind in kinds]

@@ -6,120 +6,25 @@ import polars as pl
 
 from segkit.intake.cells import is_text
 from segkit.intake.evidence import is_dated
-from segkit.intake.headers import SMALL, plain
+from segkit.intake.headers import SMALL, WORDS, plain
 from segkit.intake.mapping import Mapping, TableMapping
 from segkit.intake.questions import Finding, about_rivals
-from segkit.intake.roles import (
-    CATEGORY,
-    CHANNEL,
-    CURRENCY,
-    EXACT,
-    LEAD,
-    LEAST,
-    PRICE,
-    PRODUCT,
-    WHO,
-    Named,
-    Scores,
-    name_score,
-)
+from segkit.intake.roles import EXACT, LEAD, LEAST, Scores, name_score
 from segkit.schema import CONTRACTS, EVENT_TYPES
 
-# Attributes of customers and products, in whatever table they stand.
-_PLACES = {
-    "country": "country_name country_code customer_country billing_country shipping_country land "
-    "pays pais paese nation",
-    "region": "customer_region billing_province shipping_province billing_state shipping_state "
-    "bundesland provincia provincie province state county",
-    "company": "company_name customer_company billing_company shipping_company firma firmenname "
-    "societe raison_sociale empresa azienda ragione_sociale bedrijf",
+# The other tables: roles of orders, and columns of their own by literal headers.
+_WHO = ("customer_id", "email", "device_id", "loyalty_id")
+_SHARED: dict[str, tuple[str, ...]] = {
+    "events": (*_WHO, "product_id", "channel"),
+    "customers": _WHO,
+    "products": ("product_id", "category"),
+    "prices": ("product_id", "unit_price"),
+    "fx": ("currency",),
+    "survey": _WHO,
+    "links": _WHO,
+    "assignments": ("customer_id",),
 }
-_BRAND = {"brand": "brand_name marke marque marca merk vendor hersteller manufacturer"}
-# The other tables: roles above, and columns of their own by literal headers.
-_OWN_WORDS: dict[str, dict[str, str]] = {
-    "events": {
-        "event_time": "event_date event_timestamp event_datetime occurred_at happened_at timestamp "
-        "ereigniszeit time date datetime created_at datum",
-        "event_type": "event_name eventtype event action ereignis evenement type name",
-        "campaign_id": "campaign mailing_id kampagne campagne",
-        "session_id": "sessionid session visit_id visit",
-        "page": "page_name section url page_url path",
-        "duration_seconds": "duration seconds time_on_page dwell_seconds time_spent dauer",
-    },
-    "customers": {
-        "birth_date": "birthdate date_of_birth dob birthday geburtsdatum date_naissance "
-        "date_de_naissance fecha_nacimiento geboortedatum",
-        "known_since": "sign_up_date signup_date signed_up opt_in_date registration_date "
-        "registered_on member_since customer_since anmeldedatum date_inscription",
-        "gender": "sex geschlecht sexe genero sexo geslacht",
-        "income_band": "income income_group einkommen revenu ingresos inkomen",
-        **_PLACES,
-        "region": f"{_PLACES['region']} city zip_code postcode area",
-        "latitude": "lat",
-        "longitude": "lon lng",
-        "preferred_channel": "channel_preference channel",
-        "industry": "sector branche",
-        "company_size": "employees",
-        "marketing_consent": "email_opt_in opt_in newsletter consent",
-        "email_consent": "accepts_email_marketing email_marketing_consent",
-        "sms_consent": "accepts_sms_marketing sms_marketing_consent sms_opt_in",
-        "phone_consent": "phone_opt_in",
-        "post_consent": "postal_consent direct_mail_consent",
-        "ads_consent": "ad_user_data_consent",
-        "profiling_consent": "consent_profiling profiling_opt_in",
-    },
-    "orders": {**_PLACES, **_BRAND},
-    "products": {
-        **_BRAND,
-        "name": "product_name description title bezeichnung libelle nombre",
-        "list_price": "price unit_price preis prix precio prijs",
-    },
-    "prices": {"valid_from": "from_date start_date since gueltig_ab date from"},
-    "fx": {
-        "valid_from": "from_date since rate_date date day",
-        "rate": "fx_rate exchange_rate kurs taux tipo koers",
-    },
-    "campaigns": {
-        "campaign_id": "campaign id",
-        "offer": "angebot offre oferta aanbod",
-        "starts": "start_date starts_on start date",
-        "cost_per_contact": "contact_cost cost",
-        "margin": "gross_margin marge",
-    },
-    "survey": {"nps": "recommend", "csat": "satisfaction"},
-    "assignments": {
-        "campaign_id": "campaign",
-        "arm": "group treatment variant segment",
-        "offer": "",
-        "assigned_at": "assigned assignment_date date",
-    },
-}
-_SHARED: dict[str, dict[str, tuple[Named, str]]] = {
-    "events": {**WHO, "product_id": PRODUCT, "channel": CHANNEL},
-    "customers": WHO,
-    "products": {"product_id": PRODUCT, "category": CATEGORY},
-    "prices": {"product_id": PRODUCT, "unit_price": PRICE},
-    "fx": {"currency": CURRENCY},
-    "survey": WHO,
-    "links": WHO,
-    "assignments": {"customer_id": WHO["customer_id"]},
-}
-EVENT_WORDS: dict[str, str] = {
-    word: meaning
-    for meaning, words in {
-        "email_sent": "sent email_delivered send",
-        "email_open": "open opened email_opened",
-        "email_click": "click clicked email_clicked",
-        "unsubscribe": "unsubscribed opt_out",
-        "complaint": "spam",
-        "site_visit": "visit session_start",
-        "page_view": "pageview view",
-        "product_view": "view_item view_product product_viewed",
-        "cart_add": "add_to_cart cart addtocart",
-        "checkout": "begin_checkout purchase",
-    }.items()
-    for word in words.split()
-}
+EVENT_WORDS = {word: kind for kind, words in WORDS["events"].items() for word in words.split()}
 
 
 def propose_by_header(
@@ -169,11 +74,11 @@ def propose_by_header(
 def _scores(table: str, filled: list[str]) -> Scores:
     """Score the filled columns for each role of the table by their headers."""
     scores: Scores = {}
-    for role, named in _SHARED.get(table, {}).items():
-        scores[role] = {n: s for n in filled if (s := name_score(role, n, named)) >= LEAST}
+    for role in _SHARED.get(table, ()):
+        scores[role] = {n: s for n in filled if (s := name_score(role, n)) >= LEAST}
         if role == "customer_id" and not scores[role]:  # a list of customers may call it id alone
             scores[role] = {n: 1.7 for n in filled if squeezed(plain(n)) == "id"}
-    for role, words in _OWN_WORDS.get(table, {}).items():
+    for role, words in WORDS["tables"].get(table, {}).items():
         listed = [squeezed(word) for word in (role, *words.split())]
         ranks = {n: listed.index(w) for n in filled if (w := squeezed(plain(n))) in listed}
         scores[role] = {

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from segkit.errors import MappingError, SourceError, unknown
 from segkit.ids import NO_CUSTOMER
+from segkit.intake.headers import WORDS
 from segkit.intake.statuses import ROW_KINDS, STATUSES
 from segkit.schema import CONTRACTS, OPEN, fields
 from segkit.writing import write_whole
@@ -53,128 +54,30 @@ class Option:
         return ""
 
 
-TOTALS = (
-    *("total", "totals", "subtotal", "sub-total", "grand total", "sum", "totaux", "sous-total"),
-    *("total général", "total general", "summe", "gesamt", "gesamtsumme", "gesamtbetrag"),
-    *("zwischensumme", "endsumme", "suma", "total geral", "soma", "totale", "somma", "subtotale"),
-    *("totale generale", "totaal", "subtotaal", "eindtotaal"),
-    *("合計", "小計", "総計", "合计", "小计", "总计", "합계", "소계", "총계"),
-)
+TOTALS: tuple[str, ...] = tuple(WORDS["totals"]["words"])
 NULLS = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "<NA>", "NaT")
 
 # Presets: the layouts of a known system's exports, one file each.
 PRESET_FOLDER = Path(__file__).with_name("presets")
 PRESETS = tuple(sorted(path.stem for path in PRESET_FOLDER.glob("*.toml")))
 
-OPTIONS: dict[str, Option] = {
-    # where the rows are
-    "preset": Option(
-        None, (str,), "layout of the export; 'none' recognises none", (*PRESETS, "none")
-    ),
-    "file": Option(None, (str,), "path of the raw table, relative to the mapping file or absolute"),
-    "database": Option(None, (str,), "path of a SQLite or DuckDB file"),
-    "sql": Option(None, (str,), "query whose result is the raw table; needs database"),
-    "sheet": Option(None, (str, int, list), "Excel sheet by name, or by number from 1; or several"),
-    "explode": Option(None, (str,), "JSON: the list whose objects become rows; '' for none"),
-    # how text is read
-    "delimiter": Option(None, (str,), "what parts the cells; 'whitespace' for runs of blanks"),
-    "encoding": Option(None, (str,), "utf-8, latin-1, cp1252, utf-16, ..."),
-    "quote": Option('"', (str,), "quote character; '' for none"),
-    "skip_rows": Option(0, (int,), "lines above the header"),
-    "nulls": Option(list(NULLS), (list, tuple), "words that mean 'no value'"),
-    "no_customer": Option(
-        list(NO_CUSTOMER), (list, tuple), "customer ids that stand for nobody, case aside"
-    ),
-    "similar_ids": Option(
-        None,
-        (str,),
-        "customer ids that differ only in case, width, accents, invisible or look-alike letters",
-        ("join", "apart"),
-    ),
-    "mangled_ids": Option(
-        None, (str,), "ids that a spreadsheet wrote as 1.23457E+12: count as missing", ("reject",)
-    ),
-    "answers": Option(
-        None, (list, tuple), "lowest and highest answer to a survey's items, such as [1, 5]"
-    ),
-    "decimal": Option(None, (str,), "decimal sign", (".", ",")),
-    "thousands": Option(None, (str,), "sign between thousands; '' for none"),
-    "date_format": Option(
-        None, (str, list), "strptime format(s), or epoch_s, epoch_ms, epoch_us, excel"
-    ),
-    "day_first": Option(None, (bool,), "whether 03/04/2024 is the third of April"),
-    # time and money
-    "timezone": Option(None, (str,), "IANA zone of local times and of the business day"),
-    "ambiguous_time": Option(
-        "earliest", (str,), "local times that the clock shows twice", ("earliest", "latest")
-    ),
-    "missing_time": Option(
-        "shift",
-        (str,),
-        "local times that the clock skips: an hour later, or rejected",
-        ("shift", "reject"),
-    ),
-    "earliest_date": Option("1990-01-01", (str, date), "days before are impossible"),
-    "latest_date": Option(None, (str, date), "days after are impossible (default: tomorrow)"),
-    "as_of": Option(None, (str, date), "rows after this day are rejected"),
-    "currency": Option(None, (str,), "reporting currency, three letters"),
-    # policies
-    "duplicates": Option("flag", (str,), "exact repeats: counted or removed", ("flag", "drop")),
-    "order_grain": Option(
-        "day", (str,), "what one order is where the source has no id", ("day", "time", "line")
-    ),
-    "return_prefix": Option(None, (str,), "order ids that start so are returns"),
-    "negative": Option(
-        "return", (str,), "lines with a negative amount or quantity", ("return", "reject")
-    ),
-    "zero": Option("reject", (str,), "lines worth nothing", ("reject", "keep")),
-    "discount_unit": Option("money", (str,), "unit of discount", ("money", "share", "percent")),
-    "minor_units": Option(False, (bool,), "amounts are in cents: hundredths of the currency"),
-    "discount_taken": Option(
-        None, (bool,), "amount (or unit_price) already has the discount taken off"
-    ),
-    "non_products": Option([], (list, tuple), "product codes that are no goods (postage, fees)"),
-    "non_product_lines": Option("keep", (str,), "lines with these codes", ("keep", "set_apart")),
-    "cancelled": Option(
-        [], (list, tuple), "words of status that mean cancelled, beside those known"
-    ),
-    "amount_of": Option(
-        "line",
-        (str,),
-        "what amount is of: the line, or the whole order, on its first or on each of its lines",
-        ("line", "order"),
-    ),
-    "refund_of": Option(
-        None, (str,), "what refund is of: the line, or the whole order", ("line", "order")
-    ),
-    "refund_is": Option(
-        "taken",
-        (str,),
-        "what refund holds: what was given back, or what is left of amount where it was changed",
-        ("taken", "left"),
-    ),
-    "rate_is": Option(
-        "times",
-        (str,),
-        "how rate makes the reporting currency of a line's money",
-        ("times", "divided"),
-    ),
-    "not_states": Option(
-        [], (list, tuple), "columns of the source that do not tell which orders count"
-    ),
-    "total_words": Option(list(TOTALS), (list, tuple), "words that mark a line of totals"),
-    # people
-    "consent": Option(
-        "enforce", (str,), "customers without profiling consent", ("enforce", "ignore")
-    ),
-    "consent_default": Option(
-        "granted", (str,), "where no consent is recorded", ("granted", "refused")
-    ),
-    "erase_file": Option(None, (str,), "file with one customer id a line, to be erased"),
-    "pseudonymise": Option(
-        None, (str,), "environment variable that holds the key; ids become keyed hashes"
-    ),
-}
+_KINDS = {kind.__name__: kind for kind in (str, int, bool, list, tuple, date)}
+_LISTS = {"nulls": NULLS, "no_customer": NO_CUSTOMER, "total_words": TOTALS}
+
+
+def _read_options() -> dict[str, Option]:
+    """Read the options of ``options.toml``."""
+    data = tomllib.loads(Path(__file__).with_name("options.toml").read_text(encoding="utf-8"))
+    options = {}
+    for name, item in data.items():
+        default = list(_LISTS[name]) if name in _LISTS else item.get("default")
+        allowed = (*PRESETS, "none") if name == "preset" else tuple(item.get("values", ()))
+        kinds = tuple(_KINDS[kind] for kind in item["kinds"])
+        options[name] = Option(default, kinds, item["about"], allowed)
+    return options
+
+
+OPTIONS = _read_options()
 _ORDERS_ONLY = """
 order_grain return_prefix negative zero discount_unit discount_taken minor_units non_products
 non_product_lines cancelled not_states total_words amount_of refund_of refund_is rate_is

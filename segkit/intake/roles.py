@@ -14,117 +14,47 @@ import polars as pl
 
 from segkit.intake.cells import is_text
 from segkit.intake.evidence import ENOUGH, FEW, ColumnProfile, constant_within
-from segkit.intake.headers import concepts, plain, without_number
+from segkit.intake.headers import WORDS, concepts, plain, without_number
 from segkit.intake.statuses import CREDIT, row_meaning, status_meaning
 
 # Per role: combinations of concepts in a header with their scores, and the concepts beside them
 # that take little away; every other concept means something else ("customer name").
-Named = tuple[tuple[str, float], ...]
+ORDERS: dict[str, tuple[list[tuple[frozenset[str], float]], frozenset[str]]] = {
+    role: (
+        [(frozenset(words.split()), score) for words, score in item["named"]],
+        frozenset(item["light"].split()),
+    )
+    for role, item in WORDS["roles"].items()
+}
 LEAST = 1.6  # smallest score of a column that is proposed
 SURE = 2.9  # a score by which a column is an order number, whatever the others are
 LEAD = 0.5  # smallest lead over the runner-up; below it is asked
 EXACT = 9.0  # the contract's own name
 TIPS = frozenset(["tip", "tips", "gratuity", "trinkgeld", "pourboire", "propina"])
-# Words for money paid out, and beside them for money received.
-DEBITS = {"debit": "credit", "debits": "credits", "soll": "haben", "debito": "credito",
-          "dare": "avere", "out": "in", "cargo": "abono", "debe": "haber", "sortie": "entree",
-          "belastung": "gutschrift", "debet": "credit", "obciazenia": "uznania"}  # fmt: skip
 FEWEST = 3  # rows that show that one column is another less a third
 ADJUSTED = frozenset(["adjusted", "revised", "corrected", "korrigiert", "ajuste", "ajustado"])
 _FOREIGN, _LIGHT, _UNKNOWN = 1.6, 0.15, 0.2
 
-WHO: dict[str, tuple[Named, str]] = {
-    "customer_id": (
-        (("customer id", 3.0), ("customer", 2.4), ("order customer id", 2.2), ("id", 0.6)),
-        "buy payment",
-    ),
-    "email": ((("email", 3.0), ("customer email", 3.4)), "order buy line"),
-    "device_id": ((("device id", 3.0), ("device", 2.4)), ""),
-    "loyalty_id": (
-        (("loyalty card", 3.0), ("loyalty id", 3.0), ("loyalty", 2.4), ("card id", 2.4),
-         ("card", 1.8)),
-        "customer",
-    ),
-}  # fmt: skip
-PRODUCT: tuple[Named, str] = (
-    (("sku product", 3.1), ("product id", 3.0), ("product", 2.4), ("line name", 1.7)),
-    "line order id",
-)
-CATEGORY: tuple[Named, str] = (
-    (("category", 3.0), ("product group", 2.6), ("product type", 2.2), ("group", 1.8)),
-    "product line",
-)
-CURRENCY: tuple[Named, str] = ((("currency", 3.0),), "order payment id amount gross")
-CHANNEL: tuple[Named, str] = ((("channel", 3.0),), "order buy revenue")
-PRICE: tuple[Named, str] = (
-    (("unit price", 3.0), ("line price", 2.8), ("product price", 2.8), ("price", 2.5)),
-    "net gross buy revenue line",
-)
-TIME: tuple[Named, str] = (
-    (("order date", 3.0), ("buy date", 3.0), ("created", 2.8), ("date", 2.4), ("buy", 1.3)),
-    "order buy created date revenue line id accepted",
-)
-ORDERS: dict[str, tuple[Named, str]] = {
-    **WHO,
-    "order_id": (
-        (("order id", 3.0), ("order", 2.3), ("payment id", 1.8), ("buy id", 2.6), ("id", 1.0),
-         ("name", 0.5)),
-        "buy payment product",
-    ),
-    "order_time": TIME,
-    "amount": (
-        (("amount total", 3.0), ("price total", 3.0), ("amount", 2.8), ("revenue", 2.8),
-         ("gross revenue", 2.7), ("total", 2.6), ("order payment", 1.8), ("net", 1.7),
-         ("gross", 1.7)),
-        "order line buy net gross amount revenue total price product payment converted",
-    ),
-    "quantity": ((("quantity", 3.0),), "line product order buy unit revenue total"),
-    "unit_price": PRICE,
-    "discount": (
-        (("discount", 2.8),),
-        "amount total percent line order price revenue",
-    ),
-    "product_id": PRODUCT,
-    "category": CATEGORY,
-    "currency": CURRENCY,
-    "channel": CHANNEL,
-    "status": (
-        (("payment status", 3.5), ("order status", 3.2), ("status", 3.0), ("line status", 2.8),
-         ("type", 1.0), ("order type", 1.2)),
-        "order payment buy region",
-    ),
-    "refund": (
-        (("amount refund", 3.2), ("refund total", 3.2), ("refund revenue", 3.2), ("refund", 2.8)),
-        "order line total payment",
-    ),
-    "is_return": ((("refund", 2.8),), "order line"),
-    "cancelled_at": ((("cancelled", 2.8), ("cancelled date", 3.0)), "order"),
-}  # fmt: skip
 
-
-def name_score(role: str, header: str, named: tuple[Named, str]) -> float:
+def name_score(role: str, header: str) -> float:
     """Score a header for a role by the concepts that it names; zero if none fits.
 
     Examples
     --------
-    >>> name_score("amount", "Order total", ORDERS["amount"])
-    2.45
-    >>> name_score("amount", "Tax total", ORDERS["amount"])
-    1.0
+    >>> name_score("amount", "Order total"), name_score("amount", "Tax total")
+    (2.45, 1.0)
     """
     if plain(without_number(header)) == role:
         return EXACT
     meant, unknown = concepts(header)
-    combinations, light = named
+    combinations, light = ORDERS[role]
     best = 0.0
-    for words, score in combinations:
-        wanted = frozenset(words.split())
-        if not wanted <= meant:
-            continue
-        beside = meant - wanted
-        foreign = len(beside - frozenset(light.split()))
-        score -= _LIGHT * (len(beside) - foreign) + _FOREIGN * foreign + _UNKNOWN * unknown
-        best = max(best, round(score, 3))
+    for wanted, score in combinations:
+        if wanted <= meant:
+            beside = meant - wanted
+            foreign = len(beside - light)
+            off = _LIGHT * (len(beside) - foreign) + _FOREIGN * foreign + _UNKNOWN * unknown
+            best = max(best, round(score - off, 3))
     return best
 
 
@@ -224,8 +154,8 @@ def score_columns(profiles: dict[str, ColumnProfile]) -> Scores:
     """Score every column for every role of the orders by name and values."""
     scores: Scores = {role: {} for role in ORDERS}
     for header, shown in profiles.items():
-        for role, named in ORDERS.items():
-            by_name = name_score(role, header, named)
+        for role in ORDERS:
+            by_name = name_score(role, header)
             if role == "email" and shown.emails >= 0.9:
                 by_name = max(by_name, 2.3)
             if role == "status" and len(shown.words) > 1:
@@ -275,7 +205,7 @@ def credit_and_debit(profiles: dict[str, ColumnProfile]) -> tuple[str, str] | No
     """Find the columns of money received and money paid out, of which each row fills one."""
     by_name = {plain(header): header for header in profiles}
     for name, debit in by_name.items():
-        for paid, received in DEBITS.items():
+        for paid, received in WORDS["debits"].items():
             other = "_".join(received if w == paid else w for w in name.split("_"))
             credit = by_name.get(other)
             if other == name or credit is None:

@@ -16,7 +16,7 @@ from segkit.intake.cells import MICRO, is_text
 from segkit.intake.columns import Columns
 from segkit.intake.counts import count_lines
 from segkit.intake.evidence import ENOUGH
-from segkit.intake.headers import concepts, plain
+from segkit.intake.headers import concepts, pattern, plain
 from segkit.intake.lookups import EVENT_WORDS
 from segkit.intake.mapping import Mapping
 from segkit.intake.questions import Finding
@@ -45,17 +45,7 @@ _BEHIND = {
     **dict.fromkeys(("currency_conflict", "unknown_currency", "no_fx_rate"), "currency"),
     "bad_discount": "discount",
 }
-# Headers of lists of customers that sum up their orders.
-_SUMMED_UP = (
-    r"total_?spen[dt]|amount_spent|orders?_count|(?:number|no|count|num)_(?:of_)?(?:orders|purchases)|"
-    r"total_orders|^orders$|^purchases$|last_order|last_purchase|last_visit|first_order|"
-    r"first_purchase|lifetime|^clv$|^ltv$|recency|frequency|average_order|avg_order|aov|"
-    r"letzte_bestellung|derniere_commande|ultimo_pedido|ultima_compra|ultimo_ordine"
-)
-_ABOUT_PERSONS = (
-    r"birth|gender|first_name|last_name|vorname|nachname|prenom|phone|opt_in|consent|newsletter|"
-    r"subscri|signup|signed_up|registered|accepts_|tags|segment|member_since"
-)
+_SUMMED_UP, _ABOUT_PERSONS = pattern("summed_up"), pattern("about_persons")
 
 
 def doubt_orders(
@@ -358,12 +348,4 @@ def _event_column(raw: pl.DataFrame, used: Map[str, str]) -> str:
 
 def _is_event(word: str) -> bool:
     """Return whether a word is a kind of event: opened_email, page_view."""
-    return word in EVENT_TYPES or word in EVENT_WORDS or _search(word, _EVENT)
-
-
-_EVENT = (
-    r"(?:open|click|sent|receiv|deliver|bounc|unsubscrib|subscrib).*(?:mail|sms|campaign)|"
-    r"mail.*(?:open|click|sent|bounce)|page_?view|view(?:ed)?_|_view(?:ed)?$|session|"
-    r"add(?:ed)?_to_(?:cart|wishlist|bag)|checkout_start|started_checkout|begin_checkout|scroll|"
-    r"first_visit|active_on_site|sign_?up|log_?in|search(?:ed)?$"
-)
+    return word in EVENT_TYPES or word in EVENT_WORDS or _search(word, pattern("event"))
