@@ -153,7 +153,7 @@ def _language(headers: Iterable[str]) -> str | None:
     """Return the one language that columns are named in, if two or more of them show it."""
     words = [word for name in headers for word in re.split(r"\W+|_", name.casefold()) if word]
     hits = {
-        language: sum(word.startswith(starts) for word in words)
+        language: sum(word.startswith(tuple(starts)) for word in words)
         for language, starts in WORDS["languages"].items()
     }
     best = max(hits, key=lambda language: hits[language])
