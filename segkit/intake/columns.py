@@ -164,7 +164,8 @@ class Columns:
 
     def fill_orders(self, cells: pl.Series) -> pl.Series:
         """Fill cells that stand on one line of each order only; others are taken as they are."""
-        if self.source("order_id") in (None, cells.name):
+        if not cells.null_count() or self.source("order_id") in (None, cells.name):
+            return cells
             return cells
         orders = self.raw.select(self.id("order_id").alias("order")).to_series()
         stated = self.shared.get(("header", cells.name))  # of all rows, where these are a part

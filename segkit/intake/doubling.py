@@ -236,8 +236,6 @@ def _repeating_words(orders: pl.Series, words: pl.Series, worth: pl.Series) -> l
 FEWEST_ORDERS = 5
 MANY = 200  # orders of a sample that show what the whole is like
 
-_NO_GOODS = re.compile(pattern("no_goods"))  # codes and names of what is no product
-
 
 def about_non_products(columns: Columns) -> tuple[list[str], list[Finding]]:
     """Find the product codes that stand for postage, fees, adjustments and tests."""
@@ -246,7 +244,8 @@ def about_non_products(columns: Columns) -> tuple[list[str], list[Finding]]:
         return [], []
     codes = columns.cells(product).cast(pl.String)
     once = codes.unique().drop_nulls()
-    listed = sorted(code for code in once if _NO_GOODS.fullmatch(code.lower().strip()))
+    said = once.str.to_lowercase().str.strip_chars().str.contains(f"^(?:{pattern('no_goods')})$")
+    listed = once.filter(said).sort().to_list()
     if not listed or len(listed) > 0.5 * once.len():
         return [], []
     marked = codes.is_in(listed).fill_null(value=False)

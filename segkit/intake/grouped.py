@@ -42,6 +42,8 @@ def spread_groups(frame: pl.DataFrame, title: str) -> tuple[pl.DataFrame, list[s
         return frame, []
     first, *others = frame.columns
     bare = pl.col(first).str.strip_chars()
+    if frame.select((bare == "").fill_null(value=True).sum()).item() < FEWEST:
+        return frame, []
     few = frame.select(
         name=pl.when(bare != "").then(bare),
         filled=pl.sum_horizontal(
@@ -100,12 +102,13 @@ def fill_orders(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     orders = [name for name in texts if {"order", "id"} <= concepts(name)[0]]
     if not orders or frame.height < 2:
         return frame, []
-    held = frame.select((pl.col(texts).str.strip_chars() != "").fill_null(value=False))
     for order in orders:
-        first = held[order]
+        said_once = (pl.col(order).str.strip_chars() != "").fill_null(value=False)
+        first = frame.select(said_once).to_series()
         empty = 1 - float(first.mean() or 0)  # type: ignore[arg-type]
         if not first[0] or not LEAST_EMPTY < empty < MOST_EMPTY:
             continue
+        held = frame.select((pl.col(texts).str.strip_chars() != "").fill_null(value=False))
         alike = [name for name in texts if held[name].equals(first)]
         said = {concept for name in alike for concept in concepts(name)[0]}
         going_on = held.select(pl.any_horizontal(pl.all().exclude(alike))).filter(~first)
