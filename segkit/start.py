@@ -113,7 +113,7 @@ def start(
         If a file is missing, cannot be read or written, or an answer fits no option.
     """
     from segkit.intake import clean_data
-    from segkit.intake.contacts import add_contacts
+    from segkit.intake.layouts import add_contacts
 
     source: Any
     if data is None:

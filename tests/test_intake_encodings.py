@@ -7,8 +7,8 @@ import pytest
 import segkit
 from segkit.errors import SourceError
 from segkit.intake.encodings import COMMON, LATIN, seen_encoding
-from segkit.intake.joined import join_times, known_zone
 from segkit.intake.mapping import Mapping
+from segkit.intake.reshape import join_times, known_zone
 
 NAMES = {
     "gbk": "王伟 李娜 张敏 刘洋 陈静 杨磊 赵丽 黄强 周杰 吴芳 徐超 孙涛 马明 朱艳 胡军 林霞",

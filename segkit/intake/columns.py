@@ -166,7 +166,6 @@ class Columns:
         """Fill cells that stand on one line of each order only; others are taken as they are."""
         if not cells.null_count() or self.source("order_id") in (None, cells.name):
             return cells
-            return cells
         orders = self.raw.select(self.id("order_id").alias("order")).to_series()
         stated = self.shared.get(("header", cells.name))  # of all rows, where these are a part
         if not (is_header(cells, orders) if stated is None else stated):

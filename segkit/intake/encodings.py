@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from segkit.errors import SourceError
+from segkit.intake.headers import WORDS
 
 UTF8 = ("utf-8", "utf8", "utf-8-sig")
 SAMPLE = 1 << 20
@@ -21,55 +22,10 @@ LATIN = {"cp1252": 0.04, "cp1250": 0.02, "cp1254": 0.02, "mac_roman": 0.0, "cp85
 # Share of the lines beyond ASCII that must be UTF-8 in a file of lines in two encodings.
 MIXED = 0.3
 
-WESTERN = "äöüßéèêëàâçñóíáúãõøåæôîïœùûòìÄÖÜÉÈÀÂÅØÇÑÁÓÍÚÊÔÕÆ€£°º’"
-# Characters of names and of trade in Chinese and Japanese; then those of one of them alone.
-HANZI = (
-    "的一是不了在人有我他中大上到和你地出也要就可以能得下自之年用道行所然家事成方多去法如"
-    "都同面起看定天分好小部其些主理心本前因只日者意力把十民第公此已工使情明性知全三又正外"
-    "高最重物手向文政美相利二等或新制身果加西月合回特代信表化老位次度常先海通原立及比水名"
-    "真各入口平活更打女神安少反受目太量再建必期市直金指至形社便空白光放王色路南品住告求北"
-    "取格清今切林吳店付款商客男士"
-)
-SIMPLIFIED = (
-    "这来个国说们为会时对过发后作里种经么学现当没动还进样从实长机关点业将两间由问并应战头"
-    "体见产儿东声员论处义几认条系气题尔别变总电数报结务场件计管资许统区保队决马书达强难权"
-    "思设记类据程边张该交规万领确传师观识带导争运户编号称额单价订铺买卖状态李刘陈杨赵黄周"
-    "吴伟娜鞋裙衣"
-)
-TRADITIONAL = (
-    "這來個國說們為會時對過發後裡種經麼學現當沒動還進樣從實長機關點業將兩間問並應戰頭體見"
-    "產兒東聲員論處義幾認條氣題爾別變總電數報結務場計資許統區隊決馬書達強難權設記類據邊張"
-    "該規萬領確傳師觀識帶導爭運戶編號稱額單價訂鋪買賣狀態劉陳楊趙黃偉蘋"
-)
-KANA = "".join(map(chr, (*range(0x3041, 0x3094), *range(0x30A1, 0x30FD))))
-KANJI = "顧番号額数単価購注舗状態払会員氏時東京阪田佐藤鈴木橋伊渡辺山村子"
-JAPANESE = KANA + HANZI + KANJI
-KOREAN = (
-    "이다는의에가고하지을사기도를한자로해대그인리아나은시어일서부정만수라상원제들보전경주"
-    "여장안스동구위게비공성과선학무관조내식소국계방화금신개양생분행번교모진연강남당산오문"
-    "술결체품반차중회미영통년월속용발재실민호현면력업세적직타물판매량격객순액단김박최윤임"
-    "철희피"
-)
-RUSSIAN = "оеаинтсрвлкмдпу"
 # Letters that are frequent in the languages of an encoding, in names and in words of trade.
-# Encodings are listed in the order in which equal readings are preferred.
 COMMON: dict[str, str] = {
-    "cp1252": WESTERN,
-    "gb18030": HANZI + SIMPLIFIED,
-    "cp932": JAPANESE,
-    "cp949": KOREAN,
-    "big5": HANZI + TRADITIONAL,
-    "euc_jp": JAPANESE,
-    "cp1251": RUSSIAN,
-    "cp1250": "ěščřžýáíéůúďťňłżźćńęąśóôőűöüäßşţăâîđŁŚŻŹČŠŽŘÁÖÜÉÓ€’",
-    "cp1254": WESTERN + "şğıİŞĞ",
-    "cp1253": "αοιεστνηυρπκμλςίάόέήύώ",
-    "cp1255": "יוהלאתמרבשנדחםקכ",
-    "cp1256": "المينورتبعدسهفكحقةأ",
-    "cp874": "านรมอกเงยลวดตสหทคปบขพแใไ่้ัิีุู",
-    "koi8_r": RUSSIAN,
-    "mac_roman": WESTERN,
-    "cp850": WESTERN,
+    encoding: "".join(WORDS["letters"][name] for name in names.split()).replace("\n", "")
+    for encoding, names in WORDS["encodings"].items()
 }
 
 

@@ -143,7 +143,7 @@ def about_exclusions(
     findings, owed = _about_refunds(profiles, frame, named), False
     for header, shown in profiles.items():
         meant, _ = concepts(header)
-        if "refund" in meant and _is_money(shown):
+        if not shown.distinct or ("refund" in meant and _is_money(shown)):
             continue
         if own and named & {*SLOTS}:
             continue

@@ -15,10 +15,12 @@ from typing import Any
 
 import polars as pl
 
-from segkit.errors import SourceError
+from segkit.errors import SegkitError, SourceError
 from segkit.ids import NO_CUSTOMER, read_ids
 from segkit.intake.cells import is_text
+from segkit.intake.lookups import propose_by_header
 from segkit.intake.mapping import PRESET_FOLDER, PRESETS, Mapping, TableMapping, lacks
+from segkit.intake.store import Intake
 
 # A column is preferred to a fuller one if it has this share of its values.
 NEARLY = 0.9
@@ -198,13 +200,75 @@ def second_table(layout: Layout, frame: pl.DataFrame) -> tuple[str, pl.DataFrame
         customer_id=pl.Series(read_ids(frame[columns["customer_id"]])),
         __order=pl.col(latest).cast(pl.String),
     ).drop_nulls("customer_id")
-    kept = [name for name in rows.columns if name not in ("customer_id", "__order")]
-    one_each = (
-        rows.sort("__order", maintain_order=True)
-        .group_by("customer_id", maintain_order=True)
-        .agg(pl.col(kept).drop_nulls().last())
+    return also.table, _latest_stated(rows, "__order")
+
+
+def _latest_stated(rows: pl.DataFrame, *by: str) -> pl.DataFrame:
+    """Give each customer what its latest row says, of the rows that say it."""
+    names = [name for name in rows.columns if name not in ("customer_id", *by)]
+    by_customer = rows.sort(*by, maintain_order=True).group_by("customer_id", maintain_order=True)
+    return by_customer.agg(pl.col(names).drop_nulls().last())
+
+
+CONSENTS = ("marketing_consent", "email_consent", "sms_consent", "phone_consent", "post_consent")
+
+
+def add_contacts(taken: Intake) -> Intake:
+    """Add a table of customers where there is none and the order lines state addresses or consent.
+
+    A customer's address and consent are those of its latest order that states them. Lines that the
+    intake rejected count for nothing.
+
+    Parameters
+    ----------
+    taken : Intake
+        As `segkit.clean_data` returns it, with its raw tables.
+
+    Returns
+    -------
+    Intake
+        The same where it has customers, or its orders state nothing about them.
+
+    Examples
+    --------
+    >>> from segkit.intake import clean_data
+    >>> lines = pl.DataFrame({"customer_id": ["a", "a"], "amount": [9.5, 3.5],
+    ...     "order_date": ["2024-05-01", "2024-06-01"], "E-Mail": ["ann@x.org"] * 2,
+    ...     "Newsletter": ["ja", "nein"]})
+    >>> add_contacts(clean_data(lines)).customers.select("email", "marketing_consent").rows()
+    [('ann@x.org', False)]
+    """
+    from segkit.intake.clean import clean_data
+
+    raw = (taken.raw or {}).get("orders")
+    if taken.customers is not None or taken.orders is None or raw is None:
+        return taken
+    frame = raw.lazy().collect()
+    columns = propose_by_header("customers", frame, Mapping())[0].columns
+    named = {ours: columns[ours] for ours in ("email", *CONSENTS) if ours in columns}
+    mapped = taken.mapping.tables["orders"].columns.get("email")
+    if mapped is not None:
+        named["email"] = mapped
+    if not named:
+        return taken
+    stated = frame.select(pl.col(theirs).alias(ours) for ours, theirs in named.items())
+    rows = taken.orders.select("customer_id", "order_time", "source_row").join(
+        stated.with_row_index("source_row").cast({"source_row": pl.Int64}), on="source_row"
     )
-    return also.table, one_each
+    latest = _latest_stated(rows, "order_time", "source_row")
+    mapping = Mapping({"customers": TableMapping({name: name for name in latest.columns})})
+    try:
+        customers = clean_data({"customers": latest}, mapping).customers
+    except SegkitError:  # words that are neither yes nor no, or an address column of another kind
+        return taken
+    if customers is None:
+        return taken
+    note = (
+        f"customers: {', '.join(map(repr, named.values()))} of the order lines, the latest stated"
+    )
+    return replace(
+        taken, tables={**taken.tables, "customers": customers}, notes=(*taken.notes, note)
+    )
 
 
 def preset_part(

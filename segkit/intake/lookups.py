@@ -9,7 +9,7 @@ from segkit.intake.evidence import is_dated
 from segkit.intake.headers import SMALL, WORDS, plain
 from segkit.intake.mapping import Mapping, TableMapping
 from segkit.intake.questions import Finding, about_rivals
-from segkit.intake.roles import EXACT, LEAD, LEAST, Scores, name_score
+from segkit.intake.roles import EXACT, LEAD, LEAST, Scores, assign_roles, name_score
 from segkit.schema import CONTRACTS, EVENT_TYPES
 
 # The other tables: roles of orders, and columns of their own by literal headers.
@@ -51,15 +51,8 @@ def propose_by_header(
     filled = _filled(frame, frame.columns, nulls) if frame.height else frame.columns
     scores = _scores(table, filled)
     used = set(fixed.values())
-    columns: dict[str, str] = {}
-    pairs = sorted(
-        ((-score, role, name) for role, ranked in scores.items() for name, score in ranked.items()),
-        key=lambda pair: pair[0],
-    )
-    for _, role, name in pairs:
-        if role not in columns and role not in fixed and name not in used:
-            columns[role] = name
-            used.add(name)
+    columns = assign_roles(scores, used, fixed)
+    used |= {*columns.values()}
     time = next((f.name for f in CONTRACTS[table] if f.kind == "time" and f.required), None)
     if time and time not in {*columns, *fixed}:
         dated = [n for n in filled if n not in used and is_dated(frame[n])]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from segkit.intake.cells import is_text, null_numbers, text
+from segkit.intake.headers import WORDS
 
 # Thousands separators that are never a decimal sign: spaces and apostrophes.
 SPACES = (" ", "\u00a0", "\u2009", "\u202f")
@@ -30,30 +31,10 @@ _CELL = (
 )
 PLAIN = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?$"
 
-# ISO 4217, with those that the euro replaced: old orders may be in them.
-_CODES = """
-AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN
-BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS
-GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW
-KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD
-NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD
-SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES
-VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
-ATS BEF CYP DEM EEK ESP FIM FRF GRD HRK IEP ITL LTL LUF LVL MTL NLG PTE SIT SKK
-"""
-CODES = frozenset(_CODES.split())
-# Other signs and words for currencies; if there are several, the most common comes first.
-_SYMBOLS = """
-EUR: € euro euros; GBP EGP GIP: £; USD AUD CAD NZD HKD SGD TWD MXN CLP COP ARS UYU: $; USD: us$;
-AUD: a$ au$; CAD: c$ ca$; NZD: nz$; HKD: hk$; SGD: s$; TWD: nt$; MXN: mx$; BRL: r$; JPY CNY: ¥ ￥;
-JPY: 円; CNY: 元; INR: ₹; INR PKR LKR NPR MUR: rs rs.; CHF: fr fr. sfr sfr.; SEK NOK DKK ISK: kr;
-DKK SEK NOK ISK: kr.; PLN: zł; CZK: kč; HUF: ft; RON MDL: lei; BGN: лв лв.; RUB: ₽ руб руб.;
-UAH: ₴; TRY: ₺ tl; KRW: ₩; ILS: ₪; SAR: ر.س; AED: د.إ; KWD: د.ك; EGP: ج.م; THB: ฿; VND: ₫;
-PHP: ₱; NGN: ₦; MYR: rm; IDR: rp
-"""
+CODES = frozenset(WORDS["currencies"]["codes"].split())
 SYMBOLS: dict[str, tuple[str, ...]] = {
     sign: tuple(codes.split())
-    for codes, _, signs in (item.partition(":") for item in _SYMBOLS.split(";"))
+    for codes, _, signs in (item.partition(":") for item in WORDS["currencies"]["signs"].split(";"))
     for sign in signs.split()
 }
 

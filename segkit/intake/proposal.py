@@ -16,9 +16,7 @@ import polars as pl
 from segkit.display import counted, money, percent
 from segkit.ids import is_no_customer, read_ids
 from segkit.intake.cells import is_text
-from segkit.intake.charges import about_minor_units, about_tests, ask_debits, ask_unit
 from segkit.intake.columns import Columns, Shared
-from segkit.intake.doubling import about_non_products, about_overlaps, about_summaries, about_totals
 from segkit.intake.evidence import ENOUGH, ColumnProfile, profile_columns, same_groups
 from segkit.intake.exclusions import about_exclusions, is_state_flag, place_flags
 from segkit.intake.headers import concepts
@@ -26,14 +24,24 @@ from segkit.intake.kinds import about_other_rows
 from segkit.intake.layouts import match_customer_columns, preset_mapping
 from segkit.intake.lookups import find_attributes, propose_by_header
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping, lacks
+from segkit.intake.money import (
+    about_minor_units,
+    about_non_products,
+    about_overlaps,
+    about_summaries,
+    about_tests,
+    about_totals,
+    ask_debits,
+    ask_unit,
+)
 from segkit.intake.questions import Finding, about_ids, about_rivals, open_questions
 from segkit.intake.roles import (
     EXACT,
     LEAD,
     LEAST,
-    ORDERS,
     Scores,
     adjusted_columns,
+    assign_roles,
     credit_and_debit,
     discount_unit,
     score_columns,
@@ -44,26 +52,6 @@ from segkit.intake.statuses import status_meaning
 
 # What happens to an order afterwards: no time of an order.
 _LATER = frozenset(["refund", "cancelled", "shipping", "updated", "dispute", "age"])
-
-
-def assign(scores: Scores, taken: set[str], fixed: set[str]) -> dict[str, str]:
-    """Give each role its best column, the surest pair first; no column has two roles."""
-    pairs = sorted(
-        (
-            (-score, list(ORDERS).index(role), role, header)
-            for role, columns in scores.items()
-            for header, score in columns.items()
-            if score >= LEAST and role not in fixed
-        ),
-        key=lambda pair: pair[:2],
-    )
-    chosen: dict[str, str] = {}
-    used = set(taken)
-    for _, _, role, header in pairs:
-        if role not in chosen and header not in used:
-            chosen[role] = header
-            used.add(header)
-    return chosen
 
 
 def propose_orders(
@@ -78,7 +66,7 @@ def propose_orders(
             scores[role].pop(header, None)
     taken = set(part.columns.values())
     adjusted = _favour_adjusted(scores, profiles)
-    columns = assign(scores, taken, fixed)
+    columns = assign_roles(scores, taken, fixed)
     _settle_returns(frame, columns, part, scores, profiles)
     if "order_time" not in {*columns, *fixed}:
         columns |= _only_date(profiles, {*taken, *columns.values()})

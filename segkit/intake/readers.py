@@ -15,11 +15,10 @@ from segkit.display import counted
 from segkit.errors import MappingError, SegkitError, SourceError, unknown
 from segkit.frames import from_list, from_memory
 from segkit.intake.folders import Part, is_file_of_table, put_together, table_by_name
-from segkit.intake.grouped import fill_orders, spread_groups
-from segkit.intake.joined import join_times
 from segkit.intake.jsonlines import read_json_lines
 from segkit.intake.layouts import find_layout
 from segkit.intake.mapping import Mapping
+from segkit.intake.reshape import fill_orders, join_times, spread_groups
 from segkit.intake.textfiles import (
     SEARCHED,
     RawTable,

@@ -8,7 +8,7 @@ customer and one time; quantity times price is the amount.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import polars as pl
 
@@ -148,6 +148,23 @@ def _fits_status(header: str, shown: ColumnProfile) -> float | None:
 
 
 Scores = dict[str, dict[str, float]]
+
+
+def assign_roles(scores: Scores, taken: set[str], fixed: Collection[str]) -> dict[str, str]:
+    """Give each role its best column, the surest pair first; no column has two roles."""
+    pairs = [
+        (score, role, header)
+        for role, columns in scores.items()
+        for header, score in columns.items()
+        if score >= LEAST and role not in fixed
+    ]
+    chosen: dict[str, str] = {}
+    used = set(taken)
+    for _, role, header in sorted(pairs, key=lambda pair: -pair[0]):
+        if role not in chosen and header not in used:
+            chosen[role] = header
+            used.add(header)
+    return chosen
 
 
 def score_columns(profiles: dict[str, ColumnProfile]) -> Scores:

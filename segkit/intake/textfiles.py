@@ -18,8 +18,8 @@ import polars as pl
 from segkit.display import counted, number
 from segkit.errors import SourceError
 from segkit.intake.encodings import SAMPLE, UTF8, older_encoding, seen_encoding
-from segkit.intake.grouped import spread_groups
 from segkit.intake.mapping import Mapping
+from segkit.intake.reshape import spread_groups
 from segkit.spreadsheets import restore
 
 # Number of lines searched for a header.

@@ -18,11 +18,11 @@ from segkit.features.build import FeaturePlan
 from segkit.features.products import LevelTotals
 from segkit.intake.clean import complete_mapping, doubt_result, run, usable_links
 from segkit.intake.columns import Columns, Shared
-from segkit.intake.grouped import fill_orders
 from segkit.intake.ledger import Ledger
 from segkit.intake.mapping import Mapping as ColumnMapping
 from segkit.intake.readers import Gathered, gather
 from segkit.intake.readers import read_table as read_whole
+from segkit.intake.reshape import fill_orders
 from segkit.large.chunks import WHOLE, RawFile, list_files
 from segkit.large.clean import add_up, clean_part, write_clean
 from segkit.large.split import (

@@ -16,11 +16,11 @@ from segkit.display import counted, number
 from segkit.errors import DataError, MappingError
 from segkit.intake.cells import is_text, present_cells
 from segkit.intake.columns import Columns, Shared, is_header
-from segkit.intake.joined import join_times
 from segkit.intake.mapping import Mapping
 from segkit.intake.orders import named_totals
 from segkit.intake.people import customers_of
 from segkit.intake.rejects import MONEY
+from segkit.intake.reshape import join_times
 from segkit.large.chunks import WHOLE, RawFile
 from segkit.large.work import Stage
 from segkit.progress import steps
