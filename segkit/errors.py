@@ -127,6 +127,37 @@ def require_least(**options: tuple[float, float]) -> None:
             raise ParameterError(f"expected {name} >= {least:g}, got {value}")
 
 
+def require_range(limits: str, **options: float | None) -> None:
+    """Raise ``ParameterError`` unless each option that is given lies in an interval.
+
+    Parameters
+    ----------
+    limits : str
+        The interval: a square bracket where it holds its end, a round one where it does not.
+    **options : float | None
+        Options by name; None is not given.
+
+    Examples
+    --------
+    >>> require_range("[0, 1)", share=0.2)
+    >>> require_range("[0, 1)", share=1.0)
+    Traceback (most recent call last):
+        ...
+    segkit.errors.ParameterError: share must be at least 0 and below 1, got 1.0
+    """
+    low, high = (float(end) for end in limits[1:-1].split(","))
+    for name, value in options.items():
+        if value is None:
+            continue
+        above = value >= low if limits[0] == "[" else value > low
+        below = value <= high if limits[-1] == "]" else value < high
+        if isinstance(value, bool) or not (above and below):
+            words = [f"{'at least' if limits[0] == '[' else 'above'} {low:g}"]
+            if high < float("inf"):
+                words.append(f"{'at most' if limits[-1] == ']' else 'below'} {high:g}")
+            raise ParameterError(f"{name} must be {' and '.join(words)}, got {value}")
+
+
 def require_columns(have: Iterable[str], need: Iterable[str], what: str) -> None:
     """Raise ``ColumnError`` unless every needed column is there.
 

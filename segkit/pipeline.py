@@ -14,7 +14,7 @@ import polars as pl
 
 from segkit.cluster.refits import Method
 from segkit.display import counted, number, percent, table_html
-from segkit.errors import DataError, ParameterError, unknown
+from segkit.errors import DataError, require_choice
 from segkit.frames import takes_frames
 from segkit.result import Result
 
@@ -166,8 +166,7 @@ def choose_variables(frame: pl.DataFrame, wanted: Sequence[str] = ()) -> list[st
     ['recency_days', 'orders_per_year']
     """
     for name in wanted:
-        if name not in frame.columns:
-            raise ParameterError(unknown("column of the customer table", name, frame.columns))
+        require_choice("column of the customer table", name, frame.columns)
     chosen = list(wanted) or [
         name
         for name in BEHAVIOUR
@@ -468,8 +467,7 @@ def segment(
     from segkit.intake import Intake, clean_data
     from segkit.profile import profile_segments
 
-    if customers_are not in get_args(Buyers):
-        raise ParameterError(unknown("kind of customers", customers_are, get_args(Buyers)))
+    require_choice("kind of customers", customers_are, get_args(Buyers))
     taken = (
         source
         if isinstance(source, Intake)

@@ -74,7 +74,7 @@ def test_only_tied_segments_explore_in_the_share_asked_for():
     alone = explore_ties(people.tail(50), policy, share=0.2, campaign_id="c", seed=3)
     assert alone.equals(sent.tail(50))
     assert not explore_ties(people, policy, share=0.0)["explores"].any()
-    with pytest.raises(ParameterError, match="share must lie from 0 to below 1, got 1"):
+    with pytest.raises(ParameterError, match="share must be at least 0 and below 1, got 1"):
         explore_ties(people, policy, share=1)
 
 

@@ -133,11 +133,11 @@ def test_more_customers_or_a_larger_effect_give_more_power(base, lift, share):
         (lambda: compute_sample_size(proportion(0.1), effect=0.95), "out of"),
         (
             lambda: compute_sample_size(proportion(0.1), effect=0.1, power=1.0),
-            "power must lie between",
+            "power must be above 0 and below 1",
         ),
         (
             lambda: compute_sample_size(proportion(0.1), effect=0.1, alpha=0.0),
-            "alpha must lie between",
+            "alpha must be above 0 and below 1",
         ),
         (
             lambda: compute_sample_size(proportion(0.1), effect=0.1, shares={"a": 1.0}),
@@ -152,7 +152,7 @@ def test_more_customers_or_a_larger_effect_give_more_power(base, lift, share):
             "share above 0",
         ),
         (lambda: compute_sample_size(mean(0, 1), relative_effect=0.1), "base of 0"),
-        (lambda: compute_sample_size(mean(1, 1), effect=1, sides="both"), "sides must be"),
+        (lambda: compute_sample_size(mean(1, 1), effect=1, sides="both"), "unknown value of sides"),
         (lambda: compute_sample_size(mean(1, 1), effect=1, comparisons=0), "comparisons must be"),
         (lambda: compute_power(mean(1, 1), {"a": 5}, effect=1), "at least one arm"),
         (

@@ -144,7 +144,7 @@ def test_wrong_assignments_and_amounts_are_refused_with_what_is_wrong():
         segkit.derive_outcomes(who.with_columns(pl.col("assigned_at").dt.date()), lines)
     with pytest.raises(DataError, match="neither was given"):
         segkit.derive_outcomes(who)
-    with pytest.raises(ParameterError, match="longer than 0"):
+    with pytest.raises(ParameterError, match="window_days must be above 0"):
         segkit.derive_outcomes(who, lines, window_days=0)
     endless = ordered([("a", "1", 1, float("inf"))])
     with pytest.raises(DataError, match=r"1 order line .* not a finite number"):

@@ -14,7 +14,7 @@ from segkit.campaign.assignment import CONTRACT, NO_OFFER, Assignment, build_ass
 from segkit.campaign.eligibility import Eligibility, as_moment, check_customers
 from segkit.campaign.power import check_shares
 from segkit.display import counted
-from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.errors import DataError, ParameterError, require_choice, require_columns, require_range
 from segkit.frames import takes_frames
 from segkit.stats.hashing import unit_hash
 
@@ -176,8 +176,7 @@ def assign_factors(
     >>> made.counts["customers"].sum(), made.factors
     (40, ('subject', 'saving'))
     """
-    if not 0 <= holdout < 1:
-        raise ParameterError(f"holdout must lie in [0, 1), got {holdout}")
+    require_range("[0, 1)", holdout=holdout)
     if not factors:
         raise ParameterError("a factorial design needs at least one factor")
     levels = {name: _levels(name, value) for name, value in factors.items()}
@@ -258,8 +257,7 @@ def _to_assign(
     customers: pl.DataFrame, segment: str | None, eligibility: Eligibility | None, method: str
 ) -> tuple[pl.DataFrame, npt.NDArray[np.int64] | None]:
     """Return those to assign, sorted by id, and for quotas the code of each one's stratum."""
-    if method not in METHODS:
-        raise ParameterError(unknown("method", method, METHODS))
+    require_choice("method", method, METHODS)
     check_customers(customers)
     people = customers.with_columns(pl.col("customer_id").cast(pl.String)).sort("customer_id")
     if eligibility is not None:
@@ -286,8 +284,7 @@ def _offers(shares: Mapping[str, float], offers: Mapping[str, str] | None) -> di
     usual = {arm: NO_OFFER if arm.lower() in ("holdout", "control") else arm for arm in shares}
     given = {**usual, **(offers or {})}
     for arm in given:
-        if arm not in shares:
-            raise ParameterError(unknown("arm", arm, shares))
+        require_choice("arm", arm, shares)
     return given
 
 
@@ -302,8 +299,7 @@ def _keep_earlier(
     require_columns(earlier.columns, ["customer_id", "arm"], "earlier assignments")
     check_customers(earlier)
     for name in earlier.get_column("arm").drop_nulls().unique().sort():
-        if name not in shares:
-            raise ParameterError(unknown("arm among the earlier assignments", str(name), shares))
+        require_choice("arm among the earlier assignments", str(name), shares)
     before = earlier.select("customer_id", before="arm")
     ids = people.select("customer_id")
     joined = ids.join(before, on="customer_id", how="left", maintain_order="left")
@@ -364,8 +360,7 @@ def read_assignment(
     need = ["campaign_id", "arm", "offer", segment, *covariates]
     require_columns(frame.columns, need, "the assignments")
     for name in frame.get_column("arm").unique().sort().to_list():
-        if name not in planned:
-            raise ParameterError(unknown("arm", str(name), planned))
+        require_choice("arm", str(name), planned)
     people = frame.sort("customer_id").with_columns(segment=pl.col(segment).cast(pl.String))
     if "assigned_at" not in people.columns:
         people = people.with_columns(assigned_at=pl.lit(None).cast(pl.Datetime("us", "UTC")))

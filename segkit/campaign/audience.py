@@ -51,8 +51,9 @@ from segkit.errors import (
     DataError,
     ModelError,
     ParameterError,
+    require_choice,
     require_columns,
-    unknown,
+    require_least,
 )
 from segkit.frames import takes_frames
 from segkit.ids import unmatched
@@ -563,10 +564,8 @@ def _check_options(
         ("value of unrecorded", unrecorded, UNRECORDED),
         ("platform", platform, (*PLATFORMS, *MAIL_TOOLS)),
     ):
-        if word not in choices:
-            raise ParameterError(unknown(option, word, choices))
-    if min_cell < 1:
-        raise ParameterError(f"min_cell must be at least 1, got {min_cell}")
+        require_choice(option, word, choices)
+    require_least(min_cell=(min_cell, 1))
     if kind == "upload" and columns:
         raise ParameterError(
             "an upload to a platform holds the platform's columns alone; columns: "

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from segkit.display import counted, money
-from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.errors import DataError, require_choice, require_columns, require_range
 from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.stats.intervals import interval_words
@@ -182,17 +182,13 @@ def plan_budget(
     >>> plan_budget(gains, budget=50).plan["contacts"].to_list()
     [50, 50]
     """
-    if budget is not None and not budget >= 0:
-        raise ParameterError(f"the budget must be at least 0, got {budget}")
-    if not 0 < max_share <= 1:
-        raise ParameterError(f"max_share must lie above 0 and at most at 1, got {max_share}")
+    require_range("[0, inf]", budget=budget)
+    require_range("(0, 1]", max_share=max_share)
     table, limits = _checked(gains), dict(caps or {})
     offers = table.get_column("offer").unique().sort().to_list()
     for offer, cap in limits.items():
-        if offer not in offers:
-            raise ParameterError(unknown("offer", offer, offers))
-        if cap < 0:
-            raise ParameterError(f"the cap of {offer} must be at least 0, got {cap}")
+        require_choice("offer", offer, offers)
+        require_range("[0, inf]", **{f"the cap of {offer}": cap})
     programme = _Programme.of(table, limits, max_share)
     gain, error = (table.get_column(name).to_numpy() for name in ("gain", "error"))
     net = gain - programme.cost

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import polars as pl
 
 from segkit.display import counted, number, percent
-from segkit.errors import ColumnError, DataError, ParameterError, require_columns
+from segkit.errors import ColumnError, DataError, ParameterError, require_columns, require_range
 from segkit.frames import takes_frames
 from segkit.ids import unmatched
 from segkit.result import Result
@@ -215,10 +215,8 @@ def check_eligibility(
     ['a']
     """
     check_customers(customers)
-    if max_contacts is not None and max_contacts < 1:
-        raise ParameterError(f"max_contacts must be at least 1, got {max_contacts}")
-    if within_days < 1 or min_gap_days < 0:
-        raise ParameterError("within_days must be at least 1 and min_gap_days at least 0")
+    require_range("[1, inf)", max_contacts=max_contacts, within_days=within_days)
+    require_range("[0, inf)", min_gap_days=min_gap_days)
     consent = consent if policy is None else policy.consent_column(purpose) or None
     require_consent(customers.columns, consent)
     require_columns(customers.columns, [segment] if segment else [], "customers")

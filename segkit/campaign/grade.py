@@ -11,7 +11,7 @@ import polars as pl
 
 from segkit.campaign.assignment import NO_OFFER
 from segkit.display import percent
-from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.errors import DataError, require_choice, require_columns
 from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.simulate.world import conversion
@@ -52,8 +52,7 @@ class LiftGrade(Result):
 
     def lift(self, step: str) -> float:
         """Return the lift at a step."""
-        if step not in STEPS:
-            raise ParameterError(unknown("step", step, STEPS))
+        require_choice("step", step, STEPS)
         return float(self.table.filter(step=step)["lift"].item())
 
     @property
@@ -221,8 +220,7 @@ def _shares_of(known: pl.DataFrame, arm: str, chances: dict[str, Array]) -> pl.D
         arms = ", ".join(sorted(known["arm"].unique()))
         raise DataError(f"nobody was assigned to arm {arm!r}; the arms are {arms}")
     for offer in part["offer"].unique().sort():
-        if offer not in chances:
-            raise DataError(unknown("offer of the truth", str(offer), chances))
+        require_choice("offer of the truth", str(offer), chances, DataError)
     counts = part.group_by("segment", "offer").len("customers")
     share = pl.col("customers") / pl.col("customers").sum().over("segment")
     return counts.with_columns(share=share).sort(

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import number, percent
-from segkit.errors import DataError, ParameterError, require_columns
+from segkit.errors import DataError, ParameterError, require_columns, require_range
 from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
 
@@ -54,8 +54,7 @@ class Metric:
             )
         if self.kind != "proportion" and self.sd == 0:
             raise ParameterError(f"{self.name}: does not vary, so that no sample size is defined")
-        if not 0 <= self.r2 < 1:
-            raise ParameterError(f"r2 must lie in [0, 1), got {self.r2}")
+        require_range("[0, 1)", r2=self.r2)
 
     @property
     def variance(self) -> float:
@@ -124,10 +123,8 @@ def ratio(
     >>> made.base, round(made.sd, 6)
     (0.5, 0.433013)
     """
-    if denominator <= 0:
-        raise ParameterError(f"a ratio needs a denominator above 0 on average, got {denominator}")
-    if not -1 <= correlation <= 1:
-        raise ParameterError(f"correlation must lie in [-1, 1], got {correlation}")
+    require_range("(0, inf)", denominator=denominator)
+    require_range("[-1, 1]", correlation=correlation)
     value = numerator / denominator
     square = sd_numerator**2 + (value * sd_denominator) ** 2
     square -= 2 * value * correlation * sd_numerator * sd_denominator

@@ -14,7 +14,7 @@ import polars as pl
 from segkit.campaign.assignment import NO_OFFER, name_segments
 from segkit.campaign.eligibility import check_customers
 from segkit.display import counted, money, number, percent
-from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.errors import DataError, ParameterError, require_choice, require_columns, require_range
 from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
 from segkit.result import Result
@@ -341,8 +341,7 @@ def read_pilot(
     >>> dict(found.policy.select("segment", "offer").iter_rows()), found.pays
     ({'A': 'x', 'B': 'y'}, True)
     """
-    if method not in METHODS:
-        raise ParameterError(unknown("method", method, METHODS))
+    require_choice("method", method, METHODS)
     check_customers(frame)
     aim = payoff or outcome
     need = ["offer", segment, outcome, aim, *([name] if name else [])]
@@ -433,8 +432,7 @@ def make_trial(
     ordered = sorted(observed, key=lambda one: one != NO_OFFER)  # no offer first
     options = ordered if shares is None else [str(name) for name in shares]
     for name in ordered:
-        if name not in options:
-            raise ParameterError(unknown(f"{option} in the data", name, options))
+        require_choice(f"{option} in the data", name, options)
     absent = [name for name in options if name not in ordered]
     if absent:
         raise DataError(f"nobody got {', '.join(absent)}; the data hold {', '.join(ordered)}")
@@ -597,8 +595,7 @@ def explore_ties(
     >>> explore_ties(people, learnt, share=0.5)["offer"].value_counts(sort=True).rows()
     [('sale', 2), ('guide', 2)]
     """
-    if not 0 <= share < 1:
-        raise ParameterError(f"share must lie from 0 to below 1, got {share}")
+    require_range("[0, 1)", share=share)
     require_columns(customers.columns, ["customer_id", "segment", "offer"], "customers")
     require_columns(policy.columns, ["segment", "offer", "tied"], "the policy")
     draws = unit_hash(customers.get_column("customer_id").cast(pl.String), seed, campaign_id, "tie")

@@ -12,7 +12,7 @@ import polars as pl
 
 from segkit.campaign.metrics import Metric
 from segkit.display import counted, money, number, percent
-from segkit.errors import DataError, ParameterError
+from segkit.errors import DataError, ParameterError, require_least, require_range
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -169,14 +169,8 @@ def size_pilot(
     (True, True)
     """
     shared = spread if common is None else common
-    for name, value, least in (("offers", offers, 2), ("draws", draws, 10), ("cost", cost, 0)):
-        if not value >= least:
-            raise ParameterError(f"{name} must be at least {least}, got {value}")
-    for name, value in (("spread", spread), ("campaigns", campaigns)):
-        if not value > 0:
-            raise ParameterError(f"{name} must be above 0, got {value}")
-    if not shared >= 0:
-        raise ParameterError(f"common must be at least 0, got {shared}")
+    require_least(offers=(offers, 2), draws=(draws, 10), cost=(cost, 0), common=(shared, 0))
+    require_range("(0, inf)", spread=spread, campaigns=campaigns)
     if not shares or any(not 0 < share < 1 for share in shares):
         raise ParameterError(f"shares must lie between 0 and 1, got {list(shares)}")
     n = np.array([size for size in sizes.values() if size > 0], dtype=np.float64)

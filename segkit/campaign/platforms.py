@@ -17,7 +17,7 @@ from typing import Literal
 
 import polars as pl
 
-from segkit.errors import ParameterError, require_columns, unknown
+from segkit.errors import ParameterError, require_choice, require_columns
 from segkit.frames import takes_frames
 from segkit.spreadsheets import defuse
 
@@ -198,8 +198,7 @@ def shape_mail_import(
     >>> shape_mail_import(listed, "mailchimp", as_of="2024-05-01").to_dicts()
     [{'Email Address': 'jo@x.org', 'Tags': 'Loyal 2024-05-01'}]
     """
-    if tool not in MAIL_TOOLS:
-        raise ParameterError(unknown("mail tool", tool, MAIL_TOOLS))
+    require_choice("mail tool", tool, MAIL_TOOLS)
     offer = ["offer"] if campaign else []
     require_columns(audience.columns, ["email", "segment", *offer], "the audience")
     tags = [pl.concat_str("segment", pl.lit(f" {as_of}"))]
@@ -232,8 +231,7 @@ def find_platform(name: str) -> Platform:
     ParameterError
         If it is unknown.
     """
-    if name not in PLATFORMS:
-        raise ParameterError(unknown("platform", name, PLATFORMS))
+    require_choice("platform", name, PLATFORMS)
     return PLATFORMS[name]
 
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from segkit.campaign.metrics import Metric
 from segkit.display import counted, number, percent
-from segkit.errors import DataError, ParameterError
+from segkit.errors import DataError, ParameterError, require_choice, require_range
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -282,7 +282,7 @@ def compute_sample_size(
     """
     arms = check_shares(shares if shares is not None else {"control": 0.5, "campaign": 0.5})
     family = _count_comparisons(arms, alpha, comparisons, sides)
-    _check(power=power)
+    require_range("(0, 1)", power=power)
     size = _effect(metric, effect, relative_effect)
     if size == 0:
         raise ParameterError("no number of customers finds an effect of zero")
@@ -367,7 +367,7 @@ def find_smallest_effect(
     """
     arms = _sizes(n)
     family = _count_comparisons(arms, alpha, comparisons, sides)
-    _check(power=power)
+    require_range("(0, 1)", power=power)
 
     def lacking(effect: float) -> float:
         return least_power(metric, effect, arms, alpha / family, sides) - power
@@ -393,12 +393,10 @@ def least_power(
 def _count_comparisons(
     arms: Mapping[str, float], alpha: float, comparisons: int | None, sides: str
 ) -> int:
-    _check(alpha=alpha)
-    if sides not in SIDES:
-        raise ParameterError(f"sides must be one of {', '.join(SIDES)}, got {sides!r}")
+    require_range("(0, 1)", alpha=alpha)
+    require_choice("value of sides", sides, SIDES)
     family = len(arms) - 1 if comparisons is None else comparisons
-    if family < 1:
-        raise ParameterError(f"comparisons must be at least 1, got {family}")
+    require_range("[1, inf)", comparisons=family)
     return family
 
 
@@ -439,12 +437,6 @@ def check_shares(shares: Mapping[str, float]) -> dict[str, float]:
     if abs(total - 1) > SUM_TOLERANCE:
         raise ParameterError(f"shares of the arms sum to {number(total)}, not to 1: {listing}")
     return arms
-
-
-def _check(**values: float) -> None:
-    for name, value in values.items():
-        if not 0 < value < 1:
-            raise ParameterError(f"{name} must lie between 0 and 1, got {value}")
 
 
 def _effect(metric: Metric, effect: float | None, relative: float | None) -> float:

@@ -17,7 +17,7 @@ from segkit.campaign.assignment import NO_OFFER, Assignment, count_cells
 from segkit.campaign.eligibility import Eligibility, check_customers
 from segkit.campaign.pilot import make_trial
 from segkit.display import counted, money, number, percent
-from segkit.errors import DataError, ParameterError, require_columns
+from segkit.errors import DataError, ParameterError, require_columns, require_range
 from segkit.frames import takes_frames
 from segkit.intake import ProfileArchive
 from segkit.lift.requirements import finite_values
@@ -198,8 +198,7 @@ def assign_segmentations(
         raise ParameterError(
             f"expected two segmentations, got {', '.join(segmentations) or 'none'}"
         )
-    if not 0 <= holdout < 1:
-        raise ParameterError(f"holdout must lie in [0, 1), got {holdout}")
+    require_range("[0, 1)", holdout=holdout)
     columns = [column for column, _ in segmentations.values()]
     require_columns(customers.columns, columns, "customers")
     people = customers.with_columns(

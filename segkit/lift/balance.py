@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, label, number, percent
-from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.errors import DataError, require_choice, require_columns
 from segkit.frames import takes_frames
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.requirements import frame_of
@@ -147,8 +147,7 @@ def check_sample_ratio(
     sums = sum_up(frame, [], segment=by)
     plan = dict(planned or _told(frame) or dict.fromkeys(sums.arms, 1.0))
     for arm in sums.arms:
-        if arm not in plan:
-            raise ParameterError(unknown("arm", arm, plan))
+        require_choice("arm", arm, plan)
     arms = [*sums.arms, *(arm for arm in plan if arm not in sums.arms)]
     shares = [plan[arm] for arm in arms]
     sizes = np.hstack([sums.n, np.zeros((len(sums.n), len(arms) - len(sums.arms)))])
@@ -280,8 +279,7 @@ def check_balance(
         raise DataError("a balance needs a covariate known before the assignment; none was given")
     require_columns(frame.columns, covariates, "the outcomes")
     sums = sum_up(frame, covariates, segment=None)
-    if control not in sums.arms:
-        raise ParameterError(unknown("arm", control, sums.arms))
+    require_choice("arm", control, sums.arms)
     if len(sums.arms) < 2:
         raise DataError(f"there is one arm only ({control!r}), so nothing to balance")
     base = sums.moments(None, sums.arms.index(control), covariates)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from segkit.display import counted, number
-from segkit.errors import DataError, ParameterError, unknown
+from segkit.errors import DataError, ParameterError, require_choice, require_range, unknown
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.wording import gap
 from segkit.result import Result
@@ -169,8 +169,7 @@ def describe_change(
     >>> found.table["change"].to_list()
     [2.5, 0.5, 2.0]
     """
-    if metric not in PAIRS:
-        raise ParameterError(unknown("metric", metric, PAIRS))
+    require_choice("metric", metric, PAIRS)
     if contacted == others:
         raise ParameterError(f"the arm {others!r} cannot be compared with itself")
     column, kind = PAIRS[metric]
@@ -203,8 +202,7 @@ def describe_change(
 def _equal_period(outcomes: Outcomes, column: str, days: float | None) -> tuple[str, float]:
     """Return the prefix of the equally long period before, and its length in days."""
     have = set(outcomes.frame.columns)
-    if days is not None and not days > 0:
-        raise ParameterError(f"periods must be longer than 0 days, got {days}")
+    require_range("(0, inf)", days=days)
     if outcomes.window_days is not None:
         length = outcomes.window_days
         if days is not None and days != length:

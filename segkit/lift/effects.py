@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.errors import DataError, ParameterError, unknown
+from segkit.errors import DataError, ParameterError, require_choice, unknown
 from segkit.lift.sums import Sums
 from segkit.stats.hypotheses import share_test, t_p_value
 from segkit.stats.intervals import (
@@ -88,8 +88,7 @@ class Kpi:
     mailed: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ParameterError(unknown("kind of metric", self.kind, KINDS))
+        require_choice("kind of metric", self.kind, KINDS)
         if (self.kind == "ratio") != bool(self.below):
             raise ParameterError(f"metric {self.name!r}: a ratio, and only a ratio, has `below`")
 

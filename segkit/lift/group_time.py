@@ -12,7 +12,13 @@ import numpy.typing as npt
 import polars as pl
 
 from segkit.display import counted, money, number, percent
-from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.errors import (
+    DataError,
+    require_choice,
+    require_columns,
+    require_least,
+    require_range,
+)
 from segkit.frames import takes_frames
 from segkit.lift.wording import p_words
 from segkit.result import Result
@@ -396,18 +402,10 @@ def _check(
     require_columns(contacts.first.columns, ["customer_id", "first_contact"], "the contacts")
     require_columns(contacts.activity.columns, ["customer_id", "day"], "the activity")
     known = [name for name in contacts.activity.columns if name not in ("customer_id", "day")]
-    if outcome not in known:
-        raise ParameterError(unknown("outcome", outcome, known))
-    for name, value, low in (
-        ("window_days", window_days, 1),
-        ("windows", windows, 1),
-        ("min_customers", least, 2),
-        ("draws", draws, 99),
-    ):
-        if value < low:
-            raise ParameterError(f"{name} must be at least {low}, got {value}")
-    if not 0 < level < 1:
-        raise ParameterError(f"level must lie between 0 and 1, got {level}")
+    require_choice("outcome", outcome, known)
+    require_range("[1, inf)", window_days=window_days, windows=windows)
+    require_least(min_customers=(least, 2), draws=(draws, 99))
+    require_range("(0, 1)", level=level)
     ids = contacts.first["customer_id"]
     if ids.null_count() or ids.n_unique() < len(ids):
         raise DataError("the contacts hold a customer twice, or one without an id")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from segkit.display import counted
-from segkit.errors import ParameterError, unknown
+from segkit.errors import require_choice
 from segkit.frames import takes_frames
 from segkit.lift.aggregates import Aggregates
 from segkit.lift.effects import (
@@ -128,16 +128,14 @@ def measure_lift(
         ("relative", relative, RELATIVE_METHODS),
         ("shares", shares, SHARE_INTERVALS),
     ):
-        if value not in choices:
-            raise ParameterError(unknown(f"value of {name}", value, choices))
+        require_choice(f"value of {name}", value, choices)
     frame = read_test(outcomes, randomised=randomised)
     given = outcomes if isinstance(outcomes, Aggregates) else None
     names = given.columns if given else frame.lazy().collect_schema().names()
     chosen = given.choose(metrics) if given else choose_metrics(names, metrics)
     first = primary or chosen[0].name
     for name in [first, *(margins or {})]:
-        if name not in {metric.name for metric in chosen}:
-            raise ParameterError(unknown("metric", name, [metric.name for metric in chosen]))
+        require_choice("metric", name, [metric.name for metric in chosen])
     by = segment if segment in names or segment != "segment" else None
     if given:
         sums = given.sums_of(chosen, covariates, segmented=by is not None)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from segkit.display import counted, money, number, percent
-from segkit.errors import ParameterError, require_columns, unknown
+from segkit.errors import ParameterError, require_choice, require_columns, require_range
 from segkit.frames import takes_frames
 from segkit.lift.effects import KPIS, compare_means
 from segkit.lift.outcomes import Outcomes
@@ -227,8 +227,8 @@ def measure_profit(
     sums = sum_up(frame, ["revenue", *mailed], segment=by)
     places, base = check_arms(sums, control, arms, by is not None), sums.arms.index(control)
     costs = _costs(sums, control, cost_per_contact, bool(mailed))
-    if not 0 <= margin <= 1 or fixed_cost < 0:
-        raise ParameterError(f"expected a margin from 0 to 1 and costs >= 0, got {margin}")
+    require_range("[0, 1]", margin=margin)
+    require_range("[0, inf)", fixed_cost=fixed_cost)
     contacts = sums.totals[..., sums.columns.index("emails_sent")] if mailed else sums.n
     spent = np.asarray(contacts * np.array([costs[name] for name in sums.arms]))
     rows: list[dict[str, Any]] = []
@@ -258,8 +258,7 @@ def _costs(
 ) -> dict[str, float]:
     if isinstance(given, Mapping):
         for name in given:
-            if name not in sums.arms:
-                raise ParameterError(unknown("arm", name, sums.arms))
+            require_choice("arm", name, sums.arms)
         costs = {name: float(given.get(name, 0.0)) for name in sums.arms}
     else:
         costs = dict.fromkeys(sums.arms, float(given))

@@ -10,7 +10,14 @@ from typing import Any
 import polars as pl
 
 from segkit.display import counted, number
-from segkit.errors import ColumnError, DataError, ParameterError, require_columns, unknown
+from segkit.errors import (
+    ColumnError,
+    DataError,
+    ParameterError,
+    require_choice,
+    require_columns,
+    require_range,
+)
 from segkit.features.sources import MICRO, check_size
 from segkit.frames import is_sold, takes_frames
 from segkit.lift.requirements import as_utc, refuse_later_segments, refuse_twice
@@ -77,8 +84,7 @@ def settle_assignments(
     mine, others = _one_campaign(frame, campaign_id)
     if arms is not None:
         for label in mine["arm"].unique().sort():
-            if label not in arms:
-                raise ParameterError(unknown("arm", label, arms))
+            require_choice("arm", label, arms)
     refuse_later_segments(mine)
     assigned, issues = _first_only(mine)
     if assigned.is_empty():
@@ -106,8 +112,7 @@ def _one_campaign(
                 f"({', '.join(campaigns[:5])}); say which by campaign_id"
             )
         return frame, frame.clear()
-    if campaign_id not in campaigns:
-        raise ParameterError(unknown("campaign", campaign_id, campaigns))
+    require_choice("campaign", campaign_id, campaigns)
     own = pl.col("campaign_id").eq_missing(campaign_id)
     return frame.filter(own), frame.filter(~own)
 
@@ -343,8 +348,7 @@ def derive_outcomes(
     >>> derive_outcomes(who, lines, data_until=end).frame.select("converted", "revenue").rows()
     [(1, 20.0), (0, 0.0)]
     """
-    if not window_days > 0 or not pre_days > 0:
-        raise ParameterError(f"windows must be longer than 0 days, got {window_days}, {pre_days}")
+    require_range("(0, inf)", window_days=window_days, pre_days=pre_days)
     if orders is None and events is None:
         raise DataError("outcomes need orders or events; neither was given")
     window, before = timedelta(days=window_days), timedelta(days=pre_days)

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, number, percent
-from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.errors import DataError, require_choice, require_columns, require_range
 from segkit.frames import takes_frames
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.requirements import frame_of
@@ -148,8 +148,7 @@ def measure_daily_lift(
     [0.25, 0.5]
     """
     frame = frame_of(outcomes)
-    if not 0 < planned_rate < 1:
-        raise ParameterError(f"planned_rate must lie between 0 and 1, got {planned_rate}")
+    require_range("(0, 1)", planned_rate=planned_rate)
     window = outcomes.window_days if isinstance(outcomes, Outcomes) else None
     if "conversion_day" not in frame.columns and {*COUNTS} <= {*frame.columns}:
         sizes, seen = _read_counts(frame)
@@ -158,8 +157,7 @@ def measure_daily_lift(
         sizes = dict(frame.group_by("arm").len().iter_rows())
         seen = frame.drop_nulls("conversion_day").group_by("arm", day="conversion_day").len("new")
     for name in (arm, control):
-        if name not in sizes:
-            raise ParameterError(unknown("arm", name, sorted(map(str, sizes))))
+        require_choice("arm", name, sorted(map(str, sizes)))
     if days is None and window is None and seen.is_empty():
         raise DataError("nobody converted; give the number of days")
     last = days or window or seen["day"].to_numpy().max()

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, number
-from segkit.errors import DataError
+from segkit.errors import DataError, require_range
 from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
 from segkit.lift.uplift import two_arms
@@ -171,8 +171,7 @@ def value_segment_policy(
     >>> policy.segments.filter("contact")["segment"].to_list()
     ['A']
     """
-    if not cost >= 0:
-        raise DataError(f"the cost of a contact must be at least 0, got {cost}")
+    require_range("[0, inf)", cost=cost)
     customers = two_arms(frame, arm, treatment, control, ["customer_id", segment, outcome])
     lost = customers.get_column(segment).null_count()
     if lost:

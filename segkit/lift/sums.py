@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from segkit.display import counted
-from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.errors import DataError, ParameterError, require_choice, require_columns
 from segkit.lift.requirements import OFFER
 from segkit.stats.hypotheses import count_table
 from segkit.stats.moments import Moments
@@ -343,8 +343,7 @@ def check_arms(sums: Sums, control: str, arms: Any, segmented: bool) -> list[int
         If there is only one arm, or each segment has an arm of its own.
     """
     for name in [control, *(arms or ())]:
-        if name not in sums.arms:
-            raise ParameterError(unknown("arm", str(name), sums.arms))
+        require_choice("arm", str(name), sums.arms)
     if len(sums.arms) < 2:
         raise DataError(
             f"there is one arm only ({sums.arms[0]!r}), so nothing to compare with: {OFFER}"

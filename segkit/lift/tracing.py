@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import polars as pl
 
 from segkit.display import counted, number, percent
-from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.errors import DataError, require_choice, require_columns
 from segkit.frames import is_sold
 from segkit.lift.effects import choose_metrics
 from segkit.lift.outcomes import Outcomes
@@ -124,8 +124,7 @@ def trace_segment(
     (10.0, [0], 1)
     """
     possible = get_args(TracedMetric)
-    if metric not in possible:
-        raise ParameterError(unknown("figure that rests on orders", metric, possible))
+    require_choice("figure that rests on orders", metric, possible)
     frame = outcomes.frame
     (kpi,) = choose_metrics(frame.columns, [metric])
     require_columns(frame.columns, ["customer_id", "arm", "assigned_at"], "the outcomes")
@@ -138,8 +137,7 @@ def trace_segment(
         ("segment", segment, [ALL, *segments]),
         ("arm", arm, frame["arm"].unique().to_list()),
     ):
-        if name not in known:
-            raise ParameterError(unknown(kind, name, sorted(map(str, known))))
+        require_choice(kind, name, sorted(map(str, known)))
     inside = pl.lit(value=True) if segment == ALL else pl.col("segment") == segment
     own = frame.filter(inside & (pl.col("arm") == arm))
     window = timedelta(days=outcomes.window_days)

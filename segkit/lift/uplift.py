@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from segkit.display import counted, label, number
-from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.errors import DataError, ParameterError, require_choice, require_columns, require_least
 from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
 from segkit.lift.uplift_curves import Convention, UpliftCurve, compute_uplift_curve
@@ -102,8 +102,7 @@ def fit_effect(
     ParameterError
         If the learner is unknown.
     """
-    if learner not in LEARNERS:
-        raise ParameterError(unknown("learner", learner, LEARNERS))
+    require_choice("learner", learner, LEARNERS)
     if learner == "transformed":
         z = y * (treated - chance) / (chance * (1 - chance))
         fitted = fit_outcome(_regressor(model), X, z, seed=seed)
@@ -279,10 +278,8 @@ def fit_uplift(
     >>> bool(found.curve.coefficient_low > 0)
     True
     """
-    if learner not in LEARNERS:
-        raise ParameterError(unknown("learner", learner, LEARNERS))
-    if folds < 2:
-        raise ParameterError(f"folds must be at least 2, got {folds}")
+    require_choice("learner", learner, LEARNERS)
+    require_least(folds=(folds, 2))
     customers = two_arms(frame, arm, treatment, control, ["customer_id", outcome, *features])
     y = finite_values(customers, outcome)
     treated = (customers.get_column(arm) == treatment).to_numpy()
@@ -338,8 +335,7 @@ def two_arms(
     require_columns(frame.columns, [arm, *need], "the frame")
     arms = frame.get_column(arm).drop_nulls().unique().sort().cast(pl.String).to_list()
     for name in (treatment, control):
-        if name not in arms:
-            raise ParameterError(unknown("arm", name, arms))
+        require_choice("arm", name, arms)
     if treatment == control:
         raise ParameterError(f"treatment and control are both {treatment!r}")
     customers = frame.filter(pl.col(arm).is_in([treatment, control]))

@@ -10,7 +10,14 @@ import numpy.typing as npt
 import polars as pl
 
 from segkit.display import number
-from segkit.errors import DataError, ParameterError, unknown
+from segkit.errors import (
+    DataError,
+    ParameterError,
+    require_choice,
+    require_least,
+    require_range,
+    unknown,
+)
 from segkit.progress import steps
 from segkit.result import Result
 from segkit.stats.intervals import interval_words
@@ -181,8 +188,7 @@ def estimate_uplift_at(
     1.0
     """
     y, s, t = checked(outcome, score, treated)
-    if not 0 < share <= 1:
-        raise ParameterError(f"share must lie above 0 and at most at 1, got {share}")
+    require_range("(0, 1]", share=share)
     order = np.argsort(s, kind="stable")[::-1]
     y, t = y[order], t[order]
     if strategy == "overall":
@@ -377,10 +383,8 @@ def compute_uplift_curve(
     0.14678604
     """
     y, s, t = checked(outcome, score, treated)
-    if convention not in CONVENTIONS:
-        raise ParameterError(unknown("convention", convention, CONVENTIONS))
-    if repeats < 50:
-        raise ParameterError(f"repeats must be at least 50, got {repeats}")
+    require_choice("convention", convention, CONVENTIONS)
+    require_least(repeats=(repeats, 50))
     binary = bool(np.isin(y, (0.0, 1.0)).all())
     per = float(len(y)) if convention == "uplift" else float(t.sum())
     grid = np.linspace(0, 1, _GRID + 1)

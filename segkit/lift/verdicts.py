@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import label
-from segkit.errors import ParameterError, unknown
+from segkit.errors import ParameterError, require_choice, unknown
 from segkit.lift.effects import Kpi
 from segkit.lift.wording import (
     answer_words,
@@ -389,8 +389,7 @@ class Lift(Result):
         """
         from segkit.plot import intervals
 
-        if scale not in SCALES:
-            raise ParameterError(unknown("scale", scale, SCALES))
+        require_choice("scale", scale, SCALES)
         first = self.row(metric=metric or self.primary, arm=arm or "")
         effects = self.effects.filter(metric=first["metric"])
         effects = effects if arm is None else effects.filter(arm=arm)

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, number
-from segkit.errors import ParameterError, RunError, require_choice
+from segkit.errors import ParameterError, RunError, require_choice, require_range
 from segkit.monitor.kpis import KPIS, MONEY, NO_SEGMENT, Every, KpiSeries
 from segkit.result import Result
 from segkit.webhook import Webhook
@@ -60,9 +60,7 @@ class AlertRule:
             raise ParameterError(
                 f"the rule on {self.kpi} says nothing: give min, max or false_alarms_per_year"
             )
-        rate = self.false_alarms_per_year
-        if rate is not None and not 0 < rate <= 12:
-            raise ParameterError(f"false_alarms_per_year must lie between 0 and 12, got {rate}")
+        require_range("(0, 12]", false_alarms_per_year=self.false_alarms_per_year)
 
 
 def read_rules(path: Path | str) -> list[AlertRule]:

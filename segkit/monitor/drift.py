@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from segkit.display import counted, number, percent
-from segkit.errors import DataError, ParameterError, require_columns
+from segkit.errors import DataError, ParameterError, require_columns, require_least, require_range
 from segkit.frames import takes_frames
 from segkit.result import Result, check_customers
 from segkit.stats.hypotheses import adjust
@@ -173,15 +173,8 @@ def measure_drift(
     names = list(variables) or (list(model.features) if model is not None else [])
     if not names:
         raise ParameterError("name the variables, or give the model whose features they are")
-    for value, low, high, what in (
-        (least, 0, 1, "least"),
-        (least_unlike, 0, 1, "least_unlike"),
-        (level, 0, 1, "level"),
-    ):
-        if not low < value < high:
-            raise ParameterError(f"{what} must lie between {low} and {high}, got {value}")
-    if repeats < 99:
-        raise ParameterError(f"repeats must be at least 99, got {repeats}")
+    require_range("(0, 1)", least=least, least_unlike=least_unlike, level=level)
+    require_least(repeats=(repeats, 99))
     for frame, what in ((before, "the earlier customer table"), (after, "the later one")):
         require_columns(frame.columns, ["customer_id", *names], what)
         check_customers(frame)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import polars as pl
 
 from segkit.display import counted, join_words
-from segkit.errors import DataError, ParameterError, require_choice, require_columns, unknown
+from segkit.errors import DataError, require_choice, require_columns, require_range
 from segkit.frames import is_returned, is_sold, takes_frames
 from segkit.result import Result
 
@@ -184,11 +184,9 @@ def measure_kpis(
     >>> months.series.filter(pl.col("kpi") == "revenue")["value"].to_list()
     [40.0, 50.0]
     """
-    if every not in ("1d", "1w", "1mo"):
-        raise ParameterError(unknown("length of a period", every, ("1d", "1w", "1mo")))
+    require_choice("length of a period", every, ("1d", "1w", "1mo"))
     require_columns(orders.columns, ["customer_id", "order_id", "order_day", "amount"], "orders")
-    if not 31 <= lapse_days <= 3650:
-        raise ParameterError(f"lapse_days must be 31 to 3650, got {lapse_days}")
+    require_range("[31, 3650]", lapse_days=lapse_days)
     if assignments is not None:
         _check_names(assignments)
     days = [orders["order_day"], *([] if events is None else [events["event_day"]])]

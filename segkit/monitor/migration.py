@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, number, percent
-from segkit.errors import DataError, ParameterError, require_columns
+from segkit.errors import DataError, require_columns, require_range
 from segkit.frames import takes_frames
 from segkit.result import Result
 
@@ -204,8 +204,7 @@ def match_segments(
         One row per later segment: segment, segment_name (the earlier segment's name where they
         match, else its own), earlier_segment, overlap.
     """
-    if not 0 <= least <= 1:
-        raise ParameterError(f"least must lie between 0 and 1, got {least}")
+    require_range("[0, 1]", least=least)
     from scipy.optimize import linear_sum_assignment
 
     old, new = earlier.score(frame)["segment"], later.score(frame)["segment"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from segkit.display import counted, join_words
-from segkit.errors import DataError, ParameterError
+from segkit.errors import DataError, require_least
 from segkit.frames import takes_frames
 from segkit.monitor.drift import Drift, measure_drift
 from segkit.monitor.migration import Migration, compare_periods
@@ -144,8 +144,7 @@ def decide_refresh(
     >>> decide_refresh(model, table, table, as_of=date(2026, 2, 1)).action
     'keep'
     """
-    if in_a_row < 1:
-        raise ParameterError(f"in_a_row must be at least 1, got {in_a_row}")
+    require_least(in_a_row=(in_a_row, 1))
     last = max((one.as_of for one in earlier), default=getattr(model, "as_of", None))
     if last is not None and as_of <= last:
         raise DataError(

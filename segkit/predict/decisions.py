@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, number, percent
-from segkit.errors import ParameterError
+from segkit.errors import ParameterError, require_range
 from segkit.predict.measures import limits
 from segkit.predict.propensity import EVENT, WHO
 from segkit.predict.propensity_backtest import LOGISTIC, SCORES, PropensityBacktest
@@ -132,14 +132,8 @@ def compute_decision_curve(
     >>> curve.table.filter(cost=1.0).select("score", "contacted", "profit").rows()
     [('logistic', 0.5, 0.5), ('everybody', 1.0, 0.0)]
     """
-    for name, value, most in (
-        ("cost", cost, float("inf")),
-        ("margin", margin, float("inf")),
-        ("response", response, 1.0),
-    ):
-        if isinstance(value, bool) or not (0 < value <= most and value < float("inf")):
-            limit = " and at most 1" if most == 1 else ""
-            raise ParameterError(f"{name} must be a number above 0{limit}, got {value!r}")
+    require_range("(0, inf)", cost=cost, margin=margin)
+    require_range("(0, 1]", response=response)
     gain = margin * response
     if cost >= gain:
         raise ParameterError(

@@ -8,7 +8,7 @@ from datetime import date
 import polars as pl
 
 from segkit.display import counted, percent
-from segkit.errors import DataError, ParameterError, require_columns, require_least
+from segkit.errors import DataError, ParameterError, require_columns, require_least, require_range
 from segkit.features.calendar import check_days
 from segkit.frames import is_returned, takes_frames
 from segkit.predict.futures import FAMILIES
@@ -137,8 +137,7 @@ def predict_next_purchase(
     orders = orders.lazy().collect()
     if model == "bg_bb":
         raise ParameterError("bg_bb counts occasions, not days; use bg_nbd")
-    if not 0.5 <= level <= 0.999:
-        raise ParameterError(f"level must lie between 0.5 and 0.999, got {level!r}")
+    require_range("[0.5, 0.999]", level=level)
     end = check_as_of(orders, as_of)
     history = count_purchases(orders, as_of=end)
     span = int(history["age_days"].max())  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ import polars as pl
 from scipy.special import expit
 
 from segkit.display import counted, percent
-from segkit.errors import DataError, ParameterError, require_least, unknown
+from segkit.errors import DataError, ParameterError, require_least, require_range, unknown
 from segkit.frames import takes_frames
 from segkit.predict.histories import count_purchases
 from segkit.predict.likelihood import Array
@@ -302,8 +302,7 @@ def _backtest(
 ) -> PropensityBacktest:
     origins, windows, resamples = counts
     require_least(origins=(origins, 1), windows=(windows, 1), resamples=(resamples, 20))
-    if not 0.5 <= level <= 0.999:
-        raise ParameterError(f"level must lie between 0.5 and 0.999, got {level!r}")
+    require_range("[0.5, 0.999]", level=level)
     rolling = roll(tables, as_of, horizon_days, origins + windows)
     judged = [one for one in rolling.windows[-origins:] if rolling.before(one.origin, windows)[0]]
     if not judged:

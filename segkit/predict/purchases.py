@@ -10,7 +10,14 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, number
-from segkit.errors import DataError, ModelError, ParameterError, require_columns, unknown
+from segkit.errors import (
+    DataError,
+    ModelError,
+    ParameterError,
+    require_choice,
+    require_columns,
+    require_range,
+)
 from segkit.frames import takes_frames
 from segkit.predict.fitting import maximise
 from segkit.predict.futures import FAMILIES
@@ -262,8 +269,7 @@ def _find_times(chances: Array, share: float) -> Array:
 
 def check_horizon(horizon: float) -> None:
     """Raise an error unless the horizon is a positive number."""
-    if isinstance(horizon, bool) or not 0 < horizon < float("inf"):
-        raise ParameterError(f"horizon must be a positive number, got {horizon!r}")
+    require_range("(0, inf)", horizon=horizon)
 
 
 def _rows(history: pl.DataFrame, customers: pl.Series | None = None) -> Histories:
@@ -372,8 +378,7 @@ def fit_purchases(
     >>> print(fitted.text.split(".")[0])
     BG/NBD fitted to 500 customers, 367 of them with a repeat purchase
     """
-    if model not in get_args(PurchaseModelName):
-        raise ParameterError(unknown("model", model, get_args(PurchaseModelName)))
+    require_choice("model", model, get_args(PurchaseModelName))
     covariates = [*purchase_covariates, *dropout_covariates]
     if covariates and model not in ("bg_nbd", "mbg_nbd"):
         raise ParameterError(f"covariates are for bg_nbd and mbg_nbd, not for {model}")

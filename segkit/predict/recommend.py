@@ -12,7 +12,7 @@ import polars as pl
 from scipy import sparse
 
 from segkit.display import counted, number, percent
-from segkit.errors import DataError, ParameterError, require_columns, require_least
+from segkit.errors import DataError, require_columns, require_least, require_range
 from segkit.frames import takes_frames
 from segkit.predict.buy_again import rank_again
 from segkit.predict.histories import EPOCH, check_as_of
@@ -251,8 +251,7 @@ def _weigh_products(
             f"are in products and none of them meets product_rule: {rule}"
         )
     for condition, by in (boosts or {}).items():
-        if not 0 < by < float("inf"):
-            raise ParameterError(f"a boost must be above 0 (1 changes nothing), got {by}")
+        require_range("(0, inf)", boost=by)
         factor[_meets(frame, condition, "boosts").to_numpy()] *= by
     label = pl.col("product_id")
     if "name" in frame.columns:

@@ -13,7 +13,7 @@ import polars as pl
 from scipy import sparse
 
 from segkit.display import counted, percent
-from segkit.errors import DataError, ParameterError, require_least
+from segkit.errors import DataError, require_least, require_range
 from segkit.frames import takes_frames
 from segkit.predict.buy_again import rank_again, recent_shares
 from segkit.predict.histories import EPOCH, check_as_of
@@ -210,8 +210,7 @@ def backtest_recommendations(
     [('segkit', 0.66), ('EASE, ridge 300', 0.62), ('popular lately', 0.09), ('popular', 0.04)]
     """
     require_least(test_days=(test_days, 1), k=(k, 1), draws=(draws, 100))
-    if not 0.5 <= level <= 0.999:
-        raise ParameterError(f"level must lie between 0.5 and 0.999, got {level!r}")
+    require_range("[0.5, 0.999]", level=level)
     settings = settings or RecommendSettings()
     end = check_as_of(orders, as_of)
     days = purchase_days(orders, end)

@@ -17,10 +17,10 @@ from segkit.display import counted
 from segkit.errors import (
     DataError,
     ModelError,
-    ParameterError,
     require_choice,
     require_columns,
     require_least,
+    require_range,
 )
 from segkit.frames import is_returned, takes_frames
 from segkit.predict.buy_again import describe_products, fit_again, recent_shares
@@ -73,8 +73,7 @@ class RecommendSettings:
             recent_weight=(self.recent_weight, 0),
             again_days=(self.again_days, 1),
         )
-        if not 0 < self.ridge < float("inf"):
-            raise ParameterError(f"expected a ridge above 0, got {self.ridge}")
+        require_range("(0, inf)", ridge=self.ridge)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

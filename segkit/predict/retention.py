@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from segkit.display import counted, money, number, percent
-from segkit.errors import DataError, ParameterError, require_columns
+from segkit.errors import DataError, require_columns, require_range
 from segkit.frames import takes_frames
 from segkit.predict.value_segments import ValueSegments
 from segkit.result import Result
@@ -131,10 +131,8 @@ def list_retention(
     --------
     See `group_by_value`; ``list_retention(groups).table`` has one row per value segment.
     """
-    if cost < 0 or not 0 < margin <= 1:
-        raise ParameterError(
-            f"cost must be 0 or more and margin above 0 and up to 1, got {cost} and {margin}"
-        )
+    require_range("[0, inf)", cost=cost)
+    require_range("(0, 1]", margin=margin)
     customers = groups.customers
     if churn is not None:
         require_columns(churn.columns, ["customer_id", "churn_probability"], "churn")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from segkit.display import counted, money, number, percent
-from segkit.errors import DataError, ParameterError, require_columns
+from segkit.errors import DataError, ParameterError, require_columns, require_least, require_range
 from segkit.features.calendar import check_days
 from segkit.frames import takes_frames
 from segkit.predict.histories import SHORTEST, check_as_of, count_purchases, customer_days
@@ -275,15 +275,10 @@ def _check_options(
     horizon_days: int, discount_rate: float, margin: float, level: float, draws: int
 ) -> None:
     check_days((horizon_days,), "horizon_days")
-    for name, value, low, high in (
-        ("discount_rate", discount_rate, 0.0, 10.0),
-        ("margin", margin, 1e-9, 1.0),
-        ("level", level, 0.5, 0.999),
-    ):
-        if not low <= value <= high:
-            raise ParameterError(f"{name} must lie between {low:g} and {high:g}, got {value!r}")
-    if draws < 100:
-        raise ParameterError(f"draws must be at least 100, got {draws}")
+    require_range("[0, 10]", discount_rate=discount_rate)
+    require_range("(0, 1]", margin=margin)
+    require_range("[0.5, 0.999]", level=level)
+    require_least(draws=(draws, 100))
 
 
 def find_season(

@@ -17,7 +17,13 @@ import numpy.typing as npt
 import polars as pl
 
 from segkit.display import counted
-from segkit.errors import DataError, ParameterError, require_columns, require_least, unknown
+from segkit.errors import (
+    DataError,
+    ParameterError,
+    require_choice,
+    require_columns,
+    require_least,
+)
 from segkit.features import build_features
 from segkit.features.calendar import check_days
 from segkit.predict.histories import (
@@ -118,8 +124,7 @@ class Tables:
         dated = self.customers is not None and SINCE in self.customers.columns
         if self.outcome == "first_order" and self.known_date is None and dated:
             object.__setattr__(self, "known_date", SINCE)
-        if self.outcome not in get_args(Outcome):
-            raise ParameterError(unknown("outcome", self.outcome, get_args(Outcome)))
+        require_choice("outcome", self.outcome, get_args(Outcome))
         if self.active_days is not None:
             require_least(active_days=(self.active_days, 1))
         wanted = [*self.attributes, *([self.known_date] if self.known_date else [])]

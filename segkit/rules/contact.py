@@ -14,7 +14,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 import polars as pl
 
-from segkit.errors import ParameterError, require_choice, require_columns, unknown
+from segkit.errors import (
+    ParameterError,
+    require_choice,
+    require_columns,
+    require_least,
+    require_range,
+)
 from segkit.frames import takes_frames
 from segkit.stats.hashing import unit_hash
 
@@ -176,12 +182,8 @@ class ContactPolicy:
 
     def __post_init__(self) -> None:
         require_choice("value of unrecorded", self.unrecorded, ("refused", "granted"))
-        if self.fewer < 1:
-            raise ParameterError(f"fewer must be 1 or more, got {self.fewer}")
-        if not 0 <= self.holdout_share < 1:
-            raise ParameterError(
-                f"the holdout's share must lie in [0, 1), got {self.holdout_share}"
-            )
+        require_least(fewer=(self.fewer, 1))
+        require_range("[0, 1)", holdout_share=self.holdout_share)
         for name in self.preferences:
             require_choice("preference", name, PREFERENCES)
         _zone(self.zone)
@@ -250,8 +252,7 @@ class ContactPolicy:
         ParameterError
             If the policy names no such purpose.
         """
-        if purpose not in self.purposes:
-            raise ParameterError(unknown("purpose", purpose, self.purposes))
+        require_choice("purpose", purpose, self.purposes)
         return self.purposes[purpose]
 
     def why_held(

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from segkit.display import counted, number
-from segkit.errors import ParameterError, SourceError
+from segkit.errors import ParameterError, SourceError, require_least
 from segkit.frames import takes_frames
 from segkit.live.triggers.engine import NEVER, Engine, Event, State, as_moment, write_time
 from segkit.live.triggers.reading import Message, Reader, Reading, read_customers
@@ -203,8 +203,7 @@ def run_triggers(
         If the state or a file cannot be written, or a new sink's file is there already and holds
         something; what was read before is kept.
     """
-    if batch < 1:
-        raise ParameterError(f"expected batch >= 1, got {batch}")
+    require_least(batch=(batch, 1))
     folder = Path(out)
     loaded = rules if isinstance(rules, TriggerRules) else TriggerRules.load(rules)
     runner = Runner(loaded, folder, sinks, customers)

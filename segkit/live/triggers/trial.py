@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from segkit.display import counted, number
-from segkit.errors import DataError, RuleError, unknown
+from segkit.errors import DataError, RuleError, require_choice
 from segkit.frames import takes_frames
 from segkit.live.triggers.rules import TriggerRules, read_duration
 from segkit.live.triggers.run import run_triggers
@@ -201,8 +201,7 @@ def compare_thresholds(
     """
     loaded = rules if isinstance(rules, TriggerRules) else TriggerRules.load(rules)
     by_name = {one.name: one for one in loaded.rules}
-    if rule not in by_name:
-        raise RuleError(unknown("rule", rule, by_name))
+    require_choice("rule", rule, by_name, RuleError)
     end = as_of or _last_day(orders, events)
     parts = []
     for pause in dwell:
