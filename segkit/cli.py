@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from shlex import quote as shell_quote
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
+from typer import Argument, Option
 
 import segkit
 from segkit.display import counted
@@ -28,7 +30,6 @@ FAILED, USAGE, GATE, ALERT = 1, 2, 3, 5
 PATIENCE = 5.0  # seconds between two lines of progress
 
 app = typer.Typer(
-    help="From raw purchase history to customer segments, and on to campaign lift.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -36,12 +37,44 @@ app = typer.Typer(
 )
 
 
-def _examples(*lines: str) -> str:
-    """Write a command's examples under its help, one a line."""
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+def _command(
+    parent: typer.Typer, name: str | None = None, *, callback: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command: its docstring is the help, with the examples below the options."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        about, _, examples = inspect.getdoc(function).partition("\n\nExamples\n--------\n")  # type: ignore[union-attr]
+        lines = "\n".join(f"  {line}" for line in examples.splitlines())
+        texts = {"help": about, "epilog": f"\b\nExamples:\n{lines}"}
+        (parent.callback(**texts) if callback else parent.command(name, **texts))(function)  # type: ignore[arg-type]
+        return function
+
+    return register
 
 
-Words = Annotated[list[str] | None, typer.Argument(help="Notebooks (05, 05_segments); all if none")]
+def _read_day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"expects an ISO date, got {text}") from None
+
+
+def _read_moment(text: str) -> datetime | date:
+    try:
+        day = len(text) <= len("2026-01-31")
+        return date.fromisoformat(text) if day else datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"expects an ISO date or time, got {text}") from None
+
+
+def _day_option(about: str, *names: str) -> Any:
+    return Option(*names, help=f"{about} (ISO date)", parser=_read_day, metavar="DATE")
+
+
+Store = Annotated[Path | None, Option(help="Archive of versions that segments and scores go to")]
+RunFolder = Annotated[Path, Argument(help="A run's folder (reports/simulated)")]
+RunsFolder = Annotated[Path, Argument(help="The folder that holds the runs")]
+CourseSeed = Annotated[int, Option(help="Seed of the simulated customers; each student's own")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -50,65 +83,62 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(
-    epilog=_examples(
-        "segkit new shop --data orders.csv",
-        "segkit run",
-        "segkit run --help",
-    )
-)
+@_command(app, callback=True)
 def _everywhere(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error")] = False,
+    debug: Annotated[bool, Option("--debug", help="Show the traceback of an error")] = False,
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", help="Show segkit's version", callback=_print_version, is_eager=True
-        ),
+        Option("--version", help="Show segkit's version", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
+    """From raw purchase history to customer segments, and on to campaign lift.
+
+    Examples
+    --------
+    segkit new shop --data orders.csv
+    segkit run
+    segkit run --help
+    """
     del debug, version  # the first is taken out by main, which is where errors arrive
 
 
-@app.command(
-    epilog=_examples(
-        "segkit run",
-        "segkit run 05 -p k=4 -p method=kmeans",
-        "segkit run --data shop.csv --mapping mapping.toml --out reports --name shop",
-        "segkit run --data shop.csv --by country --markets France,Spain --jobs 2",
-    )
-)
+@_command(app)
 def run(
-    notebooks: Words = None,
-    source: Annotated[str, typer.Option(help="Source: simulated, online-retail, file, …")] = "",
-    data: Annotated[str, typer.Option(help="Your data, or where the source's file lies")] = "",
-    mapping: Annotated[str, typer.Option(help="Mapping file (see segkit check)")] = "",
-    out: Annotated[str, typer.Option(help="Folder of the runs; reports by default")] = "",
-    name: Annotated[str, typer.Option(help="Name of this run; the source's by default")] = "",
+    notebooks: Annotated[
+        list[str] | None, Argument(help="Notebooks (05, 05_segments); all if none")
+    ] = None,
+    source: Annotated[str, Option(help="Source: simulated, online-retail, file, …")] = "",
+    data: Annotated[str, Option(help="Your data, or where the source's file lies")] = "",
+    mapping: Annotated[str, Option(help="Mapping file (see segkit check)")] = "",
+    out: Annotated[str, Option(help="Folder of the runs; reports by default")] = "",
+    name: Annotated[str, Option(help="Name of this run; the source's by default")] = "",
     parameter: Annotated[
-        list[str] | None, typer.Option("-p", "--parameter", help="key=value; may be repeated")
+        list[str] | None, Option("-p", "--parameter", help="key=value; may be repeated")
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option(help="Seconds that one notebook may take", min=1)
+        float | None, Option(help="Seconds that one notebook may take", min=1)
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Run again what has not changed")] = False,
-    by: Annotated[
-        str, typer.Option(help="Column of the orders; one run for each of its values")
-    ] = "",
-    markets: Annotated[
-        str, typer.Option(help="With --by: only these markets, separated by commas")
-    ] = "",
+    force: Annotated[bool, Option("--force", help="Run again what has not changed")] = False,
+    by: Annotated[str, Option(help="Column of the orders; one run for each of its values")] = "",
+    markets: Annotated[str, Option(help="With --by: only these markets, separated by commas")] = "",
     min_customers: Annotated[
         int | None,
-        typer.Option(
-            help="With --by: markets with fewer customers are not run (default 50)", min=1
-        ),
+        Option(help="With --by: markets with fewer customers are not run (default 50)", min=1),
     ] = None,
-    jobs: Annotated[int, typer.Option(help="Notebooks (with --by: markets) at once", min=1)] = 1,
+    jobs: Annotated[int, Option(help="Notebooks (with --by: markets) at once", min=1)] = 1,
     day: Annotated[
-        str, typer.Option("--date", help="Give the run a folder of this day: an ISO date, or today")
+        str, Option("--date", help="Give the run a folder of this day: an ISO date, or today")
     ] = "",
 ) -> None:
-    """Run notebooks, with all that they depend on, and write their reports."""
+    """Run notebooks, with all that they depend on, and write their reports.
+
+    Examples
+    --------
+    segkit run
+    segkit run 05 -p k=4 -p method=kmeans
+    segkit run --data shop.csv --mapping mapping.toml --out reports --name shop
+    segkit run --data shop.csv --by country --markets France,Spain --jobs 2
+    """
     from segkit import report
     from segkit.runner.catalog import home
     from segkit.runner.parameters import split_pairs
@@ -141,15 +171,18 @@ def run(
     raise typer.Exit(end.exit_code)
 
 
-@app.command(epilog=_examples("segkit prune reports --keep 3 --dry-run"))
+@_command(app)
 def prune(
-    folder: Annotated[Path, typer.Argument(help="The folder that holds the runs")],
-    keep: Annotated[int, typer.Option(help="Runs kept of each series and market", min=1)],
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only list what would be removed")
-    ] = False,
+    folder: RunsFolder,
+    keep: Annotated[int, Option(help="Runs kept of each series and market", min=1)],
+    dry_run: Annotated[bool, Option("--dry-run", help="Only list what would be removed")] = False,
 ) -> None:
-    """Remove old runs; the newest of each series and market stay, and the newest good one."""
+    """Remove old runs; the newest of each series and market stay, and the newest good one.
+
+    Examples
+    --------
+    segkit prune reports --keep 3 --dry-run
+    """
     from segkit.report.index import write_index
     from segkit.runner.earlier import prune as prune_runs
 
@@ -163,17 +196,18 @@ def prune(
         typer.echo(_near(write_index(folder)))
 
 
-@app.command(
-    epilog=_examples(
-        "segkit params",
-        "segkit params 05",
-        "segkit params mapping",
-    )
-)
+@_command(app)
 def params(
-    notebook: Annotated[str, typer.Argument(help="One notebook, or 'mapping'; all if none")] = "",
+    notebook: Annotated[str, Argument(help="One notebook, or 'mapping'; all if none")] = "",
 ) -> None:
-    """List what can be set: the notebooks' parameters, and (mapping) the mapping file's options."""
+    """List what can be set: the notebooks' parameters, and (mapping) the mapping file's options.
+
+    Examples
+    --------
+    segkit params
+    segkit params 05
+    segkit params mapping
+    """
     if notebook == "mapping":
         for line in _mapping_options():
             typer.echo(line)
@@ -221,22 +255,23 @@ def _mapping_options() -> list[str]:
     return lines
 
 
-@app.command(
-    epilog=_examples(
-        "segkit check shop.csv",
-        "segkit check shop.csv --save mapping.toml",
-        "segkit check exports --preset shopify",
-    )
-)
+@_command(app)
 def check(
-    data: Annotated[Path, typer.Argument(help="A data file, or a folder of tables")],
-    mapping: Annotated[Path | None, typer.Option(help="A mapping to check the data by")] = None,
-    save: Annotated[Path | None, typer.Option(help="Where to write the proposed mapping")] = None,
+    data: Annotated[Path, Argument(help="A data file, or a folder of tables")],
+    mapping: Annotated[Path | None, Option(help="A mapping to check the data by")] = None,
+    save: Annotated[Path | None, Option(help="Where to write the proposed mapping")] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Layout of the export, such as shopify; or none")
+        str | None, Option(help="Layout of the export, such as shopify; or none")
     ] = None,
 ) -> None:
-    """Audit data: can they be used, what was found, and which mapping fits."""
+    """Audit data: can they be used, what was found, and which mapping fits.
+
+    Examples
+    --------
+    segkit check shop.csv
+    segkit check shop.csv --save mapping.toml
+    segkit check exports --preset shopify
+    """
     from segkit.runner.workspace import audit_files
 
     audit = audit_files(data, mapping, preset)
@@ -253,40 +288,36 @@ def check(
         raise typer.Exit(GATE)
 
 
-@app.command(
-    epilog=_examples(
-        "segkit score model.json customers.parquet --out segments.csv",
-        "segkit score model.json orders.csv --mapping mapping.toml --as-of 2024-12-31",
-        "segkit score reports/my-shop orders.csv --out scores.csv",
-    )
-)
+@_command(app)
 def score(
     model: Annotated[
         Path,
-        typer.Argument(
+        Argument(
             help="A saved model (JSON), or a run's folder: its models of segments, value and churn"
         ),
     ],
-    data: Annotated[Path, typer.Argument(help="A customer table (CSV, Parquet), or raw orders")],
-    mapping: Annotated[Path | None, typer.Option(help="A mapping, for raw orders")] = None,
-    as_of: Annotated[str, typer.Option(help="Raw orders: the last day used (ISO date)")] = "",
-    out: Annotated[Path, typer.Option(help="File to write: .csv or .parquet")] = Path(
-        "assignments.csv"
-    ),
-    value: Annotated[Path | None, typer.Option(help="Raw orders: a saved model of value")] = None,
-    churn: Annotated[Path | None, typer.Option(help="Raw orders: a saved model of churn")] = None,
-    store: Annotated[
-        Path | None, typer.Option(help="Archive of versions that segments and scores go to")
-    ] = None,
+    data: Annotated[Path, Argument(help="A customer table (CSV, Parquet), or raw orders")],
+    mapping: Annotated[Path | None, Option(help="A mapping, for raw orders")] = None,
+    as_of: Annotated[date | None, _day_option("Raw orders: the last day used")] = None,
+    out: Annotated[Path, Option(help="File to write: .csv or .parquet")] = Path("assignments.csv"),
+    value: Annotated[Path | None, Option(help="Raw orders: a saved model of value")] = None,
+    churn: Annotated[Path | None, Option(help="Raw orders: a saved model of churn")] = None,
+    store: Store = None,
     work: Annotated[
         Path | None,
-        typer.Option(help="Raw orders larger than memory: a folder to work in; segments alone"),
+        Option(help="Raw orders larger than memory: a folder to work in; segments alone"),
     ] = None,
 ) -> None:
-    """Assign customers to the segments of a saved model; add value, churn and next purchase."""
+    """Assign customers to the segments of a saved model; add value, churn and next purchase.
+
+    Examples
+    --------
+    segkit score model.json customers.parquet --out segments.csv
+    segkit score model.json orders.csv --mapping mapping.toml --as-of 2024-12-31
+    segkit score reports/my-shop orders.csv --out scores.csv
+    """
     from segkit.scoring import check_out, record_scores, score_file, write_assignments
 
-    day = _days("--as-of", [as_of] if as_of else [])
     if work is not None:
         from segkit.large import score_large_files
 
@@ -295,9 +326,7 @@ def score(
                 "--work assigns segments alone: leave out --value, --churn, --store"
             )
         with _watched():
-            scores = score_large_files(
-                model, data, work, mapping=mapping, as_of=day[0] if day else None
-            )
+            scores = score_large_files(model, data, work, mapping=mapping, as_of=as_of)
         typer.echo(str(scores))
         typer.echo(_near(scores.assignments))
         return
@@ -306,49 +335,47 @@ def score(
         model,
         data,
         mapping=mapping,
-        as_of=day[0] if day else None,
+        as_of=as_of,
         value=value,
         churn=churn,
     )
     typer.echo(str(assignment))
     typer.echo(_near(write_assignments(assignment, out)))
     if store is not None:
-        for kind, recorded in record_scores(
-            assignment, store, as_of=day[0] if day else None
-        ).items():
+        for kind, recorded in record_scores(assignment, store, as_of=as_of).items():
             typer.echo(f"{kind}: {recorded.text}")
 
 
-@app.command(
-    epilog=_examples(
-        "segkit segment orders.parquet --work work",
-        "segkit segment shop --mapping mapping.toml --work work --as-of 2024-12-31 -k 5",
-    )
-)
+@_command(app)
 def segment(
-    data: Annotated[Path, typer.Argument(help="Raw orders (CSV, Parquet), or a folder of tables")],
-    work: Annotated[Path, typer.Option(help="Folder to work in; the same goes on when stopped")],
-    mapping: Annotated[Path | None, typer.Option(help="A mapping (see segkit check)")] = None,
-    as_of: Annotated[str, typer.Option(help="The last day used (ISO date)")] = "",
-    k: Annotated[int | None, typer.Option("-k", help="Number of segments; else chosen")] = None,
-    method: Annotated[str, typer.Option(help="ward or kmeans")] = "ward",
-    calendar: Annotated[str, typer.Option(help="Seasons and occasions (uk, us, de, …)")] = "",
-    sample: Annotated[int, typer.Option(help="Customers to find segments among")] = 50_000,
+    data: Annotated[Path, Argument(help="Raw orders (CSV, Parquet), or a folder of tables")],
+    work: Annotated[Path, Option(help="Folder to work in; the same goes on when stopped")],
+    mapping: Annotated[Path | None, Option(help="A mapping (see segkit check)")] = None,
+    as_of: Annotated[date | None, _day_option("The last day used")] = None,
+    k: Annotated[int | None, Option("-k", help="Number of segments; else chosen")] = None,
+    method: Annotated[str, Option(help="ward or kmeans")] = "ward",
+    calendar: Annotated[str, Option(help="Seasons and occasions (uk, us, de, …)")] = "",
+    sample: Annotated[int, Option(help="Customers to find segments among")] = 50_000,
     partitions: Annotated[
-        int | None, typer.Option(help="Parts of the customers; a million lines each by default")
+        int | None, Option(help="Parts of the customers; a million lines each by default")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the sample and the clusters")] = 0,
+    seed: Annotated[int, Option(help="Of the sample and the clusters")] = 0,
 ) -> None:
-    """Segment the customers of files larger than memory, from raw lines to assignments."""
+    """Segment the customers of files larger than memory, from raw lines to assignments.
+
+    Examples
+    --------
+    segkit segment orders.parquet --work work
+    segkit segment shop --mapping mapping.toml --work work --as-of 2024-12-31 -k 5
+    """
     from segkit.large import segment_files
 
-    day = _days("--as-of", [as_of] if as_of else [])
     with _watched():
-        found = segment_files(
+        segments = segment_files(
             data,
             work,
             mapping=mapping,
-            as_of=day[0] if day else None,
+            as_of=as_of,
             k=k,
             method=method,  # type: ignore[arg-type]
             calendar=calendar,
@@ -356,8 +383,8 @@ def segment(
             partitions=partitions or "auto",
             seed=seed,
         )
-    typer.echo(str(found))
-    typer.echo(_near(found.assignments))
+    typer.echo(str(segments))
+    typer.echo(_near(segments.assignments))
 
 
 @contextmanager
@@ -377,48 +404,40 @@ def _watched() -> Iterator[None]:
         yield
 
 
-@app.command(
-    epilog=_examples(
-        "segkit refresh model.json orders.csv --out refreshed",
-        "segkit refresh model.json orders.csv --mapping mapping.toml --day 2026-11-30",
-        "segkit refresh model.json data/sample --every month --from 2024-02-29",
-    )
-)
+@_command(app)
 def refresh(
-    model: Annotated[Path, typer.Argument(help="The saved model in force (JSON)")],
-    data: Annotated[Path, typer.Argument(help="Raw orders: a file, or a folder of tables")],
-    mapping: Annotated[Path | None, typer.Option(help="A mapping of the data")] = None,
-    every: Annotated[str, typer.Option(help="week, month or quarter: a refresh at each end")] = (
-        "month"
-    ),
+    model: Annotated[Path, Argument(help="The saved model in force (JSON)")],
+    data: Annotated[Path, Argument(help="Raw orders: a file, or a folder of tables")],
+    mapping: Annotated[Path | None, Option(help="A mapping of the data")] = None,
+    every: Annotated[str, Option(help="week, month or quarter: a refresh at each end")] = ("month"),
     since: Annotated[
-        str,
-        typer.Option("--from", help="Play from an earlier day: the segments as made on it"),
-    ] = "",
+        date | None, _day_option("Play from an earlier day: the segments as made on it", "--from")
+    ] = None,
     day: Annotated[
-        list[str] | None,
-        typer.Option(help="Last day of a refresh (ISO date), instead of --every"),
+        list[date] | None, _day_option("Last day of a refresh, instead of --every")
     ] = None,
     rules: Annotated[
-        Path | None, typer.Option(help="Rules of alerts (TOML); by default a band for all")
+        Path | None, Option(help="Rules of alerts (TOML); by default a band for all")
     ] = None,
-    out: Annotated[Path, typer.Option(help="The folder that receives the results")] = Path(
-        "refreshed"
-    ),
-    store: Annotated[
-        Path | None, typer.Option(help="Archive of versions that segments and scores go to")
-    ] = None,
+    out: Annotated[Path, Option(help="The folder that receives the results")] = Path("refreshed"),
+    store: Store = None,
 ) -> None:
-    """Rescore, watch or fit the segments anew, month by month, and say why."""
+    """Rescore, watch or fit the segments anew, month by month, and say why.
+
+    Examples
+    --------
+    segkit refresh model.json orders.csv --out refreshed
+    segkit refresh model.json orders.csv --mapping mapping.toml --day 2026-11-30
+    segkit refresh model.json data/sample --every month --from 2024-02-29
+    """
     from segkit.monitor.play import play_refreshes
     from segkit.report.kpi_page import write_kpi_page
 
     if out.exists() and any(out.iterdir()):
         raise ParameterError(f"{out} is not empty; name another folder")
-    started = _days("--from", [since] if since else [])
     played = play_refreshes(
-        model, data, mapping=mapping, every=every, since=started[0] if started else None,
-        days=_days("--day", day or []), rules=rules,
+        model, data, mapping=mapping, every=every, since=since,
+        days=day or (), rules=rules,
     )  # fmt: skip
     people = played.customers if store is not None else None
     written = [*played.series.write(out, store=store, customers=people), *played.write(out)]
@@ -434,43 +453,37 @@ def refresh(
         raise typer.Exit(ALERT)
 
 
-@app.command(
-    epilog=_examples(
-        "segkit triggers rules.toml events.jsonl",
-        "segkit triggers rules.toml exports --mapping mapping.toml --as-of 2025-03-31",
-        "segkit triggers rules.toml kafka://localhost:9092/events --follow",
-    )
-)
+@_command(app)
 def triggers(
-    rules: Annotated[Path, typer.Argument(help="Values and rules (TOML)")],
+    rules: Annotated[Path, Argument(help="Values and rules (TOML)")],
     events: Annotated[
         str,
-        typer.Argument(help="A log (.jsonl), raw data, or a topic as kafka://host:port/topic"),
+        Argument(help="A log (.jsonl), raw data, or a topic as kafka://host:port/topic"),
     ],
-    mapping: Annotated[Path | None, typer.Option(help="A mapping, for raw data")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the state and the outputs")] = Path(
-        "triggers"
-    ),
-    as_of: Annotated[
-        str, typer.Option(help="Move the clock to the end of this day (ISO date), UTC")
-    ] = "",
-    follow: Annotated[bool, typer.Option("--follow", help="Go on waiting for events")] = False,
+    mapping: Annotated[Path | None, Option(help="A mapping, for raw data")] = None,
+    out: Annotated[Path, Option(help="Folder of the state and the outputs")] = Path("triggers"),
+    as_of: Annotated[date | None, _day_option("Move the clock to the end of this day, UTC")] = None,
+    follow: Annotated[bool, Option("--follow", help="Go on waiting for events")] = False,
     parquet: Annotated[
-        bool, typer.Option("--parquet", help="Write the outputs as Parquet files too")
+        bool, Option("--parquet", help="Write the outputs as Parquet files too")
     ] = False,
-    webhook: Annotated[str, typer.Option(help="Web address that gets each output too")] = "",
+    webhook: Annotated[str, Option(help="Web address that gets each output too")] = "",
     customers: Annotated[
         Path | None,
-        typer.Option(
-            help="Clean customers with consents (.csv, .parquet); raw data have their own"
-        ),
+        Option(help="Clean customers with consents (.csv, .parquet); raw data have their own"),
     ] = None,
 ) -> None:
-    """Run triggers over a log of events: segment changes and actions, each once."""
+    """Run triggers over a log of events: segment changes and actions, each once.
+
+    Examples
+    --------
+    segkit triggers rules.toml events.jsonl
+    segkit triggers rules.toml exports --mapping mapping.toml --as-of 2025-03-31
+    segkit triggers rules.toml kafka://localhost:9092/events --follow
+    """
     from segkit import live
     from segkit.live.triggers.sources import open_events
 
-    day = _days("--as-of", [as_of] if as_of else [])
     loaded = live.TriggerRules.load(rules)
     sinks: list[Any] = [live.JsonLinesSink(out / "outputs.jsonl")]
     if parquet:
@@ -483,7 +496,7 @@ def triggers(
         source,
         out=out,
         sinks=sinks,
-        as_of=day[0] if day else None,
+        as_of=as_of,
         follow=follow,
         customers=customers or people,
     )
@@ -491,28 +504,27 @@ def triggers(
     typer.echo(_near(out / "outputs.jsonl"))
 
 
-@app.command(
-    epilog=_examples(
-        "segkit serve reports/my-shop",
-        "segkit serve model.json --keys keys.toml --host 0.0.0.0 --port 8080",
-        "segkit serve fr=reports/france de=reports/germany --keys keys.toml",
-    )
-)
+@_command(app)
 def serve(
     models: Annotated[
         list[str],
-        typer.Argument(help="Saved models or folders of runs; several as NAME=PATH"),
+        Argument(help="Saved models or folders of runs; several as NAME=PATH"),
     ],
-    host: Annotated[str, typer.Option(help="Address; others than this machine's need keys")] = (
+    host: Annotated[str, Option(help="Address; others than this machine's need keys")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one", min=0, max=65_535)] = 8000,
-    keys: Annotated[Path | None, typer.Option(help="Keys file (see segkit serve-key)")] = None,
-    kpi: Annotated[
-        Path | None, typer.Option(help="KPI page; by default that in a run's folder")
-    ] = None,
+    port: Annotated[int, Option(help="Port; 0 takes a free one", min=0, max=65_535)] = 8000,
+    keys: Annotated[Path | None, Option(help="Keys file (see segkit serve-key)")] = None,
+    kpi: Annotated[Path | None, Option(help="KPI page; by default that in a run's folder")] = None,
 ) -> None:
-    """Serve segments, value, churn and offers of single customers over HTTP."""
+    """Serve segments, value, churn and offers of single customers over HTTP.
+
+    Examples
+    --------
+    segkit serve reports/my-shop
+    segkit serve model.json --keys keys.toml --host 0.0.0.0 --port 8080
+    segkit serve fr=reports/france de=reports/germany --keys keys.toml
+    """
     try:
         from segkit.live.serve.server import run_server
     except ImportError as error:
@@ -521,20 +533,19 @@ def serve(
     run_server(models, host=host, port=port, keys=keys, kpi_page=kpi, say=typer.echo)
 
 
-@app.command(
-    epilog=_examples(
-        "segkit serve-key website --role assign",
-        "segkit serve-key prometheus --role read --keys keys.toml",
-    )
-)
+@_command(app)
 def serve_key(
-    name: Annotated[str, typer.Argument(help="Who uses the key")],
-    role: Annotated[list[str], typer.Option(help="assign, read or reload; may be repeated")],
-    keys: Annotated[Path, typer.Option(help="Keys file; it holds hashes alone")] = Path(
-        "keys.toml"
-    ),
+    name: Annotated[str, Argument(help="Who uses the key")],
+    role: Annotated[list[str], Option(help="assign, read or reload; may be repeated")],
+    keys: Annotated[Path, Option(help="Keys file; it holds hashes alone")] = Path("keys.toml"),
 ) -> None:
-    """Make an API key, shown once, and add its hash to the keys file."""
+    """Make an API key, shown once, and add its hash to the keys file.
+
+    Examples
+    --------
+    segkit serve-key website --role assign
+    segkit serve-key prometheus --role read --keys keys.toml
+    """
     from segkit.live.serve.keys import add_key
 
     key = add_key(keys, name, role)
@@ -543,12 +554,17 @@ def serve_key(
     typer.echo(f"Its hash is in {_near(keys)}. To take it back, delete [{name}] there and reload.")
 
 
-@app.command(epilog=_examples("segkit new shop --data orders.csv"))
+@_command(app)
 def new(
-    folder: Annotated[Path, typer.Argument(help="The working folder to make")],
-    data: Annotated[Path | None, typer.Option(help="Your data file")] = None,
+    folder: Annotated[Path, Argument(help="The working folder to make")],
+    data: Annotated[Path | None, Option(help="Your data file")] = None,
 ) -> None:
-    """Lay out a working folder: mapping, parameters, notebooks, and what to do next."""
+    """Lay out a working folder: mapping, parameters, notebooks, and what to do next.
+
+    Examples
+    --------
+    segkit new shop --data orders.csv
+    """
     from segkit.runner.workspace import lay_out
 
     for path in lay_out(folder, data):
@@ -557,30 +573,29 @@ def new(
     typer.echo(f"  cd {_quoted(folder)}\n  segkit run")
 
 
-@app.command(
-    epilog=_examples(
-        "segkit start orders.csv",
-        "segkit start --demo",
-        'segkit start orders.csv --answer "orders.day_first=true" --assume-consent',
-    )
-)
+@_command(app)
 def start(
-    data: Annotated[Path | None, typer.Argument(help="Orders, or a folder of tables")] = None,
-    demo: Annotated[bool, typer.Option("--demo", help="Show a simulated retailer")] = False,
-    out: Annotated[Path | None, typer.Option(help="The folder to write")] = None,
-    mapping: Annotated[Path | None, typer.Option(help="The mapping of an earlier look")] = None,
+    data: Annotated[Path | None, Argument(help="Orders, or a folder of tables")] = None,
+    demo: Annotated[bool, Option("--demo", help="Show a simulated retailer")] = False,
+    out: Annotated[Path | None, Option(help="The folder to write")] = None,
+    mapping: Annotated[Path | None, Option(help="The mapping of an earlier look")] = None,
     answer: Annotated[
-        list[str] | None, typer.Option(help="Answer to a question, as it says; may be repeated")
+        list[str] | None, Option(help="Answer to a question, as it says; may be repeated")
     ] = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Ask nothing; stop at an open question")
-    ] = False,
+    yes: Annotated[bool, Option("--yes", help="Ask nothing; stop at an open question")] = False,
     assume_consent: Annotated[
-        bool, typer.Option("--assume-consent", help="List customers without recorded consent too")
+        bool, Option("--assume-consent", help="List customers without recorded consent too")
     ] = False,
-    browser: Annotated[bool, typer.Option(help="Open the page in the browser")] = True,
+    browser: Annotated[bool, Option(help="Open the page in the browser")] = True,
 ) -> None:
-    """Write one page, one workbook and mail lists about a shop's customers, in a minute."""
+    """Write one page, one workbook and mail lists about a shop's customers, in a minute.
+
+    Examples
+    --------
+    segkit start orders.csv
+    segkit start --demo
+    segkit start orders.csv --answer "orders.day_first=true" --assume-consent
+    """
     from segkit.start import start as start_shop
 
     if (data is None) != demo:
@@ -613,11 +628,16 @@ def _ask(question: str, offered: Sequence[str]) -> str:
     return str(typer.prompt(f"Your answer ({hint})", default="", show_default=False))
 
 
-@app.command(epilog=_examples("segkit index reports"))
+@_command(app)
 def index(
-    folder: Annotated[Path, typer.Argument(help="The folder that holds the runs")],
+    folder: RunsFolder,
 ) -> None:
-    """Write index.html over all the runs found in a folder."""
+    """Write index.html over all the runs found in a folder.
+
+    Examples
+    --------
+    segkit index reports
+    """
     from segkit.report.index import write_index
 
     if not folder.is_dir():
@@ -625,58 +645,63 @@ def index(
     typer.echo(_near(write_index(folder)))
 
 
-@app.command(epilog=_examples("segkit pdf reports/simulated"))
+@_command(app)
 def pdf(
-    folder: Annotated[Path, typer.Argument(help="A run's folder, or the folder that holds runs")],
+    folder: Annotated[Path, Argument(help="A run's folder, or the folder that holds runs")],
 ) -> None:
-    """Print the summary of each run as PDF, where Chromium is installed."""
+    """Print the summary of each run as PDF, where Chromium is installed.
+
+    Examples
+    --------
+    segkit pdf reports/simulated
+    """
     from segkit.report.pdf import write_pdfs
 
     for path in write_pdfs(folder):
         typer.echo(_near(path))
 
 
-@app.command(
-    epilog=_examples(
-        "segkit audience reports/simulated lists",
-        "segkit audience reports/simulated lists --for klaviyo --policy contacts.toml",
-        "segkit audience reports/simulated may --for meta --since april --erased erased.csv",
-    )
-)
+@_command(app)
 def audience(
-    run_folder: Annotated[Path, typer.Argument(help="A run's folder (reports/simulated)")],
-    out: Annotated[Path, typer.Argument(help="The folder that receives the lists")],
-    kind: Annotated[str, typer.Option(help="crm (ids), or upload (hashed identifiers)")] = "crm",
+    run_folder: RunFolder,
+    out: Annotated[Path, Argument(help="The folder that receives the lists")],
+    kind: Annotated[str, Option(help="crm (ids), or upload (hashed identifiers)")] = "crm",
     platform_for: Annotated[
-        str, typer.Option("--for", help="klaviyo, mailchimp, hubspot, google or meta: its columns")
+        str, Option("--for", help="klaviyo, mailchimp, hubspot, google or meta: its columns")
     ] = "",
-    channel: Annotated[
-        str, typer.Option(help="email, sms, phone, post, ads: whose consent counts")
-    ] = "",
-    formats: Annotated[
-        str, typer.Option(help="csv, xlsx, parquet; several separated by commas")
-    ] = "csv",
-    columns: Annotated[
-        str, typer.Option(help="Further columns on a crm list, separated by commas")
-    ] = "",
-    platform: Annotated[str, typer.Option(help="Spelling before hashing: meta, google")] = "meta",
-    region: Annotated[str, typer.Option(help="Country of phone numbers without one: GB")] = "",
-    min_cell: Annotated[int, typer.Option(help="Smaller groups are left out", min=1)] = 20,
-    policy: Annotated[Path | None, typer.Option(help="Contact policy (TOML)")] = None,
-    purpose: Annotated[str, typer.Option(help="Purpose of the contact, as the policy names it")] = (
+    channel: Annotated[str, Option(help="email, sms, phone, post, ads: whose consent counts")] = "",
+    formats: Annotated[str, Option(help="csv, xlsx, parquet; several separated by commas")] = "csv",
+    columns: Annotated[str, Option(help="Further columns on a crm list, separated by commas")] = "",
+    platform: Annotated[str, Option(help="Spelling before hashing: meta, google")] = "meta",
+    region: Annotated[str, Option(help="Country of phone numbers without one: GB")] = "",
+    min_cell: Annotated[int, Option(help="Smaller groups are left out", min=1)] = 20,
+    policy: Annotated[Path | None, Option(help="Contact policy (TOML)")] = None,
+    purpose: Annotated[str, Option(help="Purpose of the contact, as the policy names it")] = (
         "marketing"
     ),
     at: Annotated[
-        str, typer.Option(help="When the lists are sent (ISO); by default when arms were assigned")
-    ] = "",
+        datetime | None,
+        Option(
+            help="When the lists are sent (ISO); by default when arms were assigned",
+            parser=_read_moment,
+            metavar="TIME",
+        ),
+    ] = None,
     since: Annotated[
-        Path | None, typer.Option(help="Folder of the last lists: who joins and leaves since")
+        Path | None, Option(help="Folder of the last lists: who joins and leaves since")
     ] = None,
     erased: Annotated[
-        Path | None, typer.Option(help="Ids of customers who had their data erased, one a line")
+        Path | None, Option(help="Ids of customers who had their data erased, one a line")
     ] = None,
 ) -> None:
-    """Write the audience lists of a run's campaign, with what was left out and why."""
+    """Write the audience lists of a run's campaign, with what was left out and why.
+
+    Examples
+    --------
+    segkit audience reports/simulated lists
+    segkit audience reports/simulated lists --for klaviyo --policy contacts.toml
+    segkit audience reports/simulated may --for meta --since april --erased erased.csv
+    """
     from segkit.campaign.prelude import build_run_audience
 
     lists = build_run_audience(
@@ -689,7 +714,7 @@ def audience(
         min_cell=min_cell,
         policy=policy,
         purpose=purpose,
-        at=_moment("--at", at),
+        at=at,
         erased=erased,
     )
     for path in lists.write(out, formats=cast("list[Any]", _words(formats)), since=since):
@@ -697,26 +722,19 @@ def audience(
     typer.echo(lists.text)
 
 
-def _days(option: str, texts: Sequence[str]) -> list[date]:
-    """Read the ISO dates of an option."""
-    try:
-        return [date.fromisoformat(text) for text in texts]
-    except ValueError:
-        raise ParameterError(f"{option} expects an ISO date, got {', '.join(texts)}") from None
-
-
-@app.command(
-    epilog=_examples(
-        "segkit star reports/my-shop shop.duckdb",
-        "segkit star reports/my-shop star --store refreshed",
-    )
-)
+@_command(app)
 def star(
-    run_folder: Annotated[Path, typer.Argument(help="A run's folder (reports/simulated)")],
-    out: Annotated[Path, typer.Argument(help="A file to write (.duckdb), or a folder for Parquet")],
-    store: Annotated[Path | None, typer.Option(help="Versions of the segments (refreshed)")] = None,
+    run_folder: RunFolder,
+    out: Annotated[Path, Argument(help="A file to write (.duckdb), or a folder for Parquet")],
+    store: Annotated[Path | None, Option(help="Versions of the segments (refreshed)")] = None,
 ) -> None:
-    """Write tables with keys for Power BI, Tableau or Metabase: a DuckDB file, or Parquet."""
+    """Write tables with keys for Power BI, Tableau or Metabase: a DuckDB file, or Parquet.
+
+    Examples
+    --------
+    segkit star reports/my-shop shop.duckdb
+    segkit star reports/my-shop star --store refreshed
+    """
     from segkit.star import read_run_star
 
     made = read_run_star(run_folder, store=store)
@@ -724,34 +742,34 @@ def star(
     typer.echo(made.text)
 
 
-@app.command(
-    epilog=_examples(
-        "segkit sql reports/my-shop",
-        "segkit sql reports/my-shop --from orders --as-of 2025-06-30 --out segments.sql",
-        "segkit sql rules.toml --table crm_customers --dbt segments_dbt",
-    )
-)
+@_command(app)
 def sql(
     model: Annotated[
-        Path, typer.Argument(help="A run's folder, saved RFM cuts (JSON), or rules (TOML, JSON)")
+        Path, Argument(help="A run's folder, saved RFM cuts (JSON), or rules (TOML, JSON)")
     ],
     start_from: Annotated[
-        str, typer.Option("--from", help="customers (one row each), or orders (lines)")
+        str, Option("--from", help="customers (one row each), or orders (lines)")
     ] = "customers",
-    as_of: Annotated[str, typer.Option(help="Orders: the last day that counts (ISO date)")] = "",
-    table: Annotated[str, typer.Option(help="Name of the table in the database")] = "",
-    out: Annotated[Path | None, typer.Option(help="File to write the query to")] = None,
-    dbt: Annotated[Path | None, typer.Option(help="Folder to write a dbt project to")] = None,
-    schema: Annotated[str, typer.Option(help="dbt: the schema of the table")] = "main",
+    as_of: Annotated[date | None, _day_option("Orders: the last day that counts")] = None,
+    table: Annotated[str, Option(help="Name of the table in the database")] = "",
+    out: Annotated[Path | None, Option(help="File to write the query to")] = None,
+    dbt: Annotated[Path | None, Option(help="Folder to write a dbt project to")] = None,
+    schema: Annotated[str, Option(help="dbt: the schema of the table")] = "main",
 ) -> None:
-    """Write segment rules as SQL, or as a dbt project with tests."""
+    """Write segment rules as SQL, or as a dbt project with tests.
+
+    Examples
+    --------
+    segkit sql reports/my-shop
+    segkit sql reports/my-shop --from orders --as-of 2025-06-30 --out segments.sql
+    segkit sql rules.toml --table crm_customers --dbt segments_dbt
+    """
     from segkit.errors import require_choice
     from segkit.rfm import SegmentSql
     from segkit.writing import write_whole
 
     require_choice("table to start from", start_from, ("customers", "orders"))
-    day = next(iter(_days("--as-of", [as_of] if as_of else [])), None)
-    rules = SegmentSql.load(model, table=cast("Any", start_from), as_of=day)
+    rules = SegmentSql.load(model, table=cast("Any", start_from), as_of=as_of)
     if dbt is not None:
         for path in rules.write_dbt(dbt, table=table, schema=schema):
             typer.echo(_near(path))
@@ -759,16 +777,6 @@ def sql(
         typer.echo(_near(write_whole(out, rules.to_sql(table) + "\n", overwrite=False)))
     if dbt is None and out is None:
         typer.echo(rules.to_sql(table))
-
-
-def _moment(option: str, text: str) -> datetime | date | None:
-    """Read the ISO date or time of an option; nothing if it is empty."""
-    if len(text) <= len("2026-01-31"):
-        return next(iter(_days(option, [text] if text else [])), None)
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise ParameterError(f"{option} expects an ISO date or time, got {text}") from None
 
 
 def _words(text: str) -> list[str]:
@@ -779,31 +787,23 @@ course = typer.Typer(help="Teach from the notebooks: lessons, exercises with che
 app.add_typer(course, name="course")
 
 
-@course.command(
-    "build",
-    epilog=_examples(
-        "segkit course build course",
-        "segkit course build course --variant exercise,solution --seed 7",
-    ),
-)
+@_command(course, "build")
 def course_build(
-    out: Annotated[Path, typer.Argument(help="The folder that receives the course")] = Path(
-        "course"
-    ),
+    out: Annotated[Path, Argument(help="The folder that receives the course")] = Path("course"),
     variant: Annotated[
         str,
-        typer.Option(
-            help="lesson, exercise, slides, solution, notes, nbgrader; separated by commas"
-        ),
+        Option(help="lesson, exercise, slides, solution, notes, nbgrader; separated by commas"),
     ] = "",
-    seed: Annotated[
-        int, typer.Option(help="Seed of the simulated customers; each student's own")
-    ] = 11,
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; only try every check")
-    ] = False,
+    seed: CourseSeed = 11,
+    check: Annotated[bool, Option("--check", help="Write nothing; only try every check")] = False,
 ) -> None:
-    """Build the course, or (--check) only try its checks on right and wrong answers."""
+    """Build the course, or (--check) only try its checks on right and wrong answers.
+
+    Examples
+    --------
+    segkit course build course
+    segkit course build course --variant exercise,solution --seed 7
+    """
     if check:
         course_check(seed)
         return
@@ -814,13 +814,16 @@ def course_build(
     typer.echo(_near(out / "index.html"))
 
 
-@course.command("check", epilog=_examples("segkit course check"))
+@_command(course, "check")
 def course_check(
-    seed: Annotated[
-        int, typer.Option(help="Seed of the simulated customers; each student's own")
-    ] = 11,
+    seed: CourseSeed = 11,
 ) -> None:
-    """Try every check on its solution, on the untouched exercise, and on common mistakes."""
+    """Try every check on its solution, on the untouched exercise, and on common mistakes.
+
+    Examples
+    --------
+    segkit course check
+    """
     from segkit.course import check_course
 
     matrix = check_course(seed=seed, tell=typer.echo)
@@ -829,9 +832,14 @@ def course_check(
         raise typer.Exit(FAILED)
 
 
-@app.command(epilog=_examples("segkit version"))
+@_command(app)
 def version() -> None:
-    """Show the versions on which results depend."""
+    """Show the versions on which results depend.
+
+    Examples
+    --------
+    segkit version
+    """
     from segkit.runner.manifest import versions
 
     for library, number in versions().items():

@@ -16,7 +16,7 @@ from segkit.cluster.refits import Method
 from segkit.display import counted, number, percent, table_html
 from segkit.errors import DataError, require_choice
 from segkit.frames import takes_frames
-from segkit.result import Result
+from segkit.result import Figure, Result
 
 if TYPE_CHECKING:
     from segkit.cluster.segments import Segmentation
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from segkit.intake.identity import Identities
     from segkit.intake.ledger import Ledger
     from segkit.intake.mapping import Mapping
-    from segkit.plot import Figure
     from segkit.profile import Profile
 
 __all__ = [

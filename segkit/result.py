@@ -22,6 +22,10 @@ from segkit.writing import write_whole
 if TYPE_CHECKING:
     import polars as pl
 
+    from segkit.plot import Figure as Figure
+else:
+    Figure = Any  # what a result's `plot` returns; a figure's own type is heavy to import
+
 T = TypeVar("T")
 
 
@@ -29,15 +33,18 @@ class Result:
     """Base of every result: a frozen dataclass that can be read, drawn, framed and stored.
 
     A subclass is declared ``@dataclass(frozen=True, slots=True, eq=False)``, documents each
-    field with shape and unit, and gives `to_frame`, `text` and, where a picture helps,
-    `plot`; a result that is read, not looked at, has none.
+    field with shape and unit, and gives `text` and, where a picture helps, `plot`; a result that
+    is read, not looked at, has none. Its first field that is a frame is its main table, which
+    `to_frame` returns; a result of another kind has a `to_frame` of its own.
     """
 
     __slots__ = ()
 
-    @abstractmethod
     def to_frame(self) -> pl.DataFrame:
-        """Return the result as one tidy, numeric frame."""
+        """Return the main table, tidy and numeric."""
+        tables = (f.name for f in fields(self) if f.type == "pl.DataFrame")  # type: ignore[arg-type]
+        frame: pl.DataFrame = getattr(self, next(tables))
+        return frame
 
     @property
     @abstractmethod

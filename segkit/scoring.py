@@ -57,10 +57,6 @@ class Scored(Result):
     made_from: str
     outlook: str = ""
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return the assignments, one row per customer."""
-        return self.assignments
-
     @property
     def text(self) -> str:
         """Customers by segment, and the share who are unlike any segment."""

@@ -573,5 +573,5 @@ def test_a_backtest_says_what_it_could_not_judge():
     )
     with pytest.raises(DataError, match="no customer known by 1970-05-30 bought"):
         backtest_recommendations(strangers, test_days=50, as_of=date(1970, 7, 19), tune=False)
-    with pytest.raises(ParameterError, match="level must be at least 0.5"):
+    with pytest.raises(ParameterError, match="level must be at least 0"):
         backtest_recommendations(ORDERS, level=95)

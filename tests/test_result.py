@@ -25,9 +25,6 @@ class Sizes(Result):
     frame: pl.DataFrame
     asof: date
 
-    def to_frame(self):
-        return self.frame
-
     @property
     def text(self):
         return f"{self.frame.height} segments as of {self.asof} <b>"

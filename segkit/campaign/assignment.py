@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +12,8 @@ import polars as pl
 from segkit.display import counted, label, number
 from segkit.errors import require_columns
 from segkit.intake.privacy import fold_rare
-from segkit.result import Result
+from segkit.result import Figure, Result
 from segkit.stats.hypotheses import adjust, count_table, mean_t_test, planned_split
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 NO_OFFER = "none"
 SRM_ALPHA = 0.001  # p-value below which the sample ratio counts as different from the plan

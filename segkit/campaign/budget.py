@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,8 @@ import polars as pl
 from segkit.display import counted, money
 from segkit.errors import DataError, require_choice, require_columns, require_range
 from segkit.frames import takes_frames
-from segkit.result import Result
+from segkit.result import Figure, Result
 from segkit.stats.intervals import interval_words
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 Floats = npt.NDArray[np.float64]
 _NEED = ("segment", "offer", "customers", "gain", "cost")

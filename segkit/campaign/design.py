@@ -34,10 +34,6 @@ class OfferDesign(Result):
     table: pl.DataFrame
     arms: tuple[str, str, str]
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return the segments."""
-        return self.table
-
     @property
     def answer(self) -> str:
         """In how many segments arms send the same offer."""
@@ -177,10 +173,6 @@ class PilotOverlap(Result):
 
     table: pl.DataFrame
     only_pilot: int
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the arms."""
-        return self.table
 
     @property
     def text(self) -> str:

@@ -54,10 +54,6 @@ class ResponseFeedback(Result):
     is_share: bool
     level: float
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return the cells."""
-        return self.cells
-
     @property
     def text(self) -> str:
         """The finding in words."""
@@ -192,10 +188,6 @@ class ThresholdProposals(Result):
     outcome: str
     is_share: bool
     level: float
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per threshold."""
-        return self.thresholds
 
     @property
     def text(self) -> str:

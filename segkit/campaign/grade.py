@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,8 @@ from segkit.campaign.assignment import NO_OFFER
 from segkit.display import percent
 from segkit.errors import DataError, require_choice, require_columns
 from segkit.frames import takes_frames
-from segkit.result import Result
+from segkit.result import Figure, Result
 from segkit.simulate.world import conversion
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 Array = npt.NDArray[np.float64]
 ADDED = "added_"  # of the truth's columns: orders that an offer adds, by its name
@@ -45,10 +42,6 @@ class LiftGrade(Result):
     segments: pl.DataFrame
     claimed: float
     level: float
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the steps."""
-        return self.table
 
     def lift(self, step: str) -> float:
         """Return the lift at a step."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import polars as pl
 
@@ -18,10 +18,7 @@ from segkit.display import counted, join_words, money, number, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
 from segkit.lift.verdicts import ALL
-from segkit.result import Result
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
+from segkit.result import Figure, Result
 
 Decision = Literal["roll out", "change", "stop", "keep", "keep testing", "start testing", "none"]
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
@@ -81,10 +78,6 @@ class NextSteps(Result):
     overall: dict[str, float | None] | None
     level: float
     currency: str | None = None
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per segment, those with most at stake first."""
-        return self.table
 
     def choose(self, *decisions: Decision) -> list[Row]:
         """Return the rows with one of the decisions."""

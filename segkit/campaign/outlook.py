@@ -140,10 +140,6 @@ class Outlook(Result):
         counts = self.audience.counts.filter(pl.col("reason") == "consent_not_recorded")
         return int(counts["customers"].sum())
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per segment."""
-        return self.segments
-
     @property
     def text(self) -> str:
         """The finding in words."""

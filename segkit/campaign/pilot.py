@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from segkit.display import counted, money, number, percent
 from segkit.errors import DataError, ParameterError, require_choice, require_columns, require_range
 from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
-from segkit.result import Result
+from segkit.result import Figure, Result
 from segkit.stats.hashing import unit_hash
 from segkit.stats.intervals import interval_words, wilson, z_value
 from segkit.stats.policy import (
@@ -34,9 +34,6 @@ from segkit.stats.policy import (
     split_folds,
     value_of,
 )
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +12,7 @@ import polars as pl
 from segkit.campaign.metrics import Metric
 from segkit.display import counted, money, number, percent
 from segkit.errors import DataError, ParameterError, require_least, require_range
-from segkit.result import Result
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
+from segkit.result import Figure, Result
 
 Array = npt.NDArray[np.float64]
 SHARES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -54,10 +50,6 @@ class PilotSize(Result):
     common: float
     campaigns: float
     currency: str | None = None
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the sizes."""
-        return self.table
 
     @property
     def best(self) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -13,10 +13,7 @@ import polars as pl
 from segkit.campaign.metrics import Metric
 from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_choice, require_range
-from segkit.result import Result
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
+from segkit.result import Figure, Result
 
 Sides = Literal["two-sided", "one-sided"]
 SIDES: tuple[Sides, ...] = get_args(Sides)

@@ -43,10 +43,6 @@ class NextRound(Result):
     rounds: int
     level: float
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return the segments."""
-        return self.policy
-
     @property
     def answer(self) -> str:
         """How many segments get another offer, and what the surest change is expected to bring."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -16,10 +15,7 @@ from segkit.campaign.power import check_shares, compute_sample_size, find_smalle
 from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
-from segkit.result import Result
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
+from segkit.result import Figure, Result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,10 +42,6 @@ class SegmentPower(Result):
     power: float
     alpha: float
     shares: dict[str, float]
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per segment, all together first."""
-        return self.table
 
     @property
     def text(self) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -21,13 +20,10 @@ from segkit.errors import DataError, ParameterError, require_columns, require_ra
 from segkit.frames import takes_frames
 from segkit.intake import ProfileArchive
 from segkit.lift.requirements import finite_values
-from segkit.result import Result
+from segkit.result import Figure, Result
 from segkit.stats.intervals import interval_words
 from segkit.stats.policy import Trial, honest_scores, learn_best, rounds, split_folds, value_of
 from segkit.stats.two_part import compare_outcomes
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,10 +68,6 @@ class SegmentationTest(Result):
     all_difference: float = math.nan
     all_low: float = math.nan
     all_high: float = math.nan
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the value of each segmentation."""
-        return self.values
 
     @property
     def variance_gain(self) -> float:

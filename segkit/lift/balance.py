@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -18,12 +17,9 @@ from segkit.lift.requirements import frame_of
 from segkit.lift.sums import sum_up
 from segkit.lift.verdicts import ALL
 from segkit.lift.wording import p_words
-from segkit.result import Result
+from segkit.result import Figure, Result
 from segkit.stats.effects import standardised_difference
 from segkit.stats.hypotheses import adjust, mean_t_test, planned_split
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 FAR = 0.1  # standardised difference from which a covariate should be inspected
 
@@ -47,10 +43,6 @@ class SampleRatio(Result):
     table: pl.DataFrame
     planned: dict[str, float]
     alpha: float
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the tests, one row per group."""
-        return self.table
 
     @property
     def level(self) -> str:
@@ -193,10 +185,6 @@ class Balance(Result):
     table: pl.DataFrame
     control: str
     alpha: float
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the balance, one row per covariate and arm."""
-        return self.table
 
     @property
     def text(self) -> str:

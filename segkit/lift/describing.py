@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,8 @@ from segkit.display import counted, number
 from segkit.errors import DataError, ParameterError, require_choice, require_range, unknown
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.wording import gap
-from segkit.result import Result
+from segkit.result import Figure, Result
 from segkit.stats.intervals import interval_words, mean_difference, mean_skewed
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 Array = npt.NDArray[np.float64]
 Pair = Literal["conversion", "revenue", "orders"]
@@ -53,10 +50,6 @@ class Change(Result):
     kind: str
     level: float
     days: float
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the changes."""
-        return self.table
 
     @property
     def text(self) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,9 @@ from segkit.lift.effects import FEW, KPIS, Kpi
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.requirements import read_test
 from segkit.lift.wording import gap
-from segkit.result import Result
+from segkit.result import Figure, Result
 from segkit.stats.hypotheses import adjust, t_p_value
 from segkit.stats.least_squares import Design, Fit, fit_least_squares
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 Array = npt.NDArray[np.float64]
 CONTROL = "\x1fcontrol"  # column with the control's name; null for the treated
@@ -249,10 +246,6 @@ class Factorial(Result):
     sums: str
     freedom: int
     notes: tuple[str, ...]
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the contrasts."""
-        return self.table
 
     @property
     def text(self) -> str:

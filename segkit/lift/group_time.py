@@ -21,7 +21,7 @@ from segkit.errors import (
 )
 from segkit.frames import takes_frames
 from segkit.lift.wording import p_words
-from segkit.result import Result
+from segkit.result import Figure, Result
 from segkit.stats.changes import (
     difference_of_changes,
     doubly_robust_difference,
@@ -30,7 +30,6 @@ from segkit.stats.changes import (
 
 if TYPE_CHECKING:
     from segkit.intake import Intake
-    from segkit.plot import Figure
 
 Array = npt.NDArray[np.float64]
 LABEL = "Observational: campaigns were chosen, not randomised"
@@ -151,10 +150,6 @@ class GroupTimeEffects(Result):
     level: float
     notes: tuple[str, ...] = ()
     currency: str | None = None
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return every estimate."""
-        return self.table
 
     @property
     def overall(self) -> dict[str, Any]:

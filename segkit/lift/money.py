@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,9 @@ from segkit.lift.outcomes import Outcomes
 from segkit.lift.requirements import read_test
 from segkit.lift.sums import Sums, check_arms, sum_up
 from segkit.lift.verdicts import ALL
-from segkit.result import Result
+from segkit.result import Figure, Result
 from segkit.stats.intervals import Estimate, z_value
 from segkit.stats.two_part import EXPECTED_BUYERS
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 Floats = npt.NDArray[np.float64]
 REVENUE = next(metric for metric in KPIS if metric.name == "revenue")
@@ -66,10 +63,6 @@ class Money(Result):
     level: float
     currency: str | None = None
     notes: tuple[str, ...] = ()
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the money, one row per arm and segment."""
-        return self.table
 
     @property
     def text(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -19,12 +18,9 @@ from segkit.lift.requirements import read_test
 from segkit.lift.sums import check_arms, refuse_no_share, sum_up
 from segkit.lift.verdicts import ALL
 from segkit.lift.wording import p_words
-from segkit.result import Result
+from segkit.result import Figure, Result
 from segkit.stats.intervals import Estimate, interval_words
 from segkit.stats.shares import combine_odds, odds_ratio
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,10 +51,6 @@ class OddsRatios(Result):
     control: str
     label: str
     level: float
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the odds ratios."""
-        return self.table
 
     @property
     def text(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -14,12 +13,8 @@ from segkit.errors import DataError, require_choice, require_columns, require_ra
 from segkit.frames import takes_frames
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.requirements import frame_of
-from segkit.result import Result
+from segkit.result import Figure, Result
 from segkit.stats.intervals import always_valid, share_difference
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
-
 
 COUNTS = ("arm", "day", "customers", "converted")
 
@@ -44,10 +39,6 @@ class DailyLift(Result):
     control: str
     planned_rate: float
     level: float
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the days."""
-        return self.table
 
     @property
     def first_day(self) -> int | None:

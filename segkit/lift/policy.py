@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -14,7 +13,7 @@ from segkit.errors import DataError, require_range
 from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
 from segkit.lift.uplift import two_arms
-from segkit.result import Result
+from segkit.result import Figure, Result
 from segkit.stats.intervals import interval_words, z_value
 from segkit.stats.policy import (
     Trial,
@@ -27,9 +26,6 @@ from segkit.stats.policy import (
     split_folds,
     value_of,
 )
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 POLICIES = ("these segments", "everyone", "nobody")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,8 @@ from segkit.errors import DataError, ParameterError, require_choice, require_col
 from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
 from segkit.lift.uplift_curves import Convention, UpliftCurve, compute_uplift_curve
-from segkit.result import Result
+from segkit.result import Figure, Result
 from segkit.stats.two_part import compare_outcomes
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,8 @@ from segkit.errors import (
     unknown,
 )
 from segkit.progress import steps
-from segkit.result import Result
+from segkit.result import Figure, Result
 from segkit.stats.intervals import interval_words
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 Floats = npt.NDArray[np.float64]
 Convention = Literal["qini", "uplift"]
@@ -270,10 +267,6 @@ class UpliftCurve(Result):
     customers: int
     repeats: int
     level: float
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the drawn points."""
-        return self.points
 
     @property
     def orders(self) -> bool:

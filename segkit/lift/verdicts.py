@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -20,12 +20,9 @@ from segkit.lift.wording import (
     segment_words,
     verdict_words,
 )
-from segkit.result import Result
+from segkit.result import Figure, Result
 from segkit.stats.hypotheses import adjust
 from segkit.stats.intervals import z_value
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 ALL = "all customers"
 VERDICTS = ("higher", "lower", "same", "undecided", "not measured", "descriptive")
@@ -209,10 +206,6 @@ class Lift(Result):
     relative_method: str
     covariates: tuple[str, ...]
     notes: tuple[str, ...]
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the effects, one row per figure, arm and segment."""
-        return self.effects
 
     @property
     def overall(self) -> pl.DataFrame:

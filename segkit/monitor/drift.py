@@ -14,12 +14,11 @@ import polars as pl
 from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, require_least, require_range
 from segkit.frames import takes_frames
-from segkit.result import Result, check_customers
+from segkit.result import Figure, Result, check_customers
 from segkit.stats.hypotheses import adjust
 
 if TYPE_CHECKING:
     from segkit.cluster.model import SegmentScorer
-    from segkit.plot import Figure
 
 Floats = npt.NDArray[np.float64]
 
@@ -58,10 +57,6 @@ class Drift(Result):
     both: int
     level: float
     repeats: int
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the distances, one row per variable."""
-        return self.distances
 
     @property
     def alarms(self) -> list[str]:

@@ -294,10 +294,6 @@ class PlantedMoves(Result):
     habits: pl.DataFrame
     false_alarms: list[str]
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per planted group."""
-        return self.rows
-
     @property
     def text(self) -> str:
         """State whether planted drift was found, and how many of the planted moves were seen."""

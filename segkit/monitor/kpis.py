@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal, cast
 
 import polars as pl
 
 from segkit.display import counted, join_words
 from segkit.errors import DataError, require_choice, require_columns, require_range
 from segkit.frames import is_returned, is_sold, takes_frames
-from segkit.result import Result
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
+from segkit.result import Figure, Result
 
 Every = Literal["1d", "1w", "1mo"]
 EPOCH = date(1970, 1, 1)
@@ -88,10 +85,6 @@ class KpiSeries(Result):
 
     series: pl.DataFrame
     every: Every
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the series, one row per period, segment and key figure."""
-        return self.series
 
     @property
     def measured(self) -> list[str]:

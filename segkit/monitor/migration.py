@@ -12,11 +12,10 @@ import polars as pl
 from segkit.display import counted, number, percent
 from segkit.errors import DataError, require_columns, require_range
 from segkit.frames import takes_frames
-from segkit.result import Result
+from segkit.result import Figure, Result
 
 if TYPE_CHECKING:
     from segkit.cluster.model import SegmentScorer
-    from segkit.plot import Figure
 
 Scorer = TypeVar("Scorer", bound="SegmentScorer")
 
@@ -57,10 +56,6 @@ class Migration(Result):
     measures: pl.DataFrame
     matches: pl.DataFrame
     refitted: bool
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the parts, one row per segment."""
-        return self.parts
 
     @property
     def moved(self) -> int:

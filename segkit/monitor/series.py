@@ -66,10 +66,6 @@ class RefreshSeries(Result):
     migration: Migration | None = None
     rescored: pl.DataFrame | None = None
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per refresh."""
-        return self.rows
-
     @property
     def alerts(self) -> list[dict[str, Any]]:
         """Each drift once: what, since when, until when (null: still there), how often."""

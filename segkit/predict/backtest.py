@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -26,10 +25,7 @@ from segkit.predict.histories import (
 from segkit.predict.likelihood import Array
 from segkit.predict.purchases import PurchaseModelName
 from segkit.predict.value import TOP, Value, estimate_value
-from segkit.result import Result
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
+from segkit.result import Figure, Result
 
 NAIVE = "last period again"
 YEAR = "same days a year before"
@@ -58,10 +54,6 @@ class ValueBacktest(Result):
     horizon_days: int
     level: float
     model: str
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per origin and forecast."""
-        return self.table
 
     @property
     def text(self) -> str:

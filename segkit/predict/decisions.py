@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -13,10 +12,7 @@ from segkit.errors import ParameterError, require_range
 from segkit.predict.measures import limits
 from segkit.predict.propensity import EVENT, WHO
 from segkit.predict.propensity_backtest import LOGISTIC, SCORES, PropensityBacktest
-from segkit.result import Result
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
+from segkit.result import Figure, Result
 
 THRESHOLDS = (0.02, 0.05, *(np.arange(1, 10) / 10).tolist(), 0.95)
 
@@ -51,10 +47,6 @@ class DecisionCurve(Result):
     def threshold(self) -> float:
         """Probability from which a contact pays."""
         return self.cost / (self.margin * self.response)
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per score and cost."""
-        return self.table
 
     @property
     def text(self) -> str:

@@ -59,10 +59,6 @@ class NextPurchase(Result):
     level: float
     notes: tuple[str, ...] = ()
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per customer."""
-        return self.customers
-
     @property
     def text(self) -> str:
         """State how many will buy within the horizon, and how soon."""
@@ -272,10 +268,6 @@ class NextPurchaseBacktest(Result):
     horizon_days: int
     level: float
     model: str
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per origin and prediction."""
-        return self.table
 
     @property
     def text(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -21,11 +20,8 @@ from segkit.predict.measures import resample as resample_measures
 from segkit.predict.propensity import EVENT, WHO, PropensityModel, calibrate, fit_logistic, logit
 from segkit.predict.purchases import fit_purchases
 from segkit.predict.windows import Rolling, Tables, Window, roll, stack
-from segkit.result import Result
+from segkit.result import Figure, Result
 from segkit.stats.threads import single_thread
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 LOGISTIC, BOOSTING, BG_NBD = "logistic", "gradient boosting", "BG/NBD"
 RECENCY, BASE = "recency alone", "base rate"
@@ -67,10 +63,6 @@ class PropensityBacktest(Result):
     resamples: int
     seed: int
     notes: tuple[str, ...] = ()
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per origin, score and measure."""
-        return self.table
 
     def compare(self) -> pl.DataFrame:
         """Return one row per score: its measures, on average over the origins."""

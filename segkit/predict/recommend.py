@@ -59,10 +59,6 @@ class Recommendations(Result):
     as_of: date
     notes: tuple[str, ...]
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per customer, list and rank."""
-        return self.lists
-
     @property
     def text(self) -> str:
         """State how many customers have which list, and on what it rests."""

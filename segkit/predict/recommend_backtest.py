@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -31,10 +30,7 @@ from segkit.predict.recommender import (
     fit_recommender,
     purchase_days,
 )
-from segkit.result import Result
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
+from segkit.result import Figure, Result
 
 Array = npt.NDArray[np.float64]
 BOTH = "both"
@@ -79,10 +75,6 @@ class RecommendBacktest(Result):
     k: int
     level: float
     notes: tuple[str, ...]
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per list and method."""
-        return self.table
 
     @property
     def answer(self) -> str:

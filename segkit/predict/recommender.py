@@ -136,10 +136,6 @@ class Recommender(Result):
         """The method in words."""
         return "item neighbours" if len(self.neighbours) else "EASE"
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per product."""
-        return self.products
-
     @property
     def text(self) -> str:
         """State what the recommender rests on."""

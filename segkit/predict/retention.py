@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -11,12 +10,9 @@ from segkit.display import counted, money, number, percent
 from segkit.errors import DataError, require_columns, require_range
 from segkit.frames import takes_frames
 from segkit.predict.value_segments import ValueSegments
-from segkit.result import Result
+from segkit.result import Figure, Result
 from segkit.rules import parse_condition
 from segkit.rules.conditions import columns, expression
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 LEAVING = "p_alive > 0.1 and p_alive < 0.8"
 

@@ -51,10 +51,6 @@ class Propensity(Result):
     as_of: date
     frame: pl.DataFrame | None = field(default=None, repr=False, metadata={"stored": False})
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per customer."""
-        return self.customers
-
     @property
     def text(self) -> str:
         """State how many are expected to have the event, and how the scores are spread."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +25,7 @@ from segkit.predict.purchases import (
 from segkit.predict.season import MONTHS_NEEDED, Season, estimate_season, in_season
 from segkit.predict.spend import SpendModel, fit_spend
 from segkit.predict.value_model import STEPS, ValueModel
-from segkit.result import Result
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
+from segkit.result import Figure, Result
 
 Places = npt.NDArray[np.int64]
 TOP = 0.2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -12,10 +11,7 @@ import polars as pl
 from segkit.display import counted, percent
 from segkit.errors import ParameterError
 from segkit.predict.value import TOP, Value
-from segkit.result import Result
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
+from segkit.result import Figure, Result
 
 GROUPS = 10  # of customers by rank of expected value, in the picture
 
@@ -40,10 +36,6 @@ class ValueSegments(Result):
     table: pl.DataFrame
     customers: pl.DataFrame
     horizon_days: int
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per value segment."""
-        return self.table
 
     @property
     def text(self) -> str:

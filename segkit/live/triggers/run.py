@@ -60,10 +60,6 @@ class TriggerRun(Result):
     waiting: int
     troubles: tuple[str, ...] = ()
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return the outputs by rule and kind."""
-        return self.outputs
-
     @property
     def text(self) -> str:
         """Outputs by kind, events by what became of them."""

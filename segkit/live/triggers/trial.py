@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -19,12 +18,9 @@ from segkit.live.triggers.rules import TriggerRules, read_duration
 from segkit.live.triggers.run import run_triggers
 from segkit.live.triggers.sinks import SCHEMA
 from segkit.live.triggers.sources import JsonLinesSource, write_event_log
-from segkit.result import Result
+from segkit.result import Figure, Result
 from segkit.rules import Rule
 from segkit.stats.hashing import unit_hash
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 __all__ = ["ThresholdTrial", "compare_thresholds", "replay_triggers"]
 
@@ -122,10 +118,6 @@ class ThresholdTrial(Result):
     rule: str
     trials: pl.DataFrame
     changes: pl.DataFrame
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per setting."""
-        return self.trials
 
     @property
     def text(self) -> str:
