@@ -205,6 +205,18 @@ def fold_ids(ids: pl.Expr) -> pl.Expr:
     return plain.str.normalize("NFKC").str.replace_many(LOOK_ALIKE).str.strip_chars()
 
 
+def require_unique(frame: pl.DataFrame, what: str, column: str = "customer_id") -> None:
+    """Raise ``DataError`` where a frame that has one row per customer (or product) repeats an id."""
+    ids = frame.get_column(column)
+    repeated = ids.filter(ids.is_duplicated()).n_unique()
+    if repeated:
+        noun = column.removesuffix("_id")
+        raise DataError(
+            f"{what}: {counted(repeated, f'{noun} comes', f'{noun}s come')} more than once; give "
+            f"one row per {noun}"
+        )
+
+
 def unmatched(wanted: pl.Series, known: pl.Series, what: str, among: str) -> str:
     """Return a note on the ids of a list that are not among those known; empty where all are.
 

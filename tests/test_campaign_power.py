@@ -162,7 +162,7 @@ def test_more_customers_or_a_larger_effect_give_more_power(base, lift, share):
         (lambda: proportion(0.0), "between 0 and 1"),
         (lambda: mean(1.0, 0.0), "does not vary"),
         (lambda: mean(float("inf"), 1.0), "finite"),
-        (lambda: ratio(1, 0, 1, 1, 0), "above 0 on average"),
+        (lambda: ratio(1, 0, 1, 1, 0), "denominator must be above 0"),
         (lambda: ratio(1, 1, 1, 1, 2), "correlation"),
     ],
 )

@@ -340,7 +340,7 @@ def test_daily_looks_are_cumulative_and_wider_than_one_look():
         segkit.lift.measure_daily_lift(strong, arm="a", control="b", planned_rate=0.1).first_day
         < 10
     )
-    with pytest.raises(ParameterError, match="between 0 and 1"):
+    with pytest.raises(ParameterError, match="above 0 and below 1"):
         segkit.lift.measure_daily_lift(rows, arm="a", control="b", planned_rate=0)
     with pytest.raises(ParameterError, match="unknown arm"):
         segkit.lift.measure_daily_lift(rows, arm="z", control="b", planned_rate=0.1)

@@ -279,7 +279,7 @@ def test_hillstrom_mens_mail_by_what_was_bought_before(shared_data):
             lambda: value_segment_policy(
                 people(50), "y", treatment="mail", control="holdout", cost=-1
             ),
-            DataError,
+            ParameterError,
             "at least 0",
         ),
         (

@@ -499,7 +499,7 @@ def test_too_little_is_refused_in_a_sentence(orders):
     with pytest.raises(ParameterError, match="nobody can tell who was a lead when"):
         fit_leads(orders)
     people = pl.DataFrame({"customer_id": ["1", "1"], "region": ["N", "S"]})
-    with pytest.raises(DataError, match="name a customer twice"):
+    with pytest.raises(DataError, match="1 customer comes more than once"):
         fit_churn(orders, customers=people, attributes=["region"])
 
 

@@ -445,7 +445,7 @@ def test_who_may_be_leaving_is_listed_with_the_break_even_of_a_contact(value):
     assert nobody.table["break_even"].null_count() == 3
     with pytest.raises(ColumnError, match="churn_probability"):
         list_retention(groups, "churn_probability > 0.5")
-    with pytest.raises(DataError, match="twice"):
+    with pytest.raises(DataError, match="more than once"):
         list_retention(groups, churn=pl.concat([scores, scores]))
     with pytest.raises(ParameterError, match="margin"):
         list_retention(groups, margin=0.0)

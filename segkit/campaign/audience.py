@@ -48,7 +48,6 @@ from segkit.campaign.platforms import (
 from segkit.display import counted, number, percent
 from segkit.errors import (
     ColumnError,
-    DataError,
     ModelError,
     ParameterError,
     require_choice,
@@ -56,7 +55,7 @@ from segkit.errors import (
     require_least,
 )
 from segkit.frames import takes_frames
-from segkit.ids import unmatched
+from segkit.ids import require_unique, unmatched
 from segkit.intake.people import erased_ids
 from segkit.result import Result
 from segkit.rules.contact import HELD, ContactPolicy, read_channels, read_consents
@@ -446,12 +445,7 @@ def build_audience(
     require_columns(customers.columns, ["customer_id", *needed, *columns], "customers")
     require_consent(customers.columns, consent)
     for name, frame in (("assignments", assignments), ("customers", customers)):
-        repeated = frame.height - frame.get_column("customer_id").n_unique()
-        if repeated:
-            raise DataError(
-                f"{name}: {counted(repeated, 'row repeats', 'rows repeat')} a customer; give one "
-                "row each"
-            )
+        require_unique(frame, name)
     service = policy is not None and consent is None
     agreed = Consent.of(
         () if service else customers.columns,

@@ -12,7 +12,7 @@ import polars as pl
 from segkit.display import counted, number, percent
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns, require_range
 from segkit.frames import takes_frames
-from segkit.ids import unmatched
+from segkit.ids import require_unique, unmatched
 from segkit.result import Result
 from segkit.rules.contact import CHANNELS as CHANNELS
 from segkit.rules.contact import HELD, ContactPolicy, read_consents
@@ -283,12 +283,7 @@ def check_customers(customers: pl.DataFrame) -> None:
         raise DataError(
             f"{counted(ids.null_count(), 'customer has', 'customers have')} no customer_id"
         )
-    repeated = ids.filter(ids.is_duplicated()).n_unique()
-    if repeated:
-        raise DataError(
-            f"{counted(repeated, 'customer comes', 'customers come')} more than once; give one row "
-            "per customer (link the identifiers first)"
-        )
+    require_unique(customers, "customers")
 
 
 def as_moment(at: datetime | date) -> datetime:

@@ -13,6 +13,7 @@ import polars as pl
 from segkit.display import counted, number
 from segkit.errors import DataError, require_columns
 from segkit.frames import takes_frames
+from segkit.ids import require_unique
 
 Floats = npt.NDArray[np.float64]
 OFFER = (
@@ -58,8 +59,7 @@ def attach_segments(
     """
     require_columns(assignments.columns, ["customer_id", "assigned_at"], "the assignments")
     require_columns(segments.columns, ["customer_id", "segment"], "the segments")
-    if segments["customer_id"].n_unique() < segments.height:
-        raise DataError("a customer stands in two segments; give one row per customer")
+    require_unique(segments, "the segments")
     own = segments.select("customer_id", pl.col("segment").cast(pl.String))
     joined = assignments.drop("segment", "segment_as_of", strict=False).join(
         own, on="customer_id", how="left", maintain_order="left"

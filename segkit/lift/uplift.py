@@ -11,8 +11,9 @@ import numpy.typing as npt
 import polars as pl
 
 from segkit.display import counted, label, number
-from segkit.errors import DataError, ParameterError, require_choice, require_columns, require_least
+from segkit.errors import ParameterError, require_choice, require_columns, require_least
 from segkit.frames import takes_frames
+from segkit.ids import require_unique
 from segkit.lift.requirements import finite_values
 from segkit.lift.uplift_curves import Convention, UpliftCurve, compute_uplift_curve
 from segkit.result import Figure, Result
@@ -336,11 +337,7 @@ def two_arms(
     if treatment == control:
         raise ParameterError(f"treatment and control are both {treatment!r}")
     customers = frame.filter(pl.col(arm).is_in([treatment, control]))
-    twice = customers.height - customers.get_column("customer_id").n_unique()
-    if twice:
-        raise DataError(
-            f"{counted(twice, 'row is', 'rows are')} of customers that come more than once"
-        )
+    require_unique(customers, "the frame")
     return customers
 
 

@@ -11,6 +11,7 @@ from segkit.display import counted, percent
 from segkit.errors import DataError, ParameterError, require_columns, require_least, require_range
 from segkit.features.calendar import check_days
 from segkit.frames import is_returned, takes_frames
+from segkit.ids import require_unique
 from segkit.predict.futures import FAMILIES
 from segkit.predict.histories import (
     EPOCH,
@@ -176,8 +177,7 @@ def _categories(
     if products is not None:
         require_columns(products.columns, ["product_id", "category"], "products")
         require_columns(lines.columns, ["product_id"], "orders")
-        if products["product_id"].is_duplicated().any():
-            raise DataError("products name a product twice; expected one row each")
+        require_unique(products, "products", "product_id")
         own = products.select("product_id", listed=pl.col("category").cast(pl.String))
         lines = lines.join(own, on="product_id", how="left", maintain_order="left")
         stated = [pl.col("category").cast(pl.String)] if "category" in orders.columns else []

@@ -14,6 +14,7 @@ from scipy import sparse
 from segkit.display import counted, number, percent
 from segkit.errors import DataError, require_columns, require_least, require_range
 from segkit.frames import takes_frames
+from segkit.ids import require_unique
 from segkit.predict.buy_again import rank_again
 from segkit.predict.histories import EPOCH, check_as_of
 from segkit.predict.ranking import Floats, bought_matrix, rank_discover
@@ -24,7 +25,7 @@ from segkit.predict.recommender import (
     returned_pairs,
     without_new_products,
 )
-from segkit.result import Result
+from segkit.result import Result, check_customers
 from segkit.rules import Rule, RuleSet
 from segkit.writing import write_frame
 
@@ -192,20 +193,14 @@ def _allowed_customers(
     if customers is None:
         customers = days.select(pl.col("customer_id").unique().sort())
     require_columns(customers.columns, ["customer_id"], "customers")
-    ids = customers["customer_id"]
-    if ids.null_count() or ids.is_duplicated().any():
-        raise DataError(
-            "customers must have one row each; got "
-            f"{counted(ids.null_count(), 'row')} without an id and "
-            f"{counted(int(ids.drop_nulls().is_duplicated().sum()), 'row')} with an id that repeats"
-        )
-    allowed = _meets(customers, rule, "customer_rule")
-    who = customers.filter(allowed)
+    check_customers(customers)
+    who = customers.filter(_meets(customers, rule, "customer_rule"))
     if who.is_empty():
-        raise DataError(f"customer_rule leaves none of {counted(len(ids), 'customer')}: {rule}")
+        customers_words = counted(customers.height, "customer")
+        raise DataError(f"customer_rule leaves none of {customers_words}: {rule}")
     segment = pl.col("segment").cast(pl.String) if "segment" in who.columns else pl.lit("all")
     table = who.select("customer_id", segment=segment.fill_null("all"))
-    return table, [("customer", f"not: {rule}", len(ids) - who.height)]
+    return table, [("customer", f"not: {rule}", customers.height - who.height)]
 
 
 def _meets(frame: pl.DataFrame, rule: str, name: str) -> pl.Series:
@@ -225,8 +220,7 @@ def _weigh_products(
     frame, note = own, ""
     if products is not None:
         require_columns(products.columns, ["product_id"], "products")
-        if products["product_id"].is_duplicated().any():
-            raise DataError("products name a product twice: expected one row per product")
+        require_unique(products, "products", "product_id")
         replaced = [name for name in products.columns if name in own.columns[1:]]
         extra = products.with_columns(offered=pl.lit(value=True))
         frame = own.drop(replaced).join(extra, on="product_id", how="left", maintain_order="left")

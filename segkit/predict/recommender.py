@@ -23,6 +23,7 @@ from segkit.errors import (
     require_range,
 )
 from segkit.frames import is_returned, takes_frames
+from segkit.ids import require_unique
 from segkit.predict.buy_again import describe_products, fit_again, recent_shares
 from segkit.predict.histories import EPOCH, check_as_of
 from segkit.predict.ranking import Codes, Floats, bought_matrix, fit_weights
@@ -355,8 +356,7 @@ def _popularity(
     parts = [pairs.with_columns(segment=pl.lit("all"))]
     if segments is not None:
         require_columns(segments.columns, ["customer_id", "segment"], "segments")
-        if segments["customer_id"].is_duplicated().any():
-            raise DataError("segments name a customer twice")
+        require_unique(segments, "segments")
         member = segments.select("customer_id", pl.col("segment").cast(pl.String)).drop_nulls()
         parts.append(pairs.join(member, on="customer_id"))
     return (

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from segkit.display import counted, money, number, percent
-from segkit.errors import DataError, require_columns, require_range
+from segkit.errors import require_columns, require_range
 from segkit.frames import takes_frames
+from segkit.ids import require_unique
 from segkit.predict.value_segments import ValueSegments
 from segkit.result import Figure, Result
 from segkit.rules import parse_condition
@@ -132,8 +133,7 @@ def list_retention(
     customers = groups.customers
     if churn is not None:
         require_columns(churn.columns, ["customer_id", "churn_probability"], "churn")
-        if churn["customer_id"].is_duplicated().any():
-            raise DataError("churn names a customer twice")
+        require_unique(churn, "churn")
         scores = churn.select("customer_id", "churn_probability")
         customers = customers.join(scores, on="customer_id", how="left", maintain_order="left")
     condition = parse_condition(rule)

@@ -13,6 +13,7 @@ import polars as pl
 from segkit.display import counted, join_words, label, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, require_least
 from segkit.frames import takes_frames
+from segkit.ids import require_unique
 from segkit.predict.histories import check_as_of
 from segkit.predict.likelihood import Array
 from segkit.predict.propensity import EVENT, ORDER, PROBABILITY, WHO, PropensityModel
@@ -119,11 +120,10 @@ class Propensity(Result):
         """
         require_columns(segments.columns, ["customer_id", "segment"], "segments")
         own = segments.select("customer_id", pl.col("segment").cast(pl.String))
+        require_unique(segments, "segments")
         joined = self.customers.select("customer_id").join(
             own, on="customer_id", how="left", maintain_order="left"
         )
-        if joined.height != self.customers.height:
-            raise DataError("segments name a customer twice")
         names = joined["segment"].drop_nulls().unique().sort().to_list()
         if not names:
             raise DataError("segments name none of the scored customers")

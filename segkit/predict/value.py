@@ -14,6 +14,7 @@ from segkit.display import counted, money, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, require_least, require_range
 from segkit.features.calendar import check_days
 from segkit.frames import takes_frames
+from segkit.ids import require_unique
 from segkit.predict.histories import SHORTEST, check_as_of, count_purchases, customer_days
 from segkit.predict.likelihood import Array
 from segkit.predict.purchases import (
@@ -306,8 +307,7 @@ def _places(history: pl.DataFrame, segments: pl.DataFrame | None) -> tuple[list[
     if segments is None:
         return ["all"], np.zeros(history.height, dtype=int)
     require_columns(segments.columns, ["customer_id", "segment"], "segments")
-    if segments["customer_id"].is_duplicated().any():
-        raise DataError("segments name a customer twice")
+    require_unique(segments, "segments")
     joined = history.join(segments, on="customer_id", how="left", maintain_order="left")
     label = joined["segment"].cast(pl.String).fill_null("no segment")
     names = sorted(label.unique())

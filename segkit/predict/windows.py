@@ -26,6 +26,7 @@ from segkit.errors import (
 )
 from segkit.features import build_features
 from segkit.features.calendar import check_days
+from segkit.ids import require_unique
 from segkit.predict.histories import (
     EPOCH,
     HISTORY,
@@ -132,8 +133,7 @@ class Tables:
             raise ParameterError(f"{', '.join(wanted)}: give customers, the table that holds them")
         if self.customers is not None:
             require_columns(self.customers.columns, ["customer_id", *wanted], "customers")
-            if self.customers["customer_id"].is_duplicated().any():
-                raise DataError("customers name a customer twice; expected one row each")
+            require_unique(self.customers, "customers")
         if self.outcome == "first_order" and self.events is None and self.known_date is None:
             raise ParameterError(
                 "lead scores need events, or customers with known_date, the column of the day on "
