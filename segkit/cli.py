@@ -52,23 +52,21 @@ def _command(
     return register
 
 
-def _read_day(text: str) -> date:
+def _read_dates(param: typer.CallbackParam, value: Any) -> Any:
+    """Read the ISO dates, or times, of an option."""
+    read = datetime.fromisoformat if param.metavar == "TIME" else date.fromisoformat
     try:
-        return date.fromisoformat(text)
+        if not isinstance(value, str):
+            return value and [read(text) for text in value]
+        return date.fromisoformat(value) if len(value) == len("2026-01-31") else read(value)
     except ValueError:
-        raise typer.BadParameter(f"expects an ISO date, got {text}") from None
+        given = value if isinstance(value, str) else ", ".join(value)
+        what = "date or time" if param.metavar == "TIME" else "date"
+        raise ParameterError(f"{param.opts[0]} expects an ISO {what}, got {given}") from None
 
 
-def _read_moment(text: str) -> datetime | date:
-    try:
-        day = len(text) <= len("2026-01-31")
-        return date.fromisoformat(text) if day else datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"expects an ISO date or time, got {text}") from None
-
-
-def _day_option(about: str, *names: str) -> Any:
-    return Option(*names, help=f"{about} (ISO date)", parser=_read_day, metavar="DATE")
+def _date_option(about: str, *names: str, metavar: str = "DATE") -> Any:
+    return Option(*names, help=about, parser=str, callback=_read_dates, metavar=metavar)
 
 
 Store = Annotated[Path | None, Option(help="Archive of versions that segments and scores go to")]
@@ -298,7 +296,7 @@ def score(
     ],
     data: Annotated[Path, Argument(help="A customer table (CSV, Parquet), or raw orders")],
     mapping: Annotated[Path | None, Option(help="A mapping, for raw orders")] = None,
-    as_of: Annotated[date | None, _day_option("Raw orders: the last day used")] = None,
+    as_of: Annotated[date | None, _date_option("Raw orders: the last day used (ISO date)")] = None,
     out: Annotated[Path, Option(help="File to write: .csv or .parquet")] = Path("assignments.csv"),
     value: Annotated[Path | None, Option(help="Raw orders: a saved model of value")] = None,
     churn: Annotated[Path | None, Option(help="Raw orders: a saved model of churn")] = None,
@@ -411,10 +409,11 @@ def refresh(
     mapping: Annotated[Path | None, Option(help="A mapping of the data")] = None,
     every: Annotated[str, Option(help="week, month or quarter: a refresh at each end")] = ("month"),
     since: Annotated[
-        date | None, _day_option("Play from an earlier day: the segments as made on it", "--from")
+        date | None,
+        _date_option("Play from an earlier day: the segments as made on it (ISO date)", "--from"),
     ] = None,
     day: Annotated[
-        list[date] | None, _day_option("Last day of a refresh, instead of --every")
+        list[date] | None, _date_option("Last day of a refresh (ISO date), instead of --every")
     ] = None,
     rules: Annotated[
         Path | None, Option(help="Rules of alerts (TOML); by default a band for all")
@@ -462,7 +461,9 @@ def triggers(
     ],
     mapping: Annotated[Path | None, Option(help="A mapping, for raw data")] = None,
     out: Annotated[Path, Option(help="Folder of the state and the outputs")] = Path("triggers"),
-    as_of: Annotated[date | None, _day_option("Move the clock to the end of this day, UTC")] = None,
+    as_of: Annotated[
+        date | None, _date_option("Move the clock to the end of this day (ISO date), UTC")
+    ] = None,
     follow: Annotated[bool, Option("--follow", help="Go on waiting for events")] = False,
     parquet: Annotated[
         bool, Option("--parquet", help="Write the outputs as Parquet files too")
@@ -681,10 +682,8 @@ def audience(
     ),
     at: Annotated[
         datetime | None,
-        Option(
-            help="When the lists are sent (ISO); by default when arms were assigned",
-            parser=_read_moment,
-            metavar="TIME",
+        _date_option(
+            "When the lists are sent (ISO); by default when arms were assigned", metavar="TIME"
         ),
     ] = None,
     since: Annotated[
@@ -750,7 +749,9 @@ def sql(
     start_from: Annotated[
         str, Option("--from", help="customers (one row each), or orders (lines)")
     ] = "customers",
-    as_of: Annotated[date | None, _day_option("Orders: the last day that counts")] = None,
+    as_of: Annotated[
+        date | None, _date_option("Orders: the last day that counts (ISO date)")
+    ] = None,
     table: Annotated[str, Option(help="Name of the table in the database")] = "",
     out: Annotated[Path | None, Option(help="File to write the query to")] = None,
     dbt: Annotated[Path | None, Option(help="Folder to write a dbt project to")] = None,

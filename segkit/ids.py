@@ -206,7 +206,7 @@ def fold_ids(ids: pl.Expr) -> pl.Expr:
 
 
 def require_unique(frame: pl.DataFrame, what: str, column: str = "customer_id") -> None:
-    """Raise ``DataError`` where a frame that has one row per customer (or product) repeats an id."""
+    """Raise ``DataError`` unless a frame has one row per customer (or product)."""
     ids = frame.get_column(column)
     repeated = ids.filter(ids.is_duplicated()).n_unique()
     if repeated:

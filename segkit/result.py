@@ -42,9 +42,10 @@ class Result:
 
     def to_frame(self) -> pl.DataFrame:
         """Return the main table, tidy and numeric."""
-        tables = (f.name for f in fields(self) if f.type == "pl.DataFrame")  # type: ignore[arg-type]
-        frame: pl.DataFrame = getattr(self, next(tables))
-        return frame
+        import polars as pl
+
+        values = (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
+        return next(value for value in values if isinstance(value, pl.DataFrame))
 
     @property
     @abstractmethod

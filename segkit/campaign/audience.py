@@ -116,18 +116,14 @@ class SegmentContract:
         if not segments:
             raise ModelError("the segment model holds no segments: no contract can be drawn up")
         nearest = f"nearest to its centre among {counted(len(segments), 'segment')}"
-        stored: dict[str, Any] = {
-            name: str(model.get(key) or "")
-            for name, key in (
-                ("as_of", "as_of"),
-                ("model_version", "segkit_version"),
-                ("model_hash", "data_hash"),
-                ("method", "method"),
-            )
-        }
+        keys = ("as_of", "segkit_version", "data_hash", "method")
+        as_of, version, digest, method = (str(model.get(key) or "") for key in keys)
         return cls(
             campaign_id,
-            **stored,
+            as_of,
+            version,
+            digest,
+            method,
             definitions={str(one["id"]): f"{one['name']}: {nearest}" for one in segments},
             cut_points={
                 str(one["id"]): {str(k): float(v) for k, v in (one.get("centre") or {}).items()}
@@ -229,11 +225,9 @@ class Audience(Result):
             f"{row['description']}"
             for row in self.identifiers.iter_rows(named=True)
         )
+        total = counted(customers, "assigned customer")
         sentences = (
-            (
-                f"{listed} of {counted(customers, 'assigned customer')} ({share}) are on "
-                f"{counted(lists, 'list')}."
-            ),
+            f"{listed} of {total} ({share}) are on {counted(lists, 'list')}.",
             name_left_out(self.counts),
             self.consent,
             f"Identifiers that could not be read: {unread}." if unread else "",
@@ -288,7 +282,6 @@ class Audience(Result):
         earlier = {} if since is None else read_lists(Path(since), self.kind)
         if not place.is_dir():
             private_folder(place)
-        written: list[Path] = []
         campaign = self.contract.campaign_id
         frame = self.frame.drop("offer", "segment") if self.kind == "upload" else self.frame
         parts = sorted(
@@ -308,11 +301,11 @@ class Audience(Result):
         lists |= {stem: frame.clear() for stem in emptied}
         if since is not None:
             lists |= compare_lists(lists, earlier, campaign, self.kind)
-        for stem, handed in lists.items():
-            written += [
-                write_frame(handed, place / f"{stem}.{kind}", private=True, quote_text=True)
-                for kind in formats
-            ]
+        written = [
+            write_frame(handed, place / f"{stem}.{kind}", private=True, quote_text=True)
+            for stem, handed in lists.items()
+            for kind in formats
+        ]
         for change in ("", "-added", "-removed"):
             for path in {*find_files(place, campaign, self.kind, change)} - {*written}:
                 path.unlink()
@@ -446,13 +439,12 @@ def build_audience(
     require_consent(customers.columns, consent)
     for name, frame in (("assignments", assignments), ("customers", customers)):
         require_unique(frame, name)
-    service = policy is not None and consent is None
-    agreed = Consent.of(
-        () if service else customers.columns,
-        consent=consent, channel=channel, unrecorded=unrecorded,
-    )  # fmt: skip
+    recorded = () if policy is not None and consent is None else customers.columns
+    agreed = Consent.of(recorded, consent=consent, channel=channel, unrecorded=unrecorded)
     customers = customers.with_columns(read_consents(customers, agreed.columns))
-    people = _joined(assignments, customers)
+    about = customers.drop("offer", "segment", strict=False).with_columns(_known=pl.lit(value=True))
+    people = assignments.select("customer_id", "offer", "segment")
+    people = people.join(about, on="customer_id", how="left").sort("customer_id")
     require_columns(people.columns, cell, "the list")
     optouts = _optouts_by(optouts, channel)
     form = (kind, channel, mailed, platform, region)
@@ -552,13 +544,10 @@ def _check_options(
     columns: Sequence[str],
 ) -> None:
     """Raise ``ParameterError`` for an option that is unknown, or does not go with the others."""
-    for option, word, choices in (
-        ("kind of list", kind, KINDS),
-        ("channel", channel, CHANNELS),
-        ("value of unrecorded", unrecorded, UNRECORDED),
-        ("platform", platform, (*PLATFORMS, *MAIL_TOOLS)),
-    ):
-        require_choice(option, word, choices)
+    require_choice("kind of list", kind, KINDS)
+    require_choice("channel", channel, CHANNELS)
+    require_choice("value of unrecorded", unrecorded, UNRECORDED)
+    require_choice("platform", platform, (*PLATFORMS, *MAIL_TOOLS))
     require_least(min_cell=(min_cell, 1))
     if kind == "upload" and columns:
         raise ParameterError(
@@ -602,12 +591,6 @@ def _needed(
     if channel in BY_EMAIL:
         return {email: "email"}
     return {phone: "phone"} if channel in BY_PHONE else {}
-
-
-def _joined(assignments: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:
-    about = customers.drop("offer", "segment", strict=False).with_columns(_known=pl.lit(value=True))
-    base = assignments.select("customer_id", "offer", "segment")
-    return base.join(about, on="customer_id", how="left", maintain_order="left").sort("customer_id")
 
 
 def _where(condition: pl.Expr, reason: str) -> pl.Expr:

@@ -81,9 +81,8 @@ class Budget(Result):
                 f"nobody. A plan that knew the true gains would earn {regret} more on average: "
                 "that is what a larger pilot could be worth."
             )
-        left = ""
-        if self.budget is not None:
-            left = f" of the budget of {money(self.budget, self.currency)}"
+        budget = money(self.budget, self.currency)
+        left = "" if self.budget is None else f" of the budget of {budget}"
         spend, profit = money(self.spend, self.currency), money(self.profit, self.currency)
         finding = (
             f"The best plan makes {counted(self.contacts, 'contact')}, spends {spend}{left} and is "
@@ -331,27 +330,20 @@ def spread_gains_by_value(gains: pl.DataFrame, customers: pl.DataFrame) -> pl.Da
         customers.columns, ["segment", "value_segment", "expected_value"], "the customers"
     )
     value = pl.col("expected_value").fill_null(0.0)
+    whole = (pl.col("mean") * pl.col("size")).sum().over("segment")
+    whole = whole / pl.col("size").sum().over("segment")
     parts = (
         customers.drop_nulls("value_segment")
         .group_by("segment", "value_segment")
         .agg(size=pl.len().cast(pl.Int64), mean=value.mean())
-        .with_columns(whole=(pl.col("mean") * pl.col("size")).sum().over("segment"))
-        .with_columns(whole=pl.col("whole") / pl.col("size").sum().over("segment"))
-        .with_columns(
-            factor=pl.when(pl.col("whole") > 0)
-            .then(pl.col("mean") / pl.col("whole"))
-            .otherwise(1.0)
-        )
+        .with_columns(factor=pl.when(whole > 0).then(pl.col("mean") / whole).otherwise(1.0))
         .sort("segment", "value_segment")
     )
-    scaled = [name for name in ("gain", "error") if name in gains.columns]
-    lists = ["loading"] if "loading" in gains.columns else []
-    named = ["segment_name"] if "segment_name" in gains.columns else []
+    scaled = [name for name in ("gain", "error", "loading") if name in gains.columns]
+    named = [name for name in ("segment", "segment_name") if name in gains.columns]
     wide = gains.join(parts, on="segment", how="inner", maintain_order="left_right")
     return wide.with_columns(
-        pl.col(scaled) * pl.col("factor"),
-        *(pl.col(name) * pl.col("factor") for name in lists),
-        pl.concat_str("segment", "value_segment", separator=", "),
+        *(pl.col(name) * pl.col("factor") for name in scaled),
         *(pl.concat_str(name, "value_segment", separator=", ") for name in named),
         customers=pl.col("size"),
     ).select(gains.columns)

@@ -10,7 +10,7 @@ import polars as pl
 
 from segkit.campaign.assignment import NO_OFFER
 from segkit.campaign.pilot import words
-from segkit.display import counted, number, percent
+from segkit.display import counted, join_words, number, percent
 from segkit.errors import DataError, require_columns
 from segkit.frames import takes_frames
 from segkit.result import Result
@@ -50,9 +50,8 @@ class OfferDesign(Result):
             where = f"In all {counted(total, 'segment')}"
             return f"{where} the generic, the persona's and the learnt offer differ."
         parts = [
-            f"{row['segment_name']} ({row['same']}: {words(row['learnt'])})"
-            if "learnt" in row["same"]
-            else f"{row['segment_name']} ({row['same']}: {words(row['generic'])})"
+            f"{row['segment_name']} ({row['same']}: "
+            f"{words(row['learnt' if 'learnt' in row['same'] else 'generic'])})"
             for row in same.iter_rows(named=True)
         ]
         return (
@@ -108,8 +107,7 @@ def design_offers(
     for segment, customers in sizes.items():
         own = {"generic": generic, "persona": persona.get(segment, generic)}
         own["learnt"] = learnt.get(segment, generic)
-        alike = [name for name in own if list(own.values()).count(own[name]) > 1]
-        same = ", ".join(alike[:-2]) + (", " if alike[:-2] else "") + " and ".join(alike[-2:])
+        same = join_words([name for name in own if list(own.values()).count(own[name]) > 1])
         name = (names or {}).get(segment, segment)
         rows.append((segment, name, customers, *own.values(), same))
     schema = ["segment", "segment_name", "customers", "generic", "persona", "learnt", "same"]

@@ -38,11 +38,8 @@ REJECTED = {
 
 
 # Columns of the table of identifiers that could not be read.
-REJECTS = {
-    "identifier": pl.String,
-    "reason": pl.String,
-    "description": pl.String,
-    "customers": pl.Int64,
+REJECTS = dict.fromkeys(("identifier", "reason", "description"), pl.String) | {
+    "customers": pl.Int64
 }
 
 
@@ -71,10 +68,6 @@ class Platform:
     last_name: Callable[[pl.Expr], pl.Expr]
     country: Callable[[pl.Expr], pl.Expr]
     zip: Callable[[pl.Expr, pl.Expr], pl.Expr]
-
-
-def _same(text: pl.Expr) -> pl.Expr:
-    return text
 
 
 def _google_email(text: pl.Expr) -> pl.Expr:
@@ -145,10 +138,10 @@ PLATFORMS = {
         },
         ("country", "zip"),
         email=_google_email,
-        phone=_same,
+        phone=lambda text: text,
         first_name=_google_first,
         last_name=_google_last,
-        country=_same,
+        country=lambda text: text,
         zip=_google_zip,
     ),
 }
@@ -407,7 +400,7 @@ def normalise_identifiers(
             rejected[name] = _refused(value, code, "bad_country")
         elif name == "zip":
             normalised[name] = text.select(rule.zip(pl.col(name), pl.col("_code"))).to_series()
-        else:
+        else:  # a name
             normalised[name] = text.select(getattr(rule, name)(pl.col(name))).to_series()
     rows = [
         (name, key, REJECTED[key], int(count))
