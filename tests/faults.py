@@ -458,7 +458,7 @@ FAULTS = [
     ),
     Fault(
         "predict/recommend.py",
-        "who = customers.filter(_meets(customers, rule, "customer_rule"))",
+        'who = customers.filter(_meets(customers, rule, "customer_rule"))',
         "who = customers",
         "test_predict_recommend",
         "consent before the lists",

@@ -136,7 +136,7 @@ def test_what_cannot_be_is_refused(orders):
         predict_next_purchase(orders.sort("order_day").unique("customer_id", keep="first"))
     with pytest.raises(DataError, match="hold no purchase"):
         predict_next_purchase(orders.with_columns(amount=-pl.col("amount")))
-    with pytest.raises(DataError, match="products: . product.* more than once"):
+    with pytest.raises(DataError, match=r"products: . product.* more than once"):
         predict_next_purchase(orders, products=pl.concat([PRODUCTS, PRODUCTS]))
     with pytest.raises(ColumnError, match="product_id"):
         predict_next_purchase(orders.drop("product_id"), products=PRODUCTS)

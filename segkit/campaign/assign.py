@@ -179,7 +179,7 @@ def assign_factors(
     require_range("[0, 1)", holdout=holdout)
     if not factors:
         raise ParameterError("a factorial design needs at least one factor")
-    levels = {name: _levels(name, value) for name, value in factors.items()}
+    levels = {name: _factor_levels(name, value) for name, value in factors.items()}
     clash = set(levels) & set(CONTRACT)
     if clash:
         raise ParameterError(f"a factor cannot be called {', '.join(sorted(clash))}")
@@ -245,7 +245,7 @@ def pick(
     return chosen
 
 
-def _levels(name: str, value: Sequence[str] | Mapping[str, float]) -> dict[str, float]:
+def _factor_levels(name: str, value: Sequence[str] | Mapping[str, float]) -> dict[str, float]:
     shares = dict(value) if isinstance(value, Mapping) else {v: 1 / len(value) for v in value}
     try:
         return check_shares(shares)

@@ -14,11 +14,12 @@ from segkit.campaign.metrics import mean
 from segkit.campaign.offer_profits import PROFITS, USUAL
 from segkit.campaign.pilot import words
 from segkit.campaign.power import compute_sample_size
-from segkit.display import counted, join_words, money, number, percent
+from segkit.display import counted, join_words, money, number
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
 from segkit.lift.verdicts import ALL
 from segkit.result import Figure, Result
+from segkit.stats.intervals import ci_words
 
 Decision = Literal["roll out", "change", "stop", "keep", "keep testing", "start testing", "none"]
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
@@ -118,23 +119,15 @@ class NextSteps(Result):
         return f"Change what {share} get: added profit {self._a_month(*total)}."
 
     def _a_month(self, value: float, low: float, high: float) -> str:
-        ends = f"{number(round(low))} to {number(round(high))}"
-        share = percent(self.level, places=0)
-        return f"{money(round(value), self.currency)} a month ({share} CI {ends})"
+        ends = ci_words(round(low), round(high), self.level)
+        return f"{money(round(value), self.currency)} a month ({ends})"
 
     def _decided(self) -> str:
         rolled = [f"{words(r['offer'])} to {r['segment_name']}" for r in self.choose("roll out")]
         changed = [f"{words(r['offer'])} for {r['segment_name']}" for r in self.choose("change")]
         stopped = [row["segment_name"] for row in self.choose("stop")]
-        actions = [
-            f"{verb} {join_words(what)}"
-            for verb, what in (
-                ("roll out", rolled),
-                ("change to", changed),
-                ("stop contacting", stopped),
-            )
-            if what
-        ]
+        steps = {"roll out": rolled, "change to": changed, "stop contacting": stopped}
+        actions = [f"{verb} {join_words(what)}" for verb, what in steps.items() if what]
         parts = []
         if actions:
             sentence = "; ".join(actions)
@@ -168,7 +161,7 @@ class NextSteps(Result):
         offers = f"{words(row['test_offer'])} against {words(row['test_against'])}"
         size = "no test of a year would settle it"
         if row["test_customers"] is not None:
-            size = f"{counted(row['test_customers'], 'customer')}"
+            size = counted(row["test_customers"], "customer")
             if row["test_months"] is not None:
                 size += f", {counted(row['test_months'], 'month')}"
         elif row["basis"] == "profile":
@@ -195,8 +188,7 @@ class NextSteps(Result):
         if low is not None and high is not None and (low > 0 or high < 0):
             verdict = "it pays" if low > 0 else "it loses money"
         value = money(self.overall["profit"], self.currency)
-        share = percent(self.level, places=0)
-        ends = "" if low is None else f" ({share} CI {number(low)} to {number(high)})"
+        ends = "" if low is None or high is None else f" ({ci_words(low, high, self.level)})"
         return (
             f"{alike}. Over all of them {words(self.usual)} added {value} a customer{ends}: "
             f"{verdict}."
@@ -204,18 +196,17 @@ class NextSteps(Result):
 
     def _reconciled(self) -> str:
         """Say why an offer won in a segment that the profile does not call usable."""
-        rows = [
-            row
+        names = [
+            row["segment_name"]
             for row in self.choose(*DECIDED)
             if row["usability"] is not None and row["usability"] not in USABLE
         ]
-        if not rows:
+        if not names:
             return ""
-        names = join_words([row["segment_name"] for row in rows])
-        verb = "is" if len(rows) == 1 else "are"
+        verb = "is" if len(names) == 1 else "are"
         return (
-            f"{names} {verb} not shown usable by the profile, which judges size, reach and "
-            "spend before any offer is tried; a profit measured since then decides."
+            f"{join_words(names)} {verb} not shown usable by the profile, which judges size, "
+            "reach and spend before any offer is tried; a profit measured since then decides."
         )
 
     def _basis(self) -> str:
@@ -224,11 +215,9 @@ class NextSteps(Result):
             "pilot": "measured in the pilot alone",
             "profile": "suggested by the profile, where nothing was measured",
         }
-        parts = []
-        for basis in BASES:
-            rows = self.table.filter((pl.col("basis") == basis) & (pl.col("decision") != "none"))
-            if rows.height:
-                parts.append(f"{named[basis]}: {join_words(rows['segment_name'].to_list())}")
+        decided = self.table.filter(pl.col("decision") != "none")
+        rows = {basis: decided.filter(basis=basis)["segment_name"].to_list() for basis in BASES}
+        parts = [f"{named[basis]}: {join_words(names)}" for basis, names in rows.items() if names]
         return f"What this rests on: {'; '.join(parts)}." if parts else ""
 
     def _month(self) -> str:
@@ -370,8 +359,8 @@ def decide_next_steps(
             else _suggest((ideas or {}).get(segment, usual), usual, sizes.get(segment))
         )
         judgement = judged.get(segment, {})
-        step |= {"basis": basis, "usability": judgement.get("verdict")}
-        step |= {"stable": judgement.get("stable")}
+        step |= {"basis": basis, "stable": judgement.get("stable")}
+        step |= {"usability": judgement.get("verdict")}
         if usability is not None:
             step = _gate(step)
         rows.append({"segment": segment, "segment_name": name, **step})
@@ -386,11 +375,11 @@ def decide_next_steps(
 
 def _segment_of(name: str, segments: pl.DataFrame) -> str:
     """Return a segment's id, given its id or its name."""
-    found = segments.filter((pl.col("segment") == name) | (pl.col("segment_name") == name))
-    if found.height != 1:
-        known = ", ".join(segments["segment_name"])
-        raise ParameterError(f"a comparison is of segment {name!r}; the segments are {known}")
-    return str(found["segment"].item())
+    matches = segments.filter((pl.col("segment") == name) | (pl.col("segment_name") == name))
+    if matches.height != 1:
+        names = ", ".join(segments["segment_name"])
+        raise ParameterError(f"a comparison is of segment {name!r}; the segments are {names}")
+    return str(matches["segment"].item())
 
 
 def _decide(rows: Sequence[Row], usual: str) -> Row:
@@ -464,12 +453,9 @@ def _step(
         value, low, high = (None if x is None else -x for x in (value, high, low))
         against = row["offer"]
     step = {"decision": decision, "offer": offer, "against": against, "reach": row["reach"]}
-    limits = {"": value, "_low": low, "_high": high}
-    step |= {f"profit{end}": amount for end, amount in limits.items()}
-    step |= {
-        f"monthly{end}": None if amount is None else amount * row["reach"]
-        for end, amount in limits.items()
-    }
+    for end, amount in zip(ENDS, (value, low, high), strict=True):
+        step[f"profit{end}"] = amount
+        step[f"monthly{end}"] = None if amount is None else amount * row["reach"]
     return step | {"why": why}
 
 

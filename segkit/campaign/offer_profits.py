@@ -126,13 +126,10 @@ def _compared(
         _conversions(pairs, against, offers, level), on=["arm", "segment"], how="left",
         maintain_order="left",
     )  # fmt: skip
-    sizes = pairs.group_by("segment", arm="arm").len()
-    control = sizes.filter(arm=against).select("segment", customers_against="len")
-    everyone = pl.DataFrame({"segment": [ALL], "customers_against": [control[:, 1].sum()]})
-    table = table.join(
-        pl.concat([control, everyone.cast({"customers_against": pl.UInt32})]),
-        on="segment",
-        maintain_order="left",
+    sizes = dict(pairs.filter(arm=against).group_by("segment").len().iter_rows())
+    sizes[ALL] = sum(sizes.values())
+    table = table.with_columns(
+        customers_against=pl.col("segment").replace_strict(sizes, return_dtype=pl.Int64)
     )
     chance = table["profit_chance"].to_numpy()
     within = (table["segment"] != ALL).to_numpy()
@@ -157,12 +154,15 @@ def _compared(
         profit_low="added_profit_low",
         profit_high="added_profit_high",
         sd=half / spread,
-        shown=pl.when((pl.col("added_profit_low") > 0) & (clear | up).fill_null(value=False))
-        .then(pl.lit("gain"))
-        .when((pl.col("added_profit_high") < 0) & (clear | down).fill_null(value=False))
-        .then(pl.lit("loss"))
-        .otherwise(pl.lit("")),
+        shown=_shown(
+            (pl.col("added_profit_low") > 0) & (clear | up).fill_null(value=False),
+            (pl.col("added_profit_high") < 0) & (clear | down).fill_null(value=False),
+        ),
     ).cast(PROFITS)  # type: ignore[arg-type]
+
+
+def _shown(gain: pl.Expr, loss: pl.Expr) -> pl.Expr:
+    return pl.when(gain).then(pl.lit("gain")).when(loss).then(pl.lit("loss")).otherwise(pl.lit(""))
 
 
 def _conversions(
@@ -215,7 +215,7 @@ def compare_pilot_offers(
         raise DataError(f"expected a pilot whose payoff is profit, got {pilot.payoff}")
     cells = {(row["segment"], row["offer"]): row for row in pilot.cells.iter_rows(named=True)}
     learnt = dict(pilot.policy.select("segment", "offer").iter_rows())
-    rows: list[dict[str, Any]] = []
+    rows: list[tuple[Any, ...]] = []
     for segment, offer in learnt.items():
         wanted = [(offer, usual), (offer, NO_OFFER), (usual, NO_OFFER)]
         for one, other in dict.fromkeys(wanted):
@@ -226,18 +226,13 @@ def compare_pilot_offers(
             loading = np.array(mine["payoff_loading"]) - np.array(theirs["payoff_loading"])
             error = float(np.linalg.norm(loading))
             n = mine["customers"], theirs["customers"]
-            rows.append(
-                dict(zip(PROFITS, ("pilot", segment, one, other, *n), strict=False))
-                | {
-                    "reach": int(reach.get(segment, 0)),
-                    "profit": gain,
-                    "profit_low": gain - z_value(level) * error,
-                    "profit_high": gain + z_value(level) * error,
-                    "sd": error / np.sqrt(1 / n[0] + 1 / n[1]) if min(n) else None,
-                    "p_value": float(2 * ndtr(-abs(gain) / error)) if error > 0 else None,
-                }
-            )
-    table = pl.DataFrame(rows, schema={**PROFITS, "p_value": pl.Float64})
+            limits = gain - z_value(level) * error, gain + z_value(level) * error
+            sd = error / np.sqrt(1 / n[0] + 1 / n[1]) if min(n) else None
+            p_value = float(2 * ndtr(-abs(gain) / error)) if error > 0 else None
+            row = ("pilot", segment, one, other, *n, int(reach.get(segment, 0)), gain, *limits, sd)
+            rows.append((*row, p_value))
+    schema = {name: kind for name, kind in PROFITS.items() if name != "shown"}
+    table = pl.DataFrame(rows, schema={**schema, "p_value": pl.Float64}, orient="row")
     tests = table["p_value"].fill_null(float("nan")).to_numpy().copy()
     for against in (usual, NO_OFFER):
         family = (table["against"] == against).to_numpy()
@@ -245,10 +240,6 @@ def compare_pilot_offers(
     clear = pl.Series(tests).fill_nan(None) < 1 - level
     pays = (pl.col("against") != usual) | pl.lit(pilot.pays)
     return table.select(
-        *(name for name in PROFITS if name != "shown"),
-        shown=pl.when(clear & (pl.col("profit") > 0) & pays)
-        .then(pl.lit("gain"))
-        .when(clear & (pl.col("profit") < 0))
-        .then(pl.lit("loss"))
-        .otherwise(pl.lit("")),
+        *schema,
+        shown=_shown(clear & (pl.col("profit") > 0) & pays, clear & (pl.col("profit") < 0)),
     )

@@ -19,7 +19,7 @@ from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
 from segkit.result import Figure, Result
 from segkit.stats.hashing import unit_hash
-from segkit.stats.intervals import interval_words, wilson, z_value
+from segkit.stats.intervals import ci_words, interval_words, wilson, z_value
 from segkit.stats.policy import (
     Trial,
     cell_errors,
@@ -128,20 +128,16 @@ class Pilot(Result):
         if self.gain == self.gain_low == self.gain_high == 0:
             return f"Not shown that they should differ: {words(self.single)} did best everywhere."
         gain = money(self.gain, self.currency) if self.money else self._words(self.gain)
-        low, high = self._words(self.gain_low), self._words(self.gain_high)
+        ends = ci_words(self.gain_low, self.gain_high, self.level, self._words)
         shown = "Tailoring pays" if self.pays else "Tailoring is not shown to pay"
         if self.gain_high < 0:
             shown = "Tailoring loses"
-        return (
-            f"{shown}: {gain} a customer ({percent(self.level, places=0)} CI {low} to {high}) "
-            f"against {words(self.single)} for all."
-        )
+        return f"{shown}: {gain} a customer ({ends}) against {words(self.single)} for all."
 
     @property
     def text(self) -> str:
         """The finding in words."""
-        unit = self.currency if self.money else None
-        gain = money(self.gain, unit) if unit else self._words(self.gain)
+        gain = money(self.gain, self.currency) if self.money else self._words(self.gain)
         interval = interval_words(self.gain_low, self.gain_high, self.level, self._words)
         reach = f"{gain} per customer ({interval})"
         payoff = self.payoff.replace("_", " ")
@@ -178,13 +174,13 @@ class Pilot(Result):
         """Name the segments whose best offer the pilot does not tell from others."""
         if "tied" not in self.policy.columns:  # read from a file of an earlier version
             return ""
-        ties = []
-        for row in self.policy.filter(pl.col("tied") != "").iter_rows(named=True):
-            offers = [row["offer"], *row["tied"].split(TIE_MARK)]
-            ties.append(f"{row['segment_name']} ({', '.join(map(words, offers))})")
-        if not ties:
-            return ""
-        return f"Tied, so that the offers named may each be the best: {'; '.join(ties)}."
+        rows = self.policy.filter(pl.col("tied") != "").iter_rows(named=True)
+        ties = "; ".join(
+            f"{row['segment_name']} "
+            f"({', '.join(map(words, (row['offer'], *row['tied'].split(TIE_MARK))))})"
+            for row in rows
+        )
+        return f"Tied, so that the offers named may each be the best: {ties}." if ties else ""
 
     def _interaction_words(self) -> str:
         if np.isnan(self.interaction_p):
@@ -601,10 +597,8 @@ def explore_ties(
     joined = customers.with_columns(tie_draw=pl.Series(draws)).join(
         learnt, on="segment", how="left", maintain_order="left"
     )
-    own = pl.col("offer") == pl.col("learnt")
-    explores = (own & (pl.col("tied").list.len() > 0) & (pl.col("tie_draw") < share)).fill_null(
-        value=False
-    )
+    tied = (pl.col("offer") == pl.col("learnt")) & (pl.col("tied").list.len() > 0)
+    explores = (tied & (pl.col("tie_draw") < share)).fill_null(value=False)
     place = (pl.col("tie_draw") / max(share, 1e-12) * pl.col("tied").list.len()).floor()
     tied = pl.col("tied").list.get(place.cast(pl.Int64), null_on_oob=True)
     return joined.with_columns(
@@ -615,12 +609,10 @@ def explore_ties(
 def _notes(trial: Trial, segments: list[str], options: list[str]) -> tuple[str, ...]:
     n = cells(trial)[0]
     small = int((n < SMALL_CELL).sum())
-    if not small:
-        return ()
     row, column = np.unravel_index(int(n.argmin()), n.shape)
     note = (
         f"Warning: {number(small)} of {counted(n.size, 'cell holds', 'cells hold')} fewer than "
         f"{number(SMALL_CELL)} customers (the least, {segments[row]} with "
         f"{words(options[column])}: {number(int(n.min()))}); what is learnt there is mostly noise."
     )
-    return (note,)
+    return (note,) if small else ()

@@ -11,12 +11,12 @@ import polars as pl
 
 from segkit.campaign.assignment import name_segments
 from segkit.campaign.pilot import TIE_MARK, find_ties, words
-from segkit.display import counted, number, percent
+from segkit.display import counted, number
 from segkit.errors import DataError, require_columns
 from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
 from segkit.result import Result
-from segkit.stats.intervals import interval_words, z_value
+from segkit.stats.intervals import ci_words, interval_words, z_value
 from segkit.stats.policy import Trial, cells, joint_errors, lent_customers, shrink
 
 Array = npt.NDArray[np.float64]
@@ -53,8 +53,7 @@ class NextRound(Result):
         row = changed.sort("low", descending=True, nulls_last=True).row(0, named=True)
         return (
             f"Another offer for {share}; surest {words(row['offer'])} for {row['segment_name']}, "
-            f"{number(row['gain'])} a customer ({percent(self.level, places=0)} CI "
-            f"{number(row['low'])} to {number(row['high'])})."
+            f"{number(row['gain'])} a customer ({ci_words(row['low'], row['high'], self.level)})."
         )
 
     @property
@@ -162,11 +161,9 @@ def adapt_policy(
         rows_.append(
             (segment, named[segment], customers, old or offer, offer, tied, gain, low, high)
         )
-    schema = ["segment", "segment_name", "customers", "before", "offer", "tied"]
     numbers = dict.fromkeys(("gain", "low", "high"), pl.Float64)
-    table = pl.DataFrame(
-        rows_, schema=schema + list(numbers), orient="row", schema_overrides=numbers
-    )
+    schema = ["segment", "segment_name", "customers", "before", "offer", "tied", *numbers]
+    table = pl.DataFrame(rows_, schema=schema, orient="row", schema_overrides=numbers)
     return NextRound(table, payoff, len(rounds), level)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import polars as pl
 
@@ -70,13 +71,12 @@ class SegmentPower(Result):
         if not segments.height:
             return text
         small = segments.filter(~pl.col("enough")).get_column("segment_name").to_list()
+        which = "No" if small else "Every"
+        alone = f"{which} segment is large enough to show such a lift by itself."
         if 0 < len(small) < segments.height:
-            found = f"Too small to show such a lift by themselves: {', '.join(small)}."
-        else:
-            which = "No" if small else "Every"
-            found = f"{which} segment is large enough to show such a lift by itself."
+            alone = f"Too small to show such a lift by themselves: {', '.join(small)}."
         return (
-            f"{text} {found} Over segments and arms the level of "
+            f"{text} {alone} Over segments and arms the level of "
             f"{percent(self.alpha, places=0)} is shared (Bonferroni)."
         )
 
@@ -198,18 +198,12 @@ def _row(
         return size, None, None, None, None, False
     needed: int | None = None
     smallest: tuple[float | None, float | None] = (None, None)
+    test: Any = {"power": power, "alpha": alpha, "comparisons": comparisons}
     # A size or an effect that no test reaches stays null.
     with suppress(DataError, ParameterError):
-        needed = compute_sample_size(
-            metric,
-            relative_effect=lift,
-            power=power,
-            alpha=alpha,
-            shares=arms,
-            comparisons=comparisons,
-        ).total
+        needed = compute_sample_size(metric, relative_effect=lift, shares=arms, **test).total
     with suppress(DataError, ParameterError):
-        n = {arm: share * size for arm, share in arms.items()}
-        found = find_smallest_effect(metric, n, power=power, alpha=alpha, comparisons=comparisons)
-        smallest = found.effect, found.relative_effect
+        sizes = {arm: share * size for arm, share in arms.items()}
+        plan = find_smallest_effect(metric, sizes, **test)
+        smallest = plan.effect, plan.relative_effect
     return size, metric.base, *smallest, needed, needed is not None and size >= needed

@@ -73,6 +73,17 @@ def interval_words(
     return f"{percent(level, places=0)} interval {write(low)} to {write(high)}"
 
 
+def ci_words(low: float, high: float, level: float, write: Callable[[float], str] = number) -> str:
+    """Write an interval with its level as briefly as an answer needs.
+
+    Examples
+    --------
+    >>> ci_words(1, 2, 0.95)
+    '95% CI 1 to 2'
+    """
+    return f"{percent(level, places=0)} CI {write(low)} to {write(high)}"
+
+
 def estimate(value: Numbers, low: Numbers, high: Numbers, level: float, method: str) -> Estimate:
     """Build an `Estimate`; single numbers become plain floats."""
     parts = (np.asarray(part, dtype=np.float64) for part in (value, low, high))
