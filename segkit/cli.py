@@ -527,7 +527,7 @@ def serve(
     segkit serve fr=reports/france de=reports/germany --keys keys.toml
     """
     try:
-        from segkit.live.serve.server import run_server
+        from segkit.live.serve.app import run_server
     except ImportError as error:
         raise ParameterError(f"{error.name} is needed: pip install segkit[serve]") from None
 

@@ -372,7 +372,7 @@ FAULTS = [
         "the season of a score",
     ),
     Fault(
-        "predict/decisions.py",
+        "predict/propensity_backtest.py",
         "event[:, None] * gain - costs",
         "event[:, None] * gain",
         "test_predict_propensity",

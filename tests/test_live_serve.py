@@ -26,13 +26,12 @@ from segkit.errors import ModelError, ParameterError, SourceError
 from segkit.features import build_features, rebuild_features
 from segkit.live.serve import app as module
 from segkit.live.serve import keys as keys_module
-from segkit.live.serve.app import Service, build_app
+from segkit.live.serve.app import Service, build_app, run_server
 from segkit.live.serve.bodies import EVENT_COLUMNS, ORDER_COLUMNS, read_customer
 from segkit.live.serve.histories import Histories
 from segkit.live.serve.keys import Keys, add_key, hash_key
 from segkit.live.serve.models import ServedModel, read_places
 from segkit.live.serve.openapi import EXAMPLE
-from segkit.live.serve.server import run_server
 from segkit.predict import estimate_value, fit_churn
 from segkit.scoring import add_forecasts
 
@@ -721,8 +720,8 @@ def test_a_key_is_shown_once_and_its_name_is_taken(tmp_path, capsys, monkeypatch
 
 START = """
 from segkit.cli import main
-from segkit.live.serve import server
-server.REQUEST_SECONDS = 1.0
+from segkit.live.serve import app
+app.REQUEST_SECONDS = 1.0
 main()"""
 
 

@@ -22,9 +22,9 @@ from segkit.predict import (
     predict_next_purchase,
 )
 from segkit.predict import likelihood as models
+from segkit.predict.histories import estimate_season
 from segkit.predict.likelihood import Histories
 from segkit.predict.purchases import PurchaseModel
-from segkit.predict.season import estimate_season
 from segkit.predict.spend import SpendModel, _log_likelihood
 from segkit.result import Result
 from tests.conftest import SHARED

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from segkit.campaign.assignment import NO_OFFER
+from segkit.campaign.assign import NO_OFFER
 from segkit.campaign.pilot import words
 from segkit.display import counted, join_words, number, percent
 from segkit.errors import DataError, require_columns

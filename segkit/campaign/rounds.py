@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.campaign.assignment import name_segments
+from segkit.campaign.assign import name_segments
 from segkit.campaign.pilot import TIE_MARK, find_ties, words
 from segkit.display import counted, number
 from segkit.errors import DataError, require_columns

@@ -1,7 +1,5 @@
 from segkit.predict.backtest import ValueBacktest as ValueBacktest
 from segkit.predict.backtest import backtest_value as backtest_value
-from segkit.predict.decisions import DecisionCurve as DecisionCurve
-from segkit.predict.decisions import compute_decision_curve as compute_decision_curve
 from segkit.predict.histories import count_purchases as count_purchases
 from segkit.predict.next_purchase import NextPurchase as NextPurchase
 from segkit.predict.next_purchase import NextPurchaseBacktest as NextPurchaseBacktest
@@ -10,9 +8,11 @@ from segkit.predict.next_purchase import predict_next_purchase as predict_next_p
 from segkit.predict.propensity import PropensityModel as PropensityModel
 from segkit.predict.propensity import fit_churn as fit_churn
 from segkit.predict.propensity import fit_leads as fit_leads
+from segkit.predict.propensity_backtest import DecisionCurve as DecisionCurve
 from segkit.predict.propensity_backtest import PropensityBacktest as PropensityBacktest
 from segkit.predict.propensity_backtest import backtest_churn as backtest_churn
 from segkit.predict.propensity_backtest import backtest_leads as backtest_leads
+from segkit.predict.propensity_backtest import compute_decision_curve as compute_decision_curve
 from segkit.predict.purchases import PurchaseModel as PurchaseModel
 from segkit.predict.purchases import fit_purchases as fit_purchases
 from segkit.predict.recommend import Recommendations as Recommendations
@@ -22,16 +22,16 @@ from segkit.predict.recommend_backtest import backtest_recommendations as backte
 from segkit.predict.recommender import Recommender as Recommender
 from segkit.predict.recommender import RecommendSettings as RecommendSettings
 from segkit.predict.recommender import fit_recommender as fit_recommender
-from segkit.predict.retention import RetentionList as RetentionList
-from segkit.predict.retention import list_retention as list_retention
 from segkit.predict.scores import Propensity as Propensity
 from segkit.predict.scores import score_propensity as score_propensity
 from segkit.predict.spend import SpendModel as SpendModel
 from segkit.predict.spend import fit_spend as fit_spend
 from segkit.predict.value import Value as Value
+from segkit.predict.value import ValueModel as ValueModel
 from segkit.predict.value import estimate_value as estimate_value
-from segkit.predict.value_model import ValueModel as ValueModel
+from segkit.predict.value_segments import RetentionList as RetentionList
 from segkit.predict.value_segments import ValueSegments as ValueSegments
 from segkit.predict.value_segments import group_by_value as group_by_value
+from segkit.predict.value_segments import list_retention as list_retention
 
 __all__: list[str]

@@ -20,9 +20,9 @@ from segkit.predict.histories import (
     count_purchases,
     customer_days,
     find_origins,
+    in_season,
 )
 from segkit.predict.purchases import PurchaseModel, PurchaseModelName, fit_purchases
-from segkit.predict.season import in_season
 from segkit.predict.value import find_season
 from segkit.result import Result
 from segkit.stats.intervals import wilson

@@ -15,10 +15,9 @@ from scipy.special import expit
 from segkit.display import counted, percent
 from segkit.errors import DataError, ModelError, ParameterError, require_columns, require_least
 from segkit.frames import takes_frames
-from segkit.predict.histories import HISTORY, count_purchases
+from segkit.predict.histories import HISTORY, Season, count_purchases
 from segkit.predict.likelihood import Array
 from segkit.predict.purchases import PurchaseModel, fit_purchases
-from segkit.predict.season import Season
 from segkit.predict.windows import Outcome, Rolling, Tables, Window, roll, stack
 from segkit.result import StoredModel, check_number, check_numbers, read_fields
 from segkit.stats.threads import single_thread

@@ -19,13 +19,13 @@ from segkit.errors import (
     require_range,
 )
 from segkit.frames import takes_frames
-from segkit.predict.fitting import maximise
 from segkit.predict.futures import FAMILIES
 from segkit.predict.histories import HISTORY, check_history
 from segkit.predict.likelihood import (
     Array,
     Histories,
     Parameters,
+    maximise,
 )
 from segkit.result import StoredModel, read_fields
 

@@ -13,8 +13,7 @@ from scipy.special import gammaln, polygamma, psi
 from segkit.display import counted, number
 from segkit.errors import DataError, ModelError, require_columns
 from segkit.frames import takes_frames
-from segkit.predict.fitting import maximise
-from segkit.predict.likelihood import Array
+from segkit.predict.likelihood import Array, maximise
 from segkit.predict.purchases import FEWEST_REPEATERS
 from segkit.result import StoredModel, read_fields
 

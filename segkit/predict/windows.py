@@ -33,10 +33,10 @@ from segkit.predict.histories import (
     check_as_of,
     count_purchases,
     customer_days,
+    estimate_season,
     find_origins,
 )
 from segkit.predict.likelihood import Array
-from segkit.predict.season import estimate_season
 
 Outcome = Literal["churn", "first_order"]
 Flags = npt.NDArray[np.bool_]

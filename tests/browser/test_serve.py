@@ -10,9 +10,8 @@ import uvicorn
 
 from segkit.cluster import cluster_customers
 from segkit.features import build_features
-from segkit.live.serve.app import Service, build_app
+from segkit.live.serve.app import Service, TimedProtocol, build_app, listen
 from segkit.live.serve.keys import add_key
-from segkit.live.serve.server import TimedProtocol, listen
 
 pytestmark = pytest.mark.slow
 KPIS = "<!doctype html><html lang='en'><title>KPIs</title><h1>Key figures</h1></html>"
