@@ -349,7 +349,7 @@ def segment(
     data: Annotated[Path, Argument(help="Raw orders (CSV, Parquet), or a folder of tables")],
     work: Annotated[Path, Option(help="Folder to work in; the same goes on when stopped")],
     mapping: Annotated[Path | None, Option(help="A mapping (see segkit check)")] = None,
-    as_of: Annotated[date | None, _day_option("The last day used")] = None,
+    as_of: Annotated[date | None, _date_option("The last day used (ISO date)")] = None,
     k: Annotated[int | None, Option("-k", help="Number of segments; else chosen")] = None,
     method: Annotated[str, Option(help="ward or kmeans")] = "ward",
     calendar: Annotated[str, Option(help="Seasons and occasions (uk, us, de, …)")] = "",

@@ -229,7 +229,11 @@ def test_a_contract_comes_from_the_model():
             "lacks the consent column",
         ),
         (lambda: build(given_to().drop("segment")), ColumnError, "lacks segment"),
-        (lambda: build(pl.concat([given_to(), given_to()])), DataError, "assignments: 60 customers"),
+        (
+            lambda: build(pl.concat([given_to(), given_to()])),
+            DataError,
+            "assignments: 60 customers",
+        ),
         (lambda: build(customers=pl.concat([people()] * 2)), DataError, "customers: 60 customers"),
         (lambda: build(kind="fax"), ParameterError, "unknown kind of list 'fax'"),
         (lambda: build(platform="mySpace"), ParameterError, "unknown platform"),
