@@ -401,7 +401,7 @@ FAULTS = [
     ),
     Fault(
         "campaign/budget.py",
-        '.then(pl.col("mean") / pl.col("whole"))',
+        '.then(pl.col("mean") / whole)',
         '.then(pl.col("mean") / pl.col("mean").sum())',
         "test_campaign_pilot",
         "gains spread by value keep the segment's mean",
