@@ -115,17 +115,13 @@ def bars(
     in_percent = as_percent(percent, y)
     values = ends = floats(data, y)
     category = np.array([categories.index(name) for name in data.get_column(x)])
-    member = np.zeros(data.height, dtype=int)
-    if group:
-        member = np.array([groups.index(name) for name in data.get_column(group)])
-    # Bars stand side by side where a category has several.
-    beside = len(groups) if data.height > len(categories) else 1
-    thick = 0.8 / beside
-    at = category + (member - (len(groups) - 1) / 2) * thick if beside > 1 else 1.0 * category
+    member = np.array([groups.index(name) for name in data.get_column(group)] if group else 0)
     height = _height(len(categories), len(groups)) if horizontal else 3.8
     with canvas(7.2, height, title=title) as (figure, (axes,)):
-        thick *= 0.92 if beside > 1 else 1
-        bars_ = _draw_bars(axes, at, member, values, looks, thick, horizontal)
+        _draw_bars(axes, category, member + 0 * category, values, looks, horizontal)
+        # Bars stand side by side only where a category has several.
+        beside = 0.8 / len(groups) if data.height > len(categories) else 0.0
+        at = category + (member - (len(groups) - 1) / 2) * beside
         if interval:
             below, above = error = reach(data, y, interval)
             places = (values, at) if horizontal else (at, values)
@@ -134,7 +130,9 @@ def bars(
             ends = np.where(values < 0, values - below, values + above)
         if annotate:
             _annotate_bars(axes, at, values, ends, horizontal, in_percent)
-        for row, bar in zip(data.iter_rows(named=True), bars_, strict=True):
+        for row, bar in zip(
+            data.iter_rows(named=True), _in_order(axes, at, horizontal), strict=True
+        ):
             keys = [row[x], row[group]] if group else [row[x]]
             mark(bar, describe_mark(row, keys, y, interval, in_percent), keys)
         if horizontal:
@@ -152,6 +150,22 @@ def bars(
     return Figure(figure, text, data)
 
 
+def _in_order(axes: Axes, at: np.ndarray, horizontal: bool) -> list[Any]:
+    """Return the drawn bars in the order of their rows, found by their places."""
+    bars_ = [bar for container in axes.containers if _is_bars(container) for bar in container]
+    middles = np.array(
+        [
+            bar.get_y() + bar.get_height() / 2 if horizontal else bar.get_x() + bar.get_width() / 2
+            for bar in bars_
+        ]
+    )
+    return [bars_[int(np.abs(middles - place).argmin())] for place in at]
+
+
+def _is_bars(container: Any) -> bool:
+    return hasattr(container, "patches")
+
+
 def _height(categories: int, groups: int) -> float:
     """Return a bar chart's height: generous if that fits a screen, else the minimum."""
     bars_ = categories * groups
@@ -162,21 +176,33 @@ def _height(categories: int, groups: int) -> float:
 
 def _draw_bars(
     axes: Axes,
-    at: np.ndarray,
+    category: np.ndarray,
     member: np.ndarray,
     values: np.ndarray,
     looks: list[Style],
-    thick: float,
     horizontal: bool,
-) -> list[Any]:
-    """Draw each row's bar at its place, group by group; return the bars in the order of rows."""
-    bars_ = np.empty(len(at), dtype=object)
-    for group, look in enumerate(looks):
-        own, edge = member == group, "white" if look.hatch else look.colour
-        how: Look = {"color": look.colour, "hatch": look.hatch, "edgecolor": edge, "linewidth": 0.4}
-        draw = axes.barh if horizontal else axes.bar
-        bars_[own] = draw(at[own], values[own], thick, **how).patches
-    return list(bars_)
+) -> None:
+    """Draw the bars of categories and groups, both given as numbers."""
+    import seaborn as sns
+
+    sns.barplot(
+        x=values if horizontal else category,
+        y=category if horizontal else values,
+        hue=member,
+        order=range(int(category.max()) + 1),
+        hue_order=range(len(looks)),
+        palette=[look.colour for look in looks],
+        saturation=1,
+        gap=0.08,
+        orient="h" if horizontal else "v",
+        errorbar=None,
+        legend=False,
+        ax=axes,
+    )
+    for bars_, look in zip(axes.containers, looks, strict=True):
+        for bar in bars_:
+            bar.set(hatch=look.hatch, edgecolor="white" if look.hatch else look.colour)
+            bar.set_linewidth(0.4)
 
 
 def _annotate_bars(

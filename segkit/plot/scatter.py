@@ -303,9 +303,9 @@ def histograms(
                 axes.text(0.5, 0.5, "no value", ha="center", transform=axes.transAxes)
                 axes.set_axis_off()
                 continue
-            table, median, note = panel
+            shown, table, median, note = panel
             tables.append(table.select(pl.lit(name).alias("column"), pl.all()))
-            _draw_histogram(axes, table, median, name in log)
+            _draw_histogram(axes, shown, bins, median, name in log)
             unit = (units or {}).get(name, "")
             label = " · ".join(text for text in (unit, note) if text)
             number_axis(axes.xaxis, wrap(label, 34) if label else "", in_percent=is_share(name))
@@ -323,13 +323,15 @@ def histograms(
     return Figure(figure, alt or finish(sentence, title=title), pl.concat(tables))
 
 
-def _count(values: pl.Series, log: bool, bins: int) -> tuple[pl.DataFrame, float, str] | None:
+def _count(
+    values: pl.Series, log: bool, bins: int
+) -> tuple[np.ndarray, pl.DataFrame, float, str] | None:
     """Count a column into bins.
 
     Returns
     -------
     tuple or None
-        The table of bins, the median and a note of what is left out.
+        The values drawn, the table of bins, the median and a note of what is left out.
     """
     every = floats(values.to_frame(), values.name)
     finite = every[np.isfinite(every)]
@@ -345,14 +347,13 @@ def _count(values: pl.Series, log: bool, bins: int) -> tuple[pl.DataFrame, float
     if finite.size < every.size:
         notes.append(f"{every.size - finite.size:,} without value")
     table = pl.DataFrame({"low": edges[:-1], "high": edges[1:], "rows": counts})
-    return table, float(np.median(finite)), ", ".join(notes)
+    return shown, table, float(np.median(finite)), ", ".join(notes)
 
 
-def _draw_histogram(axes: Axes, table: pl.DataFrame, median: float, log: bool) -> None:
-    low, high, rows = (table.get_column(name).to_numpy() for name in ("low", "high", "rows"))
-    axes.bar(low, rows, high - low, align="edge", color=COLOURS[0], linewidth=0)
-    if log:
-        axes.set_xscale("log")
+def _draw_histogram(axes: Axes, shown: np.ndarray, bins: int, median: float, log: bool) -> None:
+    import seaborn as sns
+
+    sns.histplot(x=shown, bins=bins, log_scale=log, color=COLOURS[0], alpha=1, linewidth=0, ax=axes)
     if median > 0 or not log:
         mark_reference(axes, median, vertical=True)
     number_axis(axes.yaxis, "")
