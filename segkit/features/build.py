@@ -37,6 +37,8 @@ from segkit.features.sources import (
     CUSTOMER,
     Engine,
     Rows,
+    are_tidy,
+    check_rows,
     collect,
     event_rows,
     event_types,
@@ -404,7 +406,9 @@ def plan_features(
     market = calendar if isinstance(calendar, Calendar) else Calendar.of(calendar)
     lengths = check_days(windows, "windows")
     (period,) = check_days((trend_days,), "trend_days")
-    lines = order_rows(open_lazy(orders, engine, "orders"), day_number(as_of) if as_of else None)
+    lines = order_rows(
+        open_lazy(orders, engine, "orders"), day_number(as_of) if as_of else None, check_ids=False
+    )
     day = lines.final if as_of is None else day_number(as_of)
     plans, notes = [], list[str]()
     wanted_names = None if features is None else set(features)
@@ -523,12 +527,16 @@ def _sums(
     history = whole(as_of)
     needed = [("orders", "n_orders", history), ("orders", "amount", history)]
     needed += [sums for column in bound for sums in column.sums()]
-    base, *others = [table for plan in plans for table in plan.run(needed)]
+    base, *others = plans[0].run(needed)
+    if not plans[0].rows.ids_checked and not are_tidy(base[CUSTOMER]):
+        plans = [replace(plans[0], rows=check_rows(plans[0].rows)), *plans[1:]]
+        base, *others = plans[0].run(needed)
+    others += [table for plan in plans[1:] for table in plan.run(needed)]
     counts: dict[str, float] = {}
     if population == "buyers":
         buys = pl.col("orders.n_orders") > 0
         rest = base.filter(~buys)
-        frame = base.filter(buys).sort(CUSTOMER)
+        frame = base.lazy().filter(buys).sort(CUSTOMER).collect(engine="streaming")
         worth = frame["orders.amount"].round(6)
         counts = {
             "returners": rest.height,
