@@ -192,39 +192,23 @@ def _about_columns(raw: dict[str, pl.DataFrame], mapping: Mapping) -> list[Findi
         used = mapping.tables[table].columns
         spare = [name for name in frame.columns if name not in used.values()]
         if spare and table != "survey":
-            findings.append(
-                Finding(
-                    "info",
-                    table,
-                    "",
-                    f"Columns not used: {', '.join(spare)}.",
-                    answer=f'[{table}.columns] name = "column"',
-                )
+            text, answer = (
+                f"Columns not used: {', '.join(spare)}.",
+                f'[{table}.columns] name = "column"',
             )
+            findings.append(Finding("info", table, "", text, answer=answer))
         if table != "orders":
             continue
         if "order_id" not in used:
             grain = mapping.option("orders", "order_grain")
-            findings.append(
-                Finding(
-                    "warn",
-                    "orders",
-                    "order_id",
-                    f"No order ids: one order is taken to be one customer's {grain}.",
-                    answer='[orders.columns] order_id = "..." (or order_grain)',
-                )
-            )
+            text = f"No order ids: one order is taken to be one customer's {grain}."
+            answer = '[orders.columns] order_id = "..." (or order_grain)'
+            findings.append(Finding("warn", "orders", "order_id", text, answer=answer))
         if "discount" in used and not mapping.is_set("orders", "discount_taken"):
             where = "amount already has" if "amount" in used else "unit_price does not have"
-            findings.append(
-                Finding(
-                    "warn",
-                    "orders",
-                    "discount",
-                    f"It is assumed that {where} the discount taken off.",
-                    answer=f"[orders] discount_taken = {'false' if 'amount' in used else 'true'}",
-                )
-            )
+            text = f"It is assumed that {where} the discount taken off."
+            answer = f"[orders] discount_taken = {'false' if 'amount' in used else 'true'}"
+            findings.append(Finding("warn", "orders", "discount", text, answer=answer))
     return findings
 
 

@@ -20,7 +20,7 @@ from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping
 from segkit.intake.privacy import mask_word, show_state
 from segkit.intake.questions import Finding
 from segkit.intake.roles import adjusted_columns
-from segkit.intake.states import line_money
+from segkit.intake.states import count_words, line_money, say_rows
 from segkit.intake.statuses import status_meaning
 from segkit.intake.whole_orders import states_of
 
@@ -371,17 +371,10 @@ def _question(
         pl.when(cells.is_in([word for word in meanings if word])).then(cells)
         .when(cells.is_not_null()).then(pl.lit("*"))
     ).to_series()  # fmt: skip
-    table = (
-        pl.DataFrame({"word": kinds})
-        .with_columns(money=pl.lit(worth, dtype=pl.Float64))
-        .group_by("word")
-        .agg(rows=pl.len(), money=pl.col("money").sum())
-        .sort("rows", "word", descending=[True, False])
-    )
+    table = count_words(kinds, worth)
     listed = ", ".join(
-        f"{'other values' if word == '*' and not few else say(word)} ({counted(rows, 'row')}"
-        + (")" if worth is None else f", {money(worth_)})")
-        for word, rows, worth_ in table.head(MOST_SHOWN).iter_rows()
+        f"{'other values' if word == '*' and not few else say(word)} {say_rows(rows, worth_)}"
+        for word, rows, worth_, _ in table.head(MOST_SHOWN).iter_rows()
     )
     more = table.height - MOST_SHOWN
     listed += f" and {counted(more, 'other word')}" if more > 0 else ""

@@ -13,6 +13,7 @@ from segkit.intake.evidence import ENOUGH, ColumnProfile, profile_columns, sampl
 from segkit.intake.headers import concepts, pattern, plain
 from segkit.intake.mapping import STATUS_COLUMNS, TableMapping
 from segkit.intake.questions import Finding
+from segkit.intake.states import count_words, say_rows
 from segkit.intake.statuses import read_kinds
 
 
@@ -305,12 +306,9 @@ def _say_tests(
 ) -> tuple[TableMapping, list[Finding]]:
     """Write the proposal, with the rows and the money of each word."""
     words = frame[name].cast(pl.String).str.strip_chars()
-    worth = pl.DataFrame({"word": words, "money": columns.numbers("amount")})
-    shown, rows = [], 0
-    for word in tests:
-        lines = worth.filter(pl.col("word") == word)
-        rows += lines.height
-        shown.append(f"{word!r} ({counted(lines.height, 'row')}, {money(lines['money'].sum())})")
+    table = count_words(words, columns.numbers("amount")).filter(pl.col("word").is_in(tests))
+    rows = int(table["rows"].sum())
+    shown = [f"{word!r} {say_rows(count, worth)}" for word, count, worth, _ in table.iter_rows()]
     part = TableMapping({"row_kind": name}, {}, {"row_kind": dict.fromkeys(tests, "test")})
     text = f"{name!r} marks tests: {', '.join(shown)}; they are rejected."
     change = f'[orders.values.row_kind] "{tests[0]}" = "line"'

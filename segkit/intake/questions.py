@@ -215,17 +215,9 @@ def about_currencies(columns: Columns, *, with_fx: bool) -> list[Finding]:
         answer += f'[orders.constants] currency = "{main}", if all amounts are in it already'
         answer += "; currency alone rejects the other lines"
         answer = _stated_rates(columns, stated) + answer
-    return [
-        Finding(
-            "block",
-            table,
-            name,
-            f"Amounts are in {counts.height} currencies: {listed}; without rates they cannot be "
-            "added up.",
-            rows=int(counts["count"].sum() - counts["count"][0]),
-            answer=answer,
-        )
-    ]
+    text = f"Amounts are in {counts.height} currencies: {listed}; without rates they cannot be "
+    rows = int(counts["count"].sum() - counts["count"][0])
+    return [Finding("block", table, name, text + "added up.", rows, answer=answer)]
 
 
 def _stated_rates(columns: Columns, stated: pl.Series) -> str:
@@ -276,17 +268,10 @@ def about_no_value(columns: Columns, name: str) -> list[Finding]:
     listed = ", ".join(f'"{value:.0f}"' for value in suspects)
     rows = int(values.is_in([float(value) for value in suspects]).sum())
     which = " and ".join(f"{value:.0f}" for value in suspects)
-    return [
-        Finding(
-            "block" if table in ("orders", "prices", "fx") else "warn",
-            table,
-            name,
-            f"{which} in {raw_column!r} may stand for 'no value'.",
-            rows,
-            f"{suspects[0]:.0f}",
-            f'[{table}] nulls = ["", "NA", {listed}] (without, where it is a true value)',
-        )
-    ]
+    severity = "block" if table in ("orders", "prices", "fx") else "warn"
+    text = f"{which} in {raw_column!r} may stand for 'no value'."
+    answer = f'[{table}] nulls = ["", "NA", {listed}] (without, where it is a true value)'
+    return [Finding(severity, table, name, text, rows, f"{suspects[0]:.0f}", answer)]
 
 
 def suspicious(values: pl.Series) -> list[float]:
@@ -356,19 +341,14 @@ def _about_mangled(table: str, name: str, cells: pl.Series, mapping: Mapping) ->
     if not lost.any() or mapping.option(table, "mangled_ids") is not None:
         return []
     rows, kinds = int(lost.sum()), cells.filter(lost).n_unique()
-    return [
-        Finding(
-            "block" if name in DECISIVE else "warn",
-            table,
-            name,
-            f"{counted(rows, 'id', 'ids')} in {cells.name!r} ({number(kinds)} different) are "
-            "mangled by a spreadsheet: written as 1.23457E+12, or as decimals too long to be "
-            "exact, many ids have become one.",
-            rows,
-            answer="the ids exported as text; or, to count these as missing, "
-            f'[{table}] mangled_ids = "reject"',
-        )
-    ]
+    text = (
+        f"{counted(rows, 'id', 'ids')} in {cells.name!r} ({number(kinds)} different) are mangled "
+        "by a spreadsheet: written as 1.23457E+12, or as decimals too long to be exact, many ids "
+        "have become one."
+    )
+    answer = "the ids exported as text; or, to count these as missing, "
+    answer += f'[{table}] mangled_ids = "reject"'
+    return [Finding("block" if name in DECISIVE else "warn", table, name, text, rows, "", answer)]
 
 
 def _about_similar(table_of: str, ids: pl.Series) -> list[Finding]:
@@ -391,18 +371,13 @@ def _about_similar(table_of: str, ids: pl.Series) -> list[Finding]:
     }
     differs = alike.select(**kinds).row(0, named=True)
     differences = ", ".join(kind for kind, there in differs.items() if there) or "spelling"
-    return [
-        Finding(
-            "block",
-            table_of,
-            "customer_id",
-            f"{counted(alike.height, 'customer id')} differ from another one only in "
-            f"{differences}; taken for one each, they would be {counted(customers, 'customer')}.",
-            alike.height,
-            answer='similar_ids = "join" if they are the same customers, similar_ids = "apart" if '
-            "not (at the top of the mapping)",
-        )
-    ]
+    text = (
+        f"{counted(alike.height, 'customer id')} differ from another one only in {differences}; "
+        f"taken for one each, they would be {counted(customers, 'customer')}."
+    )
+    answer = 'similar_ids = "join" if they are the same customers, similar_ids = "apart" if not '
+    answer += "(at the top of the mapping)"
+    return [Finding("block", table_of, "customer_id", text, alike.height, answer=answer)]
 
 
 MOST_KINDS = 20
@@ -476,18 +451,11 @@ def _about_answers(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
     codes = ", ".join(f'"{value:g}"' for value in values)
     listed = [str(word) for word in (nulls if mapping.is_set("survey", "nulls") else [""])]
     before = "".join(f'"{word}", ' for word in listed)
-    return [
-        Finding(
-            "block",
-            "survey",
-            "",
-            f"Numbers outside the scale of the items: {items}. Codes for 'no answer', or answers?",
-            sum(rows for doubted in doubted_by_item.values() for _, rows in doubted),
-            f"{values[-1]:g}",
-            f"[survey] nulls = [{before}{codes}] where they are codes, "
-            "[survey] answers = [lowest, highest] where they are answers",
-        )
-    ]
+    text = f"Numbers outside the scale of the items: {items}. Codes for 'no answer', or answers?"
+    rows = sum(rows for doubted in doubted_by_item.values() for _, rows in doubted)
+    answer = f"[survey] nulls = [{before}{codes}] where they are codes, "
+    answer += "[survey] answers = [lowest, highest] where they are answers"
+    return [Finding("block", "survey", "", text, rows, f"{values[-1]:g}", answer)]
 
 
 def _likely(name: str, columns: Columns) -> str:
@@ -505,22 +473,12 @@ def _likely(name: str, columns: Columns) -> str:
 def _about_type(table: str, field: Field, cells: pl.Series) -> list[Finding]:
     """Ask for another column if this one has an unsuitable type."""
     dtype = cells.dtype
-    number_like = dtype.is_numeric() or is_text(dtype) or dtype == pl.Null
-    fits = {
-        "time": dtype.is_temporal() or number_like,
-        "date": dtype.is_temporal() or number_like,
-        "money": number_like,
-        "number": number_like,
-    }
+    is_number = dtype.is_numeric() or is_text(dtype) or dtype == pl.Null
+    is_time = is_number or dtype.is_temporal()
+    fits = {"time": is_time, "date": is_time, "money": is_number, "number": is_number}
     nested = dtype.is_nested() or dtype in (pl.Binary, pl.Object)
     if fits.get(field.kind, True) and not nested:
         return []
-    return [
-        Finding(
-            "block",
-            table,
-            field.name,
-            f"{cells.name!r} holds {dtype}, which cannot be read as {field.name} ({field.kind}).",
-            answer=f'[{table}.columns] {field.name} = "..."',
-        )
-    ]
+    text = f"{cells.name!r} holds {dtype}, which cannot be read as {field.name} ({field.kind})."
+    answer = f'[{table}.columns] {field.name} = "..."'
+    return [Finding("block", table, field.name, text, answer=answer)]

@@ -32,6 +32,29 @@ def line_money(columns: Columns) -> pl.Series | None:
     return pl.select(pl.when(returned).then(-size).otherwise(size)).to_series()
 
 
+def count_words(words: pl.Series, worth: pl.Series | None) -> pl.DataFrame:
+    """Count the rows and the money of each word, the most frequent first; money may be null."""
+    return (
+        pl.DataFrame({"word": words})
+        .with_columns(money=pl.lit(worth, dtype=pl.Float64))
+        .group_by("word")
+        .agg(rows=pl.len(), money=pl.col("money").sum(), positive=(pl.col("money") > 0).any())
+        .with_columns(money=None if worth is None else pl.col("money"))
+        .sort("rows", "word", descending=[True, False])
+    )
+
+
+def say_rows(rows: int, worth: float | None) -> str:
+    """Say in brackets how many rows a word has, and their money where it is known.
+
+    Examples
+    --------
+    >>> say_rows(2, 1250.0), say_rows(1, None)
+    ('(2 rows, 1,250)', '(1 row)')
+    """
+    return f"({counted(rows, 'row')}" + ("" if worth is None else f", {money(worth)}") + ")"
+
+
 def about_statuses(columns: Columns) -> list[Finding]:
     """Show the words of each status with their rows and money; ask what unknown words mean."""
     findings = []
@@ -44,20 +67,12 @@ def about_statuses(columns: Columns) -> list[Finding]:
         if words.n_unique() > MOST_STATUSES:
             words = stem(words)
         few = words.n_unique() <= MOST_STATUSES
-        table = (
-            pl.DataFrame({"word": words})
-            .with_columns(money=pl.lit(worth, dtype=pl.Float64))
-            .group_by("word")
-            .agg(rows=pl.len(), money=pl.col("money").sum(), positive=(pl.col("money") > 0).any())
-            .sort("rows", "word", descending=[True, False])
-            .with_columns(meaning=_meanings(columns, name))
-            .select("word", "meaning", "rows", "money")
-        )
+        table = count_words(words, worth).with_columns(meaning=_meanings(columns, name))
+        table = table.select("word", "meaning", "rows", "money")
         unknown = table.filter(pl.col("meaning").is_null())
         if unknown.height:
             listed = ", ".join(
-                f"{_word(word, words, few=few)!r} ({counted(rows, 'row')}"
-                + (")" if worth is None else f", {money(worth_)})")
+                f"{_word(word, words, few=few)!r} {say_rows(rows, worth_)}"
                 for word, _, rows, worth_ in unknown.head(MOST_KINDS).iter_rows()
             )
             answered = [
@@ -72,7 +87,7 @@ def about_statuses(columns: Columns) -> list[Finding]:
             findings.append(Finding("block", columns.table, name, text, rows, first, answer))
         listed = ", ".join(
             f"{'empty' if word is None else repr(_word(word, words, few=few))} as {meaning} "
-            f"({counted(rows, 'row')}" + (")" if worth is None else f", {money(worth_)})")
+            + say_rows(rows, worth_)
             for word, meaning, rows, worth_ in table.head(MOST_KINDS).iter_rows()
             if meaning is not None
         )
@@ -159,15 +174,10 @@ def _return_question(column: str, what: str, rows: pl.DataFrame, cells: pl.Serie
         for word in ordered
         if word == shown[word] or word in likely[:1]
     )
-    return Finding(
-        "block",
-        "orders",
-        "is_return",
-        f"{column!r} {what} It decides the sign of {counted(rows.height, 'row')}.",
-        rows.height,
-        shown[likely[0]],
-        f'[orders.columns] is_return = "{column}" with [orders.values.is_return] {values}',
-    )
+    text = f"{column!r} {what} It decides the sign of {counted(rows.height, 'row')}."
+    answer = f'[orders.columns] is_return = "{column}" with [orders.values.is_return] {values}'
+    example = shown[likely[0]]
+    return Finding("block", "orders", "is_return", text, rows.height, example, answer)
 
 
 def _some(words: pl.Series) -> str:
