@@ -9,7 +9,7 @@ from segkit.intake.evidence import is_dated
 from segkit.intake.headers import SMALL, WORDS, plain
 from segkit.intake.mapping import Mapping, TableMapping
 from segkit.intake.questions import Finding, about_rivals
-from segkit.intake.roles import EXACT, LEAD, LEAST, Scores, assign_roles, name_score
+from segkit.intake.roles import EXACT, LEAST, Scores, assign_roles, close_rivals, name_score
 from segkit.schema import CONTRACTS, EVENT_TYPES
 
 # The other tables: roles of orders, and columns of their own by literal headers.
@@ -102,18 +102,14 @@ def _ask_rivals(
 ) -> list[Finding]:
     """Ask which column is meant where several headers fit a role alike."""
     questions = []
-    for role, best in columns.items():
-        close = [
-            name
-            for name, score in scores.get(role, {}).items()
-            if name not in used
-            and score > scores[role].get(best, 0.0) - LEAD
-            and not frame[name].equals(frame[best])
-        ]
-        if close:
-            must = role in ("customer_id", "event_time", "event_type")
-            answer = f'[{table}.columns] {role} = "{best}"'
-            questions.append(about_rivals(table, role, map(repr, (best, *close)), answer, must))
+
+    def is_same(_: str, one: str, other: str) -> bool:
+        return frame[one].equals(frame[other])
+
+    for role, rivals in close_rivals(scores, columns, used, is_same):
+        must = role in ("customer_id", "event_time", "event_type")
+        answer = f'[{table}.columns] {role} = "{rivals[0]}"'
+        questions.append(about_rivals(table, role, map(repr, rivals), answer, must))
     return questions
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import polars as pl
 
@@ -42,6 +42,7 @@ from segkit.intake.roles import (
     Scores,
     adjusted_columns,
     assign_roles,
+    close_rivals,
     credit_and_debit,
     discount_unit,
     score_columns,
@@ -234,19 +235,8 @@ def _rivals(
     """Ask which column is meant where the lead of the best is too small, with what each gives."""
     questions = []
     used = {*taken, *columns.values()}
-    for role, best in columns.items():
-        lead = scores.get(role, {}).get(best)
-        if lead is None:
-            continue
-        close = [
-            (score, header)
-            for header, score in scores[role].items()
-            if header not in used and score > lead - LEAD and score >= LEAST
-            and not _is_same(frame, role, header, best, profiles)
-        ]  # fmt: skip
-        if not close:
-            continue
-        rivals = [best, *(header for _, header in sorted(close, key=lambda item: -item[0]))]
+    is_same = partial(_is_same, frame, profiles)
+    for role, rivals in close_rivals(scores, columns, used, is_same):
         listed = (repr(name) + _yield_of(frame, role, name, profiles) for name in rivals)
         answer = f'[orders.columns] {role} = "{rivals[0]}"'
         must = role in ("customer_id", "order_time", "amount")
@@ -272,7 +262,7 @@ def _note_money(columns: dict[str, str]) -> list[Finding]:
 
 
 def _is_same(
-    frame: pl.DataFrame, role: str, one: str, other: str, profiles: dict[str, ColumnProfile]
+    frame: pl.DataFrame, profiles: dict[str, ColumnProfile], role: str, one: str, other: str
 ) -> bool:
     """Return whether two columns say the same: equal numbers, or the same groups of rows."""
     numbers = profiles[one].numbers, profiles[other].numbers

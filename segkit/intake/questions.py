@@ -387,17 +387,11 @@ def open_questions(columns: Columns, *, with_fx: bool) -> list[Finding]:
     """List the questions to answer before this table's numbers can be used."""
     table, frame, mapping = columns.table, columns.raw, columns.mapping
     part = mapping.tables[table]
-    questions = [
-        Finding(
-            "block",
-            table,
-            name,
-            f"No column of {table} could be recognised as {name}; {_filled_columns(columns)}.",
-            frame.height,
-            answer=f'[{table}.columns] {name} = "{_likely(name, columns)}"',
-        )
-        for name in lacks(table, part)
-    ]
+    questions = []
+    for name in lacks(table, part):
+        text = f"No column of {table} could be recognised as {name}; {_filled_columns(columns)}."
+        answer = f'[{table}.columns] {name} = "{_likely(name, columns)}"'
+        questions.append(Finding("block", table, name, text, frame.height, answer=answer))
     for field in CONTRACTS[table]:
         raw_column = part.columns.get(field.name)
         if raw_column is None or not frame.height:

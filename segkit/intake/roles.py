@@ -8,7 +8,8 @@ customer and one time; quantity times price is the amount.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from math import inf
 
 import polars as pl
 
@@ -165,6 +166,25 @@ def assign_roles(scores: Scores, taken: set[str], fixed: Collection[str]) -> dic
             chosen[role] = header
             used.add(header)
     return chosen
+
+
+def close_rivals(
+    scores: Scores,
+    columns: dict[str, str],
+    used: Collection[str],
+    is_same: Callable[[str, str, str], bool],
+) -> Iterator[tuple[str, list[str]]]:
+    """List the roles whose best column leads by too little, with all that could be meant."""
+    for role, best in columns.items():
+        ranked = scores.get(role, {})
+        close = [
+            header
+            for header, score in sorted(ranked.items(), key=lambda item: -item[1])
+            if header not in used and score >= LEAST and score > ranked.get(best, inf) - LEAD
+            and not is_same(role, header, best)
+        ]  # fmt: skip
+        if close:
+            yield role, [best, *close]
 
 
 def score_columns(profiles: dict[str, ColumnProfile]) -> Scores:
