@@ -63,7 +63,9 @@ def messy_lines(n=2_400, customers=160, seed=1):
 
 
 def small_blocks(monkeypatch, size=40_000, rows=700):
-    """Read text in blocks of few bytes and Parquet in few rows."""
+    """Read text in blocks of few bytes and Parquet in few rows; few windows save time."""
+    for module in ("segkit.pipeline", "segkit.large.segments"):
+        monkeypatch.setattr(f"{module}.WINDOWS", (90,))
     opened = RawFile.open.__func__
     small = classmethod(lambda cls, path, table, given: opened(cls, path, table, given, block=size))
     monkeypatch.setattr(job.RawFile, "open", small)
@@ -113,7 +115,8 @@ def undisturbed(messy):
         )
 
 
-def test_parts_of_a_csv_file_give_what_memory_gives(messy, undisturbed):
+def test_parts_of_a_csv_file_give_what_memory_gives(messy, undisturbed, monkeypatch):
+    small_blocks(monkeypatch)
     whole = segkit.segment(messy / "lines.csv", mapping=MAPPING, k=3)
     assert_same(undisturbed, whole)
     assert undisturbed.parts == 3
@@ -140,6 +143,7 @@ def test_parquet_gives_the_same_files_as_csv(messy, undisturbed, tmp_path, monke
 def test_a_sample_of_the_customers_carries_the_model_and_all_are_counted(
     messy, undisturbed, tmp_path, monkeypatch
 ):
+    small_blocks(monkeypatch)
     work = shutil.copytree(messy / "work", tmp_path / "work")
     monkeypatch.setattr("segkit.large.job.clean_part", None)  # nothing is cleaned again
     found = segment_files(messy / "lines.csv", work, mapping=MAPPING, k=3, partitions=3, sample=60)
@@ -262,8 +266,8 @@ def shop(folder, n=1_200, customers=120):
 def test_all_tables_are_split_with_their_customers_and_those_linked(tmp_path, monkeypatch):
     (tmp_path / "shop").mkdir()
     shop(tmp_path / "shop")
-    whole = segkit.segment(tmp_path / "shop", k=2)
     small_blocks(monkeypatch, rows=500)
+    whole = segkit.segment(tmp_path / "shop", k=2)
     found = segment_files(tmp_path / "shop", tmp_path / "work", k=2, partitions=4)
     assert_same(found, whole)
     assert link_source(tmp_path / "shop").customers.height < 120
@@ -293,8 +297,8 @@ def test_totals_and_headers_of_whole_orders_are_seen_together(tmp_path, monkeypa
     columns = dict(zip(["order_id", "customer_id", "order_time", "amount", "quantity",
                         "unit_price"], names, strict=True))  # fmt: skip
     mapping = {"orders": {"columns": columns, "amount_of": "order"}}
-    whole = segkit.segment(tmp_path / "orders.csv", mapping=mapping, k=2)
     small_blocks(monkeypatch, size=3_000)
+    whole = segkit.segment(tmp_path / "orders.csv", mapping=mapping, k=2)
     found = segment_files(
         tmp_path / "orders.csv", tmp_path / "w", mapping=mapping, k=2, partitions=3
     )
@@ -307,13 +311,14 @@ def test_totals_and_headers_of_whole_orders_are_seen_together(tmp_path, monkeypa
         segment_files(tmp_path / "twice.csv", tmp_path / "v", mapping=mapping, partitions=3)
 
 
-def test_overlapping_files_count_a_row_once(tmp_path):
+def test_overlapping_files_count_a_row_once(tmp_path, monkeypatch):
+    small_blocks(monkeypatch)
     lines = messy_lines(900, 70)
     lines[:500].write_csv(tmp_path / "orders.csv")
     lines[450:].write_csv(tmp_path / "orders 2.csv")
     paths = {"orders": [tmp_path / "orders.csv", tmp_path / "orders 2.csv"]}
     whole = segkit.segment(paths, mapping=MAPPING, k=2)
-    found = segment_files(paths, tmp_path / "w", mapping=MAPPING, k=2, partitions=3)
+    found = segment_files(paths, tmp_path / "w", mapping=MAPPING, k=2, partitions=2)
     assert found.ledger.reasons() == whole.intake.ledger.reasons()
     assert_frame_equal(read_all(found.features, "customer_id"), whole.table.frame)
 

@@ -92,22 +92,16 @@ def run_child(source, work, partitions):
     print(json.dumps(answer))
 
 
-def resident(root):
+def resident(process):
     """Add up the resident memory of a process and all that it started, in GiB (Linux)."""
-    parents, sizes = {}, {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                text = (entry / "status").read_text(encoding="utf-8", errors="replace")
-            except OSError:
-                continue
-            rows = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-            parents[int(entry.name)] = int(rows["PPid"])
-            sizes[int(entry.name)] = int(rows.get("VmRSS", "0").split()[0])
-    family = {root}
-    while more := {pid for pid, parent in parents.items() if parent in family} - family:
-        family |= more
-    return sum(sizes.get(pid, 0) for pid in family) / 2**20
+    try:
+        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8", errors="replace")
+        tasks = list(Path(f"/proc/{process}/task").iterdir())
+        children = " ".join((task / "children").read_text(encoding="ascii") for task in tasks)
+    except OSError:  # it has ended
+        return 0.0
+    size = int(status.partition("VmRSS:")[2].split()[0]) / 2**20 if "VmRSS:" in status else 0.0
+    return size + sum(resident(child) for child in children.split())
 
 
 def measure(source, work, partitions):
@@ -118,7 +112,7 @@ def measure(source, work, partitions):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
 
         def watch():
-            while not stop.wait(0.2):
+            while not stop.wait(0.5):
                 peak[0] = max(peak[0], resident(child.pid))
 
         watcher = threading.Thread(target=watch)
