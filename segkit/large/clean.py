@@ -21,7 +21,7 @@ from segkit.intake.store import Intake
 from segkit.large.split import ROW, Split
 from segkit.large.work import Stage
 
-SLICES = 16  # of the hashes of order ids, counted one after another
+IDS_AT_ONCE = 8_000_000  # of orders, counted one slice of their hashes after another
 EXAMPLES = 3
 
 
@@ -192,13 +192,13 @@ def _in_order(listed: Iterable[Sequence[str]]) -> list[str]:
 
 def _count_orders(stage: Stage) -> dict[str, int]:
     """Count the different orders by kind, a slice of their ids' hashes after another."""
-    counts = {"sale": 0, "return": 0}
-    lazy = pl.scan_parquet(stage.paths("order-ids"))
-    width = 2**64 // SLICES
-    for k in range(SLICES):
-        inside = pl.col("order").is_between(k * width, (k + 1) * width - 1)
-        slice_ = lazy.filter(inside).group_by("kind").agg(pl.col("order").n_unique())
-        for kind, n in slice_.collect(engine="streaming").iter_rows():
+    counts, lazy = {"sale": 0, "return": 0}, pl.scan_parquet(stage.paths("order-ids"))
+    slices = 1 + lazy.select(pl.len()).collect().item() // IDS_AT_ONCE
+    width = -(-(2**64) // slices)
+    for k in range(slices):
+        inside = pl.col("order").is_between(k * width, min((k + 1) * width, 2**64) - 1)
+        few = lazy.filter(inside).group_by("kind").agg(pl.col("order").n_unique())
+        for kind, n in few.collect(engine="streaming").iter_rows():
             counts[kind] += n
     return counts
 

@@ -179,7 +179,26 @@ def segment_files(
         clean, lambda stage: plan_segments(job, stage, as_of, calendar),
         as_of=as_of, calendar=calendar, windows=WINDOWS,
     )  # fmt: skip
-    return _segment_all(job, clean, features, table, variables, k, method, seed, sample)
+    choices: dict[str, Any] = {"variables": list(variables), "k": k, "method": method, "seed": seed}
+    stage = job.work.stage("segments", features=features.key, sample=sample, **choices)
+    fit, profile = job.timed(
+        "clusters and profile", lambda: _fit(job, clean, features, table, sample, **choices)
+    )
+    sums = job.timed("assign", lambda: _assign(stage, features, fit.model))
+    segments = _sizes(fit.model, sums)
+    sizes = dict(segments.select("segment", "customers").iter_rows())
+    customers = sum(sizes.values())
+    counts = tuple(replace(s, size=sizes[s.id]) for s in fit.model.segments)
+    model = replace(fit.model, segments=counts, rows=customers)
+    model.save(stage.folder / "segment_model.json")
+    stage.write(segments, "segments", "all")
+    stage.write(profile.to_frame(), "profile", "all")
+    stage.write(profile.variables, "profile", "variables")
+    return LargeSegmentation(
+        model, fit, profile, table, job.ledger(clean), segments, customers, fit.model.rows,
+        job.prepared.parts, stage.folder / "assignments", features.folder / "table",
+        clean.folder / "orders", job.seconds,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -313,62 +332,11 @@ def plan_segments(job: Job, clean: Stage, as_of: date | None, calendar: str) -> 
     )
 
 
-def _segment_all(
-    job: Job,
-    clean: Stage,
-    features: Stage,
-    table: CustomerTable,
-    variables: Sequence[str],
-    k: int | None,
-    method: Method,
-    seed: int,
-    sample: int,
-) -> LargeSegmentation:
-    """Find segments among a sample of customers, and assign all."""
-    stage = job.work.stage(
-        "segments", features=features.key, variables=list(variables), k=k, method=method,
-        seed=seed, sample=sample,
-    )  # fmt: skip
-    ask = (clean, features, table, variables, k, method, seed, sample)
-    fit, profile, drawn = job.timed("clusters and profile", lambda: _fit(job, *ask))
-    sums = job.timed("assign", lambda: _assign(stage, features, fit.model))
-    segments = _sizes(fit.model, sums)
-    customers = int(segments["customers"].sum())
-    sizes = dict(segments.select("segment", "customers").iter_rows())
-    parts = tuple(replace(s, size=sizes.get(s.id, 0)) for s in fit.model.segments)
-    model = replace(fit.model, segments=parts, rows=customers)
-    model.save(stage.folder / "segment_model.json")
-    stage.write(segments, "segments", "all")
-    stage.write(profile.to_frame(), "profile", "all")
-    stage.write(profile.variables, "profile", "variables")
-    return LargeSegmentation(
-        model=model,
-        fit=fit,
-        profile=profile,
-        table=table,
-        ledger=job.ledger(clean),
-        segments=segments,
-        customers=customers,
-        sample=drawn,
-        parts=job.prepared.parts,
-        assignments=stage.folder / "assignments",
-        features=features.folder / "table",
-        orders=clean.folder / "orders",
-        seconds=job.seconds,
-    )
-
-
 def _fit(
-    job: Job,
-    clean: Stage,
-    features: Stage,
-    table: CustomerTable,
-    variables: Sequence[str],
-    k: int | None,
-    method: Method,
-    seed: int,
-    sample: int,
-) -> tuple[Segmentation, Profile, int]:
+    job: Job, clean: Stage, features: Stage, table: CustomerTable, sample: int, *,
+    variables: Sequence[str], k: int | None, method: Method, seed: int,
+) -> tuple[Segmentation, Profile]:  # fmt: skip
+    """Cluster and profile a sample of the customers."""
     frames = (pl.read_parquet(path) for path in features.paths("table"))
     drawn = draw_customers(frames, sample, seed).sort("customer_id")
     chosen = choose_variables(drawn, variables)
@@ -397,16 +365,16 @@ def _fit(
         seed=seed,
         currency=ledger.currency,
     )
-    return fit, profile, drawn.height
+    return fit, profile
 
 
 def _assign(stage: Stage, features: Stage, model: SegmentScorer) -> list[dict[str, Any]]:
     """Assign the customers of every part, and return each part's sums by segment."""
-    sums = []
+    sums, wanted = [], ["customer_id", "monetary", *model.columns]
     for path in steps(features.paths("table"), "parts assigned"):
         record = stage.done(int(path.stem))
         if record is None:
-            frame = pl.read_parquet(path, columns=["customer_id", "monetary", *model.columns])
+            frame = pl.read_parquet(path, columns=list(dict.fromkeys(wanted)))
             scores = model.score(frame)
             stage.write(scores, "assignments", int(path.stem))
             micros = (pl.col("monetary") * 1_000_000).round(0).cast(pl.Int64)
