@@ -282,6 +282,32 @@ def test_all_tables_are_split_with_their_customers_and_those_linked(tmp_path, mo
     assert_frame_equal(rejects, whole.intake.rejects["orders"].sort("source_row"))
 
 
+def test_only_customers_who_share_an_identifier_are_held_in_memory(tmp_path, monkeypatch):
+    small_blocks(monkeypatch, size=900)
+    people = pl.DataFrame(
+        {
+            "customer_id": [f"C{c}" for c in range(80)],
+            "email": [f"U{c - 1 if c % 20 == 7 else c}@x.org" for c in range(79)] + ["none"],
+        }
+    )
+    (tmp_path / "shop").mkdir()
+    people.write_csv(tmp_path / "shop" / "customers.csv")
+    days = [str(date(2024, 1, 1) + timedelta(days=k)) for k in range(300)]
+    lines = {"customer_id": [f"C{k % 80}" for k in range(600)], "order_date": days * 2,
+             "amount": [1.0 + k % 7 for k in range(600)]}  # fmt: skip
+    pl.DataFrame(lines).write_csv(tmp_path / "shop" / "orders.csv")
+    prepared = job.prepare(tmp_path / "shop", None, None, 3)
+    links, is_pruned = job.link_people(prepared)
+    assert is_pruned
+    assert sorted(links["identifier"].filter(links["kind"] == "customer_id")) == [
+        "C26", "C27", "C46", "C47", "C6", "C66", "C67", "C7",
+    ]  # fmt: skip
+    whole = segkit.segment(tmp_path / "shop", k=2)
+    found = segment_files(tmp_path / "shop", tmp_path / "w", k=2, partitions=3)
+    assert_same(found, whole)
+    assert whole.table.frame.height == 76
+
+
 def test_totals_and_headers_of_whole_orders_are_seen_together(tmp_path, monkeypatch):
     rng = np.random.default_rng(5)
     rows = []

@@ -24,6 +24,7 @@ from segkit.intake.textfiles import read_decoded
 WHO = "resolved_customer_id"
 # How a note on consent begins; the audit quotes such notes.
 CONSENT = "consent to profiling is"
+UNLINKED = "such ids stay as they are"  # ends a note on ids that the links do not have
 IDENTIFIERS = ("email", "device_id", "loyalty_id")
 # Columns that name a person, or a home: not kept beside a pseudonym.
 IDENTIFYING = (*IDENTIFIERS, "phone", "company", "latitude", "longitude")
@@ -126,7 +127,7 @@ def _note_unlinked(
     if linked_ids.len() and without.len():
         given_ids = pl.concat([without, given.filter(linked.is_not_null()).unique()])
         message = unmatched(given_ids, linked_ids, "its customer_id", "the linked ids")
-        columns.notes.append(f"{columns.table}: {message}; such ids stay as they are")
+        columns.notes.append(f"{columns.table}: {message}; {UNLINKED}")
 
 
 def match_lists(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,10 @@ from segkit.features.build import FeaturePlan
 from segkit.features.products import LevelTotals
 from segkit.intake.clean import complete_mapping, doubt_result, run, usable_links
 from segkit.intake.columns import Columns, Shared
+from segkit.intake.graph import tidy
 from segkit.intake.ledger import Ledger
 from segkit.intake.mapping import Mapping as ColumnMapping
+from segkit.intake.people import UNLINKED
 from segkit.intake.readers import Gathered, gather
 from segkit.intake.readers import read_table as read_whole
 from segkit.intake.reshape import fill_orders
@@ -76,9 +78,9 @@ class Job:
         return result
 
     @cached_property
-    def links(self) -> pl.DataFrame | None:
-        """The identifiers that belong to one customer, if the source links any."""
-        return _link(self.prepared)
+    def people(self) -> tuple[pl.DataFrame | None, bool]:
+        """The identifiers that belong to one customer; see `link_people`."""
+        return link_people(self.prepared)
 
     def clean(self) -> Stage:
         """Split and clean all rows."""
@@ -98,11 +100,12 @@ class Job:
 
     def _clean(self, split_stage: Stage, stage: Stage) -> None:
         prepared, mapping = self.prepared, self.prepared.mapping
+        people, is_pruned = self.timed("link", lambda: self.people)
         splits, facts = self.timed("split", lambda: self._split(split_stage))
         _check_currencies(splits["orders"], mapping, with_fx="fx" in prepared.small)
         links = None
-        if self.links is not None:
-            rows = self.links.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias(ROW))
+        if people is not None:
+            rows = people.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias(ROW))
             sizes = write_parts(split_stage, "links", 0, rows, rows["customer_id"], prepared.parts)
             links = Split(split_stage, "links", prepared.parts, [{"sizes": sizes}], [0], "links")
         used = {name: frame for name, frame in prepared.small.items() if name != "links"}
@@ -121,7 +124,8 @@ class Job:
                 noted += result.notes if prepared.parts == 1 else ()
                 if part == 0 and prepared.parts > 1:
                     where = f"in the first of {counted(prepared.parts, 'part')}"
-                    noted += [f"{where}: {note}" for note in result.notes]
+                    noted += [f"{where}: {note}" for note in result.notes
+                              if not (is_pruned and note.endswith(UNLINKED))]  # fmt: skip
                 write_clean(stage, part, result, noted)
         if whole is not None:
             for name, frame in whole.tables.items():
@@ -142,7 +146,7 @@ class Job:
             whole_orders = name == "orders" and needs_whole_orders(
                 Columns(name, raw[name], mapping)
             )
-            ask = (stage, files, raw[name], mapping, given, self.links, prepared.parts)
+            ask = (stage, files, raw[name], mapping, given, self.people[0], prepared.parts)
             split = split_table(*ask, by_order=whole_orders)
             headers = split.headers()
             if None in headers.values() and not whole_orders:
@@ -154,7 +158,7 @@ class Job:
             if whole_orders:
                 found = find_headers(split, mapping)
                 known |= {("header", column): stands for column, stands in found.items()}
-                split = split_by_customer(split, mapping, self.links, known)
+                split = split_by_customer(split, mapping, self.people[0], known)
             else:
                 known |= {("header", column): False for column in headers}
             splits[name], facts[name] = split, known
@@ -254,19 +258,72 @@ def _pin_clocks(
     return mapping
 
 
-def _link(prepared: Prepared) -> pl.DataFrame | None:
-    """Link identifiers of the customers and links tables, whose identifiers are held in memory."""
-    tables, mapping = dict[str, pl.DataFrame](), prepared.mapping
-    if "links" in prepared.small:
-        tables["links"] = prepared.small["links"]
-    if "customers" in prepared.files:
-        named = mapping.tables["customers"].columns
-        wanted = {named[kind] for kind in (*IDENTIFIERS, "birth_date") if kind in named}
-        if len({named.get(kind) for kind in IDENTIFIERS} - {None}) > 1:
-            chunks = [frame.select(sorted(wanted)) for file in prepared.files["customers"]
-                      for frame, _ in file.chunks()]  # fmt: skip
-            tables["customers"] = pl.concat(chunks)
-    return usable_links(link_tables(tables, mapping), mapping) if tables else None
+def link_people(prepared: Prepared) -> tuple[pl.DataFrame | None, bool]:
+    """Link the identifiers of the customers and links tables.
+
+    A row that shares no identifier with another is a customer of its own; only the others are held
+    in memory, unless orders or events name customers by e-mail, device or card.
+
+    Returns
+    -------
+    tuple of (polars.DataFrame or None, bool)
+        The links, and whether rows of their own were left out.
+    """
+    mapping, named = prepared.mapping, dict[str, dict[str, str]]()
+    for table in ("links", "customers"):
+        if table not in {*prepared.small, *prepared.files}:
+            continue
+        columns = mapping.tables[table].columns
+        kinds = {kind: columns[kind] for kind in (*IDENTIFIERS, "birth_date") if kind in columns}
+        if len(set(kinds) & set(IDENTIFIERS)) > 1:
+            named[table] = kinds
+    if not named:
+        return None, False
+    others = (mapping.tables[name].columns for name in prepared.files if name != "customers")
+    is_pruned = not any(set(IDENTIFIERS[1:]) & set(columns) for columns in others)
+    kept = _share_identifiers(prepared, named) if is_pruned else None
+    frames, place = dict[str, list[pl.DataFrame]](), 0
+    for table, frame in _identifier_rows(prepared, named):
+        part = frame if kept is None else frame.filter(kept.slice(place, frame.height))
+        place += frame.height
+        frames.setdefault(table, []).append(part)
+    tables = {table: pl.concat(each) for table, each in frames.items()}
+    if not any(frame.height for frame in tables.values()):
+        return None, True
+    return usable_links(link_tables(tables, mapping), mapping), is_pruned
+
+
+def _identifier_rows(
+    prepared: Prepared, named: dict[str, dict[str, str]]
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield the identifiers of each table, a chunk after another."""
+    for table, kinds in named.items():
+        wanted = list(dict.fromkeys(kinds.values()))
+        if table in prepared.small:
+            yield table, prepared.small[table].select(wanted)
+        for file in prepared.files.get(table, ()):
+            yield from ((table, frame.select(wanted)) for frame, _ in file.chunks())
+
+
+def _share_identifiers(prepared: Prepared, named: dict[str, dict[str, str]]) -> pl.Series:
+    """Mark the rows that share an identifier with another, by hashes."""
+    rows = _identifier_rows(prepared, named)
+    hashes = pl.concat(
+        [_hash_identifiers(frame, named[table]) for table, frame in rows], how="diagonal"
+    )
+    shared = (pl.col(kind).is_duplicated() & pl.col(kind).is_not_null() for kind in hashes.columns)
+    return hashes.select(pl.any_horizontal(shared).alias("shared")).to_series()
+
+
+def _hash_identifiers(frame: pl.DataFrame, kinds: dict[str, str]) -> pl.DataFrame:
+    """Return a hash of each identifier as it is compared; null where a cell names nobody."""
+    read = {kind: tidy(frame[column], kind) for kind, column in kinds.items()
+            if kind in IDENTIFIERS}  # fmt: skip
+    return pl.DataFrame(
+        {kind: ids.to_frame("id").select(pl.when(pl.col("id").is_not_null())
+                                         .then(pl.col("id").hash())).to_series()
+         for kind, ids in read.items()}
+    )  # fmt: skip
 
 
 def _check_currencies(orders: Split, mapping: ColumnMapping, *, with_fx: bool) -> None:

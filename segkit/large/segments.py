@@ -17,7 +17,9 @@ from segkit.cluster.segments import CAVEAT
 from segkit.display import counted, number, percent
 from segkit.errors import ModelError, ParameterError
 from segkit.features import CustomerTable, choose_calendar
+from segkit.features.attributes import ATTRIBUTES
 from segkit.features.build import FeaturePlan, plan_features
+from segkit.features.calendar import day_number
 from segkit.features.rebuild import plan_rebuilt
 from segkit.intake.ledger import Ledger
 from segkit.intake.store import Intake
@@ -346,10 +348,13 @@ def _fit(
         as_of=table.as_of,
     )  # fmt: skip
     ids = drawn.select("customer_id").lazy()
+    needed = ("customer_id", "order_day", "order_time", "source_row", *ATTRIBUTES)
     rows = {
         name: pl.scan_parquet(clean.paths(name))
+        .select(pl.all() if name == "customers" else pl.col(rf"^({'|'.join(needed)})$"))
         .join(ids, on="customer_id", how="semi")
         .collect(engine="streaming")
+        .sort("source_row")
         for name in ("orders", "customers")
         if clean.paths(name)
     }
@@ -359,7 +364,10 @@ def _fit(
         drawn,
         fit.assignments,
         clustering_variables=chosen,
-        orders=rows["orders"],
+        # The sums of the lines, exact: adding floats again would depend on their order.
+        orders=drawn.select(
+            "customer_id", pl.lit(day_number(table.as_of)).alias("order_day"), amount="monetary"
+        ),
         customers=find_attributes(taken, table.as_of),
         as_of=table.as_of,
         seed=seed,
