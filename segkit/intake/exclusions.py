@@ -32,8 +32,8 @@ MOST_WORDS, MOST_SHOWN = 40, 6
 MOSTLY_PAID, MOSTLY_EQUAL = 0.5, 0.8
 # Concepts beside which a state is of something else than the order.
 _OF_OTHERS = frozenset(["customer", "email", "product", "category", "region", "company", "tax",
-                        "loyalty", "card", "channel", "age", "place", "country", "discount",
-                        "device", "name", "brand", "price", "cost"])  # fmt: skip
+                        "loyalty", "card", "channel", "age", "phone", "place", "country",
+                        "discount", "device", "name", "brand", "price", "cost"])  # fmt: skip
 _OF_ORDER = frozenset(["order", "payment", "buy", "line"])
 _PAID = frozenset(["amount", "total", "revenue", "price"])
 
