@@ -104,7 +104,7 @@ segment,segment_name,customers,customer_share,revenue_share,revenue_per_customer
 S1,Budget shoppers,{more},0.6,0.3,41.5,"↑ discount rate, ↓ average order value and 3 more"
 S2,Loyalists & friends,1,0.4,0.7,1234.5,"↑ open rate"
 """
-STABILITY = "segment,jaccard,band\nS1,0.91,highly stable\nS2,0.42,dissolved\n"
+USABLE = "segment,stable,verdict\nS1,true,\nS2,false,\n"
 STEPS = """\
 segment,segment_name,decision,offer,basis,monthly,monthly_low,monthly_high,test_offer,test_against
 S1,Budget shoppers,roll out,flash_sale,campaign,5200.4,900.2,9400.9,,
@@ -128,7 +128,7 @@ def write_evidence(folder, customers):
     """Write the tables and the picture that the first page of a run is made of."""
     for path, text in (
         ("06_profiles/tables/profile.csv", SEGMENTS.format(more=customers - 1)),
-        ("05_segments/tables/segment_stability.csv", STABILITY),
+        ("06_profiles/tables/usable.csv", USABLE),
         ("12_summary/tables/next_steps.csv", STEPS),
         ("12_summary/figures/campaign_lift.svg", DRAWING),
     ):

@@ -86,6 +86,23 @@ def test_the_test_that_settles_has_power_for_the_difference_that_was_measured():
     assert "too few bought" in decided(few)["why"]
 
 
+def test_what_the_next_round_sends_is_tested_first():
+    alone = decided(OPEN, ("guide", "generic", 0.1, -1.0, 1.2, ""), UNSURE)
+    assert (alone["test_offer"], alone["test_against"]) == ("sale", "generic")
+    both = compared(OPEN, ("guide", "generic", 0.1, -1.0, 1.2, ""), UNSURE)
+    steps = decide_next_steps(ONE, campaign=both, next_round={"S1": "guide"})
+    step = steps.table.row(0, named=True)
+    assert (step["test_offer"], step["test_against"]) == ("guide", "generic")
+    assert (step["offer"], step["decision"]) == ("generic", "keep testing")
+    assert "guide" in steps.plot().data["step"][0]
+
+
+def test_what_is_clear_by_itself_alone_says_why_it_is_open():
+    step = decided(("sale", "generic", 0.7, 0.1, 1.3, ""), UNSURE)
+    assert step["decision"] == "keep testing"
+    assert step["why"].endswith("not with all comparisons allowed for")
+
+
 def test_the_campaign_counts_before_the_pilot_and_the_pilot_before_the_profile():
     segments = pl.DataFrame(
         {"segment": ["S1", "S2", "S3"], "segment_name": ["A", "B", "C"], "customers": [9, 9, 9]}

@@ -264,7 +264,7 @@ def test_what_was_acknowledged_stays_so_and_sinks_get_what_is_open(tmp_path):
     )
     message = message_from_bytes(mail.read_bytes())
     assert message["Subject"] == "segkit: 1 alert"
-    assert "open_rate of all is low" in message.get_payload()
+    assert "Open rate of all customers is low" in message.get_payload()
     taken = []
 
     class Hook(BaseHTTPRequestHandler):

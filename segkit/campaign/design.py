@@ -36,10 +36,16 @@ class OfferDesign(Result):
 
     @property
     def answer(self) -> str:
-        """In how many segments arms send the same offer."""
-        same = self.table.filter(pl.col("same") != "").height
+        """In how many segments the offers learnt differ from the others."""
         segments = counted(self.table.height, "segment")
-        return f"Arms send the same offer in {number(same)} of {segments}, else different ones."
+        other = {
+            name: number(self.table.filter(pl.col("learnt") != pl.col(name)).height)
+            for name in ("generic", "persona")
+        }
+        return (
+            f"The offers learnt differ from the generic one in {other['generic']} of {segments}, "
+            f"from the persona's guess in {other['persona']}."
+        )
 
     @property
     def text(self) -> str:

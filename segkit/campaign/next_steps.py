@@ -241,7 +241,9 @@ class NextSteps(Result):
         if measured.is_empty():
             raise DataError("no profit was measured in any segment, so there is none to draw")
         labels = [
-            f"{row['segment_name']}: {row['decision']}, {words(row['offer'])}"
+            f"{row['segment_name']}: {row['decision']}, {words(row['test_offer'] or row['offer'])}"
+            if "test" in row["decision"]
+            else f"{row['segment_name']}: {row['decision']}, {words(row['offer'])}"
             for row in measured.iter_rows(named=True)
         ]
         return intervals(
@@ -262,6 +264,7 @@ def decide_next_steps(
     pilot: pl.DataFrame | None = None,
     usability: pl.DataFrame | None = None,
     ideas: Mapping[str, str] | None = None,
+    next_round: Mapping[str, str] | None = None,
     power: pl.DataFrame | None = None,
     usual: str = USUAL,
     level: float = 0.95,
@@ -283,6 +286,9 @@ def decide_next_steps(
         segment, verdict, stable: `Usability.scores`; without it no segment is left out.
     ideas : mapping of str to str, optional
         Segment to the offer that its profile suggests.
+    next_round : mapping of str to str, optional
+        Segment, by id or name, to the offer learnt from pilot and campaign (`adapt_policy`): where
+        testing goes on, that offer is tested first.
     power : polars.DataFrame, optional
         `SegmentPower.table`, for the size of a first test.
     usual : str
@@ -348,12 +354,13 @@ def decide_next_steps(
     if power is not None:
         require_columns(power.columns, ["segment", "needed"], "power")
         sizes = dict(power.select("segment", "needed").iter_rows())
+    learnt = {_segment_of(name, segments): offer for name, offer in (next_round or {}).items()}
     rows = []
     for segment, name in there.select("segment", "segment_name").iter_rows():
         measured = comparisons.get(segment, {})
         basis = next((one for one in BASES if one in measured), BASES[-1])
         step = (
-            _decide(measured[basis], usual)
+            _decide(measured[basis], usual, learnt.get(segment))
             if basis in measured
             else _suggest((ideas or {}).get(segment, usual), usual, sizes.get(segment))
         )
@@ -381,8 +388,8 @@ def _segment_of(name: str, segments: pl.DataFrame) -> str:
     return str(matches["segment"].item())
 
 
-def _decide(rows: Sequence[Row], usual: str) -> Row:
-    """Decide for one segment by its comparisons."""
+def _decide(rows: Sequence[Row], usual: str, learnt: str | None = None) -> Row:
+    """Decide for one segment by its comparisons; learnt: the offer to be tested first."""
     pairs = {(row["offer"], row["against"]): row for row in rows}
     base = usual if any(usual in pair for pair in pairs) else NO_OFFER
     tried = sorted({offer for offer, _ in pairs if offer != usual})
@@ -408,9 +415,7 @@ def _decide(rows: Sequence[Row], usual: str) -> Row:
         offer = max(tried, key=lambda one: _profit(paying[one]))
         why = f"{join_words([words(one) for one in tried])}: shown to lose money"
         return _step("stop", NO_OFFER, paying[offer], why, turned=True)
-    promising = [o for o in tried if _shown(better[o]) == "" and _profit(better[o]) > 0]
-    promising.sort(key=lambda one: -_profit(better[one]))
-    doubts = [better[one] for one in promising]
+    promising, doubts = _doubts(better, own, learnt)
     if _shown(own) == "gain":
         why = f"{words(usual)} is shown to pay, and nothing tried is shown to earn more"
         return _step("keep", usual, own, why) | _test_of(doubts)
@@ -421,12 +426,34 @@ def _decide(rows: Sequence[Row], usual: str) -> Row:
     test = _test_of(doubts)
     doubt = next(row for row in doubts if row is not None and _pair(row) == _pair(test, "test_"))
     why = f"whether {words(doubt['offer'])} earns more than {words(doubt['against'])} is open"
-    if doubt["profit_low"] is None:
-        why += ", for too few bought"
+    why += _why_open(doubt)
     lower = [o for o in tried if _shown(better[o]) in ("", "loss") and o not in promising]
     if lower:
         why += f"; {join_words([words(one) for one in lower])} did no better than {words(base)}"
     return _step("keep testing", base, doubt, why) | test
+
+
+def _why_open(doubt: Row) -> str:
+    if doubt["profit_low"] is None:
+        return ", for too few bought"
+    if doubt["profit_low"] > 0 or doubt["profit_high"] < 0:
+        return ", for it is clear by itself alone, not with all comparisons allowed for"
+    return ""
+
+
+def _doubts(
+    better: Mapping[str, Row | None], own: Row | None, learnt: str | None
+) -> tuple[list[str], list[Row | None]]:
+    """Return the offers that may earn more than the usual one, and what to test of them."""
+    promising = [
+        offer
+        for offer, row in better.items()
+        if _shown(row) == "" and (_profit(row) > 0 or offer == learnt)
+    ]
+    promising.sort(key=lambda one: -_profit(better[one]))
+    if learnt == NO_OFFER and _shown(own) == "":  # whether to send anything comes first
+        return promising, []
+    return promising, [better[one] for one in ([learnt] if learnt in promising else promising)]
 
 
 def _pair(row: Row, prefix: str = "") -> tuple[str, str]:

@@ -30,9 +30,9 @@ class NextRound(Result):
     ----------
     policy : polars.DataFrame
         One row per segment: segment, segment_name, customers (with an answer, in all rounds),
-        before (the last round's offer), offer, tied (`segkit.campaign.pilot.TIE_MARK` between
-        offers), gain with low and high (expected payoff per customer of the new offer less that of
-        the one before; null where it stays).
+        before (the last round's offer), offer, tied with it (`segkit.campaign.pilot.TIE_MARK`
+        between offers), gain with low and high (expected payoff per customer of the new offer less
+        that of the one before; null where it stays).
     payoff : str
     rounds : int
     level : float
@@ -88,7 +88,8 @@ def adapt_policy(
     Within a segment and round, who got which offer was drawn at random; between rounds the season
     differs. So each round is first brought to the first one's level, segment by segment, by the
     offers that both gave: the mean difference, weighted by the harmonic mean of their customers.
-    Then cell means are shrunken as in `read_pilot`.
+    Then cell means are shrunken as in `read_pilot`. A segment keeps its offer unless another
+    is clearly better: nothing is changed for a difference that may be nothing.
 
     Parameters
     ----------
@@ -156,6 +157,10 @@ def adapt_policy(
             gain = float(shrunken.ravel()[one] - shrunken.ravel()[two])
             reach = z_value(level) * float(np.linalg.norm(loading[one] - loading[two]))
             low, high = gain - reach, gain + reach
+            if low <= 0:  # the old one is as good, for all that is known
+                ties[g] = [offers[best[g]], *(one for one in ties[g] if one != old)]
+                best[g] = offers.index(old)
+                gain = low = high = None
         customers = int(counts[0][g].sum())
         offer, tied = offers[best[g]], TIE_MARK.join(ties[g])
         rows_.append(

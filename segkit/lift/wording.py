@@ -54,11 +54,25 @@ def answer_words(first: dict[str, Any], level: float) -> str:
         return f"Not measured: {label} under {first['arm']} and {control} cannot be compared."
     verdict = {"higher": "Yes", "lower": "No", "same": "No relevant difference"}
     lower = first["difference"] < 0
+    undecided = f"Not shown{', other comparisons allowed for' if clear_alone(first) else ''}"
     return (
-        f"{verdict.get(first['verdict'], 'Not shown')}: {label} under {first['arm']} is "
+        f"{verdict.get(first['verdict'], undecided)}: {label} under {first['arm']} is "
         f"{gap(abs(first['difference']), kind)} {'lower' if lower else 'higher'} than under "
         f"{control}{_interval(first, level, turned=lower)}."
     )
+
+
+def clear_alone(row: dict[str, Any]) -> bool:
+    """Return whether an interval excludes zero by itself, which other comparisons make undecided.
+
+    Examples
+    --------
+    >>> clear_alone({"verdict": "undecided", "difference_low": 0.01, "difference_high": 0.2})
+    True
+    """
+    low, high = row["difference_low"], row["difference_high"]
+    undecided = row["verdict"] == "undecided" and known(low) and known(high)
+    return undecided and (low > 0 or high < 0)
 
 
 def _interval(row: dict[str, Any], level: float, *, turned: bool) -> str:
@@ -205,6 +219,8 @@ def verdict_words(row: dict[str, Any], level: float) -> str:
 def _undecided(row: dict[str, Any]) -> str:
     if row["few"] and limits_words(row) == "no interval":
         return "The smaller arm expects too few buyers to decide it, or to give an interval."
+    if clear_alone(row):
+        return "By itself it is clear; with the other comparisons allowed for, it may be chance."
     smallest = row["smallest_effect"]
     if not (known(smallest) and smallest > 0):
         return "Chance alone could have done it."

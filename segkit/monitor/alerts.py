@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from segkit.display import counted, number
+from segkit.display import counted
 from segkit.errors import ParameterError, RunError, require_choice, require_range
-from segkit.monitor.kpis import KPIS, MONEY, NO_SEGMENT, Every, KpiSeries
+from segkit.monitor.kpis import ALL, KPIS, MONEY, NO_SEGMENT, WORDS, Every, KpiSeries, write_value
 from segkit.result import Result
 from segkit.webhook import Webhook
 from segkit.writing import write_whole
@@ -122,12 +122,14 @@ class Alerts(Result):
     bands : polars.DataFrame or None
         One row per key figure, segment and period with a band: kpi, segment_name, period, low,
         high.
+    currency : str or None
     """
 
     alerts: list[dict[str, Any]]
     checked: int
     withheld: int
     bands: pl.DataFrame | None = None
+    currency: str | None = None
 
     def to_frame(self) -> pl.DataFrame:
         """Return one row per alert."""
@@ -143,12 +145,25 @@ class Alerts(Result):
         """List what is open, or say that nothing is."""
         if not self.open:
             return f"Nothing needs attention: {counted(self.checked, 'value')} compared."
-        told = "; ".join(
-            f"{one['kpi']} of {one['segment']} is {one['direction']} since {one['since']} "
-            f"({number(one['value'])})"
-            for one in self.open
-        )
+        told = "; ".join(self._tell(one) for one in self.open)
         return f"{counted(len(self.open), 'alert')}: {told}."
+
+    def _tell(self, one: Mapping[str, Any]) -> str:
+        """Say of one alert what it is, since when, and what would have been expected."""
+        kpi, whose = one["kpi"], one["segment"]
+        value, low, high = (
+            None if one[name] is None else write_value(kpi, one[name], self.currency)
+            for name in ("value", "low", "high")
+        )
+        limits = f"{low} to {high}"
+        if low is None or high is None:
+            limits = f"{high} or less" if low is None else f"{low} or more"
+        due = "expected" if one["kind"] == "band" else "target"
+        name = WORDS[kpi][0]
+        return (
+            f"{name} of {'all customers' if whose == ALL else whose} is {one['direction']} since "
+            f"{one['since']}: {value}, {due} {limits}"
+        )
 
     def acknowledge(self, earlier: Iterable[Mapping[str, Any]]) -> Alerts:
         """Return a copy in which alerts that were acknowledged before stay so.
@@ -196,7 +211,9 @@ class Alerts(Result):
         return write_whole(path, bytes(message), private=True)
 
 
-def find_alerts(series: KpiSeries, rules: Sequence[AlertRule]) -> Alerts:
+def find_alerts(
+    series: KpiSeries, rules: Sequence[AlertRule], *, currency: str | None = None
+) -> Alerts:
     """Compare key figures with their past and their targets.
 
     The band of a period comes from the periods before it: for days the same weekdays of eight
@@ -217,6 +234,8 @@ def find_alerts(series: KpiSeries, rules: Sequence[AlertRule]) -> Alerts:
     ----------
     series : KpiSeries
     rules : sequence of AlertRule
+    currency : str, optional
+        Of the amounts, to write them.
 
     Returns
     -------
@@ -275,7 +294,7 @@ def find_alerts(series: KpiSeries, rules: Sequence[AlertRule]) -> Alerts:
                 told = {"kpi": rule.kpi, "segment": name, "kind": kind}
                 alerts += _runs(told, periods, values, limits)
     bands_of = pl.concat(drawn).fill_nan(None).drop_nulls("low") if drawn else None
-    return Alerts(alerts, checked, withheld, bands_of)
+    return Alerts(alerts, checked, withheld, bands_of, currency)
 
 
 def _target(rule: AlertRule, periods: int) -> np.ndarray:

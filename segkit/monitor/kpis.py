@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 import polars as pl
 
-from segkit.display import counted, join_words
+from segkit.display import counted, join_words, money, number, percent
 from segkit.errors import DataError, require_choice, require_columns, require_range
 from segkit.frames import is_returned, is_sold, takes_frames
 from segkit.result import Figure, Result
@@ -66,6 +66,22 @@ MAILS = {
     "unsubscribe": "unsubscribes",
     "complaint": "complaints",
 }
+
+
+def write_value(kpi: str, value: float | None, currency: str | None = None) -> str:
+    """Write a key figure in its unit.
+
+    Examples
+    --------
+    >>> write_value("revenue", 4493.08, "GBP"), write_value("open_rate", 0.257)
+    ('4,493 GBP', '25.7%')
+    """
+    if value is None:
+        return "not known"
+    above, below = KPIS[kpi]
+    if below is not None and kpi != "order_value":
+        return percent(value)
+    return money(value, currency) if above in MONEY else number(round(value))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

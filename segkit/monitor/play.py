@@ -138,7 +138,7 @@ def play_refreshes(
     campaigns = taken.campaigns
     known = campaigns is not None and "starts" in campaigns.columns
     marks = sorted(set(campaigns["starts"].drop_nulls())) if known else []  # type: ignore[index]
-    alerts = find_alerts(kpis, watched)
+    alerts = find_alerts(kpis, watched, currency=taken.ledger.currency)
     return Played(series, kpis, alerts, watched, marks, taken.ledger.currency, taken.customers)
 
 

@@ -42,6 +42,7 @@ from segkit.plot.figure import (
     mark_reference,
     name_axis,
     name_rows,
+    narrows,
     note,
     number_axis,
     styles,
@@ -60,6 +61,7 @@ PANEL_BAR, PANEL_HEAD = 0.2, 0.65  # inches: of one bar, and of a panel's title 
 TALLEST = 9.4  # inches: a wide picture is scaled down to the page's width
 
 
+@narrows
 def bars(
     frame: pl.DataFrame,
     x: str,

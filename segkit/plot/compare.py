@@ -174,6 +174,7 @@ def _estimate(row: tuple[float | None, ...], in_percent: bool) -> str:
     return f"{value}{limits}"
 
 
+@narrows
 def stacked(
     frame: pl.DataFrame,
     x: str,

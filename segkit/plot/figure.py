@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -41,8 +42,8 @@ GREY = "#6b6b6b"
 _DRAWING = threading.RLock()
 INK = "#1b2126"
 P = ParamSpec("P")
-_NARROW: ContextVar[bool] = ContextVar("narrow", default=False)
 PHONE = 3.3  # inches of a figure that fits a phone without scrolling, texts as large as ever
+_NARROW: ContextVar[bool] = ContextVar("narrow", default=False)
 STYLE: dict[Any, Any] = {
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -124,11 +125,12 @@ class Figure:
         """Return the figure as an SVG element that fits a phone; empty if it has no such form."""
         if self.again is None:
             return ""
-        token = _NARROW.set(True)
-        try:
-            return self.again().svg()
-        finally:
-            _NARROW.reset(token)
+        with draw_narrow(), warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            try:
+                return self.again().svg()
+            except UserWarning:  # names too long for it to be laid out
+                return ""
 
     def save(self, path: Path | str) -> Path:
         """Write the figure, as SVG where the file's name ends so, else as PNG; return the path."""
@@ -146,6 +148,16 @@ def narrows(draw: Callable[P, Figure]) -> Callable[P, Figure]:
         return replace(draw(*args, **options), again=partial(draw, *args, **options))
 
     return drawn
+
+
+@contextmanager
+def draw_narrow() -> Iterator[None]:
+    """Draw figures in it for a phone, or for a column of a page."""
+    token = _NARROW.set(True)
+    try:
+        yield
+    finally:
+        _NARROW.reset(token)
 
 
 def is_narrow() -> bool:
@@ -355,16 +367,17 @@ def mark_reference(
 
 
 def legend(axes: Axes, handles: Sequence[Any], names: Sequence[object], title: str = "") -> None:
-    """Put the legend beside the axes, where it covers no data."""
-    axes.legend(
+    """Put the legend beside the axes, where it covers no data; below them on a phone."""
+    below, beside = {"loc": "outside lower left", "ncols": 2}, {"loc": "upper left"}
+    place: Look = beside | {"bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}
+    where: Any = axes.figure if is_narrow() else axes
+    where.legend(
         handles,
         [wrap(name, 22) for name in names],
         title=title or None,
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1.0),
-        borderaxespad=0.0,
         alignment="left",
         markerscale=1.6,
+        **(below if is_narrow() else place),
     )
 
 

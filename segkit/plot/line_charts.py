@@ -31,8 +31,11 @@ from segkit.plot.figure import (
     Look,
     as_percent,
     canvas,
+    is_narrow,
+    legend,
     mark_reference,
     name_axis,
+    narrows,
     note,
     number_axis,
     spread,
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+@narrows
 def lines(
     frame: pl.DataFrame,
     x: str,
@@ -245,11 +249,11 @@ def _order_axis(axes: Axes, data: pl.DataFrame, x: str, label: str) -> None:
     axes.set_xlabel(label)
     if kind in (pl.String, pl.Categorical):
         names = names_of(data, x)
-        step = max(1, len(names) // 16)
+        step = max(1, len(names) // (5 if is_narrow() else 16))
         name_axis(axes.xaxis, range(0, len(names), step), names[::step], 12)
     elif kind.is_temporal():
         untyped: Any = dates  # in matplotlib's stubs
-        locator = untyped.AutoDateLocator()
+        locator = untyped.AutoDateLocator(maxticks=5 if is_narrow() else None)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(untyped.ConciseDateFormatter(locator))
     else:
@@ -259,6 +263,15 @@ def _order_axis(axes: Axes, data: pl.DataFrame, x: str, label: str) -> None:
 
 def _name_lines(axes: Axes, data: pl.DataFrame, y: str, group: str, groups: list[Any]) -> None:
     """Write each group's name at its line's end, moved apart where they would overlap."""
+    from matplotlib.lines import Line2D
+
+    if is_narrow():
+        dashes = [
+            Line2D([], [], color=style.colour, linestyle=style.dash)
+            for style in styles(len(groups))
+        ]
+        legend(axes, dashes, groups)
+        return
     low, high = axes.get_ylim()
     gap = (high - low) * 0.065
     lasts = [float(data.filter(pl.col(group) == name).get_column(y)[-1]) for name in groups]

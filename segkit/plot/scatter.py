@@ -22,6 +22,7 @@ from segkit.plot.figure import (
     canvas,
     legend,
     mark_reference,
+    narrows,
     note,
     number_axis,
     spread,
@@ -164,6 +165,7 @@ def _span(data: pl.DataFrame, column: str, in_percent: bool) -> str:
     return f"{words(column)} from {low} to {high}"
 
 
+@narrows
 def clouds(
     points: pl.DataFrame,
     centres: pl.DataFrame,

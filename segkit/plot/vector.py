@@ -45,6 +45,7 @@ ON_PHONES = (
     "<style>.segkit-figure>.on-narrow{display:none}@media screen and (max-width:480px)"
     "{.segkit-figure>.on-narrow{display:block}.segkit-figure>.on-wide{display:none}}</style>"
 )
+PAPER = 532.0  # points between the margins of a sheet (A4)
 MANY = 400  # points of a scatter plot that are drawn as an image within the figure
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")  # an id is never taken for a phone number
 _MARK, _CELL = "mark-", "cell"
@@ -162,9 +163,14 @@ def from_file(text: str) -> str:
 
 
 def to_element(svg: str, narrow: str = "") -> str:
-    """Return the element of a page that shows a figure, in the page's theme."""
+    """Return the element of a page that shows a figure, in the page's theme.
+
+    A figure that is wider than a sheet of paper has the class ``broad``.
+    """
     look = "margin:0;overflow-x:auto"
-    return f'<figure class="segkit-figure" style="{look}">{LAB}{of_page(svg, narrow)}</figure>'
+    width = re.search(r'<svg [^>]*?width="([\d.]+)pt"', svg)
+    kind = "segkit-figure broad" if width and float(width[1]) > PAPER else "segkit-figure"
+    return f'<figure class="{kind}" style="{look}">{LAB}{of_page(svg, narrow)}</figure>'
 
 
 def of_page(svg: str, narrow: str = "") -> str:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.display import counted, money, number, percent
+from segkit.display import counted, number, percent
 from segkit.monitor.alerts import Alerts
-from segkit.monitor.kpis import ALL, KPIS, MONEY, WORDS, KpiSeries
+from segkit.monitor.kpis import ALL, KPIS, WORDS, KpiSeries, write_value
 from segkit.plot import lines, watched_line
+from segkit.plot.figure import draw_narrow
 from segkit.plot.vector import add_theme
 from segkit.report.page import hide_addresses, part, style
 from segkit.writing import write_whole
@@ -77,6 +78,8 @@ def write_kpi_page(
     periods = series.series["period"].unique().sort().to_list()
     end = pl.Series([periods[-1]]).dt.offset_by(series.every)[0]
     marked = [day for day in marks if periods[0] <= day < end]
+    with draw_narrow():  # small multiples: as many beside one another as the screen holds
+        sections = [_section(kpi, series, alerts, rules, marked) for kpi in names]
     text = part(
         "kpis.html.j2",
         css=style("style.css", "overview.css", "start.css", "kpis.css"),
@@ -93,7 +96,7 @@ def write_kpi_page(
         alerts=[_alert(one, currency) for one in alerts.alerts if one["open"]],
         calm=alerts.text if not alerts.open else "",
         marks=counted(len(marked), "campaign") if marked else "",
-        sections=[_section(kpi, series, alerts, rules, marked) for kpi in names],
+        sections=sections,
         unknown=_unknown(series, names),
     )
     return write_whole(folder / page, hide_addresses(text), private=True)
@@ -125,23 +128,21 @@ def write_run_kpis(run: Path) -> list[dict[str, str]]:
     return tiles
 
 
-def _write(kpi: str, value: float | None, currency: str | None = None) -> str:
-    if value is None:
-        return "not known"
-    above, below = KPIS[kpi]
-    if below is not None and kpi != "order_value":
-        return percent(value)
-    return money(value, currency) if above in MONEY else number(value)
-
-
 def _tile(kpi: str, series: KpiSeries, alerts: Alerts, currency: str | None) -> dict[str, str]:
-    """Return a key figure now, its change on the period before, and the state of its alerts."""
+    """Return a key figure now, what was to be expected, and the state of its alerts.
+
+    Where the past is too short for a band, the change on the period before stands in its place.
+    """
     whole = series.series.filter((pl.col("kpi") == kpi) & (pl.col("segment_name") == ALL))
     told_of = whole.sort("period").drop_nulls("value")  # no messages, no rate: the last one told
     values, days = told_of["value"].to_list(), told_of["period"].to_list()
     now, before = (values[-1] if values else None), values[-2] if len(values) > 1 else None
     change = ""
-    if now is not None and before:
+    band = _band(alerts, kpi, days)
+    if band:
+        low, high = (write_value(kpi, round(side, 3), currency) for side in band)
+        change = f"expected {low} to {high}"
+    elif now is not None and before:
         grown = now / before - 1
         change = f"{'+' if grown > 0 else ''}{percent(grown)} on the {PERIOD[series.every]} before"
     if days and days[-1] != whole["period"].max():
@@ -153,13 +154,19 @@ def _tile(kpi: str, series: KpiSeries, alerts: Alerts, currency: str | None) -> 
     elif told:
         state, tone = f"{counted(len(told), 'segment')} outside", "attention"
     else:
-        watched = alerts.bands is not None and not alerts.bands.filter(
-            (pl.col("kpi") == kpi) & (pl.col("segment_name") == ALL)
-            & (pl.col("period") == (days[-1] if days else None))
-        ).is_empty()  # fmt: skip
-        state, tone = ("within its band" if watched else "no band yet"), ""
-    return {"name": WORDS[kpi][0], "value": _write(kpi, now, currency), "change": change,
+        state, tone = ("within its band" if band else "no band yet"), ""
+    return {"name": WORDS[kpi][0], "value": write_value(kpi, now, currency), "change": change,
             "state": state, "tone": tone, "link": f"#{kpi}"}  # fmt: skip
+
+
+def _band(alerts: Alerts, kpi: str, days: Sequence[date]) -> tuple[float, float] | None:
+    """Return the band of all customers on the last of the days, None where there is none."""
+    if alerts.bands is None or not days:
+        return None
+    rows = alerts.bands.filter(
+        pl.col("kpi") == kpi, pl.col("segment_name") == ALL, pl.col("period") == days[-1]
+    )
+    return None if rows.is_empty() else (rows["low"].item(), rows["high"].item())
 
 
 def _section(
@@ -218,13 +225,13 @@ def _section(
 
 def _alert(one: Mapping[str, Any], currency: str | None) -> dict[str, str]:
     kpi = str(one["kpi"])
-    low, high = (_write(kpi, one[side], currency) if one[side] is not None else "" for side in
+    low, high = (write_value(kpi, one[side], currency) if one[side] is not None else "" for side in
                  ("low", "high"))  # fmt: skip
     limits = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
     return {
         "name": WORDS[kpi][0],
         "segment": "all customers" if one["segment"] == ALL else str(one["segment"]),
-        "value": _write(kpi, one["value"], currency),
+        "value": write_value(kpi, one["value"], currency),
         "limits": f"{one['kind']}: {limits}",
         "since": str(one["since"]),
         "acknowledged": "yes" if one["acknowledged"] else "no",

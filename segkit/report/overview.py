@@ -14,10 +14,9 @@ from urllib.parse import quote
 from segkit.display import counted, money, number, percent
 from segkit.report.page import anchor
 
+CLOSING = "12_summary"
 PROFILE = "06_profiles/tables/profile.csv"
 USABLE = "06_profiles/tables/usable.csv"
-STABLE = "05_segments/tables/segment_stability.csv"
-STABLE_FROM = 0.75  # mean Jaccard coefficient (Hennig 2007)
 PICTURES = ("waterfall", "campaign_lift", "lift_by_segment", "segment_profiles")
 # Basis of a decision, as the table of next steps names it -> in words.
 BASES = {
@@ -71,9 +70,9 @@ def describe_run(
     figures: dict[str, Mapping[str, Any]] = {}
     for summary in summaries:
         figures |= {str(one["name"]): one for one in summary.get("key_figures", [])}
-    closing = own or folder / "12_summary"
+    closing = own or folder / CLOSING
     cards = _cards(folder, closing, currency)
-    folders = {stem: folder / stem for stem in known} | {closing.name: closing}
+    folders = {stem: folder / stem for stem in known} | {CLOSING: closing}
     drawn, title = _picture(folders, known) if picture else ("", "")
     return {
         "tiles": [_tile(one, currency, above) for one in figures.values()],
@@ -192,15 +191,14 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 def _cards(folder: Path, closing: Path, currency: str | None) -> list[dict[str, str]]:
     """Return a card for each segment, those with most revenue first."""
     rows = read_rows(folder / PROFILE)
-    usable = {row["segment"]: row["verdict"] for row in read_rows(folder / USABLE)}
-    stable = {row["segment"]: row["jaccard"] for row in read_rows(folder / STABLE)}
+    judged = {row["segment"]: row for row in read_rows(folder / USABLE)}
     steps = {row["segment"]: row for row in _next_steps(closing)}
     cards = []
     for row in rows:
         name = row["segment"]
         worth = _money(row.get("revenue_per_customer"), currency)
         share = row.get("revenue_share")
-        jaccard = stable.get(name)
+        tests = judged.get(name, {})
         cards.append(
             {
                 "name": row.get("segment_name") or name,
@@ -208,8 +206,8 @@ def _cards(folder: Path, closing: Path, currency: str | None) -> list[dict[str, 
                 f"{percent(float(row['customer_share']))}",
                 "worth": f"{percent(float(share))} of revenue, {worth} each" if share else "",
                 "marks": row.get("segment_description") or _marks(row.get("marked_by", "")),
-                "usable": _usable(usable.get(name, ""), steps.get(name)),
-                "stable": "" if not jaccard else "yes" if float(jaccard) > STABLE_FROM else "no",
+                "usable": _usable(tests.get("verdict", ""), steps.get(name)),
+                "stable": {"true": "yes", "false": "no"}.get(tests.get("stable", ""), ""),
                 "order": share or row["customer_share"],
                 **_decision(steps.get(name), currency),
             }
@@ -271,6 +269,8 @@ def _decision(row: Mapping[str, str] | None, currency: str | None) -> dict[str, 
     if row.get("monthly") and row.get("monthly_low") and row.get("monthly_high"):
         low, high = (money(round(float(row[f"monthly_{end}"]))) for end in ("low", "high"))
         gain = f"{money(round(float(row['monthly'])), currency)} a month ({low} to {high})"
+        if "test" in step and float(row["monthly_low"]) * float(row["monthly_high"]) > 0:
+            gain += ", not clear with all comparisons allowed for"
     basis = "" if step == "none" else BASES.get(row.get("basis", ""), "")
     return {"decision": decision, "gain": gain, "basis": basis}
 

@@ -213,9 +213,11 @@ LACKS = {
     # The campaign is assigned as of the last order: nothing has come of it yet.
     "10_campaign_lift": {
         *("outcomes", "lift", "offer_profits", "contacts", "tailoring", "pilot answers"),
+        "next_round",
     },
     "11_refresh": {"truth"},
     "12_summary": {
-        *("offer profits", "pilot profits", "worth", "lift", "tailoring", "truth", "attitudes"),
+        *("offer profits", "pilot profits", "next round", "worth", "lift", "tailoring", "truth"),
+        "attitudes",
     },
 }
