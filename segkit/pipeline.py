@@ -130,7 +130,7 @@ def require_customers(customers: int) -> None:
     if customers < LEAST_CUSTOMERS:
         raise DataError(
             f"segments need at least {LEAST_CUSTOMERS} customers, so that several can each be "
-            f"large enough to be judged; there are {number(customers)}"
+            f"large enough to be judged; there are {number(customers)}: treat them alike"
         )
 
 

@@ -430,7 +430,8 @@ def test_estimates_and_waterfalls_have_a_form_that_fits_a_phone():
     frame = frame.with_columns(low=pl.col("lift") - 1, high=pl.col("lift") + 1)
     forest = plot.intervals(frame, "segment", "lift", interval=("low", "high"))
     falls = plot.waterfall(frame, "segment", "lift")
-    for figure in (forest, falls):
+    bars, curve = (draw(frame, "segment", "lift") for draw in (plot.bars, plot.lines))
+    for figure in (forest, falls, bars, curve):
         wide, narrow = figure.svg(), figure.narrow_svg()
         sizes = [float(re.search(r'width="([\d.]+)pt"', one)[1]) for one in (wide, narrow)]
         assert sizes[0] > 400
@@ -439,4 +440,6 @@ def test_estimates_and_waterfalls_have_a_form_that_fits_a_phone():
         page = to_element(wide, narrow)
         assert page.count('class="on-wide"') == page.count('class="on-narrow"') == 1
         assert figure.svg() == wide
-    assert plot.bars(frame, "segment", "lift").narrow_svg() == ""
+        assert 'class="segkit-figure"' in page
+    assert DRAW["points"]().narrow_svg() == ""
+    assert 'class="segkit-figure broad"' in to_element('<svg width="600.0pt">')

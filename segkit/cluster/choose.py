@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from segkit.plot import Figure
 
 MAX_ROWS = 20_000
+MOST_WORDS = 25  # of an answer
 NEARLY = 0.05  # adjusted Rand index: numbers this close to the most stable one are as stable
 _WEAK = 0.26  # Kaufman and Rousseeuw (1990): below it, no substantial structure
 
@@ -141,8 +142,11 @@ class KChoice(Result):
         others = sorted(set(self.votes["k"].drop_nulls().to_list()) - {self.k, 1})
         none = (self.votes["k"] == 1).any()
         dissent = join_words([*map(str, others), *(["none"] if none else [])])
-        rest = f"; single votes for {dissent}" if dissent else ""
-        return f"{counted(self.k, 'segment')} in force, {by}; {found}{rest}."
+        text = f"{counted(self.k, 'segment')} in force, {by}; {found}"
+        count = len(others) + int(none)
+        rests = [f"; single votes for {dissent}", f"; {number(count)} others have votes"]
+        whole = (f"{text}{rest}." for rest in (rests if dissent else []))
+        return next((one for one in whole if len(one.split()) <= MOST_WORDS), f"{text}.")
 
     def plot(self) -> Figure:
         """Draw every criterion over k, its vote marked."""

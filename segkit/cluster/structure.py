@@ -30,6 +30,7 @@ from segkit.result import Result
 from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
+    from segkit.cluster.choose import KChoice
     from segkit.plot import Figure
 
 
@@ -325,6 +326,7 @@ def assess_structure(
     seed: int = 0,
     max_rows: int = MAX_ROWS,
     settle_steps: int = SETTLE_STEPS,
+    choice: KChoice | None = None,
 ) -> Structure:
     """Test for natural groups against data with the same margins but no groups.
 
@@ -363,6 +365,9 @@ def assess_structure(
     settle_steps : int
         Maximum number of Lloyd's steps after a cut of Ward's tree, as in `cluster_customers`; 0
         evaluates the groups of the cut tree itself.
+    choice : KChoice, optional
+        From `choose_k` on the same X: its stability is taken, so that two reports of one k agree;
+        numbers of segments that it lacks are left out.
 
     Returns
     -------
@@ -394,6 +399,9 @@ def assess_structure(
     if not (matrix.min(axis=0) < matrix.max(axis=0)).any():
         raise DataError("every feature is constant: there is nothing to segment by")
     wanted = sorted({*k_range, *([] if k is None else [k])})
+    if choice is not None:
+        judged_before = set(choice.table.drop_nulls("stability")["k"])
+        wanted = [one for one in wanted if one in judged_before]
     used, ks, notes = sample_rows(matrix, fair_order(matrix, seed), max_rows, wanted)
     if k is not None and k not in ks:
         raise DataError(f"k = {k}, in force, cannot be judged: {'; '.join(notes)}")
@@ -408,7 +416,7 @@ def assess_structure(
     with single_thread():
         valleys = _valleys_over_k(used, ks, how)
         null = _null_valleys(used, ks, n_null, how)
-        stable = _stability(used, ks, n_boot, how)
+        stable = _stability(used, ks, n_boot, how) if choice is None else {}
     highest = null.max(axis=1)
     table = pl.DataFrame(
         {
@@ -420,9 +428,14 @@ def assess_structure(
             "null_95": np.quantile(null, 1 - alpha, axis=0),
             # Against the references' maximum over all k (single-step maxT).
             "p_value": [(1 + (highest >= v.z).sum()) / (n_null + 1) for v in valleys],
-            **mean_columns("stability", stable),
         }
     )
+    stability = (
+        pl.DataFrame({"k": ks, **mean_columns("stability", stable)})
+        if choice is None
+        else choice.table.select("k", "stability", "stability_se")
+    )
+    table = table.join(stability, on="k", how="left", maintain_order="left")
     clear = table.filter(pl.col("p_value") <= alpha).get_column("k").to_list()
     judged = table if k is None else table.filter(pl.col("k") == k)
     natural = float(judged["p_value"].to_numpy().min()) <= alpha

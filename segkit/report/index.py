@@ -70,6 +70,8 @@ def described(runs: list[dict[str, Any]]) -> dict[str, Any]:
         above = f"{quote(run['name'])}/"
         shows = len(runs) <= MOST_PICTURES
         run["page"] = describe_run(run["folder"], told, above=above, picture=shows)
+        if run["trouble"]:  # told above it
+            run["page"]["calm"] = ""
         run["compared"] = compare_run(run["page"])
         by_stem = {row["stem"]: row for row in run["rows"]}
         run["cells"] = [by_stem.get(stem) for stem in sorted(titles)]
@@ -218,6 +220,8 @@ def _run(folder: Path) -> dict[str, Any]:
     writers = _writers(manifests, listed)
     rows = [_row(folder, item, manifests[stem], writers) for stem, item in listed.items()]
     closing = next((row for row in reversed(rows) if row["stem"].endswith("summary")), None)
+    if closing is None and rows and all(row["good"] for row in rows):
+        closing = rows[-1]  # a source of which there is no summary: a campaign alone
     summary = closing["summary"] if closing and closing["good"] else {}
     finished = (manifest.get("finished", "") for manifest in manifests.values())
     ended = record.get("finished") or max(finished, default="")
@@ -234,7 +238,7 @@ def _run(folder: Path) -> dict[str, Any]:
         "headline": summary.get("headline", ""),
         "brief": first_sentence(summary.get("headline", "")),
         "answers": linked(summary.get("answers", []), "", folder, above=f"{quote(folder.name)}/"),
-        "summary_link": closing["link"] if closing and closing["good"] else "",
+        "summary_link": closing["link"] if summary and closing["stem"].endswith("summary") else "",
         "pdf": f"{quote(folder.name)}/{PDF}" if (folder / PDF).is_file() else "",
         "rows": rows,
         "trouble": _trouble(record, rows),

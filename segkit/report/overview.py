@@ -333,7 +333,7 @@ def _calm(summaries: Sequence[Mapping[str, Any]], cards: Sequence[Mapping[str, s
     """Say what was looked at, where nothing needs attention."""
     seen = []
     if any(summary.get("quality") for summary in summaries):
-        seen.append("the data are fit")
+        seen.append("the data are good")
     if cards and all(card["stable"] == "yes" for card in cards):
         seen.append("every segment came out again on resampled customers")
     return f"Nothing: {' and '.join(seen)}." if seen else ""

@@ -210,7 +210,9 @@ def _wrong_in_step(step: dict, judged: dict, left: Left) -> list[str]:
             decision == "roll out" and next_offer not in (None, step["offer"])
         ),
         f"tests {tested}, the next round sends {next_offer}": (
-            "test" in decision and tested != step["offer"] and next_offer not in (None, tested)
+            "test" in decision
+            and tested != step["offer"]
+            and next_offer not in (None, tested, step["offer"])
         ),
         "the next round sends nothing": decision in ("keep", "change") and next_offer == "none",
         f"{shown}, and open without a reason": (
@@ -349,8 +351,8 @@ def main() -> None:
         table,
         "agreement",
         thin=options.thin,
-        note=f"{SIZE} customers a retailer (small pilot: 350, more: 5,000).\nwith_contradiction: retailers of "
-        "which two places of the reports differ; decided, testing, nothing: segments.\n"
+        note=f"{SIZE} customers a retailer (small pilot: 350, more: 5,000).\n"
+        "with_contradiction: retailers of which two places of the reports differ; decided, testing, nothing: segments.\n"
         "rows/agreement.csv: its rows",
     )
     wrong = [one for one in rows["which"] if one]
