@@ -352,7 +352,8 @@ def main() -> None:
         "agreement",
         thin=options.thin,
         note=f"{SIZE} customers a retailer (small pilot: 350, more: 5,000).\n"
-        "with_contradiction: retailers of which two places of the reports differ; decided, testing, nothing: segments.\n"
+        "with_contradiction: retailers whose reports differ in two places.\n"
+        "decided, testing, nothing: segments.\n"
         "rows/agreement.csv: its rows",
     )
     wrong = [one for one in rows["which"] if one]
