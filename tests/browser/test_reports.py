@@ -205,14 +205,14 @@ def shown_without_scripts(page):
 
 def test_the_first_page_fits_a_sheet(markets, browser):
     """As wide and as high as what A4's margins leave, at 96 pixels an inch."""
-    context = browser.new_context(viewport={"width": 673, "height": 986}, offline=True)
+    context = browser.new_context(viewport={"width": 710, "height": 1001}, offline=True)
     page = context.new_page()
     page.emulate_media(media="print")
     whole = markets.parent / f"shop--united-kingdom--{LATER}/12_summary/report.html"
     page.goto(whole.as_uri())
     box = page.locator(".overview-page").bounding_box()
-    assert box["width"] <= 673
-    assert 200 < box["y"] + box["height"] <= 986
+    assert box["width"] <= 710
+    assert 200 < box["y"] + box["height"] <= 1001
     context.close()
 
 
@@ -332,8 +332,9 @@ def test_what_explains_is_folded_and_opens(evidence, page):
     assert words.is_visible()
 
 
-def test_texts_of_a_picture_are_read_at_their_size_on_a_phone_too(evidence, page):
-    for width in (1280, 380):
+def test_texts_of_a_picture_are_read_at_their_size_on_a_phone_and_on_paper_too(evidence, page):
+    for width, media in ((1280, "screen"), (380, "screen"), (710, "print")):
+        page.emulate_media(media=media)
         page.set_viewport_size({"width": width, "height": 800})
         page.goto(evidence.as_uri())
         heights = page.locator(".segkit-figure text").evaluate_all(
