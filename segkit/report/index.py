@@ -223,6 +223,7 @@ def _run(folder: Path) -> dict[str, Any]:
     if closing is None and rows and all(row["good"] for row in rows):
         closing = rows[-1]  # a source of which there is no summary: a campaign alone
     summary = closing["summary"] if closing and closing["good"] else {}
+    by_summary = bool(summary) and closing is not None and closing["stem"].endswith("summary")
     finished = (manifest.get("finished", "") for manifest in manifests.values())
     ended = record.get("finished") or max(finished, default="")
     market = record.get("market")
@@ -238,7 +239,7 @@ def _run(folder: Path) -> dict[str, Any]:
         "headline": summary.get("headline", ""),
         "brief": first_sentence(summary.get("headline", "")),
         "answers": linked(summary.get("answers", []), "", folder, above=f"{quote(folder.name)}/"),
-        "summary_link": closing["link"] if summary and closing["stem"].endswith("summary") else "",
+        "summary_link": closing["link"] if closing and by_summary else "",
         "pdf": f"{quote(folder.name)}/{PDF}" if (folder / PDF).is_file() else "",
         "rows": rows,
         "trouble": _trouble(record, rows),
