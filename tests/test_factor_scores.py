@@ -465,3 +465,9 @@ def test_moments_of_blocks_are_those_of_the_whole():
     part = moments(values)
     both = ~np.isnan(values[:, :2]).any(axis=1)
     assert part.correlation[0, 1] == pytest.approx(np.corrcoef(values[both, :2].T)[0, 1], abs=1e-9)
+
+
+def test_answers_without_ids_are_scored(survey):
+    model = segkit.fit_factors(survey[0], 3)
+    alone = model.score(survey[0].drop("customer_id")).frame
+    assert alone.equals(model.score(survey[0]).frame.drop("customer_id"))

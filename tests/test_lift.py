@@ -253,6 +253,19 @@ def test_row_order_and_engine_change_nothing(frame):
         )
 
 
+def test_few_groups_set_apart_sum_as_the_engine_groups_them(monkeypatch):
+    """Beyond 30,000 rows few groups are set apart; more go to the engine's own grouping."""
+    rows = pl.DataFrame({"arm": ["b", "a", None] * 11_000, "x": np.arange(33_000) % 7})
+    with pytest.raises(DataError, match="11,000 customers have no arm"):
+        sum_up(rows, ["x"], segment=None)
+    apart = sum_up(rows.drop_nulls().vstack(rows.drop_nulls()), ["x"], segment=None)
+    monkeypatch.setattr("segkit.lift.sums.FEW", 1)
+    grouped = sum_up(rows.drop_nulls().vstack(rows.drop_nulls()), ["x"], segment=None)
+    assert apart.arms == grouped.arms == ("a", "b")
+    assert (apart.totals == grouped.totals).all()
+    assert (apart.products == grouped.products).all()
+
+
 def test_sums_over_segments_are_the_sums_over_all(frame):
     sums = sum_up(frame, ["revenue", "converted"], pairs=[("revenue", "converted")])
     whole = sum_up(frame, ["revenue", "converted"], pairs=[("revenue", "converted")], segment=None)

@@ -346,7 +346,7 @@ class FactorModel(StoredModel):
             for name, column in zip(self.columns, scores.T, strict=True)
         ]
         return Scores(
-            frame=frame.select(pl.col("^customer_id$")).hstack(columns),
+            frame=pl.DataFrame([*frame.select("^customer_id$").get_columns(), *columns]),
             names=self.names,
             method=method,
             least=needed,

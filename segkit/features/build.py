@@ -243,7 +243,7 @@ def build_features(
         ``order_id``, ``is_return``, ``discount``, ``category``, ``brand``, ``product_id``,
         ``channel`` where the source has them. A polars or pandas frame, lazy or not, a DuckDB
         relation, or the path of a Parquet file or folder, which is streamed. Lazy input is run
-        several times, once for each kind of sum, and beyond 20 million rows for each piece of the
+        several times, once for each kind of sum, and beyond 50 million rows for each piece of the
         customers.
     events : frame, str or Path, optional
         ``customer_id``, ``event_type`` and ``event_day`` (or ``event_time``).

@@ -317,7 +317,7 @@ def bind(
     return bound, skipped
 
 
-ROWS_A_PIECE = 20_000_000
+ROWS_A_PIECE = 50_000_000  # in one piece they take 2.4 GiB, in three 1.1 and a seventh longer
 SAMPLED_DAYS = 8
 
 

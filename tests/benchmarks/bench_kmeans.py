@@ -54,6 +54,7 @@ def kmeans(n, rounds):
         f"sum of squares {max(gaps):+.2e} of scikit-learn's at the worst of {rounds}",
         flush=True,
     )
+    return statistics.median(ratios), max(gaps)
 
 
 def child(path, out):

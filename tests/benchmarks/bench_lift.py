@@ -59,11 +59,8 @@ def money(n, rounds):
         print(f"{n:>10,} customers: measure_profit in {time.perf_counter() - started:.2f} s")
 
 
-def against_tea_tasting(n, rounds):
-    """Compare means and proportions of two arms on one frame."""
-    if importlib.util.find_spec("tea_tasting") is None:
-        print("tea-tasting is not installed: its comparison is left out")
-        return
+def peer(n):
+    """Return the tasks that compare means and proportions of two arms on one frame."""
     import tea_tasting as tt
 
     frame = make(n).filter(pl.col("arm") != "generic").with_columns(
@@ -84,8 +81,16 @@ def against_tea_tasting(n, rounds):
     def measured():
         return segkit.measure_lift(frame, control="holdout", metrics=names, segment=None)
 
-    tasks = {"segkit sums": segkits, "segkit measure_lift": measured,
-             "tea-tasting": lambda: experiment.analyze(frame)}  # fmt: skip
+    return {"segkit sums": segkits, "segkit measure_lift": measured,
+            "tea-tasting": lambda: experiment.analyze(frame)}  # fmt: skip
+
+
+def against_tea_tasting(n, rounds):
+    """Print how long both take."""
+    if importlib.util.find_spec("tea_tasting") is None:
+        print("tea-tasting is not installed: its comparison is left out")
+        return
+    tasks = peer(n)
     print(f"tea-tasting {importlib.metadata.version('tea-tasting')}, {n:,} customers, 4 metrics")
     for task in tasks.values():
         task()

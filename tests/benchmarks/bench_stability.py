@@ -48,17 +48,17 @@ def refit(X, cut, plan, *, numbers, seed):
     return compare_refits(refits, {int(cut.max()) + 1: cut})
 
 
-def compare(X, k):
-    """Time our refits and theirs in turn, two at a time; print both answers."""
+def compare(X, k, refits=REFITS):
+    """Time our refits and theirs in turn, two at a time; print both answers, return the ratio."""
     cut = KMeans(k, n_init=10, random_state=0).fit(X).labels_.astype(np.int64)
     plan = RefitPlan((k,), "kmeans", 5, repeats="weighted")
     ours, theirs, one = [], [], []
-    for first in range(0, REFITS, 2):
+    for first in range(0, refits, 2):
         ours.append(seconds(refit, X, cut, plan, numbers=range(2), seed=first))
         theirs += [seconds(naive, X, cut, k, starts=5, seed=first + i) for i in (0, 1)]
         one.append(naive(X, cut, k, starts=1, seed=first))
-    mine = sum(t for t, _ in ours) / REFITS
-    other = sum(t for t, _ in theirs) / REFITS
+    mine = sum(t for t, _ in ours) / refits
+    other = sum(t for t, _ in theirs) / refits
     found = np.concatenate([v.jaccard[k] for _, v in ours])
     reference = np.array([v for _, v in theirs])
     off = np.abs(found.mean(axis=0) - reference.mean(axis=0))
@@ -70,6 +70,7 @@ def compare(X, k):
         f"start the loop would say {np.mean(one):.3f}",
         flush=True,
     )
+    return other / mine
 
 
 def main():
