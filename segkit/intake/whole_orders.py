@@ -12,6 +12,7 @@ from segkit.intake.rejects import MICROS, left_out
 from segkit.intake.statuses import STATUSES, read_statuses
 
 WIDE = pl.Int128
+ROUNDED = MICRO // 50  # what rounded prices may be off an order's total
 
 
 def settle_orders(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
@@ -95,8 +96,12 @@ def _share_totals(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
     if columns.has("row_kind"):
         counts = ~pl.any_horizontal(f"__{kind}_row" for kind in (*left_out(columns), "total"))
     frame = parsed.select("order_id", MICROS, counts=counts, weight=weight)
-    if not has_values or not _add_up(frame):  # a total stays whole where lines are left out
-        frame = frame.with_columns(weight=pl.when("counts").then("weight").otherwise(0))
+    total = pl.col(MICROS).drop_nulls().first().over(order)
+    off = (pl.col("weight").sum().over(order) - total).abs()
+    adds_up = (off <= ROUNDED).fill_null(value=False) if has_values else pl.lit(value=False)
+    # Where lines are left out that do not make the total up, it stays whole on the others.
+    weighed = pl.when(pl.col("counts") | adds_up).then("weight").otherwise(0)
+    frame = frame.with_columns(weight=weighed)
     some, ones = pl.col("counts").any().over(order), pl.lit(1, dtype=WIDE)
     frame = frame.with_columns(
         weight=pl.when(pl.col("weight").sum().over(order) == 0)
@@ -121,14 +126,6 @@ def _share_totals(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
             f"order's lines {how} ({counted(several, 'line')})"
         )
     return parsed
-
-
-def _add_up(frame: pl.DataFrame) -> bool:
-    """Return whether the values of the lines add up to the total of nearly every order."""
-    total = pl.col(MICROS).drop_nulls().first()
-    sums = frame.group_by("order_id").agg(pl.col("weight").sum(), total).drop_nulls()
-    fits = (sums["weight"] - sums[MICROS]).abs() <= 0.02 * MICRO
-    return bool(fits.len() and fits.mean() >= 0.95)  # type: ignore[operator]
 
 
 def _share(total: pl.Expr, weight: pl.Expr, order: str) -> pl.Expr:
