@@ -378,7 +378,7 @@ def segment(
             method=method,  # type: ignore[arg-type]
             calendar=calendar,
             sample=sample,
-            partitions=partitions or "auto",
+            partitions="auto" if partitions is None else partitions,
             seed=seed,
         )
     typer.echo(str(segments))

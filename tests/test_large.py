@@ -157,19 +157,37 @@ def test_a_sample_of_the_customers_carries_the_model_and_all_are_counted(
 
 
 def test_a_saved_model_scores_a_file_in_parts_as_it_does_in_memory(messy, undisturbed, tmp_path):
-    model = tmp_path / "model.json"
+    model, mapping = tmp_path / "model.json", tmp_path / "mapping.toml"
     undisturbed.model.save(model)
-    whole = segkit.score_file(model, messy / "lines.csv", mapping=MAPPING)
-    args = ["score", str(model), str(messy / "lines.parquet"), "--work", str(tmp_path / "w")]
-    mapping = tmp_path / "mapping.toml"
     Mapping.from_dict(MAPPING).save(mapping)
-    assert invoke([*args, "--mapping", str(mapping)]) == 0
+    whole = segkit.score_file(model, messy / "lines.csv", mapping=MAPPING)
+    work = shutil.copytree(messy / "work", tmp_path / "work")  # cleaned already
+    before = contents(work)
+    args = ["score", str(model), str(messy / "lines.csv"), "--mapping", str(mapping)]
+    args += ["--work", str(work)]
     assert invoke([*args, "--churn", "x.json"]) == 2
-    found = score_large_files(model, messy / "lines.parquet", tmp_path / "w", mapping=mapping)
+    found = score_large_files(model, messy / "lines.csv", work, mapping=MAPPING, partitions=3)
     mine = read_all(found.assignments, "customer_id")
     assert_frame_equal(mine, whole.assignments.sort("customer_id"))
     sizes = found.segments.select("segment", "segment_name", "customers", "customer_share")
     assert_frame_equal(sizes, whole.segments, check_dtypes=False)
+    after = contents(work)
+    assert all(after[name] == before[name] for name in before if name != "state.json")
+
+
+def test_the_command_line_segments_a_file_and_scores_it(tmp_path, capsys, monkeypatch):
+    small_blocks(monkeypatch)
+    source, work, mapping = tmp_path / "o.parquet", tmp_path / "w", tmp_path / "mapping.toml"
+    messy_lines(600, 70).write_parquet(source)
+    Mapping.from_dict(MAPPING).save(mapping)
+    args = [str(source), "--work", str(work), "--mapping", str(mapping)]
+    assert invoke(["segment", *args, "-k", "2"]) == 0
+    model = next(work.glob("segments-*/segment_model.json"))
+    shares = capsys.readouterr().out
+    assert "customers in 2 segments" in shares
+    assert invoke(["score", str(model), *args]) == 0
+    assert "assigned: S1" in capsys.readouterr().out
+    assert invoke(["segment", *args, "-k", "2", "--partitions", "0"]) == 2
 
 
 KILLED = """

@@ -165,10 +165,10 @@ class Job:
         return splits, facts
 
     def describe(
-        self, clean: Stage, plan_of: Callable[[Stage], FeaturePlan], **inputs: Any
+        self, name: str, clean: Stage, plan_of: Callable[[Stage], FeaturePlan], **inputs: Any
     ) -> tuple[CustomerTable, Stage]:
-        """Build the features of every part, by the facts of all."""
-        stage = self.work.stage("features", clean=clean.key, **inputs)
+        """Build the features of every part, by the facts of all, in a stage of this name."""
+        stage = self.work.stage(name, clean=clean.key, **inputs)
         if stage.done("all") is None:
             self.timed("features", lambda: self._describe(clean, stage, plan_of))
         return CustomerTable.from_dict((stage.done("all") or {})["table"]), stage

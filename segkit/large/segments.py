@@ -178,7 +178,7 @@ def segment_files(
     job = Job(source, Work.open(work), mapping, preset, partitions)
     clean = job.clean()
     table, features = job.describe(
-        clean, lambda stage: plan_segments(job, stage, as_of, calendar),
+        "features", clean, lambda stage: plan_segments(job, stage, as_of, calendar),
         as_of=as_of, calendar=calendar, windows=WINDOWS,
     )  # fmt: skip
     choices: dict[str, Any] = {"variables": list(variables), "k": k, "method": method, "seed": seed}
@@ -299,7 +299,9 @@ def score_large_files(
         events = pl.scan_parquet(stage.paths("events")) if stage.paths("events") else None
         return plan_rebuilt(orders, events, definitions=words, columns=columns, as_of=as_of)
 
-    table, features = job.describe(clean, plan, as_of=as_of, definitions=words, columns=columns)
+    table, features = job.describe(
+        "scored-features", clean, plan, as_of=as_of, definitions=words, columns=columns
+    )
     stage = job.work.stage("scores", features=features.key, model=scorer.to_data())
     segments = _sizes(scorer, _assign(stage, features, scorer))
     return LargeScores(
