@@ -17,6 +17,7 @@ from polars.testing import assert_frame_equal
 import segkit
 from segkit.cli import invoke
 from segkit.errors import DataError, MappingError, ParameterError, SourceError
+from segkit.features.build import plan_features
 from segkit.intake.mapping import Mapping
 from segkit.large import job, score_large_files, segment_files
 from segkit.large.chunks import RawFile, list_files
@@ -353,6 +354,25 @@ def test_totals_and_headers_of_whole_orders_are_seen_together(tmp_path, monkeypa
     twice.write_csv(tmp_path / "twice.csv")
     with pytest.raises(DataError, match=r"orders name several customers.*segkit\.segment"):
         segment_files(tmp_path / "twice.csv", tmp_path / "v", mapping=mapping, partitions=3)
+
+
+def test_no_bit_of_a_customers_features_depends_on_who_else_is_in_the_part():
+    rng = np.random.default_rng(2)
+    lines = pl.DataFrame(
+        {
+            "customer_id": [f"c{k % 24:02}" for k in range(192)],  # eight orders each
+            "order_id": [f"o{k}" for k in range(192)],
+            "order_day": rng.integers(19_000, 19_400, 192),
+            "amount": np.round(rng.gamma(3, 20, 192), 2),
+        }
+    )
+    plan = plan_features(lines, features=["core", "weekend"])
+    whole, _ = plan.compute(plan.tables)
+    for size in (1, 2):
+        groups = [[f"c{k + j:02}" for j in range(size)] for k in range(0, 24, size)]
+        parts = [lines.filter(pl.col("customer_id").is_in(group)) for group in groups]
+        frames = [plan.compute(plan.of_part(part, None))[0] for part in parts]
+        assert_frame_equal(pl.concat(frames), whole, check_exact=True)
 
 
 def test_overlapping_files_count_a_row_once(tmp_path, monkeypatch):

@@ -339,7 +339,14 @@ class FeaturePlan:
     def compute(self, tables: list[Plan]) -> tuple[pl.DataFrame, dict[str, float]]:
         """Compute the columns of the customers in ``tables``, and count who is left out."""
         sums, counts = _sums(tables, self.bound, self.population, self.listed, self.day)
-        return sums.select(CUSTOMER, *(column.column() for column in self.bound)), counts
+        # Polars divides by a constant, which is also a column of one value throughout, by its
+        # reciprocal: the last bit of a customer would depend on the others.
+        times = 2 if sums.height == 1 else 1
+        rows = pl.DataFrame(
+            [s if times == 1 else pl.Series(s.name, s.to_list() * times, s.dtype) for s in sums]
+        )
+        frame = rows.select(CUSTOMER, *(column.column() for column in self.bound))
+        return frame.head(sums.height), counts
 
     def of_part(self, orders: pl.DataFrame, events: pl.DataFrame | None) -> list[Plan]:
         """Return the tables of a part of the customers, planned by the facts of all."""

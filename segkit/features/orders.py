@@ -12,7 +12,7 @@ import polars as pl
 from segkit.features.calendar import Calendar
 from segkit.features.definitions import Catalogue, Feature, Pick, as_count, per_year, ratio
 from segkit.features.products import PLURAL, Levels, add_products, listed_columns, product_features
-from segkit.features.sources import CUSTOMER, MICRO, SQUARES, micro, spread, squares, within
+from segkit.features.sources import CUSTOMER, PER_MICRO, SQUARES, micro, spread, squares, within
 
 # A purchase line is one that is not a return; "gross" is what purchase lines add up to.
 GROSS = "spend on purchase lines (returns not deducted)"
@@ -102,7 +102,7 @@ def order_sums(lines: Any, facts: OrderFacts) -> Any:
             nw.col("value").sum().alias("value_sum"),
             nw.col(*(f"value_{part}" for part in SQUARES)).sum(),
         )
-        .with_columns(nw.col(*money).cast(nw.Float64) / MICRO)
+        .with_columns(nw.col(*money).cast(nw.Float64) * PER_MICRO)
     )
 
 
@@ -147,7 +147,7 @@ def spend_sums(lines: Any, facts: OrderFacts) -> Any:
         .with_columns(**parts)
         .group_by(CUSTOMER)
         .agg(nw.col(*parts).sum())
-        .with_columns(nw.col(*parts).cast(nw.Float64) / MICRO)
+        .with_columns(nw.col(*parts).cast(nw.Float64) * PER_MICRO)
     )
 
 
@@ -242,7 +242,7 @@ def _core(facts: OrderFacts) -> list[Feature]:
                none, lambda c: as_count(facts.as_of - c("orders.first_day"))),
         _order("order_value_mean", "core", "money", "mean, over the orders counted by frequency, "
                f"of the sum of the order's lines ({policy} within the order)", none,
-               lambda c: ratio(c("orders.value_sum"), c("orders.n_orders")) / MICRO),
+               lambda c: ratio(c("orders.value_sum"), c("orders.n_orders")) * PER_MICRO),
         _order("order_value_std", "core", "money", "standard deviation (n - 1) of the same order "
                "values", "null below two orders", _value_std),
     ]  # fmt: skip

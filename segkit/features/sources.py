@@ -143,6 +143,7 @@ def is_unknown(column: str) -> Any:
 
 
 MICRO = 1_000_000
+PER_MICRO = 1 / MICRO  # a factor: Polars divides a lone row otherwise than a column
 LARGEST = 9.2e12  # a sum whose millionths still fit into 64 bits
 HALF = 1 << 20
 SQUARES = ("high", "mixed", "low")
@@ -217,7 +218,7 @@ def spread(n: pl.Expr, total: pl.Expr, parts: tuple[pl.Expr, pl.Expr, pl.Expr]) 
     # The same as squared - 2 middle whole + n middle^2.
     about = (squared - middle.cast(pl.Int128) * (whole.cast(pl.Int128) + over)).cast(pl.Float64)
     variance = (about - rest * rest / n) / (n - 1)
-    return pl.max_horizontal(variance, 0.0 * variance).sqrt() / MICRO
+    return pl.max_horizontal(variance, 0.0 * variance).sqrt() * PER_MICRO
 
 
 CUSTOMER = "customer_id"

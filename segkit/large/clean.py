@@ -9,6 +9,7 @@ from decimal import Decimal
 from graphlib import TopologicalSorter
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -102,8 +103,7 @@ def write_clean(stage: Stage, part: int, result: Intake, notes: Iterable[str]) -
     ids = lines.select(kind, pl.col("order_id").hash().alias("order")).unique()
     stage.write(ids.sort("order", "kind"), "order-ids", part)
     record = {"ledger": result.ledger.to_dict(), "lines": lines.height, "notes": list(notes)}
-    stage.record(part, record | {"events": result.tables["events"].height
-                                 if "events" in result.tables else 0})  # fmt: skip
+    stage.record(part, record)
 
 
 def add_up(stage: Stage, parts: int, whole: Ledger | None, notes: tuple[str, ...]) -> Ledger:
@@ -126,24 +126,20 @@ def add_up(stage: Stage, parts: int, whole: Ledger | None, notes: tuple[str, ...
 
 def _add_steps(listed: list[list[Step]]) -> list[Step]:
     """Add up the steps of one table; a step that a part did not need passes its rows on."""
-    done = [dict[str, Step]() for _ in listed]
     names = _in_order([[step.step for step in each] for each in listed])
-    for each, by_name in zip(listed, done, strict=True):
-        rows = each[0]
-        before = (rows.rows_in, rows.customers_in, rows.money_in)
-        own = {step.step: step for step in each}
+    columns: dict[str, list[Step]] = {name: [] for name in names}
+    for each in listed:
+        own, last = {step.step: step for step in each}, each[0]
+        rows, customers, money = last.rows_in, last.customers_in, last.money_in
         for name in names:
-            step = own.get(name)
-            if step is None:
-                step = Step(rows.table, name, before[0], before[0], before[1], before[1],
-                            before[2], before[2], ())  # fmt: skip
-            by_name[name] = step
-            before = (step.rows_kept, step.customers_kept, step.money_kept)
-    return [_add_step([by_name[name] for by_name in done]) for name in names]
+            passed = Step(last.table, name, rows, rows, customers, customers, money, money, ())
+            last = own.get(name, passed)
+            rows, customers, money = last.rows_kept, last.customers_kept, last.money_kept
+            columns[name].append(last)
+    return [_add_step(each) for each in columns.values()]
 
 
 def _add_step(steps_: list[Step]) -> Step:
-    first = steps_[0]
     reasons = _in_order([[r.reason for r in step.rejected] for step in steps_])
     rejected = []
     for reason in reasons:
@@ -154,17 +150,11 @@ def _add_step(steps_: list[Step]) -> Step:
             reason, sum(r.rows for r in each), sum(r.customers for r in each),
             _add_money(r.money for r in each), tuple(examples), change,
         ))  # fmt: skip
-    return Step(
-        first.table,
-        first.step,
-        sum(step.rows_in for step in steps_),
-        sum(step.rows_kept for step in steps_),
-        sum(step.customers_in for step in steps_),
-        sum(step.customers_kept for step in steps_),
-        _add_money(step.money_in for step in steps_),
-        _add_money(step.money_kept for step in steps_),
-        tuple(rejected),
-    )
+    counts = ("rows_in", "rows_kept", "customers_in", "customers_kept")
+    sums: dict[str, Any] = {n: sum(getattr(step, n) for step in steps_) for n in counts}
+    for name in ("money_in", "money_kept"):
+        sums[name] = _add_money(getattr(step, name) for step in steps_)
+    return replace(steps_[0], **sums, rejected=tuple(rejected))
 
 
 def _row_of(example: str) -> int:
@@ -205,11 +195,6 @@ def _count_orders(stage: Stage) -> dict[str, int]:
 
 def _add_parts(listed: list[tuple[Part, ...]], place: int, counts: Mapping[str, int]) -> Part:
     each = [parts[place] for parts in listed]
-    return Part(
-        "orders",
-        each[0].kind,
-        sum(part.rows for part in each),
-        sum(part.customers for part in each),
-        counts[each[0].kind],
-        _add_money(part.money for part in each),
-    )
+    rows, customers = sum(p.rows for p in each), sum(p.customers for p in each)
+    kind, money = each[0].kind, _add_money(p.money for p in each)
+    return Part("orders", kind, rows, customers, counts[kind], money)
