@@ -150,9 +150,9 @@ def cluster_customers(
         k = choice.k
     clustered = _cluster(X, k, method, linkage, seed, settle_steps)
     groups = nearest_centre(X, clustered.centres)
-    described = _describe(X, groups, len(clustered.centres), fitted, words or {})
-    names = _name(frame, table, groups, described, aliases)
-    segments, order = _segments(
+    described = describe_groups(X, groups, len(clustered.centres), fitted, words or {})
+    names = name_groups(frame, table, groups, described, aliases)
+    segments, order = make_segments(
         table, X, fitted, clustered.centres, groups, (names, described), reference
     )
     model = SegmentModel(
@@ -207,7 +207,7 @@ def _cluster(
     return Groups(centres, route, linkage, leaf_groups, note, settled)
 
 
-def _describe(
+def describe_groups(
     X: Floats,
     groups: Ints,
     count: int,
@@ -222,7 +222,7 @@ def _describe(
     return name_segments(differences, transform.names, words)
 
 
-def _name(
+def name_groups(
     frame: pl.DataFrame,
     table: pl.DataFrame,
     groups: Ints,
@@ -241,7 +241,7 @@ def _name(
     return [aliases.get(str(group), name) for group, name in enumerate(described)]
 
 
-def _segments(
+def make_segments(
     table: pl.DataFrame,
     X: Floats,
     transform: Transform,

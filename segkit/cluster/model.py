@@ -456,7 +456,7 @@ class SegmentModel(SegmentScorer):
     method : str
         "ward" or "kmeans".
     route : str
-        "exact" or "two-step" for Ward, "restarts" for k-means.
+        "exact", "two-step" or "compressed" for Ward, "restarts" for k-means.
     as_of : date or None
         Day up to which the features of the fit look.
     rows : int

@@ -72,6 +72,7 @@ SHOWN_LEAVES = 40
 ROUTES = {
     "exact": "Ward's method on every customer",
     "two-step": "two-step Ward clustering",
+    "compressed": "Ward's method on compressed statistics of every customer",
     "restarts": "k-means",
 }
 CAVEAT = (

@@ -17,7 +17,14 @@ from segkit.display import counted, money, number, percent, stem
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.features import events as from_events
 from segkit.features import orders as from_orders
-from segkit.features.calendar import Calendar, check_days, day_date, day_number, whole
+from segkit.features.calendar import (
+    Calendar,
+    Window,
+    check_days,
+    day_date,
+    day_number,
+    whole,
+)
 from segkit.features.definitions import Bound, Plan, bind
 from segkit.features.products import (
     NO_ZERO,
@@ -389,7 +396,7 @@ class FeaturePlan:
 
     def table(self, frame: pl.DataFrame, counts: Map[str, float]) -> CustomerTable:
         """Return the customer table, with notes on who is left out."""
-        return replace(self.empty, frame=frame, notes=(*self.empty.notes, *_note_left(counts)))
+        return replace(self.empty, frame=frame, notes=(*self.empty.notes, *note_left(counts)))
 
 
 def plan_features(
@@ -531,9 +538,7 @@ def _sums(
     Counted beside it: customers with returns alone, who are left out, and buyers who are worth
     nothing.
     """
-    history = whole(as_of)
-    needed = [("orders", "n_orders", history), ("orders", "amount", history)]
-    needed += [sums for column in bound for sums in column.sums()]
+    needed = needed_sums(bound, as_of)
     base, *others = plans[0].run(needed)
     if not plans[0].rows.ids_checked and not are_tidy(base[CUSTOMER]):
         plans = [replace(plans[0], rows=check_rows(plans[0].rows)), *plans[1:]]
@@ -560,13 +565,24 @@ def _sums(
     for table in others:
         frame = frame.join(table, on=CUSTOMER, how="left", maintain_order="left")
     zeros = [name for plan in plans for name in plan.zeros(frame.columns)]
-    # Intake keeps money to a millionth; smaller remainders after returns are rounding errors.
-    money = [name for name in frame.columns if name.startswith("orders.amount")]
     frame = frame.with_columns(pl.col(zeros).fill_null(0.0))
-    return frame.with_columns(pl.col(money).round(6)), counts
+    return round_money(frame), counts
 
 
-def _note_left(counts: Map[str, float]) -> list[str]:
+def needed_sums(bound: list[Bound], as_of: int) -> list[tuple[str, str, Window]]:
+    """List the sums behind the columns, after those that tell who is a buyer."""
+    history = whole(as_of)
+    buyers = [("orders", "n_orders", history), ("orders", "amount", history)]
+    return buyers + [sums for column in bound for sums in column.sums()]
+
+
+def round_money(frame: pl.DataFrame) -> pl.DataFrame:
+    """Round money to the millionth that intake keeps: less is an error of rounding."""
+    money = [name for name in frame.columns if name.startswith("orders.amount")]
+    return frame.with_columns(pl.col(money).round(6))
+
+
+def note_left(counts: Map[str, float]) -> list[str]:
     """Note the customers without a purchase, who are left out, and buyers worth nothing."""
     notes = []
     if counts.get("returners"):

@@ -18,7 +18,7 @@ import polars as pl
 
 from segkit.errors import ParameterError, unknown
 from segkit.features.calendar import Window, before, day_date, last, whole
-from segkit.features.sources import CUSTOMER, Rows, collect
+from segkit.features.sources import CUSTOMER, Rows, collect, is_spark
 
 # From a sum's name to its column for the window at hand.
 Pick = Callable[[str], pl.Expr]
@@ -228,12 +228,21 @@ class Plan:
 
     def run(self, needed: Iterable[tuple[str, str, Window]]) -> list[pl.DataFrame]:
         """Compute the needed sums: one frame for each block and window, one row per customer."""
+        return [
+            self._block(block, window, names)
+            for (block, window), names in self.needed_blocks(needed).items()
+        ]
+
+    def needed_blocks(
+        self, needed: Iterable[tuple[str, str, Window]]
+    ) -> dict[tuple[str, Window], list[str]]:
+        """Return the names of the needed sums by block and window."""
         wanted: dict[tuple[str, Window], list[str]] = {}
         for block, name, window in needed:
             if block in self.blocks:
                 names = wanted.setdefault((block, window), [])
                 names += [] if name in names else [name]
-        return [self._block(block, window, names) for (block, window), names in wanted.items()]
+        return wanted
 
     def _block(self, block: str, window: Window, names: list[str]) -> pl.DataFrame:
         add = self.blocks[block]
@@ -241,7 +250,7 @@ class Plan:
             _collected(add(rows, self.facts), names) for rows in pieces(self.rows, window)
         )
         columns = [
-            _filled(pl.col(name), not self._is_unknown(name)).alias(
+            read_sum(pl.col(name), zero=not self.is_unknown(name)).alias(
                 f"{block}.{name}{window.suffix}"
             )
             for name in names
@@ -251,9 +260,9 @@ class Plan:
     def zeros(self, columns: Iterable[str]) -> list[str]:
         """Return the columns of sums in which no rows mean zero."""
         own_columns = (c for c in columns if c.split(".")[0] in self.blocks)
-        return [c for c in own_columns if not self._is_unknown(c.split(".")[1])]
+        return [c for c in own_columns if not self.is_unknown(c.split(".")[1])]
 
-    def _is_unknown(self, name: str) -> bool:
+    def is_unknown(self, name: str) -> bool:
         """Whether a sum is unknown, not zero, where there are no rows."""
         return name.startswith(tuple(self.no_zero))
 
@@ -270,7 +279,8 @@ def _collected(sums: Any, names: list[str]) -> pl.DataFrame:
     return collect(sums.select(CUSTOMER, *names))
 
 
-def _filled(column: pl.Expr, zero: bool) -> pl.Expr:
+def read_sum(column: pl.Expr, *, zero: bool) -> pl.Expr:
+    """Return a collected sum as a float; missing means zero, or unknown."""
     number = column.cast(pl.Float64).fill_nan(None)
     return number.fill_null(0.0) if zero else number
 
@@ -322,8 +332,13 @@ SAMPLED_DAYS = 8
 
 
 def pieces(rows: Rows, window: Window) -> list[Any]:
-    """Return the window's rows as lazy frames of disjoint customers; one frame where few rows."""
+    """Return the window's rows as lazy frames of disjoint customers; one frame where few rows.
+
+    Spark divides the rows itself.
+    """
     frame = rows.window(window)
+    if is_spark(frame):
+        return [frame]
     first = rows.first if window.after is None else max(rows.first, window.after + 1)
     share = max(0, min(window.until, rows.final) - first + 1) / (rows.final - rows.first + 1)
     count = math.ceil(rows.n_used * share / ROWS_A_PIECE)

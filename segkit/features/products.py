@@ -210,10 +210,7 @@ def level_sums(levels: Levels) -> Callable[[Any, Any], pl.DataFrame]:
     """
 
     def sums(lines: Any, facts: Any) -> pl.DataFrame:
-        known = add_products(lines, facts.products).filter(
-            ~nw.col("is_return") & ~nw.col(levels.column).is_null() & ~nw.col(CUSTOMER).is_null()
-        )
-        known = known.with_columns(spend=micro(nw.col("amount")))
+        known = known_levels(lines, facts, levels)
         if levels.is_whole and known.implementation.is_polars():
             names = pl.Enum([name for (name,) in levels.names.values()])
             listed = (
@@ -225,28 +222,48 @@ def level_sums(levels: Levels) -> Callable[[Any, Any], pl.DataFrame]:
                     pl.col("day").cast(pl.Int64).alias("first"),
                 )
             )
-            return _set_out(collect(nw.from_native(listed)), levels)
-        pairs = known.group_by(CUSTOMER, levels.column).agg(
-            nw.col("spend").sum(),
-            nw.len().alias("lines"),
-            nw.col("day").min().alias("first"),
-            nw.col("day").max().alias("last"),
-        )
-        codes = {name: k for k, names in enumerate(levels.names.values()) for name in names}
-        code = pl.col(levels.column).replace_strict(
-            codes, default=len(levels.names), return_dtype=pl.Int64
-        )
+            return set_out(collect(nw.from_native(listed)), levels)
         listed = (
-            collect(pairs)
+            collect(pair_sums(known, levels))
             .group_by(CUSTOMER)
-            .agg(code.alias("code"), pl.col("spend", "lines", "first", "last").cast(pl.Int64))
+            .agg(
+                level_code(pl.col(levels.column), levels).alias("code"),
+                pl.col(*PAIR_SUMS).cast(pl.Int64),
+            )
         )
-        return _set_out(listed, levels)
+        return set_out(listed, levels)
 
     return sums
 
 
-def _set_out(listed: pl.DataFrame, levels: Levels) -> pl.DataFrame:
+PAIR_SUMS = ("spend", "lines", "first", "last")
+
+
+def known_levels(lines: Any, facts: Any, levels: Levels) -> Any:
+    """Keep the purchase lines of a known level, with their spend in millionths."""
+    known = add_products(lines, facts.products).filter(
+        ~nw.col("is_return") & ~nw.col(levels.column).is_null() & ~nw.col(CUSTOMER).is_null()
+    )
+    return known.with_columns(spend=micro(nw.col("amount")))
+
+
+def pair_sums(known: Any, levels: Levels) -> Any:
+    """Sum the lines of each customer and level."""
+    return known.group_by(CUSTOMER, levels.column).agg(
+        nw.col("spend").sum(),
+        nw.len().alias("lines"),
+        nw.col("day").min().alias("first"),
+        nw.col("day").max().alias("last"),
+    )
+
+
+def level_code(column: pl.Expr, levels: Levels) -> pl.Expr:
+    """Return the place of a level among the named ones; the number of these for any other."""
+    codes = {name: k for k, names in enumerate(levels.names.values()) for name in names}
+    return column.replace_strict(codes, default=len(levels.names), return_dtype=pl.Int64)
+
+
+def set_out(listed: pl.DataFrame, levels: Levels) -> pl.DataFrame:
     """Set the levels of each customer beside one another.
 
     ``listed`` has a row per customer, with lists of codes of levels, spend and days, and the number

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import narwhals as nw
 import numpy as np
@@ -84,6 +84,12 @@ def _scan(path: Path, engine: str, what: str) -> Any:
     return duckdb.read_parquet(str(pattern))
 
 
+def is_spark(lazy: Any) -> bool:
+    """Return whether PySpark holds a Narwhals frame."""
+    implementation = lazy.implementation
+    return bool(implementation.is_pyspark() or implementation.is_pyspark_connect())
+
+
 def collect(lazy: Any) -> pl.DataFrame:
     """Run a lazy Narwhals frame in its engine and return the rows in polars."""
     native = nw.to_native(lazy)
@@ -93,6 +99,8 @@ def collect(lazy: Any) -> pl.DataFrame:
         # Its own way to polars asks for pyarrow; through an Arrow stream it prints at exit.
         columns = native.fetchnumpy()
         return pl.DataFrame([_series(name, values) for name, values in columns.items()])
+    if is_spark(lazy):
+        return cast("pl.DataFrame", pl.from_arrow(native.toArrow()))
     backend = None if lazy.implementation.is_pandas_like() else "pandas"
     columns = lazy.collect(backend=backend).to_dict(as_series=False)
     return pl.DataFrame(columns, strict=False, nan_to_null=True)
@@ -178,6 +186,7 @@ def squares(name: str) -> dict[str, Any]:
     """
     whole = nw.col(name)
     high = (whole.cast(nw.Float64) / HALF).floor()  # a division of whole numbers takes longer
+    high = high.cast(nw.Float64)  # Spark's floor is a whole number, whose square may not fit
     low = (whole - high.cast(nw.Int64) * HALF).cast(nw.Float64)
     parts = (high * high, high * low, low * low)
     return {f"{name}_{part}": value for part, value in zip(SQUARES, parts, strict=True)}
