@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
+# PySpark is large, and with it pandas has other texts: an environment of its own.
+SPARK  := .venv-spark
 OUT    ?= reports/case-study
 # Processors: so many notebooks, pages or studies are worked on side by side.
 JOBS   ?= 2
@@ -17,7 +19,7 @@ LAB      ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install case-study test quick lint lab docs readme picture bench study study-thin format constraints clean
+.PHONY: help install case-study test test-spark quick lint lab docs readme picture bench study study-thin format constraints clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -38,6 +40,16 @@ case-study: $(READY)  ## Simulate the retailer, run every notebook, write the re
 
 test: $(READY)  ## Run every test, doctests and the thinned studies included
 	$(BIN)/python -m pytest -q -n $(TESTERS) --dist loadfile --no-loadscope-reorder
+
+$(SPARK)/.installed: $(READY) constraints-spark.txt
+	$(PYTHON) -m venv $(SPARK)
+	VIRTUAL_ENV=$(SPARK) $(BIN)/uv pip install --quiet --require-hashes --requirement constraints.txt \
+		--requirement constraints-spark.txt
+	VIRTUAL_ENV=$(SPARK) $(BIN)/uv pip install --quiet --no-deps --editable .
+	@touch $@
+
+test-spark: $(SPARK)/.installed  ## Run the tests of Spark (they need Java 17) on local[2]
+	$(SPARK)/bin/python -m pytest -q tests/test_spark.py
 
 quick: $(READY)  ## Run the tests that need neither a kernel nor a browser
 	$(BIN)/python -m pytest -q -n $(TESTERS) --dist loadfile --no-loadscope-reorder -m "not slow"
@@ -85,7 +97,10 @@ study-thin: $(READY)  ## Run a thinned slice of each study
 constraints:  ## Pin the newest versions that fit together (no registry address is written)
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header \
 		--universal --python-version 3.11 --extra dev --extra bench pyproject.toml --output-file constraints.txt
+	printf 'pyspark>=4.3\npyarrow>=18.0\npandas>=2.2\n' | VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile --quiet --upgrade \
+		--generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+		--constraint constraints.txt - --output-file constraints-spark.txt
 
 clean:  ## Remove the environment and everything generated
-	rm -rf $(VENV) reports/* data/raw docs/_build docs/api .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(SPARK) reports/* data/raw docs/_build docs/api .mypy_cache .ruff_cache .pytest_cache
 	git checkout -q -- reports/README.md

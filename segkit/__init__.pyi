@@ -81,6 +81,7 @@ from segkit import rules as rules
 from segkit import runner as runner
 from segkit import scoring as scoring
 from segkit import simulate as simulate
+from segkit import spark as spark
 from segkit import transform as transform
 from segkit import writing as writing
 

@@ -138,6 +138,7 @@ TYPES: dict[str, str] = {
     "rule": "segkit.rules.rule:Rule",
     "rule_set": "segkit.rules.ruleset:RuleSet",
     "scored_customers": "segkit.scoring:Scored",
+    "spark_segments": "segkit.spark.segments:SparkSegments",
     "transform_column": "segkit.transform.steps:Column",
     "transform": "segkit.transform.table:Transform",
     "alerts": "segkit.monitor.alerts:Alerts",

@@ -27,7 +27,7 @@ FLOORS = {
     3: ["simulate", "datasets"],
     4: ["features"],
     5: ["rfm", "cohorts", "cluster", "factor", "regression", "lift", "predict"],
-    6: ["profile", "campaign", "large", "live", "monitor", "pipeline", "scoring"],
+    6: ["profile", "campaign", "large", "live", "monitor", "pipeline", "scoring", "spark"],
     7: ["cli", "runner", "report", "explorer", "course", "star", "start", "__main__"],
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}

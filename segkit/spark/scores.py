@@ -1,0 +1,43 @@
+"""Assignment of the customers of a Spark frame to segments, by any stored model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from segkit.cluster.model import SegmentScorer
+from segkit.errors import require_columns
+from segkit.features.sources import CUSTOMER
+from segkit.spark.engine import Frame, map_frames, polars_schema
+
+
+def score_table(model: SegmentScorer, frame: Any) -> Frame:
+    """Assign every customer of a Spark frame; the executors run the model's own ``score``.
+
+    Parameters
+    ----------
+    model : SegmentModel, MixtureModel, LatentModel or MixedModel
+    frame : pyspark.sql.DataFrame
+        ``customer_id`` (one row each; checked within batches alone) and the model's columns.
+
+    Returns
+    -------
+    pyspark.sql.DataFrame
+        The columns of `segkit.cluster.SegmentModel.score`, computed where it is written.
+
+    Raises
+    ------
+    ColumnError
+        If a column is missing.
+    """
+    wanted = [CUSTOMER, *model.columns]
+    require_columns(frame.columns, wanted, "the customer table")
+    rows = frame.select(*wanted)
+    scores: Frame = map_frames(rows, model.score, score_schema(model, rows))
+    return scores
+
+
+def score_schema(model: SegmentScorer, frame: Any) -> dict[str, Any]:
+    """Return the columns that a model's scores have, by scoring no customers."""
+    return dict(model.score(pl.DataFrame(schema=polars_schema(frame))).schema)

@@ -1,0 +1,166 @@
+"""Spark gives the customer table and the assignments that Polars gives: `make test-spark`."""
+
+import shutil
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from segkit.cluster import cluster_customers, cluster_mixture, fit_two_step
+from segkit.cluster.batches import draw_customers
+from segkit.cluster.compressed import Compressed, move_centres
+from segkit.cluster.matrix import feature_rows
+from segkit.errors import ColumnError, DataError, ParameterError, SourceError
+from segkit.features import build_features
+from segkit.pipeline import choose_variables
+from tests.features_by_hand import random_tables
+
+pytest.importorskip("pyspark", reason="needs the extra spark: make test-spark")
+if shutil.which("java") is None:
+    pytest.skip("Spark needs Java 17 or later", allow_module_level=True)
+
+from segkit import spark
+
+pytestmark = pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")
+SETTINGS = {
+    "spark__ui__enabled": "false",
+    "spark__sql__shuffle__partitions": "2",
+    "spark__driver__host": "127.0.0.1",
+    "spark__sql__autoBroadcastJoinThreshold": "-1",  # joins as large tables are joined
+    "spark__ui__showConsoleProgress": "false",
+    "spark__log__level": "ERROR",
+    # Queries on a few lines: nothing is compiled for them that would take longer than they do.
+    "spark__sql__codegen__wholeStage": "false",
+    "spark__sql__codegen__factoryMode": "NO_CODEGEN",
+    "spark__sql__adaptive__enabled": "false",
+    "spark__driver__extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+}
+
+
+@pytest.fixture(scope="session")
+def session():
+    opened = spark.open_session("local[2]", **SETTINGS)
+    yield opened
+    opened.stop()
+
+
+@pytest.fixture(scope="module")
+def tables():
+    orders, events = random_tables(4, customers=120, lines=1500, events=1500)
+    return orders.with_columns(brand=pl.col("channel")), events
+
+
+def in_spark(session, frame, parts=2):
+    return session.createDataFrame(frame.to_arrow()).repartition(parts)
+
+
+def collected(frame):
+    return pl.DataFrame(pl.from_arrow(frame.toArrow())).sort("customer_id")
+
+
+def test_every_feature_is_that_of_polars(session, tables):
+    options = {"as_of": date(1970, 1, 1) + timedelta(days=18_600), "calendar": "us"}
+    expected = build_features(*tables, **options)
+    table = spark.build_table(session, *(in_spark(session, one) for one in tables), **options)
+    assert_frame_equal(collected(table.frame), expected.frame, rel_tol=1e-9, abs_tol=1e-9)
+    assert len(expected.names) > 60, "every group of features is there"
+    for name in ("definitions", "skipped", "notes", "as_of"):
+        own, theirs = getattr(table.about, name), getattr(expected, name)
+        assert own.equals(theirs) if isinstance(own, pl.DataFrame) else own == theirs, name
+
+
+def test_times_ids_products_and_everybody_are_read_as_in_polars(session):
+    late = datetime(2024, 2, 29, 23, 30, tzinfo=UTC)
+    orders = pl.DataFrame(
+        {
+            "customer_id": [" 7 ", "7.0", "Ann@Shop.org", "\tb", None, "c"],
+            "order_id": ["1", "2", "3", "4", "5", "6"],
+            "order_time": [late, late + timedelta(hours=1), late, late, late, late],
+            "amount": [1e6 + 0.01, 0.1, 0.2, -3.0, 9.0, 2**33 + 0.5],
+            "product_id": ["p", "q", None, "p", "p", "z"],
+        }
+    )
+    products = pl.DataFrame({"product_id": ["p", "q"], "category": ["tea", "mugs"]})
+    people = pl.DataFrame({"customer_id": ["new", "7"]})
+    options = {"population": "all", "windows": (1,), "features": ["core", "categories"]}
+    expected = build_features(orders, customers=people, products=products, **options)
+    table = spark.build_table(
+        session,
+        in_spark(session, orders),
+        customers=in_spark(session, people),
+        products=in_spark(session, products),
+        **options,
+    )
+    own = collected(table.frame)
+    assert own["customer_id"].to_list() == ["7", "ann@shop.org", "b", "c", "new"]
+    assert_frame_equal(own, expected.frame, rel_tol=1e-9, abs_tol=1e-9)
+    assert table.about.notes == expected.notes
+
+
+FEATURES = {"features": ["core", "rates", "discounts", "returns", "email", "orders_trend"]}
+
+
+def segmented_by_polars(table, k, sample):
+    """Make the same segments of the same statistics in memory."""
+    chosen = draw_customers([table], sample, 0)
+    model = cluster_customers(chosen, features=choose_variables(chosen), k=k).model
+    X = model.transform.apply(feature_rows(chosen, model.features))
+    seeds = fit_two_step(X, micro=len(X), sample=len(X)).centres
+    return move_centres(
+        model, chosen, Compressed.of(model.transform.apply(table), seeds).find_centres(k)
+    )
+
+
+def test_written_assignments_are_those_of_polars(session, tables, tmp_path):
+    folder = tmp_path / "parquet"
+    folder.mkdir()
+    addresses = [str(folder / name) for name in ("orders.parquet", "events.parquet")]
+    for table, address in zip(tables, addresses, strict=True):
+        table.write_parquet(address)
+    made = spark.segment_lines(session, *addresses, out=str(tmp_path), k=3, sample=90, **FEATURES)
+    table = build_features(*tables, **FEATURES).frame
+    expected = segmented_by_polars(table, 3, 90).score(table)
+    own = pl.read_parquet(f"{made.assignments}/*.parquet").sort("customer_id")
+    exact = ["customer_id", "segment", "segment_name", "second_segment", "unlike_any", "reason"]
+    assert_frame_equal(own.select(exact), expected.select(exact))
+    assert_frame_equal(own, expected, rel_tol=1e-9, abs_tol=1e-9)
+    sizes = dict(own["segment"].value_counts().iter_rows())
+    assert {one.id: one.size for one in made.model.segments} == sizes
+    assert (made.rows, made.sample, made.without) == (table.height, 90, 0)
+    assert 0 < made.explained < 1
+    assert "120 customers as of" in made.text
+    assert made.to_frame()["customers"].sum() == made.rows
+    with pytest.raises(ParameterError, match="customers is there already"):
+        spark.segment_lines(session, *addresses, out=str(tmp_path))
+
+
+def test_other_models_and_customers_without_a_segment(session):
+    draw = np.random.default_rng(0)
+    ids, spent = [f"c{k:03}" for k in range(90)], draw.lognormal(3, 1, 90)
+    table = pl.DataFrame({"customer_id": ids, "monetary": spent, "visits": draw.poisson(4, 90)})
+    model = cluster_mixture(table, features=["monetary", "visits"], k=2).model
+    strange = table.with_columns(pl.when(pl.int_range(90) % 9 > 0).then("monetary").otherwise(-5.0))
+    own = collected(spark.score_table(model, in_spark(session, strange, 3)))
+    expected = model.score(strange)
+    assert_frame_equal(own, expected)
+    assert own["reason"].count() == 10
+    with pytest.raises(ColumnError, match="visits"):
+        spark.score_table(model, in_spark(session, table.drop("visits")))
+
+
+def test_other_time_zones_and_sources_are_refused(session, tables, tmp_path):
+    with pytest.raises(SourceError, match="orders should be a Spark frame"):
+        spark.build_table(session, tables[0])
+    with pytest.raises(SourceError, match="orders: Spark reads no Parquet from"):
+        spark.build_table(session, tmp_path / "none.parquet")
+    bad = tables[0].head(3).with_columns(amount=pl.Series([1.0, float("inf"), None]))
+    with pytest.raises(DataError, match="1 infinite and 1 missing amount"):
+        spark.build_table(session, in_spark(session, bad))
+    session.conf.set("spark.sql.session.timeZone", "Europe/Berlin")
+    try:
+        with pytest.raises(ParameterError, match="time zone is Europe/Berlin"):
+            spark.build_table(session, in_spark(session, tables[0]))
+    finally:
+        session.conf.set("spark.sql.session.timeZone", "UTC")
