@@ -218,7 +218,6 @@ class Pilot(Result):
             self.values.with_columns(pl.col("policy").map_elements(words, pl.String)),
             "policy",
             "value",
-            interval=("low", "high"),
             reference=None,
             percent=self.is_share and not self.money,
             title="What each policy would earn per customer",

@@ -125,7 +125,6 @@ class SegmentationTest(Result):
             self.values,
             "segmentation",
             "value",
-            interval=("low", "high"),
             reference=None,
             title="What each segmentation's campaign earns",
             x_label="Segmentation",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -244,3 +245,42 @@ def aggregate_outcomes(
         table[f"{name}_cubes"] = sums.cubes[rows, places, k, k]
         table[f"{name}_negative"] = sums.negative[rows, places, k]
     return Aggregates(pl.DataFrame(table).with_columns(pl.col(CUSTOMERS).cast(pl.Int64)))
+
+
+def sum_test(
+    outcomes: Any,
+    metrics: Sequence[str | Kpi] | None,
+    *,
+    covariates: Sequence[str] = (),
+    segment: str | None = "segment",
+    randomised: bool = True,
+) -> tuple[tuple[Kpi, ...], Sums, bool]:
+    """Choose the figures of a test and sum them up, from customers or from aggregates.
+
+    Returns
+    -------
+    tuple of (tuple of Kpi, Sums, bool)
+        The figures, their sums by segment and arm, and whether there are segments.
+    """
+    frame = read_test(outcomes, randomised=randomised)
+    if isinstance(outcomes, Aggregates):
+        segmented = segment in outcomes.columns or segment not in ("segment", None)
+        chosen = outcomes.choose(metrics)
+        return chosen, outcomes.sums_of(chosen, covariates, segmented=segmented), segmented
+    names = frame.lazy().collect_schema().names()
+    chosen = choose_metrics(names, metrics)
+    by = segment if segment in names or segment != "segment" else None
+    shares = [metric.column for metric in chosen if metric.kind == "share"]
+    mail = [name for name in ("emails_sent",) if name in names and any(m.mailed for m in chosen)]
+    tops = [metric.column for metric in chosen if not metric.below]
+    pairs = [(top, x) for top in tops for x in covariates]
+    sums = sum_up(
+        frame,
+        [*(column for metric in chosen for column in metric.columns), *covariates, *mail],
+        pairs=[*pairs, *combinations(covariates, 2)],
+        shares=shares,
+        segment=by,
+        ratios=[(metric.column, metric.below) for metric in chosen if metric.below],
+    )
+    refuse_no_share(sums, shares)
+    return chosen, sums, by is not None

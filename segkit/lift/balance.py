@@ -221,7 +221,6 @@ class Balance(Result):
             percent=False,
             reference=(-FAR, FAR),
             title=f"Differences from {self.control} before the campaign; {FAR} is worth a look",
-            x_label="",
             y_label="difference, standard deviations",
         )
 

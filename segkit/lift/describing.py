@@ -94,11 +94,9 @@ class Change(Result):
             self.table,
             "group",
             "change",
-            interval=("low", "high"),
             percent=self.kind == "share",
             group="comparison" if several else None,
             title=f"{LABEL}: change in {self.metric} from before to after",
-            x_label="",
             y_label=f"change per customer in {counted(self.days, 'day')}",
         )
 

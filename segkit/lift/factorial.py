@@ -278,11 +278,9 @@ class Factorial(Result):
             drawn,
             "effect",
             "value",
-            interval=("low", "high"),
             percent=self.kind == "share",
             reference=None if several else 0.0,
             title=f"{self.label} by level" if several else f"Effects on {self.label}",
-            x_label="",
             y_label="mean" if several else "difference",
         )
 

@@ -27,6 +27,7 @@ from segkit.stats.changes import (
     doubly_robust_difference,
     simultaneous_limit,
 )
+from segkit.stats.intervals import ci_words
 
 if TYPE_CHECKING:
     from segkit.intake import Intake
@@ -180,12 +181,11 @@ class GroupTimeEffects(Result):
         if row["expected"] > 0:
             share = f", {percent(abs(row['effect']) / row['expected'])} of what was expected"
         unclear = row["low"] <= 0 <= row["high"]
-        limits = f"{self._amount(row['low'])} to {self._amount(row['high'])}"
+        limits = ci_words(row["low"], row["high"], self.level, self._amount)
         return (
             f"{LABEL}. Per {counted(self.window_days, 'day')} after the first contact, {name} "
             f"{verb} {self._amount(abs(row['effect']))} {higher} per customer than among customers "
-            f"not yet contacted{share} ({percent(self.level, places=0)} CI "
-            f"{limits}){', undecided' if unclear else ''}."
+            f"not yet contacted{share} ({limits}){', undecided' if unclear else ''}."
         )
 
     @property
@@ -193,11 +193,10 @@ class GroupTimeEffects(Result):
         """Whether more followed than without a contact, as an observation, with the interval."""
         row = self.overall
         shown = "Not shown" if row["low"] <= 0 <= row["high"] else "Yes" if row["low"] > 0 else "No"
-        ends = f"{self._amount(row['low'])} to {self._amount(row['high'])}"
+        limits = ci_words(row["low"], row["high"], self.level, self._amount)
         return (
             f"{shown}: {self._amount(row['effect'])} of {self._name()[0]} a customer and "
-            f"{counted(self.window_days, 'day')} ({percent(self.level, places=0)} CI {ends}); "
-            "observational, campaigns were chosen."
+            f"{counted(self.window_days, 'day')} ({limits}); observational, campaigns were chosen."
         )
 
     def _name(self) -> tuple[str, str]:
@@ -361,25 +360,21 @@ def estimate_group_time_effects(
     every = np.column_stack(influence)
     by_window, of_windows = _aggregate(found, every, groups, days, places)
     after = [places.index(e) for e in places if e >= 0]
-    overall = {
-        "scope": "overall",
-        "group": None,
-        "window": None,
-        **{name: by_window[name][after[0]] for name in ("customers", "comparison")},
-        **{
-            name: float(by_window[name].gather(after).mean())  # type: ignore[arg-type]
-            for name in ("value", "expected", "effect")
-        },
-        "comparison": int(by_window["comparison"].gather(after).min()),  # type: ignore[arg-type]
-    }
-    parts = []
+    overall = (
+        by_window[after]
+        .select(
+            pl.lit("overall").alias("scope"),
+            pl.lit(None, pl.Date).alias("group"),
+            pl.lit(None, found.schema["window"]).alias("window"),
+            pl.col("customers").first(),
+            pl.col("comparison").min(),
+            pl.col("value", "expected", "effect").mean(),
+        )
+        .head(1)
+    )
     of_overall = of_windows[:, after].mean(axis=1, keepdims=True)
-    for part, each in (
-        (pl.DataFrame([overall], schema=found.schema), of_overall),
-        (by_window, of_windows),
-        (found, every),
-    ):
-        parts.append(_with_limits(part, each, level, draws, seed))
+    scopes = ((overall, of_overall), (by_window, of_windows), (found, every))
+    parts = [_with_limits(part, each, level, draws, seed) for part, each in scopes]
     statistic, p_value = _pretrend_test(by_window, of_windows, places)
     return GroupTimeEffects(
         pl.concat(parts), outcome, window_days, windows, statistic, p_value, level, tuple(notes),

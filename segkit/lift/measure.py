@@ -12,18 +12,16 @@ import polars as pl
 from segkit.display import counted
 from segkit.errors import require_choice
 from segkit.frames import takes_frames
-from segkit.lift.aggregates import Aggregates
+from segkit.lift.aggregates import Aggregates, sum_test
 from segkit.lift.effects import (
     SHARE_INTERVALS,
     Kpi,
     ShareInterval,
-    choose_metrics,
     comparable,
     compare_arms,
 )
 from segkit.lift.outcomes import Outcomes
-from segkit.lift.requirements import read_test
-from segkit.lift.sums import Sums, check_arms, refuse_no_share, shares_differ, sum_up
+from segkit.lift.sums import Sums, check_arms, shares_differ
 from segkit.lift.verdicts import ALL, Lift, guardrails, judge
 from segkit.stats.group_effects import (
     effective_cases,
@@ -129,29 +127,13 @@ def measure_lift(
         ("shares", shares, SHARE_INTERVALS),
     ):
         require_choice(f"value of {name}", value, choices)
-    frame = read_test(outcomes, randomised=randomised)
-    given = outcomes if isinstance(outcomes, Aggregates) else None
-    names = given.columns if given else frame.lazy().collect_schema().names()
-    chosen = given.choose(metrics) if given else choose_metrics(names, metrics)
+    chosen, sums, segmented = sum_test(
+        outcomes, metrics, covariates=covariates, segment=segment, randomised=randomised
+    )
     first = primary or chosen[0].name
     for name in [first, *(margins or {})]:
         require_choice("metric", name, [metric.name for metric in chosen])
-    by = segment if segment in names or segment != "segment" else None
-    if given:
-        sums = given.sums_of(chosen, covariates, segmented=by is not None)
-    else:
-        mail = ["emails_sent"] if "emails_sent" in names else []
-        counted = [metric.column for metric in chosen if metric.kind == "share"]
-        sums = sum_up(
-            frame,
-            [*(c for m in chosen for c in m.columns), *covariates, *mail],
-            pairs=_pairs(chosen, covariates),
-            shares=counted,
-            segment=by,
-            ratios=[(m.column, m.below) for m in chosen if m.below],
-        )
-        refuse_no_share(sums, counted)
-    places = check_arms(sums, control, arms, by is not None)
+    places = check_arms(sums, control, arms, segmented)
     options: dict[str, Any] = {"relative": relative, "shares": shares, "level": level}
     options["covariates"] = tuple(covariates)
     rows, notes = _all_rows(sums, chosen, places, sums.arms.index(control), overall, options)
@@ -162,13 +144,6 @@ def measure_lift(
     return Lift(
         effects, tested, guards, control, first, level, relative, tuple(covariates), tuple(notes)
     )
-
-
-def _pairs(metrics: Sequence[Kpi], covariates: Sequence[str]) -> list[tuple[str, str]]:
-    tops = [m.column for m in metrics if not m.below]
-    pairs = [(top, x) for top in tops for x in covariates]
-    pairs += [(x, y) for i, x in enumerate(covariates) for y in covariates[i + 1 :]]
-    return pairs
 
 
 def _all_rows(
@@ -250,24 +225,19 @@ def _row(metric: Kpi, arm: str, control: str, segment: str, effect: Any) -> dict
         "arm": arm,
         "control": control,
         "segment": segment,
-        "customers_arm": int(effect.customers_arm),
-        "customers_control": int(effect.customers_control),
-        "value_arm": effect.value_arm,
-        "value_control": effect.value_control,
-        "difference": effect.difference.value,
-        "difference_low": effect.difference.low,
-        "difference_high": effect.difference.high,
-        "error": effect.error,
-        "null_error": effect.null_error,
-        "relative": effect.relative.value,
-        "relative_low": effect.relative.low,
-        "relative_high": effect.relative.high,
-        "p_value": effect.p_value,
-        "few": effect.few,
-        "method": effect.method,
+        **{name: int(getattr(effect, name)) for name in ("customers_arm", "customers_control")},
+        **{name: getattr(effect, name) for name in ("value_arm", "value_control")},
+        **_ends("difference", effect.difference),
+        **{name: getattr(effect, name) for name in ("error", "null_error")},
+        **_ends("relative", effect.relative),
+        **{name: getattr(effect, name) for name in ("p_value", "few", "method")},
         **dict(zip(_INNER[1:], (*effect.variances, *effect.cases), strict=True)),
         "relative_method": effect.relative.method,
     }
+
+
+def _ends(name: str, given: Estimate) -> dict[str, Any]:
+    return {name: given.value, f"{name}_low": given.low, f"{name}_high": given.high}
 
 
 def _equal_errors(part: pl.DataFrame, *, adjusted: bool) -> npt.NDArray[np.float64]:

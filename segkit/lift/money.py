@@ -19,7 +19,7 @@ from segkit.lift.requirements import read_test
 from segkit.lift.sums import Sums, check_arms, sum_up
 from segkit.lift.verdicts import ALL
 from segkit.result import Figure, Result
-from segkit.stats.intervals import Estimate, z_value
+from segkit.stats.intervals import Estimate, ci_words, z_value
 from segkit.stats.two_part import EXPECTED_BUYERS
 
 Floats = npt.NDArray[np.float64]
@@ -88,7 +88,7 @@ class Money(Result):
         if not row["few"]:
             low, high = row["added_profit_low"], row["added_profit_high"]
             verdict = "A gain" if low > 0 else "A loss" if high < 0 else verdict
-            limits = f"{percent(self.level, places=0)} CI {money(low)} to {money(high)}"
+            limits = ci_words(low, high, self.level, money)
         added = money(row["added_profit"], self.currency)
         return f"{verdict}: {row['arm']} added {added} per customer over {self.control} ({limits})."
 
@@ -105,7 +105,6 @@ class Money(Result):
             group="arm" if several else None,
             title=f"Added profit per assigned customer against {self.control}, "
             f"{self.level:.0%} intervals",
-            x_label="",
             y_label="added profit per assigned customer, "
             f"{self.currency or 'currency of the data'}",
         )

@@ -11,11 +11,10 @@ import polars as pl
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.frames import takes_frames
-from segkit.lift.aggregates import Aggregates
-from segkit.lift.effects import Kpi, choose_metrics
+from segkit.lift.aggregates import Aggregates, sum_test
+from segkit.lift.effects import Kpi
 from segkit.lift.outcomes import Outcomes
-from segkit.lift.requirements import read_test
-from segkit.lift.sums import check_arms, refuse_no_share, sum_up
+from segkit.lift.sums import check_arms
 from segkit.lift.verdicts import ALL
 from segkit.lift.wording import p_words
 from segkit.result import Figure, Result
@@ -82,7 +81,6 @@ class OddsRatios(Result):
             self.table.filter(pl.col("odds_ratio").is_finite()),
             "segment",
             "odds_ratio",
-            interval=("low", "high"),
             reference=1.0,
             percent=False,
             title=f"Odds of {self.label}: {self.arm} over {self.control}",
@@ -141,32 +139,21 @@ def estimate_odds_ratios(
     >>> round(found.table["odds_ratio"][0], 3)
     1.714
     """
-    frame = read_test(outcomes, randomised=randomised)
-    if isinstance(outcomes, Aggregates):
-        (chosen,) = outcomes.choose([metric])
-        names = outcomes.columns
-    else:
-        names = frame.lazy().collect_schema().names()
-        (chosen,) = choose_metrics(names, [metric])
+    (chosen,), sums, segmented = sum_test(
+        outcomes, [metric], segment=segment, randomised=randomised
+    )
     if chosen.kind != "share":
         raise DataError(f"odds are of a share of customers; {chosen.label} is a {chosen.kind}")
-    by = segment if segment in names or segment != "segment" else None
-    if isinstance(outcomes, Aggregates):
-        sums = outcomes.sums_of([chosen], segmented=by is not None)
-    else:
-        sums = sum_up(frame, [chosen.column], shares=[chosen.column], segment=by)
-        refuse_no_share(sums, [chosen.column])
     others = [name for name in sums.arms if name != control]
     if arm is None and control in sums.arms and len(others) > 1:
         raise ParameterError(f"say which arm is compared: {', '.join(others)}")
     if arm is not None and arm not in sums.arms:
         raise ParameterError(unknown("arm", arm, sums.arms))
-    (one,) = check_arms(sums, control, None if arm is None else [arm], by is not None)
+    (one,) = check_arms(sums, control, None if arm is None else [arm], segmented)
     two = sums.arms.index(control)
     n1, n2 = sums.n[:, one], sums.n[:, two]
     x1, x2 = sums.totals[:, one, 0], sums.totals[:, two, 0]
     common = combine_odds(x1, n1, x2, n2, level=level)
-    segmented = sums.segments != ("all",)
     counts = np.column_stack([x1, n1, x2, n2])
     rows = [_row(ALL, counts.sum(axis=0).tolist(), common.pooled)]
     for name, figures in zip(sums.segments if segmented else (), counts.tolist(), strict=False):
@@ -189,13 +176,12 @@ def _row(
     segment: str, counts: Sequence[float], ratio: Estimate | None
 ) -> dict[str, str | int | float | None]:
     x1, n1, x2, n2 = map(int, counts)
+    ends = (None, None, None) if ratio is None else (ratio.value, ratio.low, ratio.high)
     return {
         "segment": segment,
         "customers_arm": n1,
         "cases_arm": x1,
         "customers_control": n2,
         "cases_control": x2,
-        "odds_ratio": None if ratio is None else ratio.value,
-        "low": None if ratio is None else ratio.low,
-        "high": None if ratio is None else ratio.high,
+        **dict(zip(("odds_ratio", "low", "high"), ends, strict=True)),
     }

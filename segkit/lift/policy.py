@@ -101,7 +101,6 @@ class SegmentPolicy(Result):
             self.values,
             "policy",
             "value",
-            interval=("low", "high"),
             reference=None,
             title="What contacting these segments, everyone or nobody is worth",
             x_label="Contacted",

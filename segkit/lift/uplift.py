@@ -201,7 +201,6 @@ class Uplift(Result):
             self.calibration.with_columns(which=pl.format("fifth {}", "fifth")),
             "which",
             "observed",
-            interval=("low", "high"),
             percent=self.curve.is_share,
             title="Observed effect by fifth of the scores, highest first",
             y_label=f"Effect on {label(self.outcome)}",

@@ -406,12 +406,10 @@ class Lift(Result):
             data.with_columns(pl.when(bounded.is_finite()).then(bounded * (100 if points else 1))),
             "segment",
             "effect",
-            interval=("low", "high"),
             group=group,
             percent=scale == "relative",
             title=f"{name[0].upper()}{name[1:]}{who} against {control}, "
             f"with {self.level:.0%} intervals",
-            x_label="",
             y_label=f"relative lift over {control}" if scale == "relative" else unit,
         )
 

@@ -62,7 +62,7 @@ def intervals(
     x: str,
     y: str,
     *,
-    interval: Interval,
+    interval: Interval = ("low", "high"),
     group: str | None = None,
     percent: bool | None = None,
     reference: float | None = 0.0,

@@ -21,6 +21,7 @@ from segkit.predict.propensity import EVENT, WHO, PropensityModel, calibrate, fi
 from segkit.predict.purchases import fit_purchases
 from segkit.predict.windows import Rolling, Tables, Window, roll, stack
 from segkit.result import Figure, Result
+from segkit.stats.intervals import ci_words
 from segkit.stats.threads import single_thread
 
 LOGISTIC, BOOSTING, BG_NBD = "logistic", "gradient boosting", "BG/NBD"
@@ -75,11 +76,10 @@ class PropensityBacktest(Result):
         means = self.table.filter(pl.col("origin").is_null(), pl.col("score") == LOGISTIC)
         cells = {row["measure"]: row for row in means.iter_rows(named=True)}
         auc = cells["auc"]
+        limits = ci_words(auc["low"], auc["high"], self.level, _digits)
         return (
-            f"AUC {_digits(auc['value'])} ({percent(self.level, places=0)} CI "
-            f"{_digits(auc['low'])} to {_digits(auc['high'])}) within "
-            f"{counted(self.horizon_days, 'day')}; probabilities are off by "
-            f"{percent(cells['ece']['value'])} on average."
+            f"AUC {_digits(auc['value'])} ({limits}) within {counted(self.horizon_days, 'day')}; "
+            f"probabilities are off by {percent(cells['ece']['value'])} on average."
         )
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, ClassVar, Self
@@ -42,6 +42,7 @@ from segkit.predict.purchases import (
 )
 from segkit.predict.spend import SpendModel, fit_spend
 from segkit.result import Figure, Result, StoredModel, read_fields
+from segkit.stats.intervals import ci_words
 
 STEPS = 6  # parts of the horizon between which discounting is interpolated
 PARTS = 60  # of the horizon, between which the time of the next purchase is interpolated
@@ -256,11 +257,10 @@ class Value(Result):
     def answer(self) -> str:
         """State the total with its interval."""
         total = self.segments.row(-1, named=True)
+        limits = ci_words(total["value_low"], total["value_high"], self.level, money)
         return (
             f"{money(total['expected_value'])} in the {counted(self.horizon_days, 'day')} after "
-            f"{self.as_of.isoformat()} ({percent(self.level, places=0)} CI "
-            f"{money(total['value_low'])} to {money(total['value_high'])}), from "
-            f"{counted(total['customers'], 'customer')}."
+            f"{self.as_of.isoformat()} ({limits}), from {counted(total['customers'], 'customer')}."
         )
 
     def plot(self) -> Figure:
@@ -424,18 +424,11 @@ def find_season(
         return Season(np.ones(12), season.seen), []
     if season.empty_month:
         return season, ["A month without a purchase hides the season; none is forecast."]
-    if not season.known:
-        note = (
-            f"With {counted_months(season.seen)} of data, under {MONTHS_NEEDED}, a season can "
-            "neither be seen nor forecast."
-        )
-        return season, [note]
-    return season, []
-
-
-def counted_months(months: int) -> str:
-    """Word a number of whole months."""
-    return f"{months} whole month{'' if months == 1 else 's'}"
+    note = (
+        f"With {counted(season.seen, 'whole month')} of data, under {MONTHS_NEEDED}, a season can "
+        "neither be seen nor forecast."
+    )
+    return season, [] if season.known else [note]
 
 
 def _places(history: pl.DataFrame, segments: pl.DataFrame | None) -> tuple[list[str], Places]:
@@ -477,7 +470,7 @@ def _simulate(
     purchases, spend = models
     rng = np.random.default_rng(seed)
     points = purchases.draw_points(draws, rng), spend.draw_points(draws, rng)
-    chunks = list(_chunks(timed.height))
+    chunks = [slice(start, start + CHUNK) for start in range(0, timed.height, CHUNK)]
     order = np.arange(timed.height)
     if len(chunks) > 1:
         rng.shuffle(order)  # so that the first chunk may stand for all
@@ -507,11 +500,6 @@ def _simulate(
         sums[0] += (orders @ member).T
         sums[1] += (values @ member).T
     return _Future(limits, sums[0], sums[1], level)
-
-
-def _chunks(customers: int) -> Iterator[slice]:
-    for start in range(0, customers, CHUNK):
-        yield slice(start, start + CHUNK)
 
 
 def _by_segment(
