@@ -329,14 +329,7 @@ def score(
         typer.echo(_near(scores.assignments))
         return
     check_out(out)
-    assignment = score_file(
-        model,
-        data,
-        mapping=mapping,
-        as_of=as_of,
-        value=value,
-        churn=churn,
-    )
+    assignment = score_file(model, data, mapping=mapping, as_of=as_of, value=value, churn=churn)
     typer.echo(str(assignment))
     typer.echo(_near(write_assignments(assignment, out)))
     if store is not None:
@@ -456,8 +449,7 @@ def refresh(
 def triggers(
     rules: Annotated[Path, Argument(help="Values and rules (TOML)")],
     events: Annotated[
-        str,
-        Argument(help="A log (.jsonl), raw data, or a topic as kafka://host:port/topic"),
+        str, Argument(help="A log (.jsonl), raw data, or a topic as kafka://host:port/topic")
     ],
     mapping: Annotated[Path | None, Option(help="A mapping, for raw data")] = None,
     out: Annotated[Path, Option(help="Folder of the state and the outputs")] = Path("triggers"),
@@ -508,8 +500,7 @@ def triggers(
 @_command(app)
 def serve(
     models: Annotated[
-        list[str],
-        Argument(help="Saved models or folders of runs; several as NAME=PATH"),
+        list[str], Argument(help="Saved models or folders of runs; several as NAME=PATH")
     ],
     host: Annotated[str, Option(help="Address; others than this machine's need keys")] = (
         "127.0.0.1"
@@ -630,9 +621,7 @@ def _ask(question: str, offered: Sequence[str]) -> str:
 
 
 @_command(app)
-def index(
-    folder: RunsFolder,
-) -> None:
+def index(folder: RunsFolder) -> None:
     """Write index.html over all the runs found in a folder.
 
     Examples
@@ -792,8 +781,7 @@ app.add_typer(course, name="course")
 def course_build(
     out: Annotated[Path, Argument(help="The folder that receives the course")] = Path("course"),
     variant: Annotated[
-        str,
-        Option(help="lesson, exercise, slides, solution, notes, nbgrader; separated by commas"),
+        str, Option(help="lesson, exercise, slides, solution, notes, nbgrader; separated by commas")
     ] = "",
     seed: CourseSeed = 11,
     check: Annotated[bool, Option("--check", help="Write nothing; only try every check")] = False,
@@ -816,9 +804,7 @@ def course_build(
 
 
 @_command(course, "check")
-def course_check(
-    seed: CourseSeed = 11,
-) -> None:
+def course_check(seed: CourseSeed = 11) -> None:
     """Try every check on its solution, on the untouched exercise, and on common mistakes.
 
     Examples

@@ -458,11 +458,7 @@ def segment(
     60
     """
     from segkit.cluster.fit import cluster_customers
-    from segkit.features import (
-        build_features,
-        choose_calendar,
-        group_companies,
-    )
+    from segkit.features import build_features, choose_calendar, group_companies
     from segkit.intake import Intake, clean_data
     from segkit.profile import profile_segments
 

@@ -526,9 +526,7 @@ def build_audience(
         platform=platform,
         channel=channel,
         consent=agreed.tell(
-            contacted.filter(agreed.silent()).height,
-            contacted.height,
-            by_policy=policy is not None,
+            contacted.filter(agreed.silent()).height, contacted.height, by_policy=policy is not None
         ),
         identifiers=rejected,
         notes=notes + _unknown_ids(assignments, customers, optouts),
@@ -536,12 +534,7 @@ def build_audience(
 
 
 def _check_options(
-    kind: str,
-    channel: str,
-    unrecorded: str,
-    platform: str,
-    min_cell: int,
-    columns: Sequence[str],
+    kind: str, channel: str, unrecorded: str, platform: str, min_cell: int, columns: Sequence[str]
 ) -> None:
     """Raise ``ParameterError`` for an option that is unknown, or does not go with the others."""
     require_choice("kind of list", kind, KINDS)

@@ -102,10 +102,7 @@ REASONS = {
     "too_many": "contacted too often",
 }
 _BY_POLICY = ("no_consent", "consent_unknown")
-_HISTORY: dict[str, Any] = {
-    "customer_id": pl.String,
-    "event_time": pl.Datetime("us", "UTC"),
-}
+_HISTORY: dict[str, Any] = {"customer_id": pl.String, "event_time": pl.Datetime("us", "UTC")}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -151,10 +151,7 @@ def list_changes(now: pl.DataFrame, before: pl.DataFrame) -> tuple[pl.DataFrame,
 
 
 def compare_lists(
-    lists: Mapping[str, pl.DataFrame],
-    earlier: Mapping[str, pl.DataFrame],
-    campaign: str,
-    kind: str,
+    lists: Mapping[str, pl.DataFrame], earlier: Mapping[str, pl.DataFrame], campaign: str, kind: str
 ) -> dict[str, pl.DataFrame]:
     """Return the additions to each list and the removals from it, by the name of their file.
 

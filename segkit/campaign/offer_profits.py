@@ -240,6 +240,5 @@ def compare_pilot_offers(
     clear = pl.Series(tests).fill_nan(None) < 1 - level
     pays = (pl.col("against") != usual) | pl.lit(pilot.pays)
     return table.select(
-        *schema,
-        shown=_shown(clear & (pl.col("profit") > 0) & pays, clear & (pl.col("profit") < 0)),
+        *schema, shown=_shown(clear & (pl.col("profit") > 0) & pays, clear & (pl.col("profit") < 0))
     )

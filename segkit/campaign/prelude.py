@@ -532,9 +532,7 @@ def add_profit(frame: pl.DataFrame, cost: float, margin: float) -> pl.DataFrame:
     )
 
 
-def contact_history(
-    events: pl.DataFrame | None,
-) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
+def contact_history(events: pl.DataFrame | None) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
     """Return mails sent, and unsubscriptions with complaints; None without events."""
     if events is None:
         return None, None

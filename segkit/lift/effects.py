@@ -515,12 +515,7 @@ def _mean_effect(
 
 
 def _ratios(
-    metric: Kpi,
-    sums: Sums,
-    segment: int | None,
-    arms: tuple[int, int],
-    relative: str,
-    level: float,
+    metric: Kpi, sums: Sums, segment: int | None, arms: tuple[int, int], relative: str, level: float
 ) -> Effect:
     """Compare ratios of sums; the residuals ``y - R x`` are used as amounts."""
     groups = [sums.moments(segment, arm, metric.columns) for arm in arms]

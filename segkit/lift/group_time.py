@@ -12,21 +12,11 @@ import numpy.typing as npt
 import polars as pl
 
 from segkit.display import counted, money, number, percent
-from segkit.errors import (
-    DataError,
-    require_choice,
-    require_columns,
-    require_least,
-    require_range,
-)
+from segkit.errors import DataError, require_choice, require_columns, require_least, require_range
 from segkit.frames import takes_frames
 from segkit.lift.wording import p_words
 from segkit.result import Figure, Result
-from segkit.stats.changes import (
-    difference_of_changes,
-    doubly_robust_difference,
-    simultaneous_limit,
-)
+from segkit.stats.changes import difference_of_changes, doubly_robust_difference, simultaneous_limit
 from segkit.stats.intervals import ci_words
 
 if TYPE_CHECKING:

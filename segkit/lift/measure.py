@@ -13,13 +13,7 @@ from segkit.display import counted
 from segkit.errors import require_choice
 from segkit.frames import takes_frames
 from segkit.lift.aggregates import Aggregates, sum_test
-from segkit.lift.effects import (
-    SHARE_INTERVALS,
-    Kpi,
-    ShareInterval,
-    comparable,
-    compare_arms,
-)
+from segkit.lift.effects import SHARE_INTERVALS, Kpi, ShareInterval, comparable, compare_arms
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.sums import Sums, check_arms, shares_differ
 from segkit.lift.verdicts import ALL, Lift, guardrails, judge

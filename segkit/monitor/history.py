@@ -24,10 +24,7 @@ ORDERS = ("customer_id", "order_id", "order_day", "order_time", "amount", "is_re
           "unit_price", "discount", "product_id", "category", "channel")  # fmt: skip
 EVENTS = ("customer_id", "event_day", "event_type", "session_id", "campaign_id")
 #: Beginnings of features' names -> columns that they need beside those.
-ALSO = {
-    ("view_to_", "cart_to_"): ("event_time",),
-    ("time",): ("page", "duration_seconds"),
-}
+ALSO = {("view_to_", "cart_to_"): ("event_time",), ("time",): ("page", "duration_seconds")}
 QUARTER = 91  # days of 13 weeks
 SIMULATION = ("difficulty", "structure", "lift", "generator")
 #: Trait that can be planted -> feature in which it shows.

@@ -406,9 +406,7 @@ def _with_segment(daily: pl.DataFrame, assignments: pl.DataFrame | None) -> pl.D
         joined = daily.join(one, on="customer_id", how="left")
     else:
         dated = assignments.select(
-            "customer_id",
-            "segment_name",
-            day=(pl.col("as_of") - pl.lit(EPOCH)).dt.total_days() + 1,
+            "customer_id", "segment_name", day=(pl.col("as_of") - pl.lit(EPOCH)).dt.total_days() + 1
         )
         joined = daily.sort("day").join_asof(
             dated.sort("day", maintain_order=True),

@@ -15,13 +15,7 @@ from segkit.errors import DataError, ParameterError, SourceError, require_choice
 from segkit.intake import clean_data
 from segkit.monitor.alerts import AlertRule, Alerts, find_alerts, read_rules
 from segkit.monitor.kpis import KpiSeries, measure_kpis
-from segkit.monitor.refresh import (
-    EPOCH,
-    RefreshSeries,
-    fit_earlier,
-    month_ends,
-    refresh_series,
-)
+from segkit.monitor.refresh import EPOCH, RefreshSeries, fit_earlier, month_ends, refresh_series
 from segkit.writing import write_frame, write_whole
 
 EVERY = ("week", "month", "quarter")
@@ -125,13 +119,7 @@ def play_refreshes(
     series = refresh_series(in_force, orders, events, days=chosen, seed=seed)
     first = series.assignments["as_of"][0] + timedelta(days=1)
     kpis = measure_kpis(
-        orders,
-        events,
-        series.assignments,
-        survey=taken.survey,
-        every="1w",
-        since=first,
-        until=last,
+        orders, events, series.assignments, survey=taken.survey, every="1w", since=first, until=last
     )
     usual = [AlertRule(kpi, false_alarms_per_year=FALSE_ALARMS) for kpi in kpis.measured]
     watched = given or usual

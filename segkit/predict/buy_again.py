@@ -163,11 +163,7 @@ def rank_again(
         describe_pairs(days, products, end)
         .with_columns(due_date=due, score=1 / (1 + (-sums).exp()))
         .sort(
-            "customer_id",
-            "score",
-            "customers",
-            "product_id",
-            descending=[False, True, True, False],
+            "customer_id", "score", "customers", "product_id", descending=[False, True, True, False]
         )
         .select(
             "customer_id",

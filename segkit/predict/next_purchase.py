@@ -210,9 +210,7 @@ def _favourites(bought: pl.DataFrame, weight: float) -> pl.DataFrame:
         .unique("customer_id", keep="first", maintain_order=True)
         .join(days, on="customer_id", how="left", maintain_order="left")
         .select(
-            "customer_id",
-            next_category="category",
-            category_share=pl.col("own") / pl.col("days"),
+            "customer_id", next_category="category", category_share=pl.col("own") / pl.col("days")
         )
     )
 

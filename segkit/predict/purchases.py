@@ -21,12 +21,7 @@ from segkit.errors import (
 from segkit.frames import takes_frames
 from segkit.predict.futures import FAMILIES
 from segkit.predict.histories import HISTORY, check_history
-from segkit.predict.likelihood import (
-    Array,
-    Histories,
-    Parameters,
-    maximise,
-)
+from segkit.predict.likelihood import Array, Histories, Parameters, maximise
 from segkit.result import StoredModel, read_fields
 
 PurchaseModelName = Literal["bg_nbd", "mbg_nbd", "pareto_nbd", "bg_bb"]

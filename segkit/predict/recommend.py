@@ -209,10 +209,7 @@ def _meets(frame: pl.DataFrame, rule: str, name: str) -> pl.Series:
 
 
 def _weigh_products(
-    model: Recommender,
-    products: pl.DataFrame | None,
-    rule: str,
-    boosts: Mapping[str, float] | None,
+    model: Recommender, products: pl.DataFrame | None, rule: str, boosts: Mapping[str, float] | None
 ) -> tuple[pl.DataFrame, Floats, list[tuple[str, str, int]], str]:
     """Return the model's products with label and factor (0: not offered), and what was left out."""
     own = model.products

@@ -34,12 +34,7 @@ from segkit.predict.histories import (
     in_season,
 )
 from segkit.predict.likelihood import Array
-from segkit.predict.purchases import (
-    CHUNK,
-    PurchaseModel,
-    PurchaseModelName,
-    fit_purchases,
-)
+from segkit.predict.purchases import CHUNK, PurchaseModel, PurchaseModelName, fit_purchases
 from segkit.predict.spend import SpendModel, fit_spend
 from segkit.result import Figure, Result, StoredModel, read_fields
 from segkit.stats.intervals import ci_words
@@ -143,9 +138,7 @@ class ValueModel(StoredModel):
         value = pl.col("expected_orders") * pl.col("spend_per_order")
         return (
             self.purchases.predict(timed, passed[-1])
-            .with_columns(
-                spend_per_order=pl.Series(self.spend.predict(history)),
-            )
+            .with_columns(spend_per_order=pl.Series(self.spend.predict(history)))
             .with_columns(expected_value=value * pl.Series(self.weigh(timed, passed)))
         )
 

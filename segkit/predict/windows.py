@@ -17,13 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from segkit.display import counted
-from segkit.errors import (
-    DataError,
-    ParameterError,
-    require_choice,
-    require_columns,
-    require_least,
-)
+from segkit.errors import DataError, ParameterError, require_choice, require_columns, require_least
 from segkit.features import build_features
 from segkit.features.calendar import check_days
 from segkit.ids import require_unique

@@ -25,10 +25,7 @@ ORDER_COLUMNS = ("order_id", "order_day", "amount", "is_return", "discount", "ca
                  "product_id", "channel")  # fmt: skip
 EVENT_COLUMNS = ("event_type", "event_day", "event_time", "session_id", "campaign_id", "page",
                  "duration_seconds")  # fmt: skip
-REQUIRED = {
-    "orders": ("order_id", "order_day", "amount"),
-    "events": ("event_type", "event_day"),
-}
+REQUIRED = {"orders": ("order_id", "order_day", "amount"), "events": ("event_type", "event_day")}
 ROWS: dict[str, dict[str, Field]] = {
     table: {field.name: field for field in CONTRACTS[table] if field.name in columns}
     for table, columns in (("orders", ORDER_COLUMNS), ("events", EVENT_COLUMNS))
