@@ -87,22 +87,13 @@ def read_rules(path: Path | str) -> list[AlertRule]:
     rules = content.get("alert")
     if set(content) - {"alert"} or not isinstance(rules, list) or not rules:
         raise ParameterError(f"{file.name}: expected [[alert]] tables and nothing else")
-    made = []
-    for one in rules:
-        for key in one:
+    for rule in rules:
+        for key in rule:
             require_choice(f"key of an alert in {file.name}", key, KEYS)
-        if "kpi" not in one:
+        if "kpi" not in rule:
             raise ParameterError(f"{file.name}: an alert names no kpi")
-        made.append(
-            AlertRule(
-                one["kpi"],
-                one.get("segment", "*"),
-                one.get("min"),
-                one.get("max"),
-                one.get("false_alarms_per_year"),
-            )
-        )
-    return made
+    names = {"min": "least", "max": "most"}
+    return [AlertRule(**{names.get(key, key): rule[key] for key in rule}) for rule in rules]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,8 +136,8 @@ class Alerts(Result):
         """List what is open, or say that nothing is."""
         if not self.open:
             return f"Nothing needs attention: {counted(self.checked, 'value')} compared."
-        told = "; ".join(self._tell(one) for one in self.open)
-        return f"{counted(len(self.open), 'alert')}: {told}."
+        words = "; ".join(self._tell(one) for one in self.open)
+        return f"{counted(len(self.open), 'alert')}: {words}."
 
     def _tell(self, one: Mapping[str, Any]) -> str:
         """Say of one alert what it is, since when, and what would have been expected."""
@@ -441,8 +432,7 @@ def _few_cases(kpi: str, part: pl.DataFrame) -> np.ndarray:
     if below is not None and above not in MONEY:
         cases = np.minimum(cases, part["denominator"].to_numpy() - cases)
     seen = np.cumsum(np.nan_to_num(cases)) / np.arange(1, len(cases) + 1)
-    result: np.ndarray = seen < LEAST_CASES
-    return result
+    return np.asarray(seen < LEAST_CASES)
 
 
 def _runs(

@@ -74,13 +74,13 @@ class Drift(Result):
                 f"{_points(most['distance'])} ({most['variable']}), below the "
                 f"{_points(most['least'])} that would count or within chance."
             )
-        told = "; ".join(
+        words = "; ".join(
             f"{row['variable']} by {_points(row['distance'])}"
             for row in self.distances.filter("alarm").iter_rows(named=True)
         )
         return (
             f"Drift beyond chance (level {percent(self.level, places=0)} for all together) and of "
-            f"a size that matters: {told}."
+            f"a size that matters: {words}."
         )
 
     def plot(self) -> Figure:
@@ -176,9 +176,8 @@ def measure_drift(
         if frame.height < 20:
             raise DataError(f"drift needs at least 20 customers; {what} has {frame.height}")
     people = pl.concat([before["customer_id"], after["customer_id"]]).unique().sort()
-    place = dict(zip(people, range(people.len()), strict=True))
     rows_of = [
-        np.array([place[one] for one in frame["customer_id"]], dtype=np.intp)
+        people.search_sorted(frame["customer_id"]).to_numpy().astype(np.intp)
         for frame in (before, after)
     ]
     cases: list[tuple[str, pl.Series, pl.Series, float]] = [
@@ -260,8 +259,7 @@ def _points(distance: float) -> str:
 def _norm(gaps: Floats, ordered: bool) -> Floats:
     """Return the largest of each row's gaps, or the sum of unordered ones."""
     sizes = np.abs(gaps)
-    result: Floats = sizes.max(axis=1) if ordered else sizes.sum(axis=1)
-    return result
+    return np.asarray(sizes.max(axis=1) if ordered else sizes.sum(axis=1))
 
 
 def _binned(old: pl.Series, new: pl.Series) -> tuple[list[npt.NDArray[np.intp]], int, bool]:
@@ -282,8 +280,7 @@ def _levelled(old: pl.Series, new: pl.Series) -> tuple[list[npt.NDArray[np.intp]
     """Number the categories of both periods; a missing one is a category."""
     text = [one.cast(pl.String).fill_null("missing") for one in (old, new)]
     levels = pl.concat(text).unique().sort()
-    number_of = dict(zip(levels, range(levels.len()), strict=True))
-    codes = [np.array([number_of[v] for v in one], dtype=np.intp) for one in text]
+    codes = [levels.search_sorted(one).to_numpy().astype(np.intp) for one in text]
     return codes, levels.len(), False
 
 

@@ -221,13 +221,8 @@ def match_segments(
         elif name in kept | set(earlier.names.values()):
             name = f"{name} (new)"
         rows.append((one, name, old_one, shared))
-    schema = {
-        "segment": pl.String,
-        "segment_name": pl.String,
-        "earlier_segment": pl.String,
-        "overlap": pl.Float64,
-    }
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    texts = dict.fromkeys(("segment", "segment_name", "earlier_segment"), pl.String)
+    return pl.DataFrame(rows, schema={**texts, "overlap": pl.Float64}, orient="row")
 
 
 @takes_frames
@@ -312,22 +307,12 @@ def _flows(labels: pl.DataFrame, order: Sequence[str], measures: Sequence[str]) 
 
 
 def _measured(labels: pl.DataFrame, order: Sequence[str], measures: Sequence[str]) -> pl.DataFrame:
-    rows = [
-        (
-            name,
-            measure,
-            *(
-                labels.filter(pl.col(when) == name)[f"{measure}_{when}"].mean()
-                for when in ("then", "now")
-            ),
-        )
-        for name in order
-        for measure in measures
-    ]
-    schema = {
-        "segment_name": pl.String,
-        "measure": pl.String,
-        "mean_then": pl.Float64,
-        "mean_now": pl.Float64,
-    }
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    rows = []
+    for name in order:
+        members = [labels.filter(pl.col(when) == name) for when in ("then", "now")]
+        for measure in measures:
+            ends = zip(members, ("then", "now"), strict=True)
+            rows.append((name, measure, *(part[f"{measure}_{when}"].mean() for part, when in ends)))
+    texts = dict.fromkeys(("segment_name", "measure"), pl.String)
+    means = dict.fromkeys(("mean_then", "mean_now"), pl.Float64)
+    return pl.DataFrame(rows, schema={**texts, **means}, orient="row")

@@ -66,15 +66,9 @@ class Refresh(Result):
 
     def to_frame(self) -> pl.DataFrame:
         """Return the decision in one row."""
-        return pl.DataFrame(
-            {
-                "as_of": [self.as_of],
-                "action": [self.action],
-                "alarms": [", ".join(self.alarms)],
-                "moved": [self.migration.moved],
-                "reason": [self.reason],
-            }
-        )
+        alarms, moved = ", ".join(self.alarms), self.migration.moved
+        row = {"as_of": self.as_of, "action": self.action, "alarms": alarms, "moved": moved}
+        return pl.DataFrame([row | {"reason": self.reason}])
 
     @property
     def text(self) -> str:
@@ -287,12 +281,10 @@ class RefreshSeries(Result):
         if self.models:
             day = max(self.models)
             why = self.rows.filter(pl.col("as_of") == day)["reason"][0]
-            head = f"Use the segments fitted anew on {day.isoformat()}: {why}"
-        elif last["action"] == "watch":
-            head = f"Keep the segments, score everybody and look again next time: {last['reason']}"
-        else:
-            head = f"Keep the segments and score everybody again: {last['reason']}"
-        return head
+            return f"Use the segments fitted anew on {day.isoformat()}: {why}"
+        if last["action"] == "watch":
+            return f"Keep the segments, score everybody and look again next time: {last['reason']}"
+        return f"Keep the segments and score everybody again: {last['reason']}"
 
     @takes_frames
     def write(
@@ -568,8 +560,7 @@ def fit_earlier(
         If too few customers were there on that day, or the segments rest on something that orders
         and events do not tell (answers, another method than Ward's).
     """
-    told = isinstance(model, SegmentModel) and not set(model.features) - set(model.definitions)
-    if not told:
+    if not isinstance(model, SegmentModel) or set(model.features) - set(model.definitions):
         raise DataError(
             "these segments cannot be made for an earlier day: they rest on more than orders and "
             "events tell, or were not made by Ward's method"

@@ -139,15 +139,13 @@ class PurchaseModel(StoredModel):
             customer_id (where given), p_alive (the customer has not become inactive), p_order (at
             least one order within the horizon), expected_orders (within the horizon).
         """
-        histories, design = self._read_history(history)
-        parameters = _parameters(self.point, *design)
-        check_horizon(horizon)
+        require_range("(0, inf)", horizon=horizon)
+        alive, *known = self._find_alive(*self._read_history(history))
         family = FAMILIES[self.model]
-        alive = family.likelihood(parameters, histories, False).active
         computed = {
             "p_alive": alive,
-            "p_order": alive * family.any_order(parameters, histories, horizon),
-            "expected_orders": alive * family.expected(parameters, histories, horizon),
+            "p_order": alive * family.any_order(*known, horizon),
+            "expected_orders": alive * family.expected(*known, horizon),
         }
         given = [history["customer_id"]] if "customer_id" in history.columns else []
         return pl.DataFrame([*given, *(pl.Series(*item) for item in computed.items())])
@@ -165,11 +163,9 @@ class PurchaseModel(StoredModel):
         -------
         ndarray of shape (len(horizons), n)
         """
-        histories, design = self._read_history(history)
-        parameters = _parameters(self.point, *design)
-        family = FAMILIES[self.model]
-        alive = family.likelihood(parameters, histories, False).active
-        return np.stack([alive * family.any_order(parameters, histories, one) for one in horizons])
+        alive, *known = self._find_alive(*self._read_history(history))
+        any_order = FAMILIES[self.model].any_order
+        return np.stack([alive * any_order(*known, horizon) for horizon in horizons])
 
     @takes_frames
     def predict_times(
@@ -233,14 +229,12 @@ class PurchaseModel(StoredModel):
         self, history: pl.DataFrame, horizon: float
     ) -> Callable[[np.random.Generator, Array | None], Array]:
         """Return a function that draws each customer's orders, for many draws of one history."""
-        histories, design = self._read_history(history)
-        family = FAMILIES[self.model]
+        read = self._read_history(history)
 
         def draw(rng: np.random.Generator, point: Array | None = None) -> Array:
-            parameters = _parameters(self.point if point is None else point, *design)
-            alive = family.likelihood(parameters, histories, False).active
+            alive, *known = self._find_alive(*read, point)
             active = rng.random(len(alive)) < alive
-            return np.where(active, family.draw(parameters, histories, horizon, rng), 0.0)
+            return np.where(active, FAMILIES[self.model].draw(*known, horizon, rng), 0.0)
 
         return draw
 
@@ -249,6 +243,14 @@ class PurchaseModel(StoredModel):
         histories = _rows(check_history(history))
         purchase, dropout = (list(self.effects[part]) for part in ("purchase", "dropout"))
         return histories, (_design(history, purchase), _design(history, dropout))
+
+    def _find_alive(
+        self, histories: Histories, design: tuple[Array, Array], point: Array | None = None
+    ) -> tuple[Array, Parameters, Histories]:
+        """Return each customer's chance to be active, the parameters and the histories."""
+        parameters = _parameters(self.point if point is None else point, *design)
+        alive = FAMILIES[self.model].likelihood(parameters, histories, False).active
+        return alive, parameters, histories
 
 
 def _find_times(chances: Array, share: float) -> Array:
@@ -260,11 +262,6 @@ def _find_times(chances: Array, share: float) -> Array:
     before, after = whole[place - 1, at], whole[place, at]
     part = (target - before) / np.maximum(after - before, 1e-300)
     return np.asarray((place - 1 + part) / len(chances))
-
-
-def check_horizon(horizon: float) -> None:
-    """Raise an error unless the horizon is a positive number."""
-    require_range("(0, inf)", horizon=horizon)
 
 
 def _rows(history: pl.DataFrame, customers: pl.Series | None = None) -> Histories:
