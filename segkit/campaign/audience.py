@@ -470,7 +470,7 @@ def build_audience(
         if name in theirs
     ]
     held_out = pl.col("offer").is_null() | (pl.col("offer") == NO_OFFER)
-    asked = {
+    reasons_asked_for = {
         name: text
         for name, text in REASONS.items()
         if (name not in _BY_POLICY or policy is not None)
@@ -518,7 +518,7 @@ def build_audience(
         frame = frame.sort(hashed.columns, nulls_last=True)
     return Audience(
         frame=frame,
-        counts=count_reasons(people.get_column("_reason"), "on a list", asked),
+        counts=count_reasons(people.get_column("_reason"), "on a list", reasons_asked_for),
         cells=listed.group_by("segment", "offer").agg(customers=pl.len()).sort("segment", "offer"),
         contract=contract,
         kind=kind,
@@ -624,10 +624,10 @@ def _refusing(
     gone, _ = _opted_out(everyone, read_emails(addresses), optouts)
     names = [name for name in ("email", "phone", "country") if name in everyone.columns]
     text = pl.col(names).cast(pl.String)
-    found = [everyone.filter(pl.any_horizontal(*refused, gone)).select(text)]
+    refusals = [everyone.filter(pl.any_horizontal(*refused, gone)).select(text)]
     if optouts is not None:  # also addresses that no customer has in this spelling
-        found.append(optouts.select(pl.col(n).cast(pl.String) for n in names if n in optouts))
-    return pl.concat(found, how="diagonal")
+        refusals.append(optouts.select(pl.col(n).cast(pl.String) for n in names if n in optouts))
+    return pl.concat(refusals, how="diagonal")
 
 
 def _optouts_by(optouts: pl.DataFrame | None, channel: str) -> pl.DataFrame | None:

@@ -150,13 +150,13 @@ def match_persona_offers(
     {'S1': 'reengagement', 'S2': 'generic'}
     """
     require_columns(cards.columns, ["segment", "what_to_offer"], "the personas")
-    known = {re.sub("[^a-z]", "", name.lower()): name for name in offers if name != NO_OFFER}
+    codes = {re.sub("[^a-z]", "", name.lower()): name for name in offers if name != NO_OFFER}
     matched = {}
     for segment, message in cards.select("segment", "what_to_offer").iter_rows():
         start = (message or "").split(",")[0].split(":")[0].lower()
-        if known:
+        if codes:
             plain = re.sub("[^a-z]", "", (message or "").lower())
-            places = {plain.find(key): name for key, name in known.items() if key in plain}
+            places = {plain.find(key): name for key, name in codes.items() if key in plain}
             matched[segment] = places[min(places)] if places else generic
         else:
             matched[segment] = re.sub("[^a-z0-9]+", "_", start).strip("_") or generic

@@ -263,19 +263,19 @@ def propose_thresholds(
     >>> found.thresholds.select("threshold", "verdict").row(0)
     (40.0, 'propose')
     """
-    asked = _thresholds(thresholds)
-    if not asked:
+    by_column = _thresholds(thresholds)
+    if not by_column:
         raise ParameterError("there is no threshold to look at")
     check_customers(outcomes)
-    require_columns(outcomes.columns, [outcome, *asked], "the campaign")
+    require_columns(outcomes.columns, [outcome, *by_column], "the campaign")
     frame = outcomes
     if "offer" in frame.columns:
         frame = frame.filter(pl.col("offer") != NO_OFFER)
-    simultaneous = 1 - (1 - level) / sum(map(len, asked.values()))
+    simultaneous = 1 - (1 - level) / sum(map(len, by_column.values()))
     y = finite_values(frame, outcome)
     learn = unit_hash(frame["customer_id"].cast(pl.String), seed, "thresholds") < 0.5
     rows = []
-    for column, points in asked.items():
+    for column, points in by_column.items():
         x = frame[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         for low, threshold, high in zip(
             [-np.inf, *points[:-1]], points, [*points[1:], np.inf], strict=True

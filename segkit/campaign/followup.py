@@ -95,12 +95,12 @@ class FollowUp:
         most = both.group_by("segment", "arm").agg(usual=pl.col("offer").mode().sort().first())
         same = most.group_by("segment").agg(pl.col("usual").n_unique() == 1, pl.len() == 2)
         alike = same.filter("usual", "len")["segment"]
-        kept = both.join(most, on=["segment", "arm"], maintain_order="left").filter(
+        same_offer = both.join(most, on=["segment", "arm"], maintain_order="left").filter(
             pl.col("segment").is_in(alike.implode()) & (pl.col("offer") == pl.col("usual"))
         )
-        if kept.is_empty():
+        if same_offer.is_empty():
             return None
-        return replace(self.outcomes, frame=kept.drop("usual"))
+        return replace(self.outcomes, frame=same_offer.drop("usual"))
 
     def plan(self, **shares: float) -> dict[str, float] | None:
         """Return every arm's planned share, if those named are among them; the rest is split."""

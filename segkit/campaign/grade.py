@@ -63,11 +63,11 @@ class LiftGrade(Result):
         interval += percent(row["high"])
         right = dict(self.segments.group_by("right").agg(pl.col("customers").sum()).iter_rows())
         share = percent(right.get(True, 0) / max(1, sum(right.values())), places=0)
-        held = "holds" if self.held else "misses"
+        verb = "holds" if self.held else "misses"
         claim = "within" if row["low"] <= self.claimed <= row["high"] else "outside"
         return (
             f"The policy sent truly lifted conversion by {sent} over the generic offer; measured "
-            f"were {measured} ({interval}), which {held} the truth. Had every customer got its own "
+            f"were {measured} ({interval}), which {verb} the truth. Had every customer got its own "
             f"archetype's offer, it would have been {own}; with the best offer for each segment "
             f"found, {best}. So segments that are not quite the archetypes cost "
             f"{self._points('best by segment')} points, and a pilot that does not teach every best "

@@ -61,8 +61,8 @@ def find_files(folder: Path, campaign: str, kind: str, change: str = "") -> list
     """
     if not campaign or _campaign(folder) != _spell(campaign):
         return []
-    found = sorted(folder.glob(f"{glob.escape(_spell(campaign))}-*-{kind}{change}.*"))
-    return [path for path in found if path.suffix[1:] in FORMATS]
+    paths = sorted(folder.glob(f"{glob.escape(_spell(campaign))}-*-{kind}{change}.*"))
+    return [path for path in paths if path.suffix[1:] in FORMATS]
 
 
 def _campaign(folder: Path) -> str:

@@ -133,11 +133,11 @@ class NextSteps(Result):
             total = self.monthly
             worth = f": added profit {self._a_month(*total)}" if total else ""
             parts.append(f"{sentence[0].upper()}{sentence[1:]}{worth}.")
-        kept = self.choose("keep")
-        if kept:
+        rows_to_keep = self.choose("keep")
+        if rows_to_keep:
             each = [
                 f"{row['segment_name']}, {self._a_month(*(row[f'monthly{e}'] for e in ENDS))}"
-                for row in kept
+                for row in rows_to_keep
             ]
             parts.append(f"Keep {words(self.usual)}, which is shown to pay: {'; '.join(each)}.")
         return " ".join(parts)

@@ -354,8 +354,9 @@ def _segments(
     """Return one row per segment with customers, in the table's order."""
     revenue = float(customers["revenue"].sum())
     recency = scored.group_by("segment").agg(pl.col("recency_days").median())
-    found = power.table.select("segment", "smallest_lift_rate") if power is not None else None
-    empty = {"segment": pl.String(), "smallest_lift_rate": pl.Float64()}
+    smallest = pl.DataFrame(schema={"segment": pl.String, "smallest_lift_rate": pl.Float64})
+    if power is not None:
+        smallest = power.table.select(smallest.columns)
     place = {name: at for at, name in enumerate(names)}
     return (
         customers.group_by("segment")
@@ -366,7 +367,7 @@ def _segments(
             _listed().sum().alias("listed"),
         )
         .join(recency, on="segment")
-        .join(pl.DataFrame(schema=empty) if found is None else found, on="segment", how="left")
+        .join(smallest, on="segment", how="left")
         .sort(pl.col("segment").replace_strict(place))
         .select(
             "segment",
@@ -421,19 +422,19 @@ def _segment_power(orders: pl.DataFrame, day: date, sizes: dict[str, int]) -> Se
 
 def _months(orders: pl.DataFrame, day: date, customers: int) -> tuple[pl.DataFrame, int]:
     """Find the shortest test that detects each lift: a longer one sees more customers order."""
-    found: dict[float, int] = {}
+    shortest: dict[float, int] = {}
     needed: dict[float, int | None] = dict.fromkeys(LIFTS)
     tried = 0
     for months in range(1, MOST_MONTHS + 1):
         past = _past(orders, day, MONTH * months)
-        if past is None or len(found) == len(LIFTS):
+        if past is None or len(shortest) == len(LIFTS):
             break
         tried = months
         if past["converted"].n_unique() < 2:
             continue
         metric = measure_metric(past, "converted")
         for lift in LIFTS:
-            if lift in found:
+            if lift in shortest:
                 continue
             try:
                 total = compute_sample_size(metric, relative_effect=lift, shares=HALVES).total
@@ -441,7 +442,7 @@ def _months(orders: pl.DataFrame, day: date, customers: int) -> tuple[pl.DataFra
                 continue
             needed[lift] = total
             if total <= customers:
-                found[lift] = months
-    rows = [(lift, found.get(lift), needed[lift]) for lift in LIFTS]
+                shortest[lift] = months
+    rows = [(lift, shortest.get(lift), needed[lift]) for lift in LIFTS]
     schema = {"lift_rate": pl.Float64, "months": pl.Int64, "customers_needed": pl.Int64}
     return pl.DataFrame(rows, schema=schema, orient="row"), tried

@@ -311,13 +311,13 @@ def read_phones(
         raise ParameterError("phone numbers need phonenumbers: install segkit[audience]")
     import phonenumbers
 
-    known = phonenumbers.SUPPORTED_REGIONS
-    if region is not None and region.upper() not in known:
+    countries = phonenumbers.SUPPORTED_REGIONS
+    if region is not None and region.upper() not in countries:
         raise ParameterError(f"region expects a country such as 'GB', got {region!r}")
     where = pl.Series("region", [None] * phones.len(), dtype=pl.String)
     if regions is not None:
         upper = regions.cast(pl.String).str.strip_chars().str.to_uppercase()
-        where = upper.set(~upper.is_in(list(known)), None)
+        where = upper.set(~upper.is_in(list(countries)), None)
     where = where.fill_null(region.upper()) if region else where
     text = phones.cast(pl.String).alias("text").to_frame().select(_clean(pl.col("text")))
     numbers = text.with_columns(where.alias("region"))
@@ -335,10 +335,10 @@ def read_phones(
         return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164), None
 
     pairs = numbers.filter(pl.col("text") != "").unique()
-    found = [read(number, country) for number, country in pairs.iter_rows()]
+    read_numbers = [read(number, country) for number, country in pairs.iter_rows()]
     table = pairs.with_columns(
-        pl.Series("phone", [one for one, _ in found], dtype=pl.String),
-        pl.Series("reason", [why for _, why in found], dtype=pl.String),
+        pl.Series("phone", [one for one, _ in read_numbers], dtype=pl.String),
+        pl.Series("reason", [why for _, why in read_numbers], dtype=pl.String),
     )
     joined = numbers.join(
         table, on=["text", "region"], how="left", nulls_equal=True, maintain_order="left"

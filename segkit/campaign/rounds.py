@@ -125,14 +125,14 @@ def adapt_policy(
         require_columns(frame.columns, ["segment", "offer", payoff], f"round {k + 1}")
         name = "segment_name" if "segment_name" in frame.columns else "segment"
         names = frame[name].cast(pl.String).alias("segment_name")
-        kept = frame.select(pl.col("segment", "offer").cast(pl.String), names)
-        frames.append(kept.with_columns(payoff=pl.Series(finite_values(frame, payoff)), round=k))
+        payoffs = frame.select(pl.col("segment", "offer").cast(pl.String), names)
+        frames.append(payoffs.with_columns(payoff=pl.Series(finite_values(frame, payoff)), round=k))
     frame = pl.concat(frames).drop_nulls(["segment", "offer"])
     segments = frame["segment"].unique().sort().to_list()
     offers = frame["offer"].unique().sort().to_list()
     group, option = (
-        frame[name].replace_strict(known, range(len(known)), return_dtype=pl.Int64).to_numpy()
-        for name, known in (("segment", segments), ("offer", offers))
+        frame[name].replace_strict(labels, range(len(labels)), return_dtype=pl.Int64).to_numpy()
+        for name, labels in (("segment", segments), ("offer", offers))
     )
     at, y = frame["round"].to_numpy(), frame["payoff"].to_numpy().copy()
     chance = np.full(len(offers), 1 / len(offers))

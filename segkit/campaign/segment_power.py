@@ -155,20 +155,21 @@ def compute_segment_power(
     """
     require_columns(past.columns, [outcome, segment, *covariates], "the past outcomes")
     arms = check_shares(shares)
-    known = past.drop_nulls(segment).with_columns(pl.col(segment).cast(pl.String))
-    if not known.height:
+    segmented = past.drop_nulls(segment).with_columns(pl.col(segment).cast(pl.String))
+    if not segmented.height:
         raise DataError("no customer of the past has a segment")
     parts = {
-        str(key[0]): part for key, part in sorted(known.partition_by(segment, as_dict=True).items())
+        str(key[0]): part
+        for key, part in sorted(segmented.partition_by(segment, as_dict=True).items())
     }
     sizes = {group: part.height for group, part in parts.items()}
     if customers is not None:
         sizes = {group: int(customers.get(group, 0)) for group in parts}
     plan = partial(_row, arms=arms, lift=relative_effect, power=power, alpha=alpha)
     comparisons = len(arms) - 1
-    whole = measure_metric(known, outcome, covariates=covariates, name=label)
+    whole = measure_metric(segmented, outcome, covariates=covariates, name=label)
     rows = [("all", "All customers", *plan(whole, sum(sizes.values()), comparisons))]
-    names = name_segments(known, segment, name)
+    names = name_segments(segmented, segment, name)
     for group, part in parts.items():
         try:
             metric = measure_metric(part, outcome, covariates=covariates)

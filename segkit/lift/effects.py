@@ -381,8 +381,8 @@ def _shares(one: Amounts, two: Amounts, relative: str, shares: str, level: float
 
 def _share_limits(cases: float, customers: float, level: float) -> ArmMean:
     """Return a share with Wilson's limits, from which Newcombe's interval is made."""
-    found = wilson(cases, customers, level=level)
-    return ArmMean(found.value, found.low, found.high, None)
+    share = wilson(cases, customers, level=level)
+    return ArmMean(share.value, share.low, share.high, None)
 
 
 def compare_means(

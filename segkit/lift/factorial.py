@@ -383,10 +383,10 @@ def estimate_factorial_effects(
     parts = _split(frame, list(factors), control)
     layout = Layout(parts, list(factors), min(interactions, len(factors)), list(blocks))
     layout.refuse_aliased()
-    known = frame.select(pl.col(list(covariates)).cast(pl.Float64)).to_numpy()
-    known = known.reshape(frame.height, len(covariates))
+    beside = frame.select(pl.col(list(covariates)).cast(pl.Float64)).to_numpy()
+    beside = beside.reshape(frame.height, len(covariates))
     outcome = frame[figure.column].cast(pl.Float64).to_numpy()
-    design = Design(layout.groups, layout.table, known - known.mean(axis=0))
+    design = Design(layout.groups, layout.table, beside - beside.mean(axis=0))
     fit = fit_least_squares(design, outcome, errors=errors, needed=layout.needed)
     buyers = outcome != 0
     rows = [

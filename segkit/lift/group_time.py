@@ -346,16 +346,16 @@ def estimate_group_time_effects(
                  "expected": value - effect, "effect": effect}
             )  # fmt: skip
             influence.append(each)
-    found = pl.DataFrame(rows)
+    by_group = pl.DataFrame(rows)
     every = np.column_stack(influence)
-    by_window, of_windows = _aggregate(found, every, groups, days, places)
+    by_window, of_windows = _aggregate(by_group, every, groups, days, places)
     after = [places.index(e) for e in places if e >= 0]
     overall = (
         by_window[after]
         .select(
             pl.lit("overall").alias("scope"),
             pl.lit(None, pl.Date).alias("group"),
-            pl.lit(None, found.schema["window"]).alias("window"),
+            pl.lit(None, by_group.schema["window"]).alias("window"),
             pl.col("customers").first(),
             pl.col("comparison").min(),
             pl.col("value", "expected", "effect").mean(),
@@ -363,7 +363,7 @@ def estimate_group_time_effects(
         .head(1)
     )
     of_overall = of_windows[:, after].mean(axis=1, keepdims=True)
-    scopes = ((overall, of_overall), (by_window, of_windows), (found, every))
+    scopes = ((overall, of_overall), (by_window, of_windows), (by_group, every))
     parts = [_with_limits(part, each, level, draws, seed) for part, each in scopes]
     statistic, p_value = _pretrend_test(by_window, of_windows, places)
     return GroupTimeEffects(
@@ -381,8 +381,8 @@ def _check(
 ) -> None:  # fmt: skip
     require_columns(contacts.first.columns, ["customer_id", "first_contact"], "the contacts")
     require_columns(contacts.activity.columns, ["customer_id", "day"], "the activity")
-    known = [name for name in contacts.activity.columns if name not in ("customer_id", "day")]
-    require_choice("outcome", outcome, known)
+    outcomes = [name for name in contacts.activity.columns if name not in ("customer_id", "day")]
+    require_choice("outcome", outcome, outcomes)
     require_range("[1, inf)", window_days=window_days, windows=windows)
     require_least(min_customers=(least, 2), draws=(draws, 99))
     require_range("(0, 1)", level=level)
@@ -485,7 +485,7 @@ def _design_of(first: pl.DataFrame, covariates: Sequence[str]) -> Array | None:
 
 
 def _aggregate(
-    found: pl.DataFrame,
+    by_group: pl.DataFrame,
     every: Array,
     groups: list[int],
     days: npt.NDArray[np.int64],
@@ -501,7 +501,7 @@ def _aggregate(
     rows, influence = [], []
     for k, e in enumerate(places):
         at = [g * len(places) + k for g in range(len(groups))]
-        part = found[at]
+        part = by_group[at]
         effects = part["effect"].to_numpy()
         rows.append(
             {"scope": "window", "group": None, "window": e,
@@ -511,7 +511,7 @@ def _aggregate(
                 for name in ("value", "expected", "effect")}}
         )  # fmt: skip
         influence.append(every[:, at] @ weight + of_weight @ effects)
-    return pl.DataFrame(rows, schema=found.schema), np.column_stack(influence)
+    return pl.DataFrame(rows, schema=by_group.schema), np.column_stack(influence)
 
 
 def _with_limits(

@@ -166,15 +166,15 @@ class Alerts(Result):
             direction and beginning are.
         """
         done = {_key(one) for one in earlier if one.get("acknowledged")}
-        kept = [one | {"acknowledged": _key(one) in done} for one in self.alerts]
-        return replace(self, alerts=kept)
+        marked = [one | {"acknowledged": _key(one) in done} for one in self.alerts]
+        return replace(self, alerts=marked)
 
     def write(self, path: Path | str) -> Path:
         """Write ``alerts.json``; alerts that are acknowledged in the file there stay so."""
         file = Path(path)
         earlier = json.loads(file.read_text()) if file.exists() else []
-        kept = self.acknowledge(earlier).alerts
-        return write_whole(file, json.dumps(kept, indent=1), private=True)
+        marked = self.acknowledge(earlier).alerts
+        return write_whole(file, json.dumps(marked, indent=1), private=True)
 
     def post(self, url: str, *, timeout: float = 10.0) -> int:
         """Send the open alerts to a webhook as JSON, and return the status of its answer.
@@ -282,8 +282,8 @@ def find_alerts(
                 if np.isnan(limits).all():
                     continue
                 checked += int((~np.isnan(values) & ~np.isnan(limits).all(axis=1)).sum())
-                told = {"kpi": rule.kpi, "segment": name, "kind": kind}
-                alerts += _runs(told, periods, values, limits)
+                subject = {"kpi": rule.kpi, "segment": name, "kind": kind}
+                alerts += _runs(subject, periods, values, limits)
     bands_of = pl.concat(drawn).fill_nan(None).drop_nulls("low") if drawn else None
     return Alerts(alerts, checked, withheld, bands_of, currency)
 
@@ -436,7 +436,7 @@ def _few_cases(kpi: str, part: pl.DataFrame) -> np.ndarray:
 
 
 def _runs(
-    told: Mapping[str, Any], periods: Sequence[Any], values: np.ndarray, limits: np.ndarray
+    subject: Mapping[str, Any], periods: Sequence[Any], values: np.ndarray, limits: np.ndarray
 ) -> list[dict[str, Any]]:
     """Join periods outside that follow one another in one direction."""
     runs: list[dict[str, Any]] = []
@@ -448,7 +448,7 @@ def _runs(
             continue
         if not runs or not runs[-1]["open"]:
             since = {"direction": direction, "since": period.isoformat()}
-            runs.append({**told, **since, "acknowledged": False})
+            runs.append({**subject, **since, "acknowledged": False})
         band = {"low": _plain(low), "high": _plain(high)}
         runs[-1] |= {"value": float(value), **band, "last": period.isoformat(), "open": True}
     return runs

@@ -237,14 +237,14 @@ def _case(
         adds = np.cumsum(adds, axis=1)
     signs = 2.0 * rng.binomial(counts, 0.5, size=(repeats, len(pairs))) - counts
     beyond = int((_norm(signs @ adds, ordered) * scale >= observed - 1e-12).sum())
-    kept = [
+    floored = [
         np.maximum(one, 0.5 / max(len(code), 1)) for one, code in zip(shares, codes, strict=True)
     ]
     then, now = (_middle(one, numeric) for one in (old, new))
     return {
         "variable": name,
         "distance": float(observed),
-        "psi": float(((kept[1] - kept[0]) * np.log(kept[1] / kept[0])).sum()),
+        "psi": float(((floored[1] - floored[0]) * np.log(floored[1] / floored[0])).sum()),
         "then": then,
         "now": now,
         "p_value": (1 + beyond) / (1 + repeats),

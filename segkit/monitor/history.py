@@ -313,15 +313,15 @@ class PlantedMoves(Result):
                 f"{percent(changed['moved_share_low'])} to {percent(changed['moved_share_high'])}),"
                 f" of those who stayed as they were {percent(stayed['moved_share'])}"
             )
-        told = "; ".join(parts)
-        return f"{told[0].upper()}{told[1:]}."
+        words = "; ".join(parts)
+        return f"{words[0].upper()}{words[1:]}."
 
     @property
     def answer(self) -> str:
         """Return how much of what was planted was found, in one short sentence."""
-        planted, found = self.habits.height, self.habits["first_alarm"].count()
-        verdict = "Yes" if found == planted else "In part" if found else "Not shown"
-        first = f"{verdict}: {found} of {counted(planted, 'planted drift')} found"
+        planted, seen = self.habits.height, self.habits["first_alarm"].count()
+        verdict = "Yes" if seen == planted else "In part" if seen else "Not shown"
+        first = f"{verdict}: {seen} of {counted(planted, 'planted drift')} found"
         if not planted:
             first = f"No drift was planted, {NONE_FOUND[bool(self.false_alarms)]}"
         by_group = {row["planted"]: row for row in self.rows.iter_rows(named=True)}
@@ -403,11 +403,13 @@ def compare_with_truth(
         arrived_right="arrived_right",
     )
     planted = [(name, factor, SHOWS.get(name, name)) for name, factor in (habits or {}).items()]
-    found: dict[str, date] = {}
+    first_alarms: dict[str, date] = {}
     for day, alarms in series.rows.select("as_of", "alarms").iter_rows():
         for name in filter(None, alarms.split(", ")):
-            found.setdefault(name, day)
+            first_alarms.setdefault(name, day)
     schema = {"habit": pl.String, "factor": pl.Float64, "feature": pl.String,
               "first_alarm": pl.Date}  # fmt: skip
-    table = pl.DataFrame([(*one, found.get(one[2])) for one in planted], schema, orient="row")
-    return PlantedMoves(rows, table, sorted(set(found) - set(table["feature"])))
+    table = pl.DataFrame(
+        [(*one, first_alarms.get(one[2])) for one in planted], schema, orient="row"
+    )
+    return PlantedMoves(rows, table, sorted(set(first_alarms) - set(table["feature"])))

@@ -424,8 +424,8 @@ def _squares(above: str) -> pl.Expr:
         return pl.lit(None, pl.Float64)
     if above != "revenue":
         return pl.col(f"{above}_squares").cast(pl.Float64)
-    kept = pl.when(pl.col("sold") > 0).then(pl.col("revenue") / pl.col("sold")).otherwise(0.0)
-    return pl.col("sold_squares") * kept**2
+    share_kept = pl.when(pl.col("sold") > 0).then(pl.col("revenue") / pl.col("sold")).otherwise(0.0)
+    return pl.col("sold_squares") * share_kept**2
 
 
 def _ratio(above: str, below: str | None) -> pl.Expr:

@@ -212,13 +212,13 @@ def match_segments(
     same = {
         later.ids[j]: (earlier.ids[i], overlap[i, j]) for i, j in pairs if overlap[i, j] >= least
     }
-    kept = {earlier.names[one] for one, _ in same.values()}
+    names_kept = {earlier.names[one] for one, _ in same.values()}
     rows = []
     for one, name in later.names.items():
         old_one, shared = same.get(one, (None, None))
         if old_one is not None:
             name = earlier.names[old_one]
-        elif name in kept | set(earlier.names.values()):
+        elif name in names_kept | set(earlier.names.values()):
             name = f"{name} (new)"
         rows.append((one, name, old_one, shared))
     texts = dict.fromkeys(("segment", "segment_name", "earlier_segment"), pl.String)

@@ -124,8 +124,8 @@ def play_refreshes(
     usual = [AlertRule(kpi, false_alarms_per_year=FALSE_ALARMS) for kpi in kpis.measured]
     watched = given or usual
     campaigns = taken.campaigns
-    known = campaigns is not None and "starts" in campaigns.columns
-    marks = sorted(set(campaigns["starts"].drop_nulls())) if known else []  # type: ignore[index]
+    dated = campaigns is not None and "starts" in campaigns.columns
+    marks = sorted(set(campaigns["starts"].drop_nulls())) if dated else []  # type: ignore[index]
     alerts = find_alerts(kpis, watched, currency=taken.ledger.currency)
     return Played(series, kpis, alerts, watched, marks, taken.ledger.currency, taken.customers)
 

@@ -262,8 +262,8 @@ class RefreshSeries(Result):
         shares = self.rows["moved_share"].drop_nulls()
         moved = percent(float(shares.median())) if shares.len() else "nobody"  # type: ignore[arg-type]
         days = f" ({', '.join(day.isoformat() for day in again['as_of'])})" if again.height else ""
-        asked = number(again.height) if again.height else "None"
-        text = f"{asked} of {count} asked for a new fit{days}."
+        refits = number(again.height) if again.height else "None"
+        text = f"{refits} of {count} asked for a new fit{days}."
         text += f" In the middle one {moved} of the customers changed segment."
         lasting = [one["what"] for one in self.alerts if one["until"] is None]
         return f"{text} Drift that goes on: {', '.join(lasting)}." if lasting else text

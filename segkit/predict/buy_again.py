@@ -90,7 +90,7 @@ def describe_pairs(days: pl.DataFrame, products: pl.DataFrame, end: int) -> pl.D
         decayed=(0.5 ** (since / HALF_LIFE) * WHOLE).round().cast(pl.Int64).sum().clip(1),
     )
     active = days.group_by("customer_id").agg(customer_days=pl.col("order_day").n_unique())
-    known = products.select(
+    about = products.select(
         "product_id",
         "customers",
         "recent_customers",
@@ -99,7 +99,7 @@ def describe_pairs(days: pl.DataFrame, products: pl.DataFrame, end: int) -> pl.D
         usual_days="interval_days",
     )
     return (
-        pairs.join(known, on="product_id")
+        pairs.join(about, on="product_id")
         .join(active, on="customer_id")
         .with_columns(
             expected=((pl.col("span") + pl.col("usual_days")) / pl.col("times")).clip(1.0),

@@ -77,7 +77,7 @@ def count_purchases(
     end = (as_of - EPOCH).days if as_of else int(days["order_day"].max())  # type: ignore[arg-type]
     first = pl.col("order_day").min()
     later = pl.col("order_day") > first
-    kept = days.group_by("customer_id").agg(returned=pl.col("returned").sum())
+    returns = days.group_by("customer_id").agg(returned=pl.col("returned").sum())
     return (
         purchases.group_by("customer_id")
         .agg(
@@ -88,7 +88,7 @@ def count_purchases(
             first_spend=pl.col("bought").filter(~later).sum() / MICRO,
             spent=pl.col("bought").sum(),
         )
-        .join(kept, on="customer_id", how="left")
+        .join(returns, on="customer_id", how="left")
         .with_columns(
             mean_spend=pl.when(pl.col("repeat_purchases") > 0).then(
                 pl.col("later_spend")

@@ -384,7 +384,7 @@ def _climb(
             )
         return last[key]
 
-    found = minimize(
+    solution = minimize(
         lambda point: at(point)[0],
         start,
         jac=lambda point: at(point)[1],
@@ -392,13 +392,13 @@ def _climb(
         method="trust-exact",
         options={"gtol": GRADIENT / 1e3, "maxiter": 200},
     )
-    value, slope, curve = at(found.x)
+    value, slope, curve = at(solution.x)
     steepest = float(np.abs(slope).max())
     spread, axes = np.linalg.eigh(curve)
     inverse = 1 / np.maximum(spread * customers, 1 / WIDEST**2)
-    limits = np.abs(found.x - start).max() > FARTHEST - 1e-3
+    limits = np.abs(solution.x - start).max() > FARTHEST - 1e-3
     return Maximum(
-        found.x,
+        solution.x,
         (axes * inverse) @ axes.T,
         -value * customers,
         steepest,

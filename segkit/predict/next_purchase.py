@@ -356,7 +356,7 @@ def _judge(
     later = days.filter(
         (pl.col("order_day") > at) & (pl.col("order_day") <= at + predicted.horizon_days)
     )
-    came = later.group_by("customer_id").agg(next_day=pl.col("order_day").min())
+    next_purchase = later.group_by("customer_id").agg(next_day=pl.col("order_day").min())
     gaps = (
         days.filter(pl.col("order_day") <= at)
         .group_by("customer_id")
@@ -367,7 +367,7 @@ def _judge(
     )
     usual = pl.col("gap").fill_nan(None)
     gaps = gaps.with_columns(gap=usual.fill_null(usual.median()))
-    table = predicted.customers.join(came, on="customer_id").join(gaps, on="customer_id")
+    table = predicted.customers.join(next_purchase, on="customer_id").join(gaps, on="customer_id")
     if table.is_empty():
         return []
     actual = pl.col("next_day") - at
@@ -394,10 +394,10 @@ def _judge(
         }
         if popular is not None:
             guess = pl.col("next_category") if name == own else pl.lit(popular)
-            known = table.filter(pl.col("category").is_not_null())
-            hits = int(known.select(pl.col("category").list.contains(guess).sum()).item())
-            if known.height:
-                share = wilson(hits, known.height)
+            bought_later = table.filter(pl.col("category").is_not_null())
+            hits = int(bought_later.select(pl.col("category").list.contains(guess).sum()).item())
+            if bought_later.height:
+                share = wilson(hits, bought_later.height)
                 ends = {"": share.value, "_low": share.low, "_high": share.high}
                 row |= {f"category_hit{end}": float(value) for end, value in ends.items()}
         rows.append(row)

@@ -128,8 +128,8 @@ class PropensityBacktest(Result):
             (pl.col("origin") == when) & pl.col("score").is_in(list(scores))
         )
         if part.is_empty():
-            known = self.reliability["score"].unique(maintain_order=True)
-            raise ParameterError(unknown("score or origin", ", ".join(scores), known))
+            names = self.reliability["score"].unique(maintain_order=True)
+            raise ParameterError(unknown("score or origin", ", ".join(scores), names))
         right = part.select(
             pl.col("predicted").min().alias("low"), pl.col("predicted").max().alias("high")
         ).row(0)

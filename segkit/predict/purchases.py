@@ -111,15 +111,16 @@ class PurchaseModel(StoredModel):
     @property
     def text(self) -> str:
         """State what was fitted, and whether the data determine it."""
-        found = (
+        sentence = (
             f"{FAMILIES[self.model].title} fitted to {counted(self.customers, 'customer')}, "
             f"{number(self.repeaters)} of them with a repeat purchase."
         )
         if self.converged:
-            return found
+            return sentence
         return (
-            f"{found} The data do not determine all its parameters: at least one runs to a limit. "
-            "Forecasts of the near future may stand, statements on who is still active do not."
+            f"{sentence} The data do not determine all its parameters: at least one runs to a "
+            "limit. Forecasts of the near future may stand, statements on who is still active do "
+            "not."
         )
 
     @takes_frames
@@ -140,12 +141,12 @@ class PurchaseModel(StoredModel):
             least one order within the horizon), expected_orders (within the horizon).
         """
         require_range("(0, inf)", horizon=horizon)
-        alive, *known = self._find_alive(*self._read_history(history))
+        alive, *terms = self._find_alive(*self._read_history(history))
         family = FAMILIES[self.model]
         computed = {
             "p_alive": alive,
-            "p_order": alive * family.any_order(*known, horizon),
-            "expected_orders": alive * family.expected(*known, horizon),
+            "p_order": alive * family.any_order(*terms, horizon),
+            "expected_orders": alive * family.expected(*terms, horizon),
         }
         given = [history["customer_id"]] if "customer_id" in history.columns else []
         return pl.DataFrame([*given, *(pl.Series(*item) for item in computed.items())])
@@ -163,9 +164,9 @@ class PurchaseModel(StoredModel):
         -------
         ndarray of shape (len(horizons), n)
         """
-        alive, *known = self._find_alive(*self._read_history(history))
+        alive, *terms = self._find_alive(*self._read_history(history))
         any_order = FAMILIES[self.model].any_order
-        return np.stack([alive * any_order(*known, horizon) for horizon in horizons])
+        return np.stack([alive * any_order(*terms, horizon) for horizon in horizons])
 
     @takes_frames
     def predict_times(
@@ -232,9 +233,9 @@ class PurchaseModel(StoredModel):
         read = self._read_history(history)
 
         def draw(rng: np.random.Generator, point: Array | None = None) -> Array:
-            alive, *known = self._find_alive(*read, point)
+            alive, *terms = self._find_alive(*read, point)
             active = rng.random(len(alive)) < alive
-            return np.where(active, FAMILIES[self.model].draw(*known, horizon, rng), 0.0)
+            return np.where(active, FAMILIES[self.model].draw(*terms, horizon, rng), 0.0)
 
         return draw
 

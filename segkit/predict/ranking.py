@@ -88,7 +88,7 @@ def _fit_ease(matrix: sparse.csr_matrix, ridge: float) -> Floats:
     return weights
 
 
-def _fit_neighbours(matrix: sparse.csr_matrix, kept: int) -> tuple[Floats, Codes]:
+def _fit_neighbours(matrix: sparse.csr_matrix, count: int) -> tuple[Floats, Codes]:
     """Keep each product's nearest by the cosine of their customers, shrunk for rare products.
 
     Nearest first. Only pairs with a common customer are looked at; a product with fewer of them
@@ -97,8 +97,8 @@ def _fit_neighbours(matrix: sparse.csr_matrix, kept: int) -> tuple[Floats, Codes
     m = matrix.shape[1]
     buyers = np.asarray(matrix.sum(axis=0), np.float32).ravel()
     rows = matrix.T.tocsr()
-    weights = np.zeros((m, kept), np.float32)
-    neighbours = np.repeat(np.arange(m, dtype=np.int32)[:, None], kept, axis=1)
+    weights = np.zeros((m, count), np.float32)
+    neighbours = np.repeat(np.arange(m, dtype=np.int32)[:, None], count, axis=1)
     for part in _parts(m, max(1, CELLS // m)):
         both = (rows[part] @ matrix).tocsr()
         both.sort_indices()
@@ -107,9 +107,9 @@ def _fit_neighbours(matrix: sparse.csr_matrix, kept: int) -> tuple[Floats, Codes
         near[own == both.indices] = 0.0
         for row, (start, stop) in enumerate(itertools.pairwise(both.indptr)):
             values = near[start:stop]
-            least = np.partition(values, -kept)[-kept] if stop - start > kept else 0.0
+            least = np.partition(values, -count)[-count] if stop - start > count else 0.0
             best = np.flatnonzero((values >= least) & (values > 0))
-            best = best[np.argsort(-values[best], kind="stable")][:kept]
+            best = best[np.argsort(-values[best], kind="stable")][:count]
             weights[part.start + row, : len(best)] = values[best]
             neighbours[part.start + row, : len(best)] = both.indices[start:stop][best]
     return weights, neighbours
@@ -227,8 +227,8 @@ def rank_discover(
 
 def _as_sparse(model: Recommender) -> sparse.csr_matrix:
     """Return the weights of the nearest products, from the one bought to the one scored."""
-    m, kept = model.weights.shape
-    ends = np.arange(0, m * kept + 1, kept)
+    m, count = model.weights.shape
+    ends = np.arange(0, m * count + 1, count)
     by_target = (model.weights.ravel(), model.neighbours.ravel(), ends)
     return sparse.csr_matrix(by_target, shape=(m, m)).T.tocsr()
 

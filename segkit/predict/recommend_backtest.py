@@ -242,9 +242,9 @@ class _Split:
         _, self.matrix = bought_matrix(
             before.select("customer_id", "product_id").unique(), products
         )
-        known = after.join(products, on="product_id", how="semi")
-        known = known.join(before, on="customer_id", how="semi")
-        pairs = known.select("customer_id", "product_id").unique()
+        later = after.join(products, on="product_id", how="semi")
+        later = later.join(before, on="customer_id", how="semi")
+        pairs = later.select("customer_id", "product_id").unique()
         # Only who bought afterwards is judged, so only they are ranked.
         self.before = before.join(pairs, on="customer_id", how="semi")
         bought = self.before.select("customer_id", "product_id").unique()

@@ -256,14 +256,14 @@ def score_propensity(
     """
     if not isinstance(model, PropensityModel):
         raise ParameterError(f"model is what fit_churn or fit_leads return; got {model!r}")
-    asked = tuple(n for n in model.features if n not in (*model.attributes, "known_days"))
+    built = tuple(n for n in model.features if n not in (*model.attributes, "known_days"))
     tables = Tables(
         orders,
         events,
         customers,
         products,
         model.outcome,
-        asked,
+        built,
         model.attributes,
         model.known_date,
         model.active_days,

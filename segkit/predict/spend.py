@@ -79,19 +79,19 @@ class SpendModel(StoredModel):
     @property
     def text(self) -> str:
         """State what was fitted, and whether its assumption holds."""
-        found = f"Gamma-gamma model fitted to {counted(self.customers, 'repeat customer')}."
+        sentence = f"Gamma-gamma model fitted to {counted(self.customers, 'repeat customer')}."
         if self.excluded:
-            found += f" {number(self.excluded)} without positive spend were left out of the fit."
+            sentence += f" {number(self.excluded)} without positive spend were left out of the fit."
         if not self.converged:
-            found += " The data do not determine all its parameters."
+            sentence += " The data do not determine all its parameters."
         if abs(self.correlation) > CORRELATED:
             direction = "more" if self.correlation > 0 else "less"
-            found += (
+            sentence += (
                 f" Customers who buy more often spend {direction} per purchase (correlation "
                 f"{self.correlation:.2f}), which the model takes to be 0: values of frequent "
                 "customers are pulled to the mean."
             )
-        return found
+        return sentence
 
     @takes_frames
     def predict(self, history: pl.DataFrame) -> Array:

@@ -365,9 +365,9 @@ def estimate_value(
             f"a forecast of {counted(horizon_days, 'day')} needs a history of at least {SHORTEST} "
             f"days and of half the horizon; purchases span {counted(span, 'day')}"
         )
-    found, notes = find_season(orders, history, end, season)
-    timed, passed = in_season(history, found, end, horizon_days, STEPS)
-    months = tuple(found.months.tolist())
+    intensity, notes = find_season(orders, history, end, season)
+    timed, passed = in_season(history, intensity, end, horizon_days, STEPS)
+    months = tuple(intensity.months.tolist())
     purchases, spend = fit_purchases(timed, model=model), fit_spend(history)
     fitted = ValueModel(purchases, spend, months, horizon_days, discount_rate, margin)
     if not purchases.converged or not spend.converged:

@@ -198,10 +198,10 @@ class Tables:
     def _leads(self, origin: date) -> pl.DataFrame:
         """Describe the contacts known by a date who had no order line by then."""
         day = (origin - EPOCH).days
-        known = []
+        since_when = []
         if self.events is not None:
             first = self.events.select("customer_id", known=_day(self.events, "event"))
-            known.append(first)
+            since_when.append(first)
         if self.known_date is not None and self.customers is not None:
             column = self.customers[self.known_date]
             if not column.dtype.is_temporal():
@@ -209,10 +209,10 @@ class Tables:
                     f"known_date: {self.known_date} must hold dates; it is {column.dtype}"
                 )
             since = column.cast(pl.Date).to_physical().cast(pl.Int64)
-            known.append(self.customers.select("customer_id", known=since))
+            since_when.append(self.customers.select("customer_id", known=since))
         bought = self.orders.filter(pl.col("order_day") <= day)["customer_id"].unique()
         frame = (
-            pl.concat(known)
+            pl.concat(since_when)
             .drop_nulls()
             .filter(pl.col("known") <= day)
             .group_by("customer_id")

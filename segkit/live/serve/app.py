@@ -164,8 +164,8 @@ class Service:
             return next(iter(self.models.values()))
         names = parse_qs(query.decode("latin-1")).get("model", [next(iter(self.models))])
         if names[0] not in self.models:
-            known = ", ".join(self.models)
-            raise Refusal(404, f"no such model. Available: {known}", loc=("query", "model"))
+            listed = ", ".join(self.models)
+            raise Refusal(404, f"no such model. Available: {listed}", loc=("query", "model"))
         return self.models[names[0]]
 
     async def read_body(self, request: Request) -> bytes:

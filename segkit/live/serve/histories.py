@@ -182,13 +182,13 @@ class Histories:
         frame, order_rows, event_rows = self._build(orders, events, day)
         ids = pl.Series("customer_id", list(customers), dtype=pl.String)
         scores = self.model.score(frame.filter(pl.col("customer_id") != REFERENCE))
-        known = frame.select("customer_id", *self.model.columns)
-        scores = scores.join(known, on="customer_id", how="left", maintain_order="left")
+        features = frame.select("customer_id", *self.model.columns)
+        scores = scores.join(features, on="customer_id", how="left", maintain_order="left")
         scores = self._forecast(scores, order_rows, event_rows, day, attributes)
-        found = ids.to_frame().join(scores, on="customer_id", how="left", maintain_order="left")
+        described = ids.to_frame().join(scores, on="customer_id", how="left", maintain_order="left")
         nobody = pl.lit(f"no purchase up to {day.isoformat()}")
         bought = pl.col("customer_id").is_in(frame["customer_id"].implode())
-        return found.with_columns(reason=pl.when(bought).then("reason").otherwise(nobody))
+        return described.with_columns(reason=pl.when(bought).then("reason").otherwise(nobody))
 
     def _read_attributes(self, one: CustomerData) -> dict[str, Any]:
         names = () if self.churn is None else self.churn.attributes
@@ -259,14 +259,16 @@ class Histories:
         """Return the values of a column that name features of the model, as its data wrote them."""
         stems = {"channel": ("channel_share_",), "page": ("time_seconds_",)}
         starts = stems.get(column, tuple(f"{column}_{part}_" for part in ("share", "recency_days")))
-        found: dict[str, None] = {}
+        spellings: dict[str, None] = {}
         for name in self._names():
             bare = WINDOW.sub("", name)
             start = next((one for one in starts if bare.startswith(one)), None)
             if start is not None:
                 slug = bare.removeprefix(start)
-                found |= dict.fromkeys(self._spellings(slug, self.model.definitions.get(name, "")))
-        return list(found) or [REFERENCE]
+                spellings |= dict.fromkeys(
+                    self._spellings(slug, self.model.definitions.get(name, ""))
+                )
+        return list(spellings) or [REFERENCE]
 
     @staticmethod
     def _spellings(slug: str, definition: str) -> list[str]:

@@ -276,8 +276,8 @@ def _find_parts(place: Path) -> dict[str, Path]:
         raise SourceError(f"there is no model {place}")
     if place.is_file():
         return {"segment_model": place}
-    found = {part: find_model(place, part) for part in PARTS}
-    paths = {part: path for part, path in found.items() if path is not None}
+    files = {part: find_model(place, part) for part in PARTS}
+    paths = {part: path for part, path in files.items() if path is not None}
     if "segment_model" not in paths:
         raise SourceError(f"{place} holds no segment_model.json; give a model, or a run's folder")
     return paths

@@ -182,8 +182,8 @@ class WebhookSink:
             record = json.loads(body)
             key = record["key"]
             if record["kind"] in self.kinds and (trouble := self._send(body, key)):
-                held = f"output {key} and all after it wait until it is taken"
-                return Delivery(place, None, f"{trouble}; {held}")
+                waiting = f"output {key} and all after it wait until it is taken"
+                return Delivery(place, None, f"{trouble}; {waiting}")
         return Delivery(len(bodies), None)
 
     def _send(self, body: str, key: str) -> str:

@@ -84,10 +84,10 @@ def replay_triggers(
 def _last_day(orders: pl.DataFrame | None, events: pl.DataFrame | None) -> date:
     tables = ((orders, "order_time"), (events, "event_time"))
     days = [frame[name].dt.date().max() for frame, name in tables if frame is not None]
-    known = [day for day in days if isinstance(day, date)]
-    if not known:
+    dates = [day for day in days if isinstance(day, date)]
+    if not dates:
         raise DataError("triggers are tried on orders or events; there are none")
-    return max(known)
+    return max(dates)
 
 
 def _sample(frames: Sequence[pl.DataFrame | None], customers: int) -> list[pl.DataFrame | None]:
