@@ -196,7 +196,8 @@ def build_star(
     """
     require_columns(orders.columns, ["customer_id", "order_id", "order_day", "amount"], "orders")
     lines = _impersonal(orders).sort("order_day", "order_id", maintain_order=True)
-    lines = lines.with_columns(order_date=_day(pl.col("order_day"))).drop("order_day")
+    day = pl.lit(EPOCH) + pl.duration(days="order_day")
+    lines = lines.with_columns(order_date=day).drop("order_day")
     lines = lines.with_row_index("order_line", offset=1).cast({"order_line": pl.Int64})
     tables = {"orders": lines}
     if outcomes is not None:
@@ -271,10 +272,6 @@ def read_run_star(folder: Path | str, *, store: Path | str | None = None) -> Sta
         assignments=versions,
         outcomes=outcomes,
     )
-
-
-def _day(days: pl.Expr) -> pl.Expr:
-    return pl.lit(EPOCH) + pl.duration(days=days)
 
 
 def _impersonal(frame: pl.DataFrame) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import polars as pl
 
@@ -279,8 +279,7 @@ def _only_currency(orders: pl.DataFrame) -> str | None:
 
 
 def _first_day(orders: pl.DataFrame) -> date:
-    first: date = orders.select(pl.col("order_day").min().cast(pl.Date)).item()
-    return first
+    return cast("date", orders.select(pl.col("order_day").min().cast(pl.Date)).item())
 
 
 def _listed() -> pl.Expr:

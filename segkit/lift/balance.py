@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -64,21 +65,17 @@ class SampleRatio(Result):
     @property
     def answer(self) -> str:
         """Whether the split is as planned, with the test over all customers."""
-        row = self.table.row(0, named=True)
-        off = self.table.filter(~pl.col("as_planned"))["segment"].to_list()
+        row, off, test = self._test()
         customers = counted(sum(row[arm] for arm in self.planned), "customer")
-        test = f"chi-square {number(row['chi_square'])}, {p_words(row['p_value'])}"
         where = f"a mismatch in {', '.join(off[:3])}" if off else "no sample-ratio mismatch"
         return f"{'No' if off else 'Yes'}: {where} among {customers} ({test})."
 
     @property
     def text(self) -> str:
         """Finding: whether the split is as planned, and what follows if it is not."""
-        row = self.table.row(0, named=True)
+        row, off, test = self._test()
         plan = ", ".join(f"{arm} {percent(share)}" for arm, share in self.planned.items())
         seen = ", ".join(f"{arm} {number(row[arm])}" for arm in self.planned)
-        test = f"chi-square {number(row['chi_square'])}, {p_words(row['p_value'])}"
-        off = self.table.filter(~pl.col("as_planned"))["segment"].to_list()
         if not off:
             more = self.table.height - 1
             within = f", nor in any of {counted(more, 'segment')} (Holm)" if more else ""
@@ -91,6 +88,12 @@ class SampleRatio(Result):
             "customers. Something lost or added customers in one arm, so no lift below can be "
             "trusted until that is found."
         )
+
+    def _test(self) -> tuple[dict[str, Any], list[str], str]:
+        """Return the row of all customers, the groups off the plan, and the test in words."""
+        row = self.table.row(0, named=True)
+        off = self.table.filter(~pl.col("as_planned"))["segment"].to_list()
+        return row, off, f"chi-square {number(row['chi_square'])}, {p_words(row['p_value'])}"
 
 
 @takes_frames

@@ -66,15 +66,13 @@ def expect_geometric(
     pairs, place = np.unique(stacked, axis=1, return_inverse=True)
     nodes, weights = (rule[:, place.ravel()] for rule in beta_rule(*pairs))
     growth = np.log1p(nodes * (horizon / (alpha + age)))
-    orders: Array = (weights * -np.expm1(-(r + x) * growth) / nodes).sum(axis=0)
-    return orders
+    return np.asarray((weights * -np.expm1(-(r + x) * growth) / nodes).sum(axis=0))
 
 
 def any_geometric(parameters: Parameters, histories: Histories, horizon: float) -> Array:
     """Compute the probability of an order under the BG/NBD or MBG/NBD."""
     r, alpha = parameters[:2]
-    share: Array = -np.expm1(-(r + histories.x) * np.log1p(horizon / (alpha + histories.age)))
-    return share
+    return np.asarray(-np.expm1(-(r + histories.x) * np.log1p(horizon / (alpha + histories.age))))
 
 
 def draw_geometric(
@@ -106,8 +104,7 @@ def expect_pareto(parameters: Parameters, histories: Histories, horizon: float) 
     moment = (NODES[:, None] + 1) / 2 * horizon
     still = (1 + moment / (beta + histories.age)) ** -s
     time_left = WEIGHTS / 2 * horizon @ still
-    orders: Array = (r + histories.x) / (alpha + histories.age) * time_left
-    return orders
+    return np.asarray((r + histories.x) / (alpha + histories.age) * time_left)
 
 
 def any_pareto(parameters: Parameters, histories: Histories, horizon: float) -> Array:
@@ -118,8 +115,7 @@ def any_pareto(parameters: Parameters, histories: Histories, horizon: float) -> 
     step = (NODES[:, None] + 1) / 2 * far
     moment = (alpha + age) * np.expm1(step)
     density = shape * np.exp(-shape * step) * (1 + moment / (beta + age)) ** -s
-    share: Array = far * (WEIGHTS / 2 @ density)
-    return share
+    return np.asarray(far * (WEIGHTS / 2 @ density))
 
 
 def draw_pareto(
@@ -150,8 +146,7 @@ def expect_occasions(parameters: Parameters, histories: Histories, horizon: floa
     alpha, beta = parameters[:2]
     _, still = _still_active(parameters, histories, horizon)
     buys = (alpha + histories.x) / (alpha + beta + histories.age)
-    orders: Array = buys * still.sum(axis=0)
-    return orders
+    return np.asarray(buys * still.sum(axis=0))
 
 
 def any_occasion(parameters: Parameters, histories: Histories, horizon: float) -> Array:
@@ -160,8 +155,7 @@ def any_occasion(parameters: Parameters, histories: Histories, horizon: float) -
     bought, missed = alpha + histories.x, beta + histories.age - histories.x
     ahead, still = _still_active(parameters, histories, horizon)
     first = np.exp(betaln(bought + 1, missed + ahead - 1) - betaln(bought, missed))
-    share: Array = (first * still).sum(axis=0)
-    return share
+    return np.asarray((first * still).sum(axis=0))
 
 
 def draw_occasions(

@@ -84,8 +84,7 @@ def _fit_ease(matrix: sparse.csr_matrix, ridge: float) -> Floats:
         square[:] = np.triu(square) + np.triu(square, 1).T
     inverse /= -diagonal
     inverse[np.diag_indices(m)] = 0.0
-    weights: Floats = inverse
-    return weights
+    return np.asarray(inverse)
 
 
 def _fit_neighbours(matrix: sparse.csr_matrix, count: int) -> tuple[Floats, Codes]:

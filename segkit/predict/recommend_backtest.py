@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ from segkit.predict.recommender import (
     purchase_days,
 )
 from segkit.result import Figure, Result
+from segkit.stats.intervals import ci_words
 
 Array = npt.NDArray[np.float64]
 BOTH = "both"
@@ -74,36 +76,34 @@ class RecommendBacktest(Result):
     def answer(self) -> str:
         """Whether the first list is clearly better than the best other method."""
         first = self.table["list"][0]
-        rows = self.table.filter(pl.col("list") == first)
-        own = rows.row(by_predicate=pl.col("method") == OWN, named=True)
-        rivals = rows.filter(pl.col("method") != OWN).sort("ndcg", descending=True)
-        best = rivals.row(0, named=True)
+        own, best = self._own_and_best(first)
         head = "No" if best["gain_high"] < 0 else "Not shown"
         head = "Yes" if best["gain_low"] > 0 else head
+        limits = ci_words(best["gain_low"], best["gain_high"], self.level, "{:+.3f}".format)
         return (
             f"{head}: '{first}' less '{best['method']}' is {own['ndcg'] - best['ndcg']:+.3f} of "
-            f"NDCG@{self.k} ({percent(self.level, places=0)} CI {best['gain_low']:+.3f} to "
-            f"{best['gain_high']:+.3f})."
+            f"NDCG@{self.k} ({limits})."
         )
+
+    def _own_and_best(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return segkit's row of a list, and that of the best other method."""
+        rows = self.table.filter(pl.col("list") == name)
+        others = rows.filter(pl.col("method") != OWN).sort("ndcg", descending=True)
+        return rows.row(by_predicate=pl.col("method") == OWN, named=True), others.row(0, named=True)
 
     @property
     def text(self) -> str:
         """Compare each list with the best other one, and say what the comparison cannot show."""
         parts = []
         for name in self.table["list"].unique(maintain_order=True):
-            rows = self.table.filter(pl.col("list") == name)
-            own = rows.row(by_predicate=pl.col("method") == OWN, named=True)
-            others = rows.filter(pl.col("method") != OWN).sort("ndcg", descending=True)
-            best = others.row(0, named=True)
-            if best["gain_low"] > 0:
-                verdict = "clearly above"
-            else:
-                verdict = "clearly below" if best["gain_high"] < 0 else "not clearly different from"
+            own, best = self._own_and_best(name)
+            verdict = "clearly below" if best["gain_high"] < 0 else "not clearly different from"
+            verdict = "clearly above" if best["gain_low"] > 0 else verdict
+            limits = ci_words(own["ndcg_low"], own["ndcg_high"], self.level, "{:.3f}".format)
             parts.append(
-                f"'{name}' reached an NDCG@{self.k} of {own['ndcg']:.3f} "
-                f"({percent(self.level, places=0)} CI {own['ndcg_low']:.3f} to "
-                f"{own['ndcg_high']:.3f}), {verdict} '{best['method']}' ({best['ndcg']:.3f}; "
-                f"difference {best['gain_low']:+.3f} to {best['gain_high']:+.3f})."
+                f"'{name}' reached an NDCG@{self.k} of {own['ndcg']:.3f} ({limits}), {verdict} "
+                f"'{best['method']}' ({best['ndcg']:.3f}; difference {best['gain_low']:+.3f} to "
+                f"{best['gain_high']:+.3f})."
             )
         caveat = "This is no lift: whether lists sell more, only a randomised test can show."
         return " ".join([*parts, caveat, *self.notes])
@@ -430,8 +430,7 @@ def _judge(
 def _means(values: Array) -> Array:
     """Return the means over customers, of those that have a value."""
     there = ~np.isnan(values)
-    means: Array = np.where(there, values, 0.0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
-    return means
+    return np.asarray(np.where(there, values, 0.0).sum(axis=1) / np.maximum(there.sum(axis=1), 1))
 
 
 def _tune(

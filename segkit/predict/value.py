@@ -154,8 +154,7 @@ class ValueModel(StoredModel):
         added = np.diff(orders, axis=0, prepend=0.0)
         middle = (np.arange(STEPS) + 0.5) / STEPS * self.horizon_days / 365.25
         factors = (1 + self.discount_rate) ** -middle
-        weights: Array = (factors @ added) / orders[-1].clip(1e-300) * self.margin
-        return weights
+        return np.asarray((factors @ added) / orders[-1].clip(1e-300) * self.margin)
 
 
 Places = npt.NDArray[np.int64]
