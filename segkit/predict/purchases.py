@@ -141,12 +141,12 @@ class PurchaseModel(StoredModel):
             least one order within the horizon), expected_orders (within the horizon).
         """
         require_range("(0, inf)", horizon=horizon)
-        alive, *terms = self._find_alive(*self._read_history(history))
+        alive, parameters, histories = self._find_alive(*self._read_history(history))
         family = FAMILIES[self.model]
         computed = {
             "p_alive": alive,
-            "p_order": alive * family.any_order(*terms, horizon),
-            "expected_orders": alive * family.expected(*terms, horizon),
+            "p_order": alive * family.any_order(parameters, histories, horizon),
+            "expected_orders": alive * family.expected(parameters, histories, horizon),
         }
         given = [history["customer_id"]] if "customer_id" in history.columns else []
         return pl.DataFrame([*given, *(pl.Series(*item) for item in computed.items())])
@@ -164,9 +164,9 @@ class PurchaseModel(StoredModel):
         -------
         ndarray of shape (len(horizons), n)
         """
-        alive, *terms = self._find_alive(*self._read_history(history))
+        alive, parameters, histories = self._find_alive(*self._read_history(history))
         any_order = FAMILIES[self.model].any_order
-        return np.stack([alive * any_order(*terms, horizon) for horizon in horizons])
+        return np.stack([alive * any_order(parameters, histories, horizon) for horizon in horizons])
 
     @takes_frames
     def predict_times(
@@ -233,9 +233,11 @@ class PurchaseModel(StoredModel):
         read = self._read_history(history)
 
         def draw(rng: np.random.Generator, point: Array | None = None) -> Array:
-            alive, *terms = self._find_alive(*read, point)
+            alive, parameters, histories = self._find_alive(*read, point)
             active = rng.random(len(alive)) < alive
-            return np.where(active, FAMILIES[self.model].draw(*terms, horizon, rng), 0.0)
+            return np.where(
+                active, FAMILIES[self.model].draw(parameters, histories, horizon, rng), 0.0
+            )
 
         return draw
 
