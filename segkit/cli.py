@@ -215,19 +215,15 @@ def params(
     catalog = Catalog.open(notebook_folder())
     stems = [catalog.find(notebook)] if notebook else list(catalog.notebooks)
     shared = set.intersection(*(set(n.parameters) for n in catalog.notebooks.values()))
-    if not notebook:
-        typer.echo("All notebooks")
-        for one in catalog.notebooks[stems[0]].parameters.values():
-            if one.name in shared:
-                typer.echo(_line_of(one))
+    first = catalog.notebooks[stems[0]].parameters.values()
+    groups = {} if notebook else {"All notebooks": [one for one in first if one.name in shared]}
     for stem in stems:
-        own = [
-            one
-            for one in catalog.notebooks[stem].parameters.values()
-            if notebook or one.name not in shared
-        ]
-        typer.echo(f"{stem}: {catalog.notebooks[stem].question}")
-        for one in own:
+        every = catalog.notebooks[stem].parameters.values()
+        own = [one for one in every if notebook or one.name not in shared]
+        groups[f"{stem}: {catalog.notebooks[stem].question}"] = own
+    for title, parameters in groups.items():
+        typer.echo(title)
+        for one in parameters:
             typer.echo(_line_of(one))
     if not notebook:
         typer.echo("The mapping file's options (zone, returns, duplicates, ...):")

@@ -12,8 +12,10 @@ from segkit.campaign.budget import Budget as Budget
 from segkit.campaign.budget import estimate_pilot_gains as estimate_pilot_gains
 from segkit.campaign.budget import plan_budget as plan_budget
 from segkit.campaign.budget import spread_gains_by_value as spread_gains_by_value
+from segkit.campaign.design import NextRound as NextRound
 from segkit.campaign.design import OfferDesign as OfferDesign
 from segkit.campaign.design import PilotOverlap as PilotOverlap
+from segkit.campaign.design import adapt_policy as adapt_policy
 from segkit.campaign.design import count_overlap as count_overlap
 from segkit.campaign.design import design_offers as design_offers
 from segkit.campaign.design import match_persona_offers as match_persona_offers
@@ -63,8 +65,6 @@ from segkit.campaign.prelude import Prelude as Prelude
 from segkit.campaign.prelude import add_profit as add_profit
 from segkit.campaign.prelude import collect_campaign_data as collect_campaign_data
 from segkit.campaign.prelude import read_given_campaign as read_given_campaign
-from segkit.campaign.rounds import NextRound as NextRound
-from segkit.campaign.rounds import adapt_policy as adapt_policy
 from segkit.campaign.segment_power import SegmentPower as SegmentPower
 from segkit.campaign.segment_power import compute_segment_power as compute_segment_power
 from segkit.campaign.segmentations import SegmentationTest as SegmentationTest

@@ -16,6 +16,8 @@ from segkit.lift.group_time import Contacts as Contacts
 from segkit.lift.group_time import GroupTimeEffects as GroupTimeEffects
 from segkit.lift.group_time import collect_contacts as collect_contacts
 from segkit.lift.group_time import estimate_group_time_effects as estimate_group_time_effects
+from segkit.lift.measure import DailyLift as DailyLift
+from segkit.lift.measure import measure_daily_lift as measure_daily_lift
 from segkit.lift.measure import measure_lift as measure_lift
 from segkit.lift.money import Money as Money
 from segkit.lift.money import measure_profit as measure_profit
@@ -24,8 +26,6 @@ from segkit.lift.odds import estimate_odds_ratios as estimate_odds_ratios
 from segkit.lift.outcomes import Outcomes as Outcomes
 from segkit.lift.outcomes import derive_outcomes as derive_outcomes
 from segkit.lift.outcomes import read_outcomes as read_outcomes
-from segkit.lift.peeking import DailyLift as DailyLift
-from segkit.lift.peeking import measure_daily_lift as measure_daily_lift
 from segkit.lift.policy import SegmentPolicy as SegmentPolicy
 from segkit.lift.policy import value_segment_policy as value_segment_policy
 from segkit.lift.requirements import attach_segments as attach_segments
