@@ -434,11 +434,9 @@ def _usable(
             f"days before and after: {listed or 'nobody was contacted'}"
         )
     compared = int(np.isin(days, usable).sum())
-    first_note = (
-        f"{counted(compared, 'contacted customer')} in {counted(len(usable), 'group')} by day of "
-        f"first contact are compared; {number(int((days == NEVER).sum()))} were never contacted."
-    )
-    notes = [first_note]
+    never = f"{number(int((days == NEVER).sum()))} were never contacted"
+    groups = f"{counted(len(usable), 'group')} by day of first contact"
+    notes = [f"{counted(compared, 'contacted customer')} in {groups} are compared; {never}."]
     if listed:
         notes.append(f"Left out of the contacted: {listed}.")
     return usable, notes

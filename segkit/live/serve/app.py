@@ -8,6 +8,7 @@ import logging
 import socket
 from asyncio import TimerHandle, Transport
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -88,29 +89,21 @@ class Service:
         self.keys = None if keys is None else Keys.load(keys)
         self.models = load_models(places)
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "segkit_requests", "Requests by route and status", ("route", "status"),
-            registry=self.registry,
-        )  # fmt: skip
-        self.seconds = Histogram(
-            "segkit_request_seconds", "Seconds from the request to its answer", ("route",),
-            buckets=BUCKETS, registry=self.registry,
-        )  # fmt: skip
-        self.assigned = Counter(
-            "segkit_assigned_customers", "Customers assigned", ("model", "segment"),
-            registry=self.registry,
-        )  # fmt: skip
-        self.unlike = Counter(
-            "segkit_unlike_customers", "Customers unlike any segment", ("model",),
-            registry=self.registry,
-        )  # fmt: skip
-        self.reloads = Counter(
-            "segkit_reloads", "Models read again", ("outcome",), registry=self.registry
+        counter = partial(Counter, registry=self.registry)
+        self.requests = counter(
+            "segkit_requests", "Requests by route and status", ("route", "status")
         )
-        self.loaded = Gauge(
-            "segkit_model", "Models in service", ("model", "model_version", "data_hash"),
-            registry=self.registry,
-        )  # fmt: skip
+        self.assigned = counter(
+            "segkit_assigned_customers", "Customers assigned", ("model", "segment")
+        )
+        self.unlike = counter("segkit_unlike_customers", "Customers unlike any segment", ("model",))
+        self.reloads = counter("segkit_reloads", "Models read again", ("outcome",))
+        about = "Seconds from the request to its answer"
+        self.seconds = Histogram(
+            "segkit_request_seconds", about, ("route",), buckets=BUCKETS, registry=self.registry
+        )
+        labels = ("model", "model_version", "data_hash")
+        self.loaded = Gauge("segkit_model", "Models in service", labels, registry=self.registry)
         self._children: dict[Any, Any] = {}
         self._reloading = asyncio.Lock()
         self._show_models()
@@ -124,10 +117,9 @@ class Service:
     def count(self, metric: Any, *labels: str) -> Any:
         """Return a metric's child for these labels; looked up once."""
         key = (metric, labels)
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = metric.labels(*labels)
-        return child
+        if key not in self._children:
+            self._children[key] = metric.labels(*labels)
+        return self._children[key]
 
     def check(self, role: Role | None, request: Request) -> None:
         """Refuse a request without a key of the role, or that another site's page sends.
@@ -144,9 +136,7 @@ class Service:
                 raise Refusal(403, "without keys only this machine is served; see segkit serve-key")
         if request.scope["method"] == "POST" and _is_foreign(headers):
             raise Refusal(403, "a page of another site sent this; only the service's own may")
-        if self.keys is None:
-            return
-        if role is None:
+        if self.keys is None or role is None:
             return
         key = self.keys.find(headers.get(b"authorization"))
         if key is None:
@@ -366,11 +356,8 @@ def build_app(service: Service) -> FastAPI:
     async def show_description(_: Request) -> Response:
         return _json(app.openapi())
 
-    for route, show in (
-        ("/", show_docs),
-        ("/docs", show_docs),
-        ("/openapi.json", show_description),
-    ):
+    pages = {"/": show_docs, "/docs": show_docs, "/openapi.json": show_description}
+    for route, show in pages.items():
         endpoint = service.wrap(route if route != "/" else "/docs", None, show)
         app.router.routes.append(Route(route, endpoint, methods=["GET"]))
     return app

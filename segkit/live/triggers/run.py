@@ -64,27 +64,25 @@ class TriggerRun(Result):
     def text(self) -> str:
         """Outputs by kind, events by what became of them."""
         kinds = dict(self.outputs.group_by("kind").agg(pl.col("count").sum()).iter_rows())
-        rejected = {
-            name.removeprefix("rejected_"): count
+        rejected = [
+            f"{name.removeprefix('rejected_')} {number(count)}"
             for name, count in sorted(self.counts.items())
             if name.startswith("rejected_")
-        }
-        parts = [
-            (
-                f"{counted(self.counts.get('messages', 0), 'message')} read, events up to "
-                f"{self.clock or 'no time yet'} have had their effect: "
-                f"{counted(kinds.get('segment', 0), 'segment change')}, "
-                f"{counted(kinds.get('action', 0), 'action')}, "
-                f"{number(kinds.get('withheld', 0))} withheld."
-            )
         ]
+        effects = (
+            f"{counted(kinds.get('segment', 0), 'segment change')}, "
+            f"{counted(kinds.get('action', 0), 'action')}, "
+            f"{number(kinds.get('withheld', 0))} withheld."
+        )
+        messages, clock = self.counts.get("messages", 0), self.clock or "no time yet"
+        read = f"{counted(messages, 'message')} read, events up to {clock} have had their effect"
+        parts = [f"{read}: {effects}"]
         if self.waiting:
             parts.append(
                 f"{counted(self.waiting, 'event waits', 'events wait')} until later ones arrive."
             )
         if rejected:
-            named = ", ".join(f"{name} {number(count)}" for name, count in rejected.items())
-            parts.append(f"Rejected: {named}.")
+            parts.append(f"Rejected: {', '.join(rejected)}.")
         if repeated := self.counts.get("repeated", 0):
             parts.append(f"{counted(repeated, 'event')} came again and counted once.")
         if unlisted := self.counts.get("unlisted", 0):
@@ -462,8 +460,7 @@ class Runner:
         """Return the counts over all runs."""
         rows = [(*reversed(name.split(":", 1)), n) for name, n in sorted(self.by_rule.items())]
         schema = {"rule": pl.String, "kind": pl.String, "count": pl.Int64}
-        marks = [lane.mark for lane in self.lanes.values()]
-        clock = min(marks, default=-NEVER)
+        clock = min((lane.mark for lane in self.lanes.values()), default=-NEVER)
         if self.customers is not None and self.rules.contacts is not None:
             self.counts["unlisted"] = self.store.unlisted(self.engine.customers)
         given = {name for name, *_ in self.sinks}
