@@ -372,7 +372,7 @@ FAULTS = [
         "the season of a score",
     ),
     Fault(
-        "predict/propensity_backtest.py",
+        "predict/decisions.py",
         "event[:, None] * gain - costs",
         "event[:, None] * gain",
         "test_predict_propensity",

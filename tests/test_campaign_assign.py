@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import chisquare, kstest
 
 from segkit.campaign import BY_CUSTOMER, assign_arms, assign_factors, check_eligibility
-from segkit.campaign.assign import check_balance
+from segkit.campaign.assignment import check_balance
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.stats.hashing import hash_key, unit_hash
 

@@ -6,8 +6,9 @@ import polars as pl
 import pytest
 
 from segkit.campaign import build_outlook, shape_mail_import
+from segkit.campaign.metrics import proportion
 from segkit.campaign.outlook import ACTIONS, SLIPPING, URGENT
-from segkit.campaign.power import compute_sample_size, find_smallest_effect, proportion
+from segkit.campaign.power import compute_sample_size, find_smallest_effect
 from segkit.errors import ParameterError
 from segkit.intake import clean_data
 from segkit.rfm import build_rfm_segments, score_rfm

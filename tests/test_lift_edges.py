@@ -9,13 +9,8 @@ import pytest
 from scipy import stats
 
 import segkit
-from segkit.campaign.power import (
-    compute_power,
-    compute_sample_size,
-    find_smallest_effect,
-    mean,
-    proportion,
-)
+from segkit.campaign.metrics import mean, proportion
+from segkit.campaign.power import compute_power, compute_sample_size, find_smallest_effect
 from segkit.errors import DataError, ParameterError
 from segkit.lift import Kpi
 from segkit.lift.effects import KPIS, compare_arms

@@ -20,7 +20,7 @@ from segkit.monitor import (
     same_season,
 )
 from segkit.monitor.migration import ABSENT
-from segkit.monitor.refresh import month_ends
+from segkit.monitor.series import month_ends
 from segkit.simulate.catalogue import month_after
 from segkit.simulate.world import START
 from tests.studies._retail import shop

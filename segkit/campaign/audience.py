@@ -11,7 +11,7 @@ from typing import Any, Self, cast
 
 import polars as pl
 
-from segkit.campaign.assign import NO_OFFER
+from segkit.campaign.assignment import NO_OFFER
 from segkit.campaign.eligibility import (
     CHANNELS,
     UNRECORDED,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.campaign.assign import NO_OFFER, name_segments
+from segkit.campaign.assignment import NO_OFFER, name_segments
 from segkit.campaign.pilot import TIE_MARK, find_ties, words
 from segkit.display import counted, join_words, number, percent
 from segkit.errors import DataError, require_columns

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.campaign.assign import NO_OFFER, name_segments
+from segkit.campaign.assignment import NO_OFFER, name_segments
 from segkit.campaign.eligibility import check_customers
 from segkit.campaign.pilot import words
 from segkit.display import counted, number, percent

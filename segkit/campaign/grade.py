@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.campaign.assign import NO_OFFER
+from segkit.campaign.assignment import NO_OFFER
 from segkit.display import percent
 from segkit.errors import DataError, require_choice, require_columns
 from segkit.frames import takes_frames

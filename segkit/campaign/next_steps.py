@@ -9,10 +9,11 @@ from typing import Any, Literal, get_args
 
 import polars as pl
 
-from segkit.campaign.assign import NO_OFFER
+from segkit.campaign.assignment import NO_OFFER
+from segkit.campaign.metrics import mean
 from segkit.campaign.offer_profits import PROFITS, USUAL
 from segkit.campaign.pilot import words
-from segkit.campaign.power import compute_sample_size, mean
+from segkit.campaign.power import compute_sample_size
 from segkit.display import counted, join_words, money, number
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from segkit.campaign.assign import NO_OFFER
+from segkit.campaign.assignment import NO_OFFER
 from segkit.campaign.pilot import Pilot
 from segkit.errors import DataError, require_columns
 from segkit.frames import takes_frames

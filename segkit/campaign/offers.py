@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
-from segkit.campaign.assign import NO_OFFER
+from segkit.campaign.assignment import NO_OFFER
 from segkit.campaign.eligibility import check_customers
 from segkit.display import counted, number, percent
 from segkit.errors import ParameterError, RuleError, require_columns

@@ -10,8 +10,9 @@ import polars as pl
 
 from segkit.campaign.audience import Audience, SegmentContract, build_audience
 from segkit.campaign.eligibility import Consent, Unrecorded
+from segkit.campaign.metrics import measure_metric
 from segkit.campaign.platforms import read_emails
-from segkit.campaign.power import compute_sample_size, measure_metric
+from segkit.campaign.power import compute_sample_size
 from segkit.campaign.prelude import contact_history
 from segkit.campaign.segment_power import SegmentPower, compute_segment_power
 from segkit.display import counted, money, percent

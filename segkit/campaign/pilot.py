@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.campaign.assign import NO_OFFER, name_segments
+from segkit.campaign.assignment import NO_OFFER, name_segments
 from segkit.campaign.eligibility import check_customers
 from segkit.display import counted, money, number, percent
 from segkit.errors import DataError, ParameterError, require_choice, require_columns, require_range

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.campaign.power import Metric
+from segkit.campaign.metrics import Metric
 from segkit.display import counted, money, number, percent
 from segkit.errors import DataError, ParameterError, require_least, require_range
 from segkit.result import Figure, Result

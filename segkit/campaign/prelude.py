@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.campaign.assign import NO_OFFER
+from segkit.campaign.assignment import NO_OFFER
 from segkit.campaign.audience import Audience, SegmentContract, build_audience
 from segkit.display import counted, money, number, percent
 from segkit.errors import DataError, RuleError, SourceError, require_columns

@@ -10,14 +10,9 @@ from typing import Any
 
 import polars as pl
 
-from segkit.campaign.assign import name_segments
-from segkit.campaign.power import (
-    Metric,
-    check_shares,
-    compute_sample_size,
-    find_smallest_effect,
-    measure_metric,
-)
+from segkit.campaign.assignment import name_segments
+from segkit.campaign.metrics import Metric, measure_metric
+from segkit.campaign.power import check_shares, compute_sample_size, find_smallest_effect
 from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames

@@ -11,7 +11,8 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from segkit.campaign.assign import NO_OFFER, Assignment, Method, assign_arms, count_cells
+from segkit.campaign.assign import Method, assign_arms
+from segkit.campaign.assignment import NO_OFFER, Assignment, count_cells
 from segkit.campaign.eligibility import Eligibility, check_customers
 from segkit.campaign.pilot import make_trial
 from segkit.display import counted, money, number, percent

@@ -14,11 +14,11 @@ from segkit.monitor.migration import Migration as Migration
 from segkit.monitor.migration import carry_names as carry_names
 from segkit.monitor.migration import compare_periods as compare_periods
 from segkit.monitor.refresh import Refresh as Refresh
-from segkit.monitor.refresh import RefreshSeries as RefreshSeries
 from segkit.monitor.refresh import decide_refresh as decide_refresh
-from segkit.monitor.refresh import fit_earlier as fit_earlier
-from segkit.monitor.refresh import rebuild_customers as rebuild_customers
-from segkit.monitor.refresh import refresh_series as refresh_series
 from segkit.monitor.refresh import same_season as same_season
+from segkit.monitor.series import RefreshSeries as RefreshSeries
+from segkit.monitor.series import fit_earlier as fit_earlier
+from segkit.monitor.series import rebuild_customers as rebuild_customers
+from segkit.monitor.series import refresh_series as refresh_series
 
 __all__: list[str]

@@ -15,7 +15,8 @@ from segkit.display import counted, join_words, number, percent
 from segkit.errors import DataError
 from segkit.frames import takes_frames
 from segkit.intake import Intake, clean_data
-from segkit.monitor.refresh import EPOCH, WEEKS, RefreshSeries, fit_earlier
+from segkit.monitor.refresh import WEEKS
+from segkit.monitor.series import EPOCH, RefreshSeries, fit_earlier
 from segkit.result import Result
 from segkit.schema import EVENT_TYPES
 from segkit.stats.intervals import wilson

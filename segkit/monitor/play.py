@@ -15,7 +15,7 @@ from segkit.errors import DataError, ParameterError, SourceError, require_choice
 from segkit.intake import clean_data
 from segkit.monitor.alerts import AlertRule, Alerts, find_alerts, read_rules
 from segkit.monitor.kpis import KpiSeries, measure_kpis
-from segkit.monitor.refresh import EPOCH, RefreshSeries, fit_earlier, month_ends, refresh_series
+from segkit.monitor.series import EPOCH, RefreshSeries, fit_earlier, month_ends, refresh_series
 from segkit.writing import write_frame, write_whole
 
 EVERY = ("week", "month", "quarter")

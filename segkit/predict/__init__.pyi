@@ -1,5 +1,7 @@
 from segkit.predict.backtest import ValueBacktest as ValueBacktest
 from segkit.predict.backtest import backtest_value as backtest_value
+from segkit.predict.decisions import DecisionCurve as DecisionCurve
+from segkit.predict.decisions import compute_decision_curve as compute_decision_curve
 from segkit.predict.histories import count_purchases as count_purchases
 from segkit.predict.next_purchase import NextPurchase as NextPurchase
 from segkit.predict.next_purchase import NextPurchaseBacktest as NextPurchaseBacktest
@@ -8,11 +10,9 @@ from segkit.predict.next_purchase import predict_next_purchase as predict_next_p
 from segkit.predict.propensity import PropensityModel as PropensityModel
 from segkit.predict.propensity import fit_churn as fit_churn
 from segkit.predict.propensity import fit_leads as fit_leads
-from segkit.predict.propensity_backtest import DecisionCurve as DecisionCurve
 from segkit.predict.propensity_backtest import PropensityBacktest as PropensityBacktest
 from segkit.predict.propensity_backtest import backtest_churn as backtest_churn
 from segkit.predict.propensity_backtest import backtest_leads as backtest_leads
-from segkit.predict.propensity_backtest import compute_decision_curve as compute_decision_curve
 from segkit.predict.purchases import PurchaseModel as PurchaseModel
 from segkit.predict.purchases import fit_purchases as fit_purchases
 from segkit.predict.recommend import Recommendations as Recommendations

@@ -17,7 +17,7 @@ import polars as pl
 
 import segkit
 from segkit.campaign import explore_ties, read_pilot
-from segkit.campaign.assign import NO_OFFER
+from segkit.campaign.assignment import NO_OFFER
 from segkit.campaign.prelude import add_profit
 from segkit.lift import read_outcomes
 from segkit.pipeline import BEHAVIOUR

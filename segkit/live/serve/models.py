@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from segkit.campaign import OfferRules
-from segkit.campaign.assign import NO_OFFER
+from segkit.campaign.assignment import NO_OFFER
 from segkit.cluster import SegmentModel
 from segkit.cluster.model import RowScorer, SegmentScorer, read_model
 from segkit.errors import ModelError, ParameterError, SegkitError, SourceError
