@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,16 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from shlex import quote as shell_quote
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    NoReturn,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import typer
 from typer import Argument, Option
@@ -40,16 +50,35 @@ app = typer.Typer(
 def _command(
     parent: typer.Typer, name: str | None = None, *, callback: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a command: its docstring is the help, with the examples below the options."""
+    """Register a command: its docstring is the help of it and of its options."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
-        about, _, examples = inspect.getdoc(function).partition("\n\nExamples\n--------\n")  # type: ignore[union-attr]
+        text, _, examples = str(inspect.getdoc(function)).partition("\n\nExamples\n--------\n")
+        about, _, listed = text.partition("\n\nParameters\n----------\n")
+        helps = dict(re.findall(r"^(\w+) : .*\n((?:    .*\n?)+)", listed, re.MULTILINE))
+        hints = get_type_hints(function, include_extras=True)
+        for key, parameter in inspect.signature(function).parameters.items():
+            function.__annotations__[key] = _describe(parameter, hints[key], helps[key])
         lines = "\n".join(f"  {line}" for line in examples.splitlines())
         texts = {"help": about, "epilog": f"\b\nExamples:\n{lines}"}
         (parent.callback(**texts) if callback else parent.command(name, **texts))(function)  # type: ignore[arg-type]
         return function
 
     return register
+
+
+def _describe(parameter: inspect.Parameter, hint: Any, about: str) -> Any:
+    """Return a parameter's type with its help; switches have one name, and dates are read."""
+    kind, *given = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    required = parameter.default is inspect.Parameter.empty
+    info = given[0] if given else Argument() if required else Option()
+    info.help = " ".join(about.split())
+    if parameter.default is False and not info.param_decls:
+        info.param_decls = (f"--{parameter.name.replace('_', '-')}",)
+    if kind in (date | None, datetime | None, list[date] | None):
+        info.parser, info.callback = str, _read_dates
+        info.metavar = "TIME" if kind == datetime | None else "DATE"
+    return Annotated[kind, info]
 
 
 def _read_dates(param: typer.CallbackParam, value: Any) -> Any:
@@ -65,16 +94,6 @@ def _read_dates(param: typer.CallbackParam, value: Any) -> Any:
         raise ParameterError(f"{param.opts[0]} expects an ISO {what}, got {given}") from None
 
 
-def _date_option(about: str, *names: str, metavar: str = "DATE") -> Any:
-    return Option(*names, help=about, parser=str, callback=_read_dates, metavar=metavar)
-
-
-Store = Annotated[Path | None, Option(help="Archive of versions that segments and scores go to")]
-RunFolder = Annotated[Path, Argument(help="A run's folder (reports/simulated)")]
-RunsFolder = Annotated[Path, Argument(help="The folder that holds the runs")]
-CourseSeed = Annotated[int, Option(help="Seed of the simulated customers; each student's own")]
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"segkit {segkit.__version__}")
@@ -83,13 +102,17 @@ def _print_version(wanted: bool) -> None:
 
 @_command(app, callback=True)
 def _everywhere(
-    debug: Annotated[bool, Option("--debug", help="Show the traceback of an error")] = False,
-    version: Annotated[
-        bool,
-        Option("--version", help="Show segkit's version", callback=_print_version, is_eager=True),
-    ] = False,
+    debug: bool = False,
+    version: Annotated[bool, Option(callback=_print_version, is_eager=True)] = False,
 ) -> None:
     """From raw purchase history to customer segments, and on to campaign lift.
+
+    Parameters
+    ----------
+    debug : bool
+        Show the traceback of an error
+    version : bool
+        Show segkit's version
 
     Examples
     --------
@@ -102,33 +125,53 @@ def _everywhere(
 
 @_command(app)
 def run(
-    notebooks: Annotated[
-        list[str] | None, Argument(help="Notebooks (05, 05_segments); all if none")
-    ] = None,
-    source: Annotated[str, Option(help="Source: simulated, online-retail, file, …")] = "",
-    data: Annotated[str, Option(help="Your data, or where the source's file lies")] = "",
-    mapping: Annotated[str, Option(help="Mapping file (see segkit check)")] = "",
-    out: Annotated[str, Option(help="Folder of the runs; reports by default")] = "",
-    name: Annotated[str, Option(help="Name of this run; the source's by default")] = "",
-    parameter: Annotated[
-        list[str] | None, Option("-p", "--parameter", help="key=value; may be repeated")
-    ] = None,
-    timeout: Annotated[
-        float | None, Option(help="Seconds that one notebook may take", min=1)
-    ] = None,
-    force: Annotated[bool, Option("--force", help="Run again what has not changed")] = False,
-    by: Annotated[str, Option(help="Column of the orders; one run for each of its values")] = "",
-    markets: Annotated[str, Option(help="With --by: only these markets, separated by commas")] = "",
-    min_customers: Annotated[
-        int | None,
-        Option(help="With --by: markets with fewer customers are not run (default 50)", min=1),
-    ] = None,
-    jobs: Annotated[int, Option(help="Notebooks (with --by: markets) at once", min=1)] = 1,
-    day: Annotated[
-        str, Option("--date", help="Give the run a folder of this day: an ISO date, or today")
-    ] = "",
+    notebooks: Annotated[list[str] | None, Argument()] = None,
+    source: str = "",
+    data: str = "",
+    mapping: str = "",
+    out: str = "",
+    name: str = "",
+    parameter: Annotated[list[str] | None, Option("-p", "--parameter")] = None,
+    timeout: Annotated[float | None, Option(min=1)] = None,
+    force: bool = False,
+    by: str = "",
+    markets: str = "",
+    min_customers: Annotated[int | None, Option(min=1)] = None,
+    jobs: Annotated[int, Option(min=1)] = 1,
+    day: Annotated[str, Option("--date")] = "",
 ) -> None:
     """Run notebooks, with all that they depend on, and write their reports.
+
+    Parameters
+    ----------
+    notebooks : list[str] | None
+        Notebooks (05, 05_segments); all if none
+    source : str
+        Source: simulated, online-retail, file, …
+    data : str
+        Your data, or where the source's file lies
+    mapping : str
+        Mapping file (see segkit check)
+    out : str
+        Folder of the runs; reports by default
+    name : str
+        Name of this run; the source's by default
+    parameter : list[str] | None
+        key=value; may be repeated
+    timeout : float | None
+        Seconds that one notebook may take
+    force : bool
+        Run again what has not changed
+    by : str
+        Column of the orders; one run for each of its values
+    markets : str
+        With --by: only these markets, separated by commas
+    min_customers : int | None
+        With --by: markets with fewer customers are not run (default 50)
+    jobs : int
+        Notebooks (with --by: markets) at once
+    day : str
+        Give the run a folder of this day: an ISO date, or today
 
     Examples
     --------
@@ -170,12 +213,17 @@ def run(
 
 
 @_command(app)
-def prune(
-    folder: RunsFolder,
-    keep: Annotated[int, Option(help="Runs kept of each series and market", min=1)],
-    dry_run: Annotated[bool, Option("--dry-run", help="Only list what would be removed")] = False,
-) -> None:
+def prune(folder: Path, keep: Annotated[int, Option(min=1)], dry_run: bool = False) -> None:
     """Remove old runs; the newest of each series and market stay, and the newest good one.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder that holds the runs
+    keep : int
+        Runs kept of each series and market
+    dry_run : bool
+        Only list what would be removed
 
     Examples
     --------
@@ -195,10 +243,13 @@ def prune(
 
 
 @_command(app)
-def params(
-    notebook: Annotated[str, Argument(help="One notebook, or 'mapping'; all if none")] = "",
-) -> None:
+def params(notebook: Annotated[str, Argument()] = "") -> None:
     """List what can be set: the notebooks' parameters, and (mapping) the mapping file's options.
+
+    Parameters
+    ----------
+    notebook : str
+        One notebook, or 'mapping'; all if none
 
     Examples
     --------
@@ -251,14 +302,20 @@ def _mapping_options() -> list[str]:
 
 @_command(app)
 def check(
-    data: Annotated[Path, Argument(help="A data file, or a folder of tables")],
-    mapping: Annotated[Path | None, Option(help="A mapping to check the data by")] = None,
-    save: Annotated[Path | None, Option(help="Where to write the proposed mapping")] = None,
-    preset: Annotated[
-        str | None, Option(help="Layout of the export, such as shopify; or none")
-    ] = None,
+    data: Path, mapping: Path | None = None, save: Path | None = None, preset: str | None = None
 ) -> None:
     """Audit data: can they be used, what was found, and which mapping fits.
+
+    Parameters
+    ----------
+    data : Path
+        A data file, or a folder of tables
+    mapping : Path | None
+        A mapping to check the data by
+    save : Path | None
+        Where to write the proposed mapping
+    preset : str | None
+        Layout of the export, such as shopify; or none
 
     Examples
     --------
@@ -284,25 +341,38 @@ def check(
 
 @_command(app)
 def score(
-    model: Annotated[
-        Path,
-        Argument(
-            help="A saved model (JSON), or a run's folder: its models of segments, value and churn"
-        ),
-    ],
-    data: Annotated[Path, Argument(help="A customer table (CSV, Parquet), or raw orders")],
-    mapping: Annotated[Path | None, Option(help="A mapping, for raw orders")] = None,
-    as_of: Annotated[date | None, _date_option("Raw orders: the last day used (ISO date)")] = None,
-    out: Annotated[Path, Option(help="File to write: .csv or .parquet")] = Path("assignments.csv"),
-    value: Annotated[Path | None, Option(help="Raw orders: a saved model of value")] = None,
-    churn: Annotated[Path | None, Option(help="Raw orders: a saved model of churn")] = None,
-    store: Store = None,
-    work: Annotated[
-        Path | None,
-        Option(help="Raw orders larger than memory: a folder to work in; segments alone"),
-    ] = None,
+    model: Path,
+    data: Path,
+    mapping: Path | None = None,
+    as_of: date | None = None,
+    out: Path = Path("assignments.csv"),
+    value: Path | None = None,
+    churn: Path | None = None,
+    store: Path | None = None,
+    work: Path | None = None,
 ) -> None:
     """Assign customers to the segments of a saved model; add value, churn and next purchase.
+
+    Parameters
+    ----------
+    model : Path
+        A saved model (JSON), or a run's folder: its models of segments, value and churn
+    data : Path
+        A customer table (CSV, Parquet), or raw orders
+    mapping : Path | None
+        A mapping, for raw orders
+    as_of : date | None
+        Raw orders: the last day used (ISO date)
+    out : Path
+        File to write: .csv or .parquet
+    value : Path | None
+        Raw orders: a saved model of value
+    churn : Path | None
+        Raw orders: a saved model of churn
+    store : Path | None
+        Archive of versions that segments and scores go to
+    work : Path | None
+        Raw orders larger than memory: a folder to work in; segments alone
 
     Examples
     --------
@@ -335,20 +405,41 @@ def score(
 
 @_command(app)
 def segment(
-    data: Annotated[Path, Argument(help="Raw orders (CSV, Parquet), or a folder of tables")],
-    work: Annotated[Path, Option(help="Folder to work in; the same goes on when stopped")],
-    mapping: Annotated[Path | None, Option(help="A mapping (see segkit check)")] = None,
-    as_of: Annotated[date | None, _date_option("The last day used (ISO date)")] = None,
-    k: Annotated[int | None, Option("-k", help="Number of segments; else chosen")] = None,
-    method: Annotated[str, Option(help="ward or kmeans")] = "ward",
-    calendar: Annotated[str, Option(help="Seasons and occasions (uk, us, de, …)")] = "",
-    sample: Annotated[int, Option(help="Customers to find segments among")] = 50_000,
-    partitions: Annotated[
-        int | None, Option(help="Parts of the customers; a million lines each by default")
-    ] = None,
-    seed: Annotated[int, Option(help="Of the sample and the clusters")] = 0,
+    data: Path,
+    work: Annotated[Path, Option()],
+    mapping: Path | None = None,
+    as_of: date | None = None,
+    k: Annotated[int | None, Option("-k")] = None,
+    method: str = "ward",
+    calendar: str = "",
+    sample: int = 50000,
+    partitions: int | None = None,
+    seed: int = 0,
 ) -> None:
     """Segment the customers of files larger than memory, from raw lines to assignments.
+
+    Parameters
+    ----------
+    data : Path
+        Raw orders (CSV, Parquet), or a folder of tables
+    work : Path
+        Folder to work in; the same goes on when stopped
+    mapping : Path | None
+        A mapping (see segkit check)
+    as_of : date | None
+        The last day used (ISO date)
+    k : int | None
+        Number of segments; else chosen
+    method : str
+        ward or kmeans
+    calendar : str
+        Seasons and occasions (uk, us, de, …)
+    sample : int
+        Customers to find segments among
+    partitions : int | None
+        Parts of the customers; a million lines each by default
+    seed : int
+        Of the sample and the clusters
 
     Examples
     --------
@@ -393,24 +484,38 @@ def _watched() -> Iterator[None]:
 
 @_command(app)
 def refresh(
-    model: Annotated[Path, Argument(help="The saved model in force (JSON)")],
-    data: Annotated[Path, Argument(help="Raw orders: a file, or a folder of tables")],
-    mapping: Annotated[Path | None, Option(help="A mapping of the data")] = None,
-    every: Annotated[str, Option(help="week, month or quarter: a refresh at each end")] = ("month"),
-    since: Annotated[
-        date | None,
-        _date_option("Play from an earlier day: the segments as made on it (ISO date)", "--from"),
-    ] = None,
-    day: Annotated[
-        list[date] | None, _date_option("Last day of a refresh (ISO date), instead of --every")
-    ] = None,
-    rules: Annotated[
-        Path | None, Option(help="Rules of alerts (TOML); by default a band for all")
-    ] = None,
-    out: Annotated[Path, Option(help="The folder that receives the results")] = Path("refreshed"),
-    store: Store = None,
+    model: Path,
+    data: Path,
+    mapping: Path | None = None,
+    every: str = "month",
+    since: Annotated[date | None, Option("--from")] = None,
+    day: list[date] | None = None,
+    rules: Path | None = None,
+    out: Path = Path("refreshed"),
+    store: Path | None = None,
 ) -> None:
     """Rescore, watch or fit the segments anew, month by month, and say why.
+
+    Parameters
+    ----------
+    model : Path
+        The saved model in force (JSON)
+    data : Path
+        Raw orders: a file, or a folder of tables
+    mapping : Path | None
+        A mapping of the data
+    every : str
+        week, month or quarter: a refresh at each end
+    since : date | None
+        Play from an earlier day: the segments as made on it (ISO date)
+    day : list[date] | None
+        Last day of a refresh (ISO date), instead of --every
+    rules : Path | None
+        Rules of alerts (TOML); by default a band for all
+    out : Path
+        The folder that receives the results
+    store : Path | None
+        Archive of versions that segments and scores go to
 
     Examples
     --------
@@ -443,26 +548,38 @@ def refresh(
 
 @_command(app)
 def triggers(
-    rules: Annotated[Path, Argument(help="Values and rules (TOML)")],
-    events: Annotated[
-        str, Argument(help="A log (.jsonl), raw data, or a topic as kafka://host:port/topic")
-    ],
-    mapping: Annotated[Path | None, Option(help="A mapping, for raw data")] = None,
-    out: Annotated[Path, Option(help="Folder of the state and the outputs")] = Path("triggers"),
-    as_of: Annotated[
-        date | None, _date_option("Move the clock to the end of this day (ISO date), UTC")
-    ] = None,
-    follow: Annotated[bool, Option("--follow", help="Go on waiting for events")] = False,
-    parquet: Annotated[
-        bool, Option("--parquet", help="Write the outputs as Parquet files too")
-    ] = False,
-    webhook: Annotated[str, Option(help="Web address that gets each output too")] = "",
-    customers: Annotated[
-        Path | None,
-        Option(help="Clean customers with consents (.csv, .parquet); raw data have their own"),
-    ] = None,
+    rules: Path,
+    events: str,
+    mapping: Path | None = None,
+    out: Path = Path("triggers"),
+    as_of: date | None = None,
+    follow: bool = False,
+    parquet: bool = False,
+    webhook: str = "",
+    customers: Path | None = None,
 ) -> None:
     """Run triggers over a log of events: segment changes and actions, each once.
+
+    Parameters
+    ----------
+    rules : Path
+        Values and rules (TOML)
+    events : str
+        A log (.jsonl), raw data, or a topic as kafka://host:port/topic
+    mapping : Path | None
+        A mapping, for raw data
+    out : Path
+        Folder of the state and the outputs
+    as_of : date | None
+        Move the clock to the end of this day (ISO date), UTC
+    follow : bool
+        Go on waiting for events
+    parquet : bool
+        Write the outputs as Parquet files too
+    webhook : str
+        Web address that gets each output too
+    customers : Path | None
+        Clean customers with consents (.csv, .parquet); raw data have their own
 
     Examples
     --------
@@ -495,17 +612,26 @@ def triggers(
 
 @_command(app)
 def serve(
-    models: Annotated[
-        list[str], Argument(help="Saved models or folders of runs; several as NAME=PATH")
-    ],
-    host: Annotated[str, Option(help="Address; others than this machine's need keys")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, Option(help="Port; 0 takes a free one", min=0, max=65_535)] = 8000,
-    keys: Annotated[Path | None, Option(help="Keys file (see segkit serve-key)")] = None,
-    kpi: Annotated[Path | None, Option(help="KPI page; by default that in a run's folder")] = None,
+    models: list[str],
+    host: str = "127.0.0.1",
+    port: Annotated[int, Option(min=0, max=65535)] = 8000,
+    keys: Path | None = None,
+    kpi: Path | None = None,
 ) -> None:
     """Serve segments, value, churn and offers of single customers over HTTP.
+
+    Parameters
+    ----------
+    models : list[str]
+        Saved models or folders of runs; several as NAME=PATH
+    host : str
+        Address; others than this machine's need keys
+    port : int
+        Port; 0 takes a free one
+    keys : Path | None
+        Keys file (see segkit serve-key)
+    kpi : Path | None
+        KPI page; by default that in a run's folder
 
     Examples
     --------
@@ -523,11 +649,18 @@ def serve(
 
 @_command(app)
 def serve_key(
-    name: Annotated[str, Argument(help="Who uses the key")],
-    role: Annotated[list[str], Option(help="assign, read or reload; may be repeated")],
-    keys: Annotated[Path, Option(help="Keys file; it holds hashes alone")] = Path("keys.toml"),
+    name: str, role: Annotated[list[str], Option()], keys: Path = Path("keys.toml")
 ) -> None:
     """Make an API key, shown once, and add its hash to the keys file.
+
+    Parameters
+    ----------
+    name : str
+        Who uses the key
+    role : list[str]
+        assign, read or reload; may be repeated
+    keys : Path
+        Keys file; it holds hashes alone
 
     Examples
     --------
@@ -543,11 +676,15 @@ def serve_key(
 
 
 @_command(app)
-def new(
-    folder: Annotated[Path, Argument(help="The working folder to make")],
-    data: Annotated[Path | None, Option(help="Your data file")] = None,
-) -> None:
+def new(folder: Path, data: Path | None = None) -> None:
     """Lay out a working folder: mapping, parameters, notebooks, and what to do next.
+
+    Parameters
+    ----------
+    folder : Path
+        The working folder to make
+    data : Path | None
+        Your data file
 
     Examples
     --------
@@ -563,20 +700,35 @@ def new(
 
 @_command(app)
 def start(
-    data: Annotated[Path | None, Argument(help="Orders, or a folder of tables")] = None,
-    demo: Annotated[bool, Option("--demo", help="Show a simulated retailer")] = False,
-    out: Annotated[Path | None, Option(help="The folder to write")] = None,
-    mapping: Annotated[Path | None, Option(help="The mapping of an earlier look")] = None,
-    answer: Annotated[
-        list[str] | None, Option(help="Answer to a question, as it says; may be repeated")
-    ] = None,
-    yes: Annotated[bool, Option("--yes", help="Ask nothing; stop at an open question")] = False,
-    assume_consent: Annotated[
-        bool, Option("--assume-consent", help="List customers without recorded consent too")
-    ] = False,
-    browser: Annotated[bool, Option(help="Open the page in the browser")] = True,
+    data: Annotated[Path | None, Argument()] = None,
+    demo: bool = False,
+    out: Path | None = None,
+    mapping: Path | None = None,
+    answer: list[str] | None = None,
+    yes: bool = False,
+    assume_consent: bool = False,
+    browser: bool = True,
 ) -> None:
     """Write one page, one workbook and mail lists about a shop's customers, in a minute.
+
+    Parameters
+    ----------
+    data : Path | None
+        Orders, or a folder of tables
+    demo : bool
+        Show a simulated retailer
+    out : Path | None
+        The folder to write
+    mapping : Path | None
+        The mapping of an earlier look
+    answer : list[str] | None
+        Answer to a question, as it says; may be repeated
+    yes : bool
+        Ask nothing; stop at an open question
+    assume_consent : bool
+        List customers without recorded consent too
+    browser : bool
+        Open the page in the browser
 
     Examples
     --------
@@ -617,8 +769,13 @@ def _ask(question: str, offered: Sequence[str]) -> str:
 
 
 @_command(app)
-def index(folder: RunsFolder) -> None:
+def index(folder: Path) -> None:
     """Write index.html over all the runs found in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder that holds the runs
 
     Examples
     --------
@@ -632,10 +789,13 @@ def index(folder: RunsFolder) -> None:
 
 
 @_command(app)
-def pdf(
-    folder: Annotated[Path, Argument(help="A run's folder, or the folder that holds runs")],
-) -> None:
+def pdf(folder: Path) -> None:
     """Print the summary of each run as PDF, where Chromium is installed.
+
+    Parameters
+    ----------
+    folder : Path
+        A run's folder, or the folder that holds runs
 
     Examples
     --------
@@ -649,36 +809,56 @@ def pdf(
 
 @_command(app)
 def audience(
-    run_folder: RunFolder,
-    out: Annotated[Path, Argument(help="The folder that receives the lists")],
-    kind: Annotated[str, Option(help="crm (ids), or upload (hashed identifiers)")] = "crm",
-    platform_for: Annotated[
-        str, Option("--for", help="klaviyo, mailchimp, hubspot, google or meta: its columns")
-    ] = "",
-    channel: Annotated[str, Option(help="email, sms, phone, post, ads: whose consent counts")] = "",
-    formats: Annotated[str, Option(help="csv, xlsx, parquet; several separated by commas")] = "csv",
-    columns: Annotated[str, Option(help="Further columns on a crm list, separated by commas")] = "",
-    platform: Annotated[str, Option(help="Spelling before hashing: meta, google")] = "meta",
-    region: Annotated[str, Option(help="Country of phone numbers without one: GB")] = "",
-    min_cell: Annotated[int, Option(help="Smaller groups are left out", min=1)] = 20,
-    policy: Annotated[Path | None, Option(help="Contact policy (TOML)")] = None,
-    purpose: Annotated[str, Option(help="Purpose of the contact, as the policy names it")] = (
-        "marketing"
-    ),
-    at: Annotated[
-        datetime | None,
-        _date_option(
-            "When the lists are sent (ISO); by default when arms were assigned", metavar="TIME"
-        ),
-    ] = None,
-    since: Annotated[
-        Path | None, Option(help="Folder of the last lists: who joins and leaves since")
-    ] = None,
-    erased: Annotated[
-        Path | None, Option(help="Ids of customers who had their data erased, one a line")
-    ] = None,
+    run_folder: Path,
+    out: Path,
+    kind: str = "crm",
+    platform_for: Annotated[str, Option("--for")] = "",
+    channel: str = "",
+    formats: str = "csv",
+    columns: str = "",
+    platform: str = "meta",
+    region: str = "",
+    min_cell: Annotated[int, Option(min=1)] = 20,
+    policy: Path | None = None,
+    purpose: str = "marketing",
+    at: datetime | None = None,
+    since: Path | None = None,
+    erased: Path | None = None,
 ) -> None:
     """Write the audience lists of a run's campaign, with what was left out and why.
+
+    Parameters
+    ----------
+    run_folder : Path
+        A run's folder (reports/simulated)
+    out : Path
+        The folder that receives the lists
+    kind : str
+        crm (ids), or upload (hashed identifiers)
+    platform_for : str
+        klaviyo, mailchimp, hubspot, google or meta: its columns
+    channel : str
+        email, sms, phone, post, ads: whose consent counts
+    formats : str
+        csv, xlsx, parquet; several separated by commas
+    columns : str
+        Further columns on a crm list, separated by commas
+    platform : str
+        Spelling before hashing: meta, google
+    region : str
+        Country of phone numbers without one: GB
+    min_cell : int
+        Smaller groups are left out
+    policy : Path | None
+        Contact policy (TOML)
+    purpose : str
+        Purpose of the contact, as the policy names it
+    at : datetime | None
+        When the lists are sent (ISO); by default when arms were assigned
+    since : Path | None
+        Folder of the last lists: who joins and leaves since
+    erased : Path | None
+        Ids of customers who had their data erased, one a line
 
     Examples
     --------
@@ -707,12 +887,17 @@ def audience(
 
 
 @_command(app)
-def star(
-    run_folder: RunFolder,
-    out: Annotated[Path, Argument(help="A file to write (.duckdb), or a folder for Parquet")],
-    store: Annotated[Path | None, Option(help="Versions of the segments (refreshed)")] = None,
-) -> None:
+def star(run_folder: Path, out: Path, store: Path | None = None) -> None:
     """Write tables with keys for Power BI, Tableau or Metabase: a DuckDB file, or Parquet.
+
+    Parameters
+    ----------
+    run_folder : Path
+        A run's folder (reports/simulated)
+    out : Path
+        A file to write (.duckdb), or a folder for Parquet
+    store : Path | None
+        Versions of the segments (refreshed)
 
     Examples
     --------
@@ -728,21 +913,32 @@ def star(
 
 @_command(app)
 def sql(
-    model: Annotated[
-        Path, Argument(help="A run's folder, saved RFM cuts (JSON), or rules (TOML, JSON)")
-    ],
-    start_from: Annotated[
-        str, Option("--from", help="customers (one row each), or orders (lines)")
-    ] = "customers",
-    as_of: Annotated[
-        date | None, _date_option("Orders: the last day that counts (ISO date)")
-    ] = None,
-    table: Annotated[str, Option(help="Name of the table in the database")] = "",
-    out: Annotated[Path | None, Option(help="File to write the query to")] = None,
-    dbt: Annotated[Path | None, Option(help="Folder to write a dbt project to")] = None,
-    schema: Annotated[str, Option(help="dbt: the schema of the table")] = "main",
+    model: Path,
+    start_from: Annotated[str, Option("--from")] = "customers",
+    as_of: date | None = None,
+    table: str = "",
+    out: Path | None = None,
+    dbt: Path | None = None,
+    schema: str = "main",
 ) -> None:
     """Write segment rules as SQL, or as a dbt project with tests.
+
+    Parameters
+    ----------
+    model : Path
+        A run's folder, saved RFM cuts (JSON), or rules (TOML, JSON)
+    start_from : str
+        customers (one row each), or orders (lines)
+    as_of : date | None
+        Orders: the last day that counts (ISO date)
+    table : str
+        Name of the table in the database
+    out : Path | None
+        File to write the query to
+    dbt : Path | None
+        Folder to write a dbt project to
+    schema : str
+        dbt: the schema of the table
 
     Examples
     --------
@@ -775,14 +971,23 @@ app.add_typer(course, name="course")
 
 @_command(course, "build")
 def course_build(
-    out: Annotated[Path, Argument(help="The folder that receives the course")] = Path("course"),
-    variant: Annotated[
-        str, Option(help="lesson, exercise, slides, solution, notes, nbgrader; separated by commas")
-    ] = "",
-    seed: CourseSeed = 11,
-    check: Annotated[bool, Option("--check", help="Write nothing; only try every check")] = False,
+    out: Annotated[Path, Argument()] = Path("course"),
+    variant: str = "",
+    seed: int = 11,
+    check: bool = False,
 ) -> None:
     """Build the course, or (--check) only try its checks on right and wrong answers.
+
+    Parameters
+    ----------
+    out : Path
+        The folder that receives the course
+    variant : str
+        lesson, exercise, slides, solution, notes, nbgrader; separated by commas
+    seed : int
+        Seed of the simulated customers; each student's own
+    check : bool
+        Write nothing; only try every check
 
     Examples
     --------
@@ -800,8 +1005,13 @@ def course_build(
 
 
 @_command(course, "check")
-def course_check(seed: CourseSeed = 11) -> None:
+def course_check(seed: int = 11) -> None:
     """Try every check on its solution, on the untouched exercise, and on common mistakes.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the simulated customers; each student's own
 
     Examples
     --------
