@@ -273,7 +273,7 @@ def compute_sample_size(
 
     Examples
     --------
-    >>> from segkit.campaign.power import proportion
+    >>> from segkit.campaign.metrics import proportion
     >>> round(compute_sample_size(proportion(0.5), effect=0.25, power=0.9).n["control"], 4)
     76.7069
     """
@@ -317,7 +317,7 @@ def compute_power(
 
     Examples
     --------
-    >>> from segkit.campaign.power import mean
+    >>> from segkit.campaign.metrics import mean
     >>> found = compute_power(mean(0, 1), {"control": 20, "mail": 20}, effect=1)
     >>> round(found.power, 6)
     0.868953
@@ -357,7 +357,7 @@ def find_smallest_effect(
 
     Examples
     --------
-    >>> from segkit.campaign.power import proportion
+    >>> from segkit.campaign.metrics import proportion
     >>> found = find_smallest_effect(proportion(0.1), {"control": 3840.85, "mail": 3840.85})
     >>> round(found.effect, 4)
     0.02
