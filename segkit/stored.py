@@ -224,6 +224,7 @@ FIRST: dict[str, str] = {
     "segkit.ledger:Ledger": "ledger",
     "segkit.ledger:Part": "ledger_part",
     "segkit.ledger:Step": "ledger_step",
+    "segkit.lift.peeking:DailyLift": "daily_lift",
     "segkit.lift.result:Lift": "lift",
     "segkit.profile.outcome:Profile": "profile",
     "segkit.profile.separation:Separation": "separation",
