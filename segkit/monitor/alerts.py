@@ -96,6 +96,20 @@ def read_rules(path: Path | str) -> list[AlertRule]:
     return [AlertRule(**{names.get(key, key): rule[key] for key in rule}) for rule in rules]
 
 
+def write_limits(one: Mapping[str, Any], currency: str | None = None) -> str:
+    """Write an alert's band or target in the unit of its key figure.
+
+    Examples
+    --------
+    >>> write_limits({"kpi": "orders", "low": 5.0, "high": None})
+    '5 or more'
+    """
+    low, high = (write_value(one["kpi"], one[side], currency) for side in ("low", "high"))
+    if one["low"] is None or one["high"] is None:
+        return f"{high} or less" if one["low"] is None else f"{low} or more"
+    return f"{low} to {high}"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Alerts(Result):
     """What lies outside its band or target, each once as long as it goes on.
@@ -142,13 +156,8 @@ class Alerts(Result):
     def _tell(self, one: Mapping[str, Any]) -> str:
         """Say of one alert what it is, since when, and what would have been expected."""
         kpi, whose = one["kpi"], one["segment"]
-        value, low, high = (
-            None if one[name] is None else write_value(kpi, one[name], self.currency)
-            for name in ("value", "low", "high")
-        )
-        limits = f"{low} to {high}"
-        if low is None or high is None:
-            limits = f"{high} or less" if low is None else f"{low} or more"
+        value = write_value(kpi, one["value"], self.currency)
+        limits = write_limits(one, self.currency)
         due = "expected" if one["kind"] == "band" else "target"
         name = WORDS[kpi][0]
         return (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from segkit.display import counted, number, percent
-from segkit.monitor.alerts import Alerts
+from segkit.monitor.alerts import Alerts, write_limits
 from segkit.monitor.kpis import ALL, KPIS, WORDS, KpiSeries, write_value
 from segkit.plot import lines, watched_line
 from segkit.plot.figure import draw_narrow
@@ -78,6 +78,7 @@ def write_kpi_page(
     periods = series.series["period"].unique().sort().to_list()
     end = pl.Series([periods[-1]]).dt.offset_by(series.every)[0]
     marked = [day for day in marks if periods[0] <= day < end]
+    moved = refreshes.migration if refreshes else None
     with draw_narrow():  # small multiples: as many beside one another as the screen holds
         sections = [_section(kpi, series, alerts, rules, marked) for kpi in names]
     text = part(
@@ -90,7 +91,7 @@ def write_kpi_page(
         period=PERIOD[series.every],
         lead=f"Do the segments still hold? {refreshes.text}" if refreshes else alerts.text,
         decision=refreshes.decision if refreshes else "",
-        flow=_flow(refreshes),
+        flow=add_theme(moved.plot().svg()) if moved else "",
         rows=_refreshes(refreshes),
         tiles=tiles,
         alerts=[_alert(one, currency) for one in alerts.alerts if one["open"]],
@@ -225,23 +226,14 @@ def _section(
 
 def _alert(one: Mapping[str, Any], currency: str | None) -> dict[str, str]:
     kpi = str(one["kpi"])
-    low, high = (write_value(kpi, one[side], currency) if one[side] is not None else "" for side in
-                 ("low", "high"))  # fmt: skip
-    limits = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
     return {
         "name": WORDS[kpi][0],
         "segment": "all customers" if one["segment"] == ALL else str(one["segment"]),
         "value": write_value(kpi, one["value"], currency),
-        "limits": f"{one['kind']}: {limits}",
+        "limits": f"{one['kind']}: {write_limits(one, currency)}",
         "since": str(one["since"]),
         "acknowledged": "yes" if one["acknowledged"] else "no",
     }
-
-
-def _flow(refreshes: RefreshSeries | None) -> str:
-    if refreshes is None or refreshes.migration is None:
-        return ""
-    return add_theme(refreshes.migration.plot().svg())
 
 
 def _refreshes(refreshes: RefreshSeries | None) -> list[dict[str, str]]:
