@@ -35,6 +35,8 @@ class OrderFacts:
         The categories and brands that have features of their own.
     products : narwhals.LazyFrame or None
         Product table to be joined, as `read_products` returns it.
+    customers : polars.Series or None
+        The ids of all customers, once they are known from sums over the whole history.
     """
 
     columns: tuple[str, ...]
@@ -45,6 +47,7 @@ class OrderFacts:
     calendar: Calendar
     kinds: tuple[Levels, ...] = ()
     products: Any = None
+    customers: pl.Series | None = None
 
     @property
     def all_columns(self) -> tuple[str, ...]:
@@ -86,13 +89,11 @@ def order_sums(lines: Any, facts: OrderFacts) -> Any:
     value = nw.col("amount" if facts.monetary == "net" else "gross").cast(nw.Int64)
     bought = ~nw.col("first_day").is_null()
     return (
-        orders.with_columns(
-            value=nw.when(bought).then(value), bought=nw.when(bought).then(1).otherwise(0)
-        )
+        orders.with_columns(value=nw.when(bought).then(value))
         .with_columns(**squares("value"))
         .group_by(CUSTOMER)
         .agg(
-            nw.col("bought").sum().alias("n_orders"),
+            nw.col("value").count().alias("n_orders"),
             nw.len().alias("n_any"),
             nw.col("sent_back").sum().alias("n_sent_back"),
             nw.col("cheaper").sum().alias("n_cheaper"),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PRODUCT_COLUMNS = ("category", "brand")
 PLURAL = {"category": "categories", "brand": "brands"}
-NEVER = np.iinfo(np.int64).max
+NEVER = np.iinfo(np.int32).max  # a day number that no day has
 TEXT = "text"  # the unit of a feature that names a level
 LISTED = "__product"
 
@@ -205,33 +205,25 @@ def level_sums(levels: Levels) -> Callable[[Any, Any], pl.DataFrame]:
     """Return the block of sums by level: spend, lines, last day, favourite, first and new ones.
 
     The engine sums the lines of each customer and level, or (Polars, where every level has a
-    feature) lists each customer's lines; what stands beside one another for a customer is set out
-    in memory, which is faster than a condition for each level.
+    feature) looks up each line's customer among those summed already; what stands beside one
+    another for a customer is set out in memory, which is faster than a condition for each level.
     """
 
     def sums(lines: Any, facts: Any) -> pl.DataFrame:
         known = known_levels(lines, facts, levels)
+        customers = facts.customers
+        if customers is None:
+            customers = collect(known.group_by(CUSTOMER).agg(nw.len().alias("n")))[CUSTOMER]
+        places = customers.to_frame(CUSTOMER).with_row_index("place")
         if levels.is_whole and known.implementation.is_polars():
             names = pl.Enum([name for (name,) in levels.names.values()])
-            listed = (
-                known.to_native()
-                .group_by(CUSTOMER)
-                .agg(
-                    pl.col(levels.column).cast(pl.String).cast(names).to_physical().alias("code"),
-                    pl.col("spend").cast(pl.Int64),
-                    pl.col("day").cast(pl.Int64).alias("first"),
-                )
-            )
-            return set_out(collect(nw.from_native(listed)), levels)
-        listed = (
-            collect(pair_sums(known, levels))
-            .group_by(CUSTOMER)
-            .agg(
-                level_code(pl.col(levels.column), levels).alias("code"),
-                pl.col(*PAIR_SUMS).cast(pl.Int64),
-            )
-        )
-        return set_out(listed, levels)
+            code = pl.col(levels.column).cast(pl.String).cast(names).to_physical()
+            own = known.to_native().select(CUSTOMER, "spend", code.alias("code"), first="day")
+            found = own.join(places.lazy(), on=CUSTOMER).select(_place(levels), "spend", "first")
+            return _set_out(customers, collect(nw.from_native(found)), levels)
+        code = level_code(pl.col(levels.column), levels).alias("code")
+        found = collect(pair_sums(known, levels)).with_columns(code).join(places, on=CUSTOMER)
+        return _set_out(customers, found.with_columns(_place(levels)), levels)
 
     return sums
 
@@ -263,19 +255,35 @@ def level_code(column: pl.Expr, levels: Levels) -> pl.Expr:
     return column.replace_strict(codes, default=len(levels.names), return_dtype=pl.Int64)
 
 
+def _place(levels: Levels) -> pl.Expr:
+    """Return the place of a customer's level in a table of customers and levels."""
+    width = len(levels.names) + 1
+    return (pl.col("place").cast(pl.Int64) * width + pl.col("code")).alias("at")
+
+
 def set_out(listed: pl.DataFrame, levels: Levels) -> pl.DataFrame:
+    """Set the levels of each customer beside one another, of rows with lists of `pair_sums`."""
+    rows = listed.with_row_index("place").explode("code", *PAIR_SUMS)
+    return _set_out(listed[CUSTOMER], rows.with_columns(_place(levels)), levels)
+
+
+def _set_out(customers: pl.Series, listed: pl.DataFrame, levels: Levels) -> pl.DataFrame:
     """Set the levels of each customer beside one another.
 
-    ``listed`` has a row per customer, with lists of codes of levels, spend and days, and the number
-    of lines behind each (one without).
+    ``listed`` has the place (`_place`), spend and day of each line, or of each customer and level
+    with the number of lines and the last day.
     """
-    customers, other = listed.select(CUSTOMER), len(levels.names)
-    place = np.repeat(np.arange(listed.height), listed["code"].list.len().to_numpy())
-    flat = {n: listed[n].explode().to_numpy() for n in listed.columns if n != CUSTOMER}
-    began, last = flat["first"], flat.get("last", flat["first"])
-    at = place * (other + 1) + flat["code"]
-    size, shape = listed.height * (other + 1), (listed.height, other + 1)
-    whole = np.zeros(size, np.int64), np.full(size, NEVER), np.zeros(size, np.int64)
+    other = len(levels.names)
+    kinds = {"spend": np.int64, "lines": np.int64, "first": np.int32, "last": np.int32}
+    flat = {
+        name: listed[name].to_numpy().astype(kind, copy=False)
+        for name, kind in kinds.items()
+        if name in listed.columns
+    }
+    at, began = listed["at"].to_numpy(), flat["first"]
+    last = flat.get("last", began)
+    size, shape = customers.len() * (other + 1), (customers.len(), other + 1)
+    whole = np.zeros(size, np.int64), np.full(size, NEVER, np.int32), np.zeros(size, np.int32)
     np.add.at(whole[0], at, flat["spend"])
     np.minimum.at(whole[1], at, began)
     np.maximum.at(whole[2], at, last)
@@ -289,16 +297,17 @@ def set_out(listed: pl.DataFrame, levels: Levels) -> pl.DataFrame:
     total = lines.sum(axis=1)
     start = first.min(axis=1)
     if "lines" in flat:  # a row per level, those without a feature of their own too
-        later = np.bincount(place, weights=began > start[place], minlength=listed.height)
+        place = at // (other + 1)
+        later = np.bincount(place, weights=began > start[place], minlength=customers.len())
     else:
         later = ((lines > 0) & (first > start[:, None])).sum(axis=1).astype(np.float64)
     named = lines[:, :other] > 0
     some = named.any(axis=1)
-    best = np.where(named, spend[:, :other], -NEVER).argmax(axis=1)
+    best = np.where(named, spend[:, :other], np.iinfo(np.int64).min).argmax(axis=1)
     columns: dict[str, Any] = {
         "spend": spend.sum(axis=1) / MICRO,
         "lines": total,
-        "squares": (lines.astype(np.float64) ** 2).sum(axis=1) / total,
+        "squares": (lines.astype(np.float64) ** 2).sum(axis=1) / np.maximum(total, 1),
         "new": later,
         "favourite_code": np.where(some, best, -1),
         "first_code": np.where(some, first[:, :other].argmin(axis=1), -1),
@@ -307,7 +316,7 @@ def set_out(listed: pl.DataFrame, levels: Levels) -> pl.DataFrame:
         columns[f"spend_{slug}"] = spend[:, k] / MICRO
         columns[f"lines_{slug}"] = lines[:, k]
         columns[f"last_{slug}"] = np.where(named[:, k], latest[:, k], np.nan)
-    return customers.with_columns(pl.Series(name, values) for name, values in columns.items())
+    return pl.DataFrame({CUSTOMER: customers, **columns}).filter(pl.col("lines") > 0)
 
 
 def product_blocks(kinds: tuple[Levels, ...]) -> dict[str, Callable[[Any, Any], Any]]:
