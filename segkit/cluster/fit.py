@@ -208,11 +208,7 @@ def _cluster(
 
 
 def describe_groups(
-    X: Floats,
-    groups: Ints,
-    count: int,
-    transform: Transform,
-    words: Mapping[str, tuple[str, str]],
+    X: Floats, groups: Ints, count: int, transform: Transform, words: Mapping[str, tuple[str, str]]
 ) -> list[str]:
     """Describe each group by what marks it most."""
     if len(np.unique(groups)) < count:
@@ -309,11 +305,7 @@ def _segmentation(
 
 
 def _aligned(
-    table: pl.DataFrame,
-    groups: Ints,
-    counts: Ints,
-    names: list[str],
-    reference: SegmentModel,
+    table: pl.DataFrame, groups: Ints, counts: Ints, names: list[str], reference: SegmentModel
 ) -> tuple[list[str], list[str]]:
     """Match segments to the reference's by the customers they share, one to one."""
     from scipy.optimize import linear_sum_assignment

@@ -14,13 +14,7 @@ from segkit.cluster.matrix import Floats, feature_rows, wanted_counts
 from segkit.cluster.model import ProbabilityScorer, finish_parts
 from segkit.cluster.segments import Segmentation, name_segments
 from segkit.display import counted, number
-from segkit.errors import (
-    ColumnError,
-    DataError,
-    ModelError,
-    require_columns,
-    require_least,
-)
+from segkit.errors import ColumnError, DataError, ModelError, require_columns, require_least
 from segkit.frames import takes_frames
 from segkit.result import check_number
 from segkit.stats.threads import single_thread

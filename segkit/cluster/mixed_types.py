@@ -38,13 +38,7 @@ from segkit.cluster.prototypes import (
 )
 from segkit.cluster.segments import Segmentation, name_segments
 from segkit.display import counted, number
-from segkit.errors import (
-    DataError,
-    ModelError,
-    ParameterError,
-    require_choice,
-    require_least,
-)
+from segkit.errors import DataError, ModelError, ParameterError, require_choice, require_least
 from segkit.frames import takes_frames
 from segkit.result import check_number
 from segkit.stats.threads import single_thread

@@ -25,13 +25,7 @@ from segkit.cluster.matrix import (
 from segkit.cluster.model import ProbabilityScorer, finish_parts
 from segkit.cluster.segments import Segmentation, name_segments
 from segkit.display import counted, number
-from segkit.errors import (
-    DataError,
-    ModelError,
-    ParameterError,
-    require_choice,
-    require_least,
-)
+from segkit.errors import DataError, ModelError, ParameterError, require_choice, require_least
 from segkit.frames import takes_frames
 from segkit.progress import steps
 from segkit.result import check_number, check_numbers
@@ -383,11 +377,7 @@ def _components(
 
 
 def _segmentation(
-    table: pl.DataFrame,
-    model: MixtureModel,
-    tried: list[Candidate],
-    chosen: Candidate,
-    starts: int,
+    table: pl.DataFrame, model: MixtureModel, tried: list[Candidate], chosen: Candidate, starts: int
 ) -> Segmentation:
     columns = [field.name for field in fields(Candidate) if field.name != "fitted"]
     compared = pl.DataFrame([{name: getattr(c, name) for name in columns} for c in tried])

@@ -10,13 +10,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
-from segkit.cluster.agreement import (
-    adjusted_rand,
-    jaccard,
-    matched,
-    overlaps,
-    prediction_strength,
-)
+from segkit.cluster.agreement import adjusted_rand, jaccard, matched, overlaps, prediction_strength
 from segkit.cluster.kmeans import centres_of, fit_kmeans, nearest_centre, settle
 from segkit.cluster.matrix import Floats, Ints, without_gaps
 from segkit.cluster.ward import cut_tree, ward_linkage

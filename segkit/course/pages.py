@@ -13,16 +13,7 @@ from markupsafe import Markup
 
 from segkit.course.mathml import to_html
 from segkit.course.matrix import REFUSED, CheckRow
-from segkit.course.session import (
-    CHECK,
-    NOTES,
-    REGION,
-    SLIDE,
-    SOLUTION,
-    TASK,
-    Session,
-    kind,
-)
+from segkit.course.session import CHECK, NOTES, REGION, SLIDE, SOLUTION, TASK, Session, kind
 from segkit.plot.vector import add_theme, from_file
 from segkit.report.page import style, templates
 from segkit.runner.catalog import source_of
@@ -92,11 +83,7 @@ def notes_page(session: Session, rows: Iterable[CheckRow]) -> str:
             "task": _html(to_html(source_of(one.task).partition("\n")[2])),
             "solution": _code(_bare(source_of(one.solution))),
             "mistakes": [
-                (
-                    words,
-                    _code(code),
-                    refused.get(one.name, {}).get(words, "").removeprefix(REFUSED),
-                )
+                (words, _code(code), refused.get(one.name, {}).get(words, "").removeprefix(REFUSED))
                 for words, code in one.mistakes
             ],
         }

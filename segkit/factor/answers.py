@@ -13,13 +13,7 @@ import polars as pl
 
 from segkit import intake
 from segkit.display import counted
-from segkit.errors import (
-    ColumnError,
-    DataError,
-    SourceError,
-    require_choice,
-    require_columns,
-)
+from segkit.errors import ColumnError, DataError, SourceError, require_choice, require_columns
 from segkit.frames import takes_frames
 from segkit.intake.numbers import doubted_answers
 from segkit.intake.readers import read

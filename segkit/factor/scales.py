@@ -357,9 +357,7 @@ def score_scales(
 
 
 def _range(
-    item: str,
-    answers: tuple[float, float] | Mapping[str, tuple[float, float]] | None,
-    turned: bool,
+    item: str, answers: tuple[float, float] | Mapping[str, tuple[float, float]] | None, turned: bool
 ) -> tuple[float, float] | None:
     """Return an item's stated lowest and highest answer; None where it is not needed."""
     stated = answers.get(item) if isinstance(answers, Mapping) else answers

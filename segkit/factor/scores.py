@@ -124,12 +124,7 @@ def determinacy(model: ScoreModel) -> Floats:
 
 @single_thread()
 def apply_weights(
-    values: Floats,
-    scale: tuple[Floats, Floats],
-    model: ScoreModel,
-    method: str,
-    *,
-    least: int,
+    values: Floats, scale: tuple[Floats, Floats], model: ScoreModel, method: str, *, least: int
 ) -> tuple[Floats, int, int]:
     """Score answers, with separate weights for each pattern of missing answers.
 

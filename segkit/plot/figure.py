@@ -27,16 +27,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito (2008), "Color Universal Design": distinguishable by colour-blind readers.
 # Black comes last: it is kept for text and reference lines.
-OKABE_ITO = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#56B4E9",
-    "#F0E442",
-    "#000000",
-)
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
 GREY = "#6b6b6b"
 # matplotlib's settings are global to the process: two drawing threads would change each other's.
 _DRAWING = threading.RLock()

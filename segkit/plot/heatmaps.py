@@ -323,10 +323,7 @@ def _mark_cells(
 
 
 def _hatch_cells(
-    axes: Axes,
-    missing: pl.DataFrame,
-    columns: tuple[str, str],
-    names: tuple[list[Any], list[Any]],
+    axes: Axes, missing: pl.DataFrame, columns: tuple[str, str], names: tuple[list[Any], list[Any]]
 ) -> None:
     """Hatch the cells of some rows."""
     from matplotlib.patches import Rectangle

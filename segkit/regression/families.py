@@ -37,11 +37,7 @@ _FLAT = 0.01  # standard errors by which a step of Newton may still move a conve
 
 
 def sandwich(
-    scores: Floats,
-    bread: Floats,
-    *,
-    leverage: Floats | None = None,
-    clusters: Ints | None = None,
+    scores: Floats, bread: Floats, *, leverage: Floats | None = None, clusters: Ints | None = None
 ) -> Floats:
     """Return the covariance of estimates from the scores of their rows.
 
@@ -334,10 +330,7 @@ def _log_linear(X: Floats, y: Floats, design: Design) -> Fit:
     covariance, errors, dof = _covariance(scores, bread, leverage, design)
     dof = min(dof, float(fitted.df_resid))
     # Duan (1983): the mean of exp(residual) takes the fitted log back to the mean.
-    extra = {
-        "sigma": float(np.sqrt(fitted.scale)),
-        "smearing": float(np.exp(fitted.resid).mean()),
-    }
+    extra = {"sigma": float(np.sqrt(fitted.scale)), "smearing": float(np.exp(fitted.resid).mean())}
     loglike = float(fitted.llf - np.log(y).sum())
     return Fit("log-linear", fitted.params, covariance, dof, errors, extra, loglike, X.shape[1] + 1)
 

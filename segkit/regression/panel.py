@@ -278,10 +278,7 @@ def _bounds(daily: pl.DataFrame) -> tuple[int, int]:
 
 
 def _price_grid(
-    daily: pl.DataFrame,
-    prices: pl.DataFrame | None,
-    strata: pl.DataFrame,
-    bounds: tuple[int, int],
+    daily: pl.DataFrame, prices: pl.DataFrame | None, strata: pl.DataFrame, bounds: tuple[int, int]
 ) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Give each product's price on each day that it is on sale: product, day, stratum, price."""
     notes: tuple[str, ...] = ()

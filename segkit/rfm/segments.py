@@ -205,10 +205,7 @@ class MicroSegments(Result):
 
 @takes_frames
 def find_micro_segments(
-    frame: pl.DataFrame,
-    rules: RuleSet | Mapping[str, str],
-    *,
-    value: str | None = "monetary",
+    frame: pl.DataFrame, rules: RuleSet | Mapping[str, str], *, value: str | None = "monetary"
 ) -> MicroSegments:
     """Measure the segments of customers that meet given conditions on features.
 

@@ -15,14 +15,7 @@ from segkit.display import counted
 from segkit.errors import RuleError, require_choice, unknown
 from segkit.frames import takes_frames
 from segkit.rules.check import RuleCheck, check_rules
-from segkit.rules.conditions import (
-    All,
-    Condition,
-    columns,
-    expression,
-    write,
-    write_sql,
-)
+from segkit.rules.conditions import All, Condition, columns, expression, write, write_sql
 from segkit.rules.rule import Domain, Rule, prepare
 from segkit.writing import write_whole
 
@@ -80,11 +73,7 @@ class RuleSet:
 
     @classmethod
     def parse(
-        cls,
-        text: str,
-        *,
-        policy: Policy = "partition",
-        domains: Mapping[str, Domain] | None = None,
+        cls, text: str, *, policy: Policy = "partition", domains: Mapping[str, Domain] | None = None
     ) -> Self:
         """Read one rule a line, ``name: condition``; blank lines and ``# comments`` are left out.
 

@@ -32,14 +32,7 @@ from segkit.intake.proposal import settle_mapping
 from segkit.intake.readers import gather
 from segkit.pipeline import link_source
 from segkit.runner.accepts import SIMULATION
-from segkit.runner.manifest import (
-    data_inputs,
-    intact,
-    key_of,
-    list_outputs,
-    read_json,
-    write_json,
-)
+from segkit.runner.manifest import data_inputs, intact, key_of, list_outputs, read_json, write_json
 from segkit.runner.workspace import load_raw
 from segkit.schema import CONTRACTS
 from segkit.writing import relative_path
@@ -93,11 +86,7 @@ class Division:
 
 
 def divide(
-    settings: Map[str, Any],
-    by: str,
-    place: Path,
-    folder: Path,
-    wanted: Collection[str] = (),
+    settings: Map[str, Any], by: str, place: Path, folder: Path, wanted: Collection[str] = ()
 ) -> Division:
     """Divide the data of a run by a column of the orders; unchanged data are not read again.
 

@@ -18,15 +18,7 @@ from segkit.runner.manifest import clean, data_inputs, locked, read_json
 from segkit.runner.parameters import Parameter, settle
 from segkit.runner.process import NotebookPool
 from segkit.runner.progress import Progress
-from segkit.runner.state import (
-    RECORD,
-    Journal,
-    Label,
-    RunEnd,
-    State,
-    end_of,
-    write_record,
-)
+from segkit.runner.state import RECORD, Journal, Label, RunEnd, State, end_of, write_record
 from segkit.runner.stopping import STOPS, stop_code, stop_words
 
 __all__ = ["RECORD", "RunEnd", "run"]

@@ -152,18 +152,11 @@ def _sending_days(world: World, assigned: pl.Series, weeks: int) -> Ints:
 
 
 def _answered(
-    world: World,
-    some: pl.DataFrame,
-    index: Ints,
-    offers: Ints,
-    day: Ints,
-    weeks: int,
-    turn: int,
+    world: World, some: pl.DataFrame, index: Ints, offers: Ints, day: Ints, weeks: int, turn: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     people = world.people(index)
     ids = purchases.identifiers(people, world.neighbours(people), share=world.dirty).with_columns(
-        account_id=some.get_column("customer_id").cast(pl.String),
-        guest_id=pl.lit(None, pl.String),
+        account_id=some.get_column("customer_id").cast(pl.String), guest_id=pl.lit(None, pl.String)
     )
     last = day + 7 * weeks
     reached = writable(people, world.calendar.days)

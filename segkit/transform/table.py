@@ -12,13 +12,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, label, number
-from segkit.errors import (
-    DataError,
-    ModelError,
-    ParameterError,
-    require_choice,
-    require_columns,
-)
+from segkit.errors import DataError, ModelError, ParameterError, require_choice, require_columns
 from segkit.frames import takes_frames
 from segkit.result import Result, check_names, check_number
 from segkit.transform.steps import (
