@@ -7,19 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
 from segkit.cluster.fit import cluster_customers
 from segkit.cluster.model import SegmentModel
+from segkit.cluster.segments import Segmentation
 from segkit.display import counted, number, percent
 from segkit.errors import DataError, SourceError, require_columns
 from segkit.result import Result
-
-if TYPE_CHECKING:
-    from segkit.cluster.segments import Segmentation
 
 BATCH_ROWS = 500_000
 SAMPLE_ROWS = 20_000

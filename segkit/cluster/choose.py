@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,14 +13,13 @@ from segkit.cluster.criteria import CRITERIA, VOTERS, check_criteria, measure, v
 from segkit.cluster.kmeans import SETTLE_STEPS
 from segkit.cluster.matrix import Floats, Ints, as_matrix, fair_order, sample_rows
 from segkit.cluster.refits import METHODS, Clustering, Method, SharedRefits
+from segkit.cluster.structure import Structure
 from segkit.display import counted, join_words, number
 from segkit.errors import DataError, ParameterError, require_choice, require_least
+from segkit.plot import Figure
+from segkit.plot.stability import criteria_over_k
 from segkit.result import Result
 from segkit.stats.threads import single_thread
-
-if TYPE_CHECKING:
-    from segkit.cluster.structure import Structure
-    from segkit.plot import Figure
 
 MAX_ROWS = 20_000
 MOST_WORDS = 25  # of an answer
@@ -150,8 +149,6 @@ class KChoice(Result):
 
     def plot(self) -> Figure:
         """Draw every criterion over k, its vote marked."""
-        from segkit.plot.stability import criteria_over_k
-
         return criteria_over_k(self._long(), chosen=self.k)
 
     def _long(self) -> pl.DataFrame:

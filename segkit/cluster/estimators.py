@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from segkit.cluster.kmeans import centres_of, nearest_centre, order_groups
 from segkit.cluster.ward import cut_tree, ward_linkage
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 class Ward(ClusterMixin, BaseEstimator):  # type: ignore[misc]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,12 +17,10 @@ from segkit.cluster.validity import sampled_rows, silhouettes_of
 from segkit.display import counted, number, percent
 from segkit.errors import DataError, require_columns, require_least
 from segkit.frames import takes_frames
+from segkit.plot import Figure, bars
 from segkit.result import Result
 from segkit.rules import RuleSet
 from segkit.transform import Transform
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 Flags = NDArray[np.bool_]
 Refit = Callable[[pl.DataFrame], pl.DataFrame]
@@ -90,8 +88,6 @@ class SegmentValidity(Result):
 
     def plot(self) -> Figure:
         """Draw each segment's separation."""
-        from segkit.plot import bars
-
         return bars(
             self.segments.drop_nulls("separation"),
             "segment_name",

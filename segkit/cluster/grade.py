@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,12 +14,9 @@ from segkit.cluster.structure import Structure
 from segkit.display import counted, number, percent
 from segkit.errors import DataError, require_columns
 from segkit.frames import takes_frames
+from segkit.plot import Figure, heatmap
 from segkit.result import Result
 from segkit.stats.threads import single_thread
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
-
 
 DRAWS = 200
 FOLDS = 5
@@ -96,8 +93,6 @@ class Crossing(Result):
 
     def plot(self) -> Figure:
         """Draw where each segment of the first segmentation lies in the second."""
-        from segkit.plot import heatmap
-
         first, second = self.names
         return heatmap(
             self.cells,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -26,11 +26,9 @@ from segkit.cluster.validity import measure_validity
 from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_choice, require_least
 from segkit.frames import takes_frames
+from segkit.plot import Figure, heatmap
 from segkit.result import Result
 from segkit.transform import Transform
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 Fit = Callable[[pl.DataFrame], Segmentation]
 WORDS = {
@@ -155,8 +153,6 @@ class MethodComparison(Result):
 
     def plot(self) -> Figure:
         """Draw how well each pair of methods agrees."""
-        from segkit.plot import heatmap
-
         return heatmap(
             self.agreement,
             "second",

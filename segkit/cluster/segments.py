@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from segkit.display import counted, label, number, percent, stem
 from segkit.errors import ParameterError
+from segkit.plot import Figure, bars, lines, points
+from segkit.plot.dendrogram import dendrogram
 from segkit.result import Result
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from segkit.cluster.choose import KChoice
-    from segkit.plot import Figure
 
 
 # Feature, without its window -> the word for customers high on it, and for those low on it.
@@ -306,14 +306,10 @@ class Segmentation(Result):
             candidates = self.compared.drop_nulls(self.criterion).sort("k", maintain_order=True)
             if candidates["k"].n_unique() > 1:
                 return self._draw_criterion(candidates)
-        from segkit.plot import bars
-
         title, share = "How large each segment is", "Share of customers"
         return bars(self.segments, "segment_name", "customer_share", title=title, y_label=share)
 
     def _draw_map(self, shown: pl.DataFrame) -> Figure:
-        from segkit.plot import points
-
         first, second = self.map_shares
         names = dict(self.segments.select("segment", "segment_name").iter_rows())
         shown = shown.with_columns(pl.col("segment").replace(names))
@@ -331,8 +327,6 @@ class Segmentation(Result):
         )
 
     def _draw_criterion(self, candidates: pl.DataFrame) -> Figure:
-        from segkit.plot import lines
-
         name = {"bic": "BIC (lower is better)", "silhouette": "Mean silhouette (higher is better)"}
         return lines(
             candidates,
@@ -354,8 +348,6 @@ class Segmentation(Result):
         """
         if self.linkage is None:
             raise ParameterError(f"{self.method} grows no tree; use method='ward' for a dendrogram")
-        from segkit.plot.dendrogram import dendrogram
-
         names = self.segments["segment_name"].to_list()
         unit = "customers" if self.route == "exact" else "micro-clusters"
         return dendrogram(self.linkage, self.leaf_groups, names, leaves=leaves, unit=unit)

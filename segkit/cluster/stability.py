@@ -31,12 +31,13 @@ from segkit.cluster.refits import (
 )
 from segkit.display import counted, number
 from segkit.errors import DataError, ParameterError, require_choice, require_least
+from segkit.plot import Figure
+from segkit.plot.stability import agreement_over_k, flow_over_k, segment_stability
 from segkit.result import Result
 from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
     from segkit.cluster.choose import KChoice
-    from segkit.plot import Figure
 
 
 DISSOLVED, RECOVERED, HIGHLY = 0.5, 0.75, 0.85
@@ -408,8 +409,6 @@ class Stability(Result):
 
     def plot(self) -> Figure:
         """Draw the adjusted Rand index and the split-half replication over k."""
-        from segkit.plot.stability import agreement_over_k
-
         return agreement_over_k(self.curve)
 
     def plot_segments(self, k: int | None = None) -> Figure:
@@ -422,8 +421,6 @@ class Stability(Result):
         ParameterError
             If ``k`` was not examined, or is left out and no segments were given.
         """
-        from segkit.plot.stability import segment_stability
-
         if k is not None:
             return segment_stability(self.of(k))
         if self.own is None:
@@ -432,8 +429,6 @@ class Stability(Result):
 
     def plot_flow(self) -> Figure:
         """Draw how customers move between segments from one k to the next (SLSa)."""
-        from segkit.plot.stability import flow_over_k
-
         return flow_over_k(self.segments, self.flow)
 
 

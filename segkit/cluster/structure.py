@@ -25,14 +25,14 @@ from segkit.cluster.refits import (
 from segkit.cluster.validity import ClusterSums, cluster_sums
 from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_choice, require_least
+from segkit.plot import Figure
+from segkit.plot.stability import structure_over_k
 from segkit.progress import steps
 from segkit.result import Result
 from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
     from segkit.cluster.choose import KChoice
-    from segkit.plot import Figure
-
 
 _GRID = 128
 _RIDGE = 0.1
@@ -306,8 +306,6 @@ class Structure(Result):
 
     def plot(self) -> Figure:
         """Draw the valleys over k beside those of the references, and the stability."""
-        from segkit.plot.stability import structure_over_k
-
         return structure_over_k(
             self.table, verdict=self.verdict, threshold=self.threshold, alpha=self.alpha
         )

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segkit.cluster.matrix import Floats, Ints
 from segkit.display import counted
 from segkit.errors import DataError, ParameterError
 from segkit.stats.threads import single_thread
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 
 # The three constants affect speed only, not the result.
 # Bytes of a block of lower bounds: about a processor's second-level cache.

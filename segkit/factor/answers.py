@@ -17,11 +17,12 @@ from segkit.errors import ColumnError, DataError, SourceError, require_choice, r
 from segkit.frames import takes_frames
 from segkit.intake.numbers import doubted_answers
 from segkit.intake.readers import read
+from segkit.plot.compare import likert
+from segkit.plot.figure import Figure
 from segkit.simulate import customers
 
 if TYPE_CHECKING:
     from segkit.intake import Intake
-    from segkit.plot.figure import Figure
 
 Floats = npt.NDArray[np.float64]
 # Columns of the survey table that are no items.
@@ -292,8 +293,6 @@ def plot_answers(
     >>> plot_answers(pl.DataFrame({"q": [1, 2, 2, None]}), ["q"]).data["share"].to_list()
     [0.3333333333333333, 0.6666666666666666]
     """
-    from segkit.plot.compare import likert
-
     given = read_answers(frame, items, check=False)
     statements = labels or {}
     ranges = answers if isinstance(answers, Mapping) else dict.fromkeys(given.items, answers)

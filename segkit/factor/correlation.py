@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,8 @@ from segkit.errors import DataError, require_choice
 from segkit.factor.answers import Floats, read_answers
 from segkit.factor.polychoric import Categories, categories, polychoric_matrix, polyserial
 from segkit.frames import takes_frames
+from segkit.plot import Figure, heatmap
 from segkit.result import Result
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 _BLOCK = 65_536  # rows at a time, so that they fit into the processor's cache
 _SINGULAR = 1e-10
@@ -311,8 +309,6 @@ class Correlations(Result):
 
     def plot(self) -> Figure:
         """Draw the matrix as a heatmap."""
-        from segkit.plot import heatmap
-
         p = len(self.items)
         frame = pl.DataFrame(
             {

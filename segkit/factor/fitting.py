@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -28,12 +28,10 @@ from segkit.factor.rotation import (
     rotation_name,
 )
 from segkit.frames import takes_frames
+from segkit.plot import Figure, bars, intervals
 from segkit.progress import steps
 from segkit.result import Result
 from segkit.stats.threads import single_thread
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 # Kaiser (1974), "An index of factorial simplicity", Psychometrika 39.
 WORDS = (
@@ -110,8 +108,6 @@ class Adequacy(Result):
 
     def plot(self) -> Figure:
         """Draw the measure by item."""
-        from segkit.plot import bars
-
         return bars(
             self.to_frame(),
             "item",
@@ -356,8 +352,6 @@ class LoadingIntervals(Result):
 
     def plot(self) -> Figure:
         """Draw the markers' loadings with their intervals."""
-        from segkit.plot import intervals
-
         marks = self.table.filter("marks").with_columns(
             marker=pl.format("{} on {}", "item", "name")
         )

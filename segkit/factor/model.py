@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
@@ -26,6 +26,9 @@ from segkit.factor.scores import (
     score_weights,
 )
 from segkit.frames import takes_frames
+from segkit.plot import Figure
+from segkit.plot.factors import paths
+from segkit.plot.heatmaps import loading_map
 from segkit.result import (
     StoredModel,
     check_customers,
@@ -34,9 +37,6 @@ from segkit.result import (
     check_numbers,
     read_fields,
 )
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 SCORING = ("means", "sds", "correlation", "attenuation")  # arrays of `ScoreSide`
 # Browne & Cudeck (1993), MacCallum et al. (1996).
@@ -246,14 +246,10 @@ class FactorModel(StoredModel):
 
     def plot(self) -> Figure:
         """Draw the loadings as a heatmap."""
-        from segkit.plot.heatmaps import loading_map
-
         return loading_map(self._long(), title="What each factor weighs in each item")
 
     def diagram(self, *, least: float = 0.3) -> Figure:
         """Draw factors, items, and the paths between them from a loading of ``least`` on."""
-        from segkit.plot.factors import paths
-
         first, second = np.triu_indices(self.n_factors, 1)
         links = pl.DataFrame(
             {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -15,12 +15,11 @@ from segkit.factor.answers import Floats
 from segkit.factor.correlation import Correlations, correlate_items
 from segkit.factor.extraction import IMPROPER, degrees_of_freedom, extract, fit_indices
 from segkit.frames import takes_frames
+from segkit.plot import Figure
+from segkit.plot.factors import scree
 from segkit.progress import steps
 from segkit.result import Result
 from segkit.stats.threads import single_thread
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 Reference = Literal["normal", "permutation"]
 REFERENCES: tuple[Reference, ...] = get_args(Reference)
@@ -270,8 +269,6 @@ class FactorCount(Result):
 
     def plot(self) -> Figure:
         """Draw the scree with the eigenvalues that chance gives."""
-        from segkit.plot.factors import scree
-
         return scree(self.eigenvalues, n_factors=self.n_factors, percentile=self.percentile)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -15,11 +14,9 @@ from segkit.display import counted, join_words, number, percent
 from segkit.errors import ColumnError, DataError, require_columns
 from segkit.factor.answers import Floats
 from segkit.frames import takes_frames
+from segkit.plot import Figure, intervals
 from segkit.result import Result
 from segkit.stats.intervals import Estimate, estimate, wilson, z_value
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 UNKNOWN = "unknown"
 LEVEL = 0.05
@@ -100,8 +97,6 @@ class Response(Result):
 
     def plot(self) -> Figure:
         """Draw the response rate by stratum."""
-        from segkit.plot import intervals
-
         return intervals(
             self.table,
             "stratum",
@@ -288,8 +283,6 @@ class Voice(Result):
 
     def plot(self) -> Figure:
         """Draw each group's rating with its interval."""
-        from segkit.plot import intervals
-
         title = "Are they satisfied?"
         label = "Share of satisfied customers (dashed: all)"
         if self.kind == "nps":

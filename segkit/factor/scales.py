@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -17,12 +16,10 @@ from segkit.factor.extraction import extract
 from segkit.factor.model import FactorModel
 from segkit.factor.rotation import rotate, slug
 from segkit.frames import takes_frames
+from segkit.plot import Figure, intervals
 from segkit.result import Result
 from segkit.stats.intervals import Estimate, estimate
 from segkit.stats.threads import single_thread
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 GROUPS = 3  # group factors under the general one, as in R's psych
 FIGURES = ("alpha", "alpha_low", "alpha_high", "omega_total", "omega_hierarchical", "mean_r")
@@ -166,8 +163,6 @@ class Reliability(Result):
 
     def plot(self) -> Figure:
         """Draw each scale's alpha with its interval."""
-        from segkit.plot import intervals
-
         return intervals(
             self.scales,
             "scale",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,9 @@ import polars as pl
 from segkit.display import counted, join_words, number
 from segkit.errors import require_choice
 from segkit.factor.answers import Floats
+from segkit.plot import Figure, histograms
 from segkit.result import Result
 from segkit.stats.threads import single_thread
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 ScoreMethod = Literal["regression", "bartlett", "tenberge"]
 SCORES: tuple[ScoreMethod, ...] = get_args(ScoreMethod)
@@ -234,7 +232,5 @@ class Scores(Result):
 
     def plot(self) -> Figure:
         """Draw the distribution of each factor's scores."""
-        from segkit.plot import histograms
-
         columns = [name for name in self.frame.columns if name != "customer_id"]
         return histograms(self.frame.select(columns), columns, title="Scores (standard deviations)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,11 +13,9 @@ from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, require_least
 from segkit.factor.answers import Floats
 from segkit.frames import takes_frames
+from segkit.plot import Figure, intervals
 from segkit.result import Result
 from segkit.stats.intervals import mean_difference, wilson
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 DIRECTIONS = ("high", "low")
 
@@ -215,8 +213,6 @@ class Validation(Result):
 
     def plot(self) -> Figure:
         """Draw each claim's difference with its interval."""
-        from segkit.plot import intervals
-
         return intervals(
             self.table.drop_nulls("difference"),
             "claim",

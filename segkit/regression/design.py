@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +14,9 @@ import polars as pl
 from segkit.display import counted, number
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
+from segkit.plot import Figure, bars
 from segkit.regression.outcomes import LABELS, DriverTable
 from segkit.result import Result
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -384,8 +382,6 @@ class Collinearity(Result):
 
     def plot(self) -> Figure:
         """Draw each predictor's variance inflation."""
-        from segkit.plot import bars
-
         rows = self.predictors.sort("vif", descending=True).head(25)
         return bars(
             rows,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,6 +12,8 @@ import polars as pl
 from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError
 from segkit.frames import takes_frames
+from segkit.plot import Figure, intervals
+from segkit.plot.response import response, rootogram
 from segkit.regression import checks
 from segkit.regression.design import HIGH_VIF, Design, Floats, make_design, of_design
 from segkit.regression.families import COUNTS, Family, Fit, standardise
@@ -19,9 +21,6 @@ from segkit.regression.outcomes import LABELS, DriverTable
 from segkit.result import Result
 from segkit.stats.hypotheses import adjust
 from segkit.stats.threads import single_thread
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 _NAMED = 4
 
@@ -237,8 +236,6 @@ class Drivers(Result):
 
     def plot(self) -> Figure:
         """Draw the effects of one standard deviation (or of yes, or of a level)."""
-        from segkit.plot import intervals
-
         per_sd = pl.col("kind").is_in(["number", "log", "formula"])
         what = "odds of " if self.family == "logistic" else ""
         return intervals(
@@ -265,8 +262,6 @@ class Drivers(Result):
         DataError
             If the outcome is not a count.
         """
-        from segkit.plot.response import rootogram
-
         if not self.counts.height:
             raise DataError(f"a rootogram needs counts; {self.outcome} was fitted as {self.family}")
         return rootogram(
@@ -280,8 +275,6 @@ class Drivers(Result):
 
     def plot_calibration(self) -> Figure:
         """Draw observed against predicted outcomes, by tenths of the prediction."""
-        from segkit.plot.response import response
-
         kind = "on held-out rows" if self.folds else "on the rows fitted"
         shares = self.family == "logistic"
         return response(
@@ -298,8 +291,6 @@ class Drivers(Result):
 
     def plot_residuals(self) -> Figure:
         """Draw the quantile residuals against normal ones."""
-        from segkit.plot.response import response
-
         return response(
             self.residuals,
             "normal",

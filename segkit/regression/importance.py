@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -14,12 +14,10 @@ import polars as pl
 from segkit.display import counted, percent
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.frames import takes_frames
+from segkit.plot import Figure, intervals
 from segkit.regression.design import HIGH_VIF, Design, Floats, Ints, make_design, of_design
 from segkit.regression.outcomes import LABELS, DriverTable
 from segkit.result import Result
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 _CELLS = 6_000_000  # numbers held at once
 _LEAST_PIVOT = 1e-10  # of a column's variance: below it the column follows from those before
@@ -248,8 +246,6 @@ class Importance(Result):
 
     def plot(self) -> Figure:
         """Draw each predictor's share of the outcome's variance with its interval."""
-        from segkit.plot import intervals
-
         rows = self.shares.head(25)
         first = rows.row(0, named=True)
         return intervals(

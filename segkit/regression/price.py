@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError
+from segkit.plot import Figure, intervals
+from segkit.plot.response import response
 from segkit.regression.design import Floats, Ints
 from segkit.regression.panel import ALL, PricePanel, segments_of
 from segkit.result import Result
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 _MOST_STEPS, _MOST_SWEEPS = 100, 5_000
 _TOLERANCE = 1e-9
@@ -275,8 +273,6 @@ class PriceResponse(Result):
 
     def plot(self) -> Figure:
         """Draw the elasticities with their intervals."""
-        from segkit.plot import intervals
-
         rows = self.elasticities.drop_nulls("elasticity")
         first = rows.row(0, named=True)
         return intervals(
@@ -291,8 +287,6 @@ class PriceResponse(Result):
 
     def plot_curve(self) -> Figure:
         """Draw purchases against price, both relative to the product's usual level."""
-        from segkit.plot.response import response
-
         row = self.elasticities.row(0, named=True)
         return response(
             self.curve,

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import polars as pl
 
 from segkit.display import counted, percent
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns, unknown
 from segkit.frames import is_returned, takes_frames
+from segkit.plot import Figure, bars, heatmap
 from segkit.result import Result
 from segkit.rfm.cuts import COLUMNS, DIMENSIONS, Cuts, Method, Ties, bins_of, find_cuts
 from segkit.rfm.segments import build_rfm_segments
 from segkit.rules import Domain, RuleSet
 from segkit.stats.intervals import median
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 Monetary = Literal["net", "gross"]
 TABLE = ("customer_id", "recency_days", "frequency", "monetary")
@@ -320,8 +318,6 @@ class RFM(Result):
 
     def plot(self) -> Figure:
         """Draw each segment's share of customers beside its share of revenue."""
-        from segkit.plot import bars
-
         words = {"customer_share": "of customers", "revenue_share": "of revenue"}
         drawn = (
             self.segments.with_row_index()
@@ -345,8 +341,6 @@ class RFM(Result):
 
     def plot_scores(self) -> Figure:
         """Draw the mean monetary value by recency and frequency score."""
-        from segkit.plot import heatmap
-
         f_top, r_top = self.cuts.bins[1], self.cuts.bins[0]
         grid = pl.DataFrame(
             [(f, r) for f in range(f_top, 0, -1) for r in range(1, r_top + 1)],

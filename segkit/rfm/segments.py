@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -12,13 +11,11 @@ import polars as pl
 from segkit.display import counted, number, percent
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
+from segkit.plot import Figure, heatmap, lines
 from segkit.result import Result
 from segkit.rfm.cuts import bins_of
 from segkit.rules import Domain, RuleSet
 from segkit.stats.intervals import wilson
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 # Lowest and highest grade of r, f, m on a scale of five; several boxes are joined by "or".
 _GRADES: dict[str, tuple[str, ...]] = {
@@ -188,8 +185,6 @@ class MicroSegments(Result):
 
     def plot(self) -> Figure:
         """Draw which segments share customers."""
-        from segkit.plot import heatmap
-
         return heatmap(
             self.overlap,
             "other",
@@ -359,8 +354,6 @@ class Concentration(Result):
 
     def plot(self) -> Figure:
         """Draw the Lorenz curve beside the line of equality."""
-        from segkit.plot import lines
-
         equal = pl.DataFrame({"customer_share": [0.0, 1.0], "revenue_share": [0.0, 1.0]})
         drawn = pl.concat(
             [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,13 +13,11 @@ import polars as pl
 from segkit.display import counted, percent
 from segkit.errors import DataError, ParameterError
 from segkit.frames import takes_frames
+from segkit.plot import Figure, bars
 from segkit.progress import steps
 from segkit.result import Result
 from segkit.rfm.cuts import TIES, Cuts, find_cuts
 from segkit.rfm.scoring import RFM, Monetary, is_orders, last_day, score_rfm
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
 
 _SCHEMA: dict[str, type[pl.DataType]] = {
     "variant": pl.String,
@@ -97,8 +95,6 @@ class Sensitivity(Result):
 
     def plot(self) -> Figure:
         """Draw the share of customers who change segment, by variant."""
-        from segkit.plot import bars
-
         return bars(
             self.shifts,
             "variant",
