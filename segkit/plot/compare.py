@@ -12,6 +12,7 @@ import polars as pl
 
 from segkit.display import is_share, number_cells, percent
 from segkit.errors import DataError
+from segkit.plot import figure as draw
 from segkit.plot.describe import (
     MOST_NAMED,
     Interval,
@@ -25,29 +26,7 @@ from segkit.plot.describe import (
     one_each,
     reach,
 )
-from segkit.plot.figure import (
-    CLEAR,
-    GREY,
-    INK,
-    OKABE_ITO,
-    Figure,
-    Look,
-    Style,
-    as_percent,
-    canvas,
-    is_narrow,
-    legend,
-    mark_reference,
-    name_rows,
-    narrows,
-    note,
-    number_axis,
-    shades,
-    styles,
-    words,
-    wrap,
-    write,
-)
+from segkit.plot.figure import Figure, Look, Style, narrows
 from segkit.plot.vector import mark, mark_point
 
 if TYPE_CHECKING:
@@ -104,15 +83,15 @@ def intervals(
     """
     data = drawn(frame, [x, group, y, *interval], [x, y])
     one_each(data, [x, group] if group else [x])
-    in_percent = as_percent(percent, y)
+    in_percent = draw.as_percent(percent, y)
     groups, names = names_of(data, group), names_of(data, x)
     place = {name: i for i, name in enumerate(names)}
     rows = len(names) * (1 if len(groups) == 1 else 0.55 * len(groups) + 0.3)
-    rows *= 1.35 if is_narrow() else 1
-    with canvas(7.2, max(1.7, 0.36 * rows + 1.0), title=title) as (figure, (axes,)):
+    rows *= 1.35 if draw.is_narrow() else 1
+    with draw.canvas(7.2, max(1.7, 0.36 * rows + 1.0), title=title) as (figure, (axes,)):
         handles = []
         written = _write_all(data, y, interval, in_percent)
-        for i, (name, style) in enumerate(zip(groups, styles(len(groups)), strict=True)):
+        for i, (name, style) in enumerate(zip(groups, draw.styles(len(groups)), strict=True)):
             part = data.filter(pl.col(group) == name) if group else data
             shift = (i - (len(groups) - 1) / 2) * 0.8 / len(groups)
             at = np.array([place[v] for v in part.get_column(x)]) + shift
@@ -121,14 +100,14 @@ def intervals(
                 keys = [row[x], name]
                 text = describe_mark(row, keys, y, interval, in_percent)
                 mark_point(axes, row[y], height, text, keys)
-                if annotate and not is_narrow():
+                if annotate and not draw.is_narrow():
                     limits = [written[row[end]] for end in interval if row[end] is not None]
                     estimate = f"{written[row[y]]} ({' to '.join(limits)})"
                     estimate = estimate if len(limits) == 2 else written[row[y]]
-                    note(axes, estimate, (1.0, height), (6, 0), edge="x")
-        mark_reference(axes, reference, vertical=True)
-        name_rows(axes, names, x_label, 34, 0.6)
-        number_axis(axes.xaxis, y_label or words(y), in_percent=in_percent)
+                    draw.note(axes, estimate, (1.0, height), (6, 0), edge="x")
+        draw.mark_reference(axes, reference, vertical=True)
+        draw.name_rows(axes, names, x_label, 34, 0.6)
+        draw.number_axis(axes.xaxis, y_label or draw.words(y), in_percent=in_percent)
         axes.grid(axis="x")
         if group:
             figure.legend(handles, list(map(str, groups)), loc="outside lower left", ncols=4)
@@ -142,7 +121,7 @@ def intervals(
             data.select(keys).rows(), data.select(y, *interval).rows(), strict=True
         )
     )
-    what = f"{y_label or words(y)} by {' and '.join(words(key) for key in keys)}"
+    what = f"{y_label or draw.words(y)} by {' and '.join(draw.words(key) for key in keys)}"
     left_out = frame.height - data.height
     text = finish(f"{kind} of {what}: {estimates}.", title=title, left_out=left_out)
     return Figure(figure, alt or text, data)
@@ -169,7 +148,7 @@ def _draw_intervals(
 
 
 def _estimate(row: tuple[float | None, ...], in_percent: bool) -> str:
-    value, low, high = (None if v is None else write(float(v), in_percent) for v in row)
+    value, low, high = (None if v is None else draw.write(float(v), in_percent) for v in row)
     limits = f" ({low} to {high})" if low is not None and high is not None else ""
     return f"{value}{limits}"
 
@@ -227,13 +206,15 @@ def stacked(
     place = {name: i for i, name in enumerate(names)}
     start = np.zeros(len(names))
     longest = 1.0 if normalise else float(floats(wholes, value).max())
-    label = y_label or (f"share of {words(value)}" if normalise else words(value))
-    legend_lines = 1 + sum(wrap(name, 22).count("\n") + 1 for name in parts)
+    label = y_label or (f"share of {draw.words(value)}" if normalise else draw.words(value))
+    legend_lines = 1 + sum(draw.wrap(name, 22).count("\n") + 1 for name in parts)
     height = max(1.9, 0.44 * len(names) + 1.1, 0.21 * legend_lines + 0.9)
-    with canvas(7.2, height, title=title) as (figure, (axes,)):
+    with draw.canvas(7.2, height, title=title) as (figure, (axes,)):
         handles = []
-        colours = shades(len(parts)) if ordered else [s.colour for s in styles(len(parts))]
-        hatches = [""] * len(parts) if ordered else [s.hatch for s in styles(len(parts))]
+        colours = (
+            draw.shades(len(parts)) if ordered else [s.colour for s in draw.styles(len(parts))]
+        )
+        hatches = [""] * len(parts) if ordered else [s.hatch for s in draw.styles(len(parts))]
         for name, colour, hatch in zip(parts, colours, hatches, strict=True):
             rows = data.filter(pl.col(part) == name)
             width = np.zeros(len(names))
@@ -242,14 +223,14 @@ def stacked(
             places = range(len(names))
             bars = axes.barh(places, width, 0.74, left=start, edgecolor="white", **look)
             for bar, whole, size in zip(bars, names, width, strict=True):
-                mark(bar, f"{whole}, {name}: {write(float(size), normalise)}", [whole, name])
+                mark(bar, f"{whole}, {name}: {draw.write(float(size), normalise)}", [whole, name])
             handles.append(bars)
             _write_parts(axes, start, width, longest, normalise)
             start = start + width
-        name_rows(axes, names, x_label, 30, 0.5)
-        number_axis(axes.xaxis, label, in_percent=normalise)
+        draw.name_rows(axes, names, x_label, 30, 0.5)
+        draw.number_axis(axes.xaxis, label, in_percent=normalise)
         axes.margins(x=0)
-        legend(axes, handles, parts, words(part))
+        draw.legend(axes, handles, parts, draw.words(part))
     drawn_rows = (frame, data)
     text = describe_rows("Stacked bars", drawn_rows, column, [x, part], title, normalise, label)
     return Figure(figure, alt or text, data)
@@ -261,9 +242,9 @@ def _write_parts(
     """Write each part's share inside it, where there is room."""
     for i, (left, size) in enumerate(zip(start, width, strict=True)):
         if size / longest >= 0.09:
-            text = f"{size:.0%}" if normalise else write(float(size), False)
-            box = {**CLEAR, "alpha": 0.85, "pad": 1.2}
-            note(axes, text, (left + size / 2, i), ha="center", bbox=box)
+            text = f"{size:.0%}" if normalise else draw.write(float(size), False)
+            box = {**draw.CLEAR, "alpha": 0.85, "pad": 1.2}
+            draw.note(axes, text, (left + size / 2, i), ha="center", bbox=box)
 
 
 @narrows
@@ -317,30 +298,30 @@ def waterfall(
     values = floats(data, y)
     left = np.concatenate([[0.0], np.cumsum(values[:-2]), [0.0]])
     colours = [TOTAL, *(RISE if v >= 0 else FALL for v in values[1:-1]), TOTAL]
-    in_percent = as_percent(percent, y)
-    with canvas(7.2, max(1.8, 0.36 * data.height + 1.0), title=title) as (figure, (axes,)):
+    in_percent = draw.as_percent(percent, y)
+    with draw.canvas(7.2, max(1.8, 0.36 * data.height + 1.0), title=title) as (figure, (axes,)):
         bars = axes.barh(range(data.height), values, 0.7, left=left, color=colours)
         for bar, row in zip(bars, data.iter_rows(named=True), strict=True):
             mark(bar, describe_mark(row, [row[x]], y, None, in_percent), [row[x]])
         for i, end in enumerate(np.cumsum(values[:-1])):
-            axes.plot([end, end], [i - 0.35, i + 1.35], color=GREY, linewidth=0.8)
+            axes.plot([end, end], [i - 0.35, i + 1.35], color=draw.GREY, linewidth=0.8)
         for i, value in enumerate(values):
             sign = "+" if 0 < i < data.height - 1 and value > 0 else ""
-            text = sign + write(float(value), in_percent)
+            text = sign + draw.write(float(value), in_percent)
             end = max(left[i], left[i] + value)
             if interval is not None and i == data.height - 1:
                 end = max(end, *interval)
-            note(axes, text, (end, i), (4, 0), bbox=CLEAR)
-        axes.axvline(0, color=GREY, linewidth=0.8)
+            draw.note(axes, text, (end, i), (4, 0), bbox=draw.CLEAR)
+        axes.axvline(0, color=draw.GREY, linewidth=0.8)
         if interval is not None:
-            axes.plot(interval, [data.height - 1] * 2, color=INK, linewidth=2.2, marker="|")
+            axes.plot(interval, [data.height - 1] * 2, color=draw.INK, linewidth=2.2, marker="|")
         if reference is not None:
-            axes.axvline(reference, color=INK, linewidth=1.0, linestyle="--")
-            named = f"{reference_label} {write(reference, in_percent)}".strip()
-            note(axes, named, (reference, -0.5), (4, 2), bbox=CLEAR)
+            axes.axvline(reference, color=draw.INK, linewidth=1.0, linestyle="--")
+            named = f"{reference_label} {draw.write(reference, in_percent)}".strip()
+            draw.note(axes, named, (reference, -0.5), (4, 2), bbox=draw.CLEAR)
         axes.margins(x=0.14)
-        name_rows(axes, data.get_column(x).to_list(), x_label, 34, 0.55)
-        number_axis(axes.xaxis, y_label or words(y), in_percent=in_percent)
+        draw.name_rows(axes, data.get_column(x).to_list(), x_label, 34, 0.55)
+        draw.number_axis(axes.xaxis, y_label or draw.words(y), in_percent=in_percent)
     left_out = frame.height - steps.height
     text = describe(
         "Waterfall", data, y, by=[x], title=title, percent=percent, label=y_label, left_out=left_out
@@ -348,7 +329,7 @@ def waterfall(
     return Figure(figure, alt or text, data)
 
 
-_LOW, _MIDDLE, _HIGH = OKABE_ITO[3], "#d9d9d9", OKABE_ITO[0]
+_LOW, _MIDDLE, _HIGH = draw.OKABE_ITO[3], "#d9d9d9", draw.OKABE_ITO[0]
 
 
 def likert(
@@ -417,10 +398,12 @@ def likert(
         grid[items.index(name), steps.index(value)] = part
     middle = len(steps) // 2 if len(steps) % 2 else None
     half = len(steps) // 2
-    with canvas(8.4, max(2.2, 0.32 * len(items) + 1.2), title=title) as (figure, (axes,)):
+    with draw.canvas(8.4, max(2.2, 0.32 * len(items) + 1.2), title=title) as (figure, (axes,)):
         _draw(axes, grid, steps, middle, (low, high))
-        name_rows(axes, items, "", 44, 0.6)
-        number_axis(axes.xaxis, f"Share of answers (left: {low}, right: {high})", in_percent=True)
+        draw.name_rows(axes, items, "", 44, 0.6)
+        draw.number_axis(
+            axes.xaxis, f"Share of answers (left: {low}, right: {high})", in_percent=True
+        )
         ticks = axes.get_xticks()
         axes.set_xticks(ticks, [f"{abs(tick) * 100:.0f}%" for tick in ticks])
     below, above = grid[:, :half].sum(axis=1), grid[:, -half:].sum(axis=1)
@@ -459,6 +442,6 @@ def _draw(
             word += f" {ends[0] if j == 0 else ends[1]}"
         axes.barh(places, grid[:, j], 0.78, left=start, color=colour, label=word)
         start = start + grid[:, j]
-    axes.axvline(0, color=GREY, linewidth=0.9)
+    axes.axvline(0, color=draw.GREY, linewidth=0.9)
     place: Look = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
     axes.legend(ncols=len(answers), columnspacing=1.2, handlelength=1.2, **place)

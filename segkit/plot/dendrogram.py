@@ -12,17 +12,8 @@ from numpy.typing import NDArray
 
 from segkit.display import counted, number
 from segkit.errors import DataError
-from segkit.plot.figure import (
-    GREY,
-    MAX_GROUPS,
-    Figure,
-    Look,
-    canvas,
-    legend,
-    mark_reference,
-    note,
-    styles,
-)
+from segkit.plot import figure as draw
+from segkit.plot.figure import Figure, Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,13 +76,13 @@ def dendrogram(
     feet, merges = _top(linkage, np.asarray(groups), shown)
     cut = _cut_height(linkage, k)
     data = pl.DataFrame(merges)
-    with canvas(7.6, 4.6) as (figure, (axes,)):
-        colours = [s.colour for s in styles(min(len(names), MAX_GROUPS))]
+    with draw.canvas(7.6, 4.6) as (figure, (axes,)):
+        colours = [s.colour for s in draw.styles(min(len(names), draw.MAX_GROUPS))]
         _draw(axes, merges, colours)
-        mark_reference(axes, cut)
+        draw.mark_reference(axes, cut)
         if cut is not None:
             text = f"cut into {k}"
-            note(axes, text, (1, cut), (-2, 3), edge="x", ha="right", va="baseline")
+            draw.note(axes, text, (1, cut), (-2, 3), edge="x", ha="right", va="baseline")
         _label_feet(axes, feet, n, unit)
         _label_groups(axes, feet, names, colours)
         axes.set_ylabel("height of the merge (Ward's distance)")
@@ -163,7 +154,7 @@ def _cut_height(linkage: Floats, k: int) -> float | None:
 
 def _draw(axes: Axes, merges: list[dict[str, float | int]], colours: list[str]) -> None:
     def colour(group: float) -> str:
-        return colours[int(group) % len(colours)] if group >= 0 else GREY
+        return colours[int(group) % len(colours)] if group >= 0 else draw.GREY
 
     for m in merges:
         for side in ("left", "right"):
@@ -183,9 +174,9 @@ def _label_feet(axes: Axes, feet: list[_Node], n: int, unit: str) -> None:
     axes.set_xticks([])
     if len(feet) < n:
         axes.set_xlabel(f"{unit} in each branch", labelpad=34)
-        look: Look = {"ha": "center", "va": "top", "rotation": 90, "color": GREY}
+        look: Look = {"ha": "center", "va": "top", "rotation": 90, "color": draw.GREY}
         for foot in feet:
-            note(axes, f"{foot.leaves:,}", (foot.x, 0), (0, -3), **look)
+            draw.note(axes, f"{foot.leaves:,}", (foot.x, 0), (0, -3), **look)
 
 
 def _label_groups(axes: Axes, feet: list[_Node], names: Sequence[str], colours: list[str]) -> None:
@@ -196,4 +187,4 @@ def _label_groups(axes: Axes, feet: list[_Node], names: Sequence[str], colours: 
         Line2D([], [], color=colours[g % len(colours)], linewidth=2.2, label=names[g])
         for g in shown
     ]
-    legend(axes, handles, [names[g] for g in shown], "from left to right")
+    draw.legend(axes, handles, [names[g] for g in shown], "from left to right")

@@ -9,26 +9,15 @@ import polars as pl
 
 from segkit.display import counted, number, percent
 from segkit.errors import DataError, require_columns
+from segkit.plot import figure as draw
 from segkit.plot.describe import drawn, names_of
-from segkit.plot.figure import (
-    DASHED,
-    EDGE,
-    GREY,
-    OKABE_ITO,
-    Figure,
-    Look,
-    canvas,
-    note,
-    number_axis,
-    spread,
-    wrap,
-)
+from segkit.plot.figure import Figure, Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _KINDS = {"component": "Components (correlations)", "factor": "Factors (what items share)"}
-_AGREE, _REFUSE = OKABE_ITO[0], OKABE_ITO[3]
+_AGREE, _REFUSE = draw.OKABE_ITO[0], draw.OKABE_ITO[3]
 
 
 def scree(
@@ -64,7 +53,7 @@ def scree(
     advice = f"{counted(n_factors, 'factor')} recommended: eigenvalues against chance"
     title = title or (advice if n_factors else "No common factor stands out from chance")
     findings = []
-    with canvas(8.4, 3.5, columns=2, title=title) as (figure, panels):
+    with draw.canvas(8.4, 3.5, columns=2, title=title) as (figure, panels):
         for axes, (kind, name) in zip(panels, _KINDS.items(), strict=True):
             above = _scree_panel(axes, frame, kind, percentile)
             axes.set_title(name, fontsize=10)
@@ -80,19 +69,19 @@ def _scree_panel(axes: Axes, frame: pl.DataFrame, kind: str, percentile: float) 
     over = values > chance
     above = int(over.argmin()) if not over.all() else len(over)
     axes.plot(rank, values, color=_AGREE, linewidth=1.6)
-    axes.plot(rank, chance, color=GREY, linewidth=1.4, linestyle=DASHED)
+    axes.plot(rank, chance, color=draw.GREY, linewidth=1.4, linestyle=draw.DASHED)
     hollow: Look = {"markersize": 4.5, "markerfacecolor": "white"}
     axes.plot(rank[above:], values[above:], "o", color=_AGREE, **hollow)
     axes.plot(rank[:above], values[:above], "o", markersize=6.5, color=_REFUSE)
     at = min(len(rank) - 1, max(above + 1, len(rank) // 2))
     text, place = f"{percent(percentile, places=0)} of chance", (rank[at], chance[at])
     text += "\nlies below this line"
-    note(axes, text, place, (0, 14), color=GREY, va="baseline")
+    draw.note(axes, text, place, (0, 14), color=draw.GREY, va="baseline")
     if above:
         text, place = f"{above} above chance", (rank[above - 1], values[above - 1])
-        note(axes, text, place, (8, 6), color="#a34a00", va="bottom")
-    number_axis(axes.xaxis, "Rank")
-    number_axis(axes.yaxis, "Eigenvalue")
+        draw.note(axes, text, place, (8, 6), color="#a34a00", va="bottom")
+    draw.number_axis(axes.xaxis, "Rank")
+    draw.number_axis(axes.yaxis, "Eigenvalue")
     axes.locator_params(axis="x", integer=True)
     axes.grid(axis="y")
     return above
@@ -138,16 +127,16 @@ def paths(
     rows = {item: -float(i) for i, item in enumerate(items)}
     wanted = [_middle(shown.filter(pl.col("factor") == f), rows) for f in factors]
     gap = max(1.6, len(items) / max(len(factors), 1) * 0.6)
-    height = dict(zip(factors, spread(wanted, gap), strict=True))
-    with canvas(8.4, max(2.6, 0.31 * len(items) + 0.9), title=title) as (figure, (axes,)):
+    height = dict(zip(factors, draw.spread(wanted, gap), strict=True))
+    with draw.canvas(8.4, max(2.6, 0.31 * len(items) + 0.9), title=title) as (figure, (axes,)):
         for item, factor, loading in shown.select("item", "factor", "loading").iter_rows():
             _path(axes, height[factor], rows[item], loading)
         for factor in factors:
-            box: Look = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": EDGE}
+            box: Look = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": draw.EDGE}
             look: Look = {"fontsize": 9.5, "fontweight": "bold", "zorder": 4, "bbox": box}
-            note(axes, wrap(factor, 20), (0.0, height[factor]), ha="center", **look)
+            draw.note(axes, draw.wrap(factor, 20), (0.0, height[factor]), ha="center", **look)
         for item in items:
-            axes.text(1.04, rows[item], wrap(item, 52), va="center", fontsize=9)
+            axes.text(1.04, rows[item], draw.wrap(item, 52), va="center", fontsize=9)
         linked = _links(axes, links, height, least)
         axes.set_xlim(-0.75 if linked else -0.3, 2.1)
         axes.set_ylim(-len(items) + 0.3, 0.7)
@@ -176,7 +165,7 @@ def _path(axes: Axes, start: float, end: float, loading: float) -> None:
     )
     place = (0.86, start + 0.86 * (end - start))
     box: Look = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
-    note(axes, f"{loading:.2f}", place, ha="center", bbox=box, zorder=3)
+    draw.note(axes, f"{loading:.2f}", place, ha="center", bbox=box, zorder=3)
 
 
 def _links(
@@ -198,13 +187,13 @@ def _links(
             (-0.16, bottom),
             arrowstyle="<->",
             mutation_scale=9,
-            color=GREY,
+            color=draw.GREY,
             connectionstyle=f"bar,fraction={-min(reach, 0.5) / max(top - bottom, 1e-9) * 0.4}",
             linewidth=1.0,
             zorder=0,
         )
         axes.add_patch(arc)
-        note(axes, f"{r:.2f}", (-0.42, (top + bottom) / 2), color=GREY, ha="right")
+        draw.note(axes, f"{r:.2f}", (-0.42, (top + bottom) / 2), color=draw.GREY, ha="right")
         linked.append(f"{one} with {other} {number(r)}")
     return linked
 

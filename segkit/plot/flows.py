@@ -10,8 +10,9 @@ import polars as pl
 
 from segkit.display import number
 from segkit.errors import DataError
+from segkit.plot import figure as draw
 from segkit.plot.describe import describe_rows, drawn, one_each
-from segkit.plot.figure import GREY, Figure, canvas, note, styles, wrap
+from segkit.plot.figure import Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,12 +75,14 @@ def flow_bands(
     every.sort(key=lambda name: name in aside)
     order = {name: place for place, name in enumerate(every)}
     names = [sorted(one, key=order.__getitem__) for one in names]
-    colours = {name: style.colour for name, style in zip(every, styles(len(every)), strict=True)}
-    colours |= dict.fromkeys(aside, GREY)
+    colours = {
+        name: style.colour for name, style in zip(every, draw.styles(len(every)), strict=True)
+    }
+    colours |= dict.fromkeys(aside, draw.GREY)
     total = float(data[value].sum())
     sides = list(zip((start, end), names, strict=True))
     tops = [_tops(data, column, value, one, total) for column, one in sides]
-    with canvas(7.2, max(2.6, 0.5 * len(every) + 1.2), title=title) as (figure, (axes,)):
+    with draw.canvas(7.2, max(2.6, 0.5 * len(every) + 1.2), title=title) as (figure, (axes,)):
         axes.set_axis_off()
         axes.set_xlim(-0.62, 1.62)
         axes.set_ylim(-1.0 - GAP * len(every), 0.08)
@@ -100,9 +103,9 @@ def flow_bands(
                 x = -WIDTH if side == 0 else 1.0
                 axes.add_patch(_box(x, top - size, WIDTH, size, colours[name]))
                 place = (x - 0.02 if side == 0 else x + WIDTH + 0.02, top - size / 2)
-                text = f"{wrap(name, 24)}\n{number(sums[name])}"
-                note(axes, text, place, ha="right" if side == 0 else "left", va="center")
-            axes.text(0 if side == 0 else 1, 0.03, labels[side], ha="center", color=GREY)
+                text = f"{draw.wrap(name, 24)}\n{number(sums[name])}"
+                draw.note(axes, text, place, ha="right" if side == 0 else "left", va="center")
+            axes.text(0 if side == 0 else 1, 0.03, labels[side], ha="center", color=draw.GREY)
     text = describe_rows("Bands", (frame, data), value, [start, end], title, False, value)
     return Figure(figure, alt or text, data)
 

@@ -12,27 +12,15 @@ import numpy as np
 import polars as pl
 
 from segkit.display import number
+from segkit.plot import figure as draw
 from segkit.plot.describe import Interval, describe_mark, describe_rows, drawn, names_of, one_each
-from segkit.plot.figure import (
-    GREY,
-    OKABE_ITO,
-    Figure,
-    Look,
-    as_percent,
-    canvas,
-    ink_on,
-    name_axis,
-    number_axis,
-    words,
-    wrap,
-    write,
-)
+from segkit.plot.figure import Figure, Look
 from segkit.plot.vector import mark_box, mark_cells
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BLUE, ORANGE = OKABE_ITO[0], OKABE_ITO[3]
+BLUE, ORANGE = draw.OKABE_ITO[0], draw.OKABE_ITO[3]
 SHADES = 101
 UPRIGHT = 34  # characters of a name that stands upright, before it is broken
 WIDEST = 9.0  # inches that a page shows at full size
@@ -95,28 +83,28 @@ def heatmap(
     named = frame.drop_nulls([x, y])
     across, down = names_of(named, x), names_of(named, y)
     grid = _cells(data, across, down)
-    in_percent = as_percent(percent, value)
+    in_percent = draw.as_percent(percent, value)
     longest, longest_upright = (
-        max(len(part) for name in across for part in wrap(name, width).split("\n"))
+        max(len(part) for name in across for part in draw.wrap(name, width).split("\n"))
         for width in (14, UPRIGHT)
     )
     lying = 2.4 + len(across) * max(0.55, 0.085 * longest)
     upright = lying > WIDEST
     width = min(14.0, max(4.5, 2.4 + 0.55 * len(across) if upright else lying))
     written = annotate and (width - 2.4) / len(across) >= 0.5
-    texts = _texts(grid, lambda cell: write(cell, in_percent) if written else "")
+    texts = _texts(grid, lambda cell: draw.write(cell, in_percent) if written else "")
     height = max(2.2, 1.2 + 0.36 * len(down)) + (0.075 * longest_upright if upright else 0.0)
-    with canvas(width, height, title=title) as (figure, (axes,)):
+    with draw.canvas(width, height, title=title) as (figure, (axes,)):
         colours = BLUE_BELOW if diverging else RISING
         _draw_cells(axes, grid, texts, colours, _limits(grid, diverging))
         _mark_cells(axes, data, (x, y, value), None, in_percent)
-        _colour_bar(axes, value_label or words(value), in_percent)
+        _colour_bar(axes, value_label or draw.words(value), in_percent)
         _name_cells(axes, across, down, 30, upright=upright)
-        axes.set_xlabel(x_label or words(x))
-        axes.set_ylabel(y_label or words(y))
+        axes.set_xlabel(x_label or draw.words(x))
+        axes.set_ylabel(y_label or draw.words(y))
         if hatched:
             _hatch_cells(axes, named.filter(pl.col(value).is_null()), (x, y), (across, down))
-            axes.text(1.0, 1.01, hatched, transform=axes.transAxes, ha="right", color=GREY)
+            axes.text(1.0, 1.01, hatched, transform=axes.transAxes, ha="right", color=draw.GREY)
     text = describe_rows("Heatmap", (frame, data), value, [y, x], title, percent, value_label)
     return Figure(figure, alt or text, data)
 
@@ -172,26 +160,26 @@ def offer_map(
     one_each(data, [x, y])
     across, down = names_of(data, x), names_of(data, y)
     grid = _cells(data.select(x, y, value), across, down)
-    in_percent = as_percent(percent, value)
-    texts = _texts(grid, lambda cell: write(cell, in_percent))
+    in_percent = draw.as_percent(percent, value)
+    texts = _texts(grid, lambda cell: draw.write(cell, in_percent))
     framed = data.filter(pl.col(mark)) if mark else data.clear()
     for row in data.drop_nulls(interval).iter_rows(named=True):
-        limits = " to ".join(write(float(row[limit]), in_percent) for limit in interval)
+        limits = " to ".join(draw.write(float(row[limit]), in_percent) for limit in interval)
         texts[down.index(row[y]), across.index(row[x])] += f"\n{limits}"
     width = min(14.0, 2.6 + 1.35 * len(across))
     height = max(2.4, 1.5 + 0.55 * len(down))
-    with canvas(width, height, title=title) as (figure, (axes,)):
+    with draw.canvas(width, height, title=title) as (figure, (axes,)):
         _draw_cells(axes, grid, texts, RISING, _limits(grid, False))
         _mark_cells(axes, data, (x, y, value), interval, in_percent)
-        _colour_bar(axes, value_label or words(value), in_percent)
+        _colour_bar(axes, value_label or draw.words(value), in_percent)
         for i, j in framed.select(y, x).iter_rows():
             corner = (across.index(j) + 0.02, down.index(i) + 0.04)
             look: Look = {"edgecolor": ORANGE, "linewidth": 2.4}
             axes.add_patch(Rectangle(corner, 0.96, 0.92, fill=False, **look))
         _name_cells(axes, across, down, 28)
         meaning = f" (framed: {mark_label})" if mark_label else ""
-        axes.set_xlabel(wrap(f"{x_label or words(x)}{meaning}", int(11 * width)))
-        axes.set_ylabel(y_label or words(y))
+        axes.set_xlabel(draw.wrap(f"{x_label or draw.words(x)}{meaning}", int(11 * width)))
+        axes.set_ylabel(y_label or draw.words(y))
     text = describe_rows("Heatmap", (frame, data), value, [y, x], title, percent, value_label)
     if mark:
         named = "; ".join(f"{i}, {j}" for i, j in framed.select(y, x).iter_rows())
@@ -233,7 +221,7 @@ def loading_map(
     grid = np.nan_to_num(_cells(loadings, factors, items))
     texts = _texts(grid, lambda loading: f"{loading:.2f}" if abs(loading) >= least else "")
     size = (3.6 + 0.95 * len(factors), max(2.2, 0.31 * len(items) + 1.0))
-    with canvas(*size, title=title) as (figure, (axes,)):
+    with draw.canvas(*size, title=title) as (figure, (axes,)):
         _draw_cells(axes, grid, texts, ORANGE_BELOW, (-1.0, 1.0))
         _colour_bar(axes, f"Loading (unwritten: below {least})", in_percent=False)
         for text, loading in zip(axes.texts, grid.flat, strict=True):
@@ -302,7 +290,7 @@ def _draw_cells(
     mark_cells(mesh)
     filled = ~np.ma.getmaskarray(mesh.get_array()).ravel()
     for text, colour in zip(axes.texts, mesh.get_facecolor()[filled], strict=True):
-        text.set_color(ink_on(colour))
+        text.set_color(draw.ink_on(colour))
         mark_cells(text)
 
 
@@ -330,7 +318,7 @@ def _hatch_cells(
 
     for across, down in missing.select(columns).iter_rows():
         corner = names[0].index(across), names[1].index(down)
-        look: Any = {"fill": False, "hatch": "////", "edgecolor": GREY, "linewidth": 0.0}
+        look: Any = {"fill": False, "hatch": "////", "edgecolor": draw.GREY, "linewidth": 0.0}
         axes.add_patch(Rectangle(corner, 1, 1, **look))
 
 
@@ -339,14 +327,16 @@ def _colour_bar(axes: Axes, label: str, in_percent: bool) -> None:
     bar: Any = axes.figure.colorbar(axes.collections[0], ax=axes, fraction=0.04, pad=0.02)
     bar.outline.set_visible(False)
     mark_cells(bar.solids)
-    number_axis(bar.ax.yaxis, label, in_percent=in_percent)
+    draw.number_axis(bar.ax.yaxis, label, in_percent=in_percent)
 
 
 def _name_cells(
     axes: Axes, across: list[Any], down: list[Any], width: int, *, upright: bool = False
 ) -> None:
     """Write the categories beside the middle of their cells."""
-    name_axis(axes.xaxis, [j + 0.5 for j in range(len(across))], across, UPRIGHT if upright else 14)
+    draw.name_axis(
+        axes.xaxis, [j + 0.5 for j in range(len(across))], across, UPRIGHT if upright else 14
+    )
     if upright:
         axes.tick_params(axis="x", rotation=90)
-    name_axis(axes.yaxis, [i + 0.5 for i in range(len(down))], down, width)
+    draw.name_axis(axes.yaxis, [i + 0.5 for i in range(len(down))], down, width)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from segkit.display import cell
+from segkit.plot import figure as draw
 from segkit.plot.describe import (
     Interval,
     describe_lines,
@@ -22,28 +23,7 @@ from segkit.plot.describe import (
     names_of,
     one_each,
 )
-from segkit.plot.figure import (
-    DASHED,
-    EDGE,
-    GREY,
-    OKABE_ITO,
-    Figure,
-    Look,
-    as_percent,
-    canvas,
-    is_narrow,
-    legend,
-    mark_reference,
-    name_axis,
-    narrows,
-    note,
-    number_axis,
-    spread,
-    styles,
-    words,
-    wrap,
-    write,
-)
+from segkit.plot.figure import Figure, Look, narrows
 from segkit.plot.vector import mark_point
 
 if TYPE_CHECKING:
@@ -101,12 +81,14 @@ def lines(
     if data.schema[x] not in (pl.String, pl.Categorical):
         data = data.sort(x, maintain_order=True)
     whole = frame.filter(pl.col(x).is_not_null())
-    with canvas(7.2, 3.6, title=title) as (figure, (axes,)):
-        _draw_lines(axes, whole, x, y, group, band, markers, as_percent(percent, y))
-        _order_axis(axes, data, x, x_label or words(x))
-        number_axis(axes.yaxis, y_label or words(y), in_percent=as_percent(percent, y))
+    with draw.canvas(7.2, 3.6, title=title) as (figure, (axes,)):
+        _draw_lines(axes, whole, x, y, group, band, markers, draw.as_percent(percent, y))
+        _order_axis(axes, data, x, x_label or draw.words(x))
+        draw.number_axis(
+            axes.yaxis, y_label or draw.words(y), in_percent=draw.as_percent(percent, y)
+        )
         axes.grid(axis="y")
-        mark_reference(axes, reference)
+        draw.mark_reference(axes, reference)
         if group:
             _name_lines(axes, data, y, group, names_of(whole.drop_nulls(y), group))
     text = describe_lines(
@@ -168,37 +150,39 @@ def watched_line(
     """
     data = drawn(frame, [x, y, *band, outside], [x, y]).sort(x)
     one_each(data, [x])
-    in_percent = as_percent(percent, y)
-    with canvas(7.2, 2.7, title=title) as (figure, (axes,)):
+    in_percent = draw.as_percent(percent, y)
+    with draw.canvas(7.2, 2.7, title=title) as (figure, (axes,)):
         places = data[x].to_numpy()
         values = floats(data, y)
         axes.fill_between(
-            places, floats(data, band[0]), floats(data, band[1]), color=GREY, alpha=0.25, lw=0
+            places, floats(data, band[0]), floats(data, band[1]), color=draw.GREY, alpha=0.25, lw=0
         )
-        axes.plot(places, values, color=OKABE_ITO[0], linewidth=1.6)
+        axes.plot(places, values, color=draw.OKABE_ITO[0], linewidth=1.6)
         for row in data.iter_rows(named=True):
-            limits = f"{write(row[band[0]], in_percent)} to {write(row[band[1]], in_percent)}"
+            limits = (
+                f"{draw.write(row[band[0]], in_percent)} to {draw.write(row[band[1]], in_percent)}"
+            )
             said = f"; band {limits}" if row[band[0]] is not None else ""
-            text = f"{row[x]:%Y-%m-%d}: {write(row[y], in_percent)}{said}"
+            text = f"{row[x]:%Y-%m-%d}: {draw.write(row[y], in_percent)}{said}"
             mark_point(axes, row[x], row[y], text, [y])
         some = data.filter(outside)
-        look: Look = {"facecolors": "none", "edgecolors": OKABE_ITO[3], "linewidths": 1.8}
+        look: Look = {"facecolors": "none", "edgecolors": draw.OKABE_ITO[3], "linewidths": 1.8}
         axes.scatter(some[x].to_numpy(), floats(some, y), s=70, zorder=4, **look)
         for target in targets:
-            axes.axhline(target, color=EDGE, linestyle=DASHED, linewidth=1.0)
+            axes.axhline(target, color=draw.EDGE, linestyle=draw.DASHED, linewidth=1.0)
         axes.margins(x=0.02)
         if marks:
             low = axes.get_ylim()[0]
             ticks: Any = list(marks)
-            axes.plot(ticks, [low] * len(marks), "^", color=GREY, markersize=4, clip_on=False)
+            axes.plot(ticks, [low] * len(marks), "^", color=draw.GREY, markersize=4, clip_on=False)
             axes.set_ylim(bottom=low)
         _order_axis(axes, data, x, "")
-        number_axis(axes.yaxis, y_label or words(y), in_percent=in_percent)
+        draw.number_axis(axes.yaxis, y_label or draw.words(y), in_percent=in_percent)
         axes.grid(axis="y")
     last = data.row(-1, named=True)
     alt = (
-        f"{y_label or words(y)} in {data.height} periods to {last[x]:%Y-%m-%d}, where it is "
-        f"{write(last[y], in_percent)}; {some.height} periods lie outside their band or target"
+        f"{y_label or draw.words(y)} in {data.height} periods to {last[x]:%Y-%m-%d}, where it is "
+        f"{draw.write(last[y], in_percent)}; {some.height} periods lie outside their band or target"
     )
     return Figure(figure, finish(alt, title=title), data)
 
@@ -216,7 +200,7 @@ def _draw_lines(
     groups = names_of(frame.drop_nulls(y), group)
     text = frame.schema[x] in (pl.String, pl.Categorical)
     order = {name: i for i, name in enumerate(names_of(frame, x))}
-    for name, style in zip(groups, styles(len(groups)), strict=True):
+    for name, style in zip(groups, draw.styles(len(groups)), strict=True):
         part = frame.filter(pl.col(group) == name) if group else frame
         if not text:
             part = part.sort(x, maintain_order=True)
@@ -249,31 +233,33 @@ def _order_axis(axes: Axes, data: pl.DataFrame, x: str, label: str) -> None:
     axes.set_xlabel(label)
     if kind in (pl.String, pl.Categorical):
         names = names_of(data, x)
-        step = max(1, len(names) // (5 if is_narrow() else 16))
-        name_axis(axes.xaxis, range(0, len(names), step), names[::step], 12)
+        step = max(1, len(names) // (5 if draw.is_narrow() else 16))
+        draw.name_axis(axes.xaxis, range(0, len(names), step), names[::step], 12)
     elif kind.is_temporal():
         untyped: Any = dates  # in matplotlib's stubs
-        locator = untyped.AutoDateLocator(maxticks=5 if is_narrow() else None)
+        locator = untyped.AutoDateLocator(maxticks=5 if draw.is_narrow() else None)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(untyped.ConciseDateFormatter(locator))
     else:
         axes.locator_params(axis="x", integer=kind.is_integer())
-        number_axis(axes.xaxis, label)
+        draw.number_axis(axes.xaxis, label)
 
 
 def _name_lines(axes: Axes, data: pl.DataFrame, y: str, group: str, groups: list[Any]) -> None:
     """Write each group's name at its line's end, moved apart where they would overlap."""
     from matplotlib.lines import Line2D
 
-    if is_narrow():
+    if draw.is_narrow():
         dashes = [
             Line2D([], [], color=style.colour, linestyle=style.dash)
-            for style in styles(len(groups))
+            for style in draw.styles(len(groups))
         ]
-        legend(axes, dashes, groups)
+        draw.legend(axes, dashes, groups)
         return
     low, high = axes.get_ylim()
     gap = (high - low) * 0.065
     lasts = [float(data.filter(pl.col(group) == name).get_column(y)[-1]) for name in groups]
-    for name, style, at in zip(groups, styles(len(groups)), spread(lasts, gap), strict=True):
-        note(axes, wrap(name, 40), (1.0, at), (6, 0), edge="x", color=style.ink)
+    for name, style, at in zip(
+        groups, draw.styles(len(groups)), draw.spread(lasts, gap), strict=True
+    ):
+        draw.note(axes, draw.wrap(name, 40), (1.0, at), (6, 0), edge="x", color=style.ink)

@@ -9,18 +9,9 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, number
+from segkit.plot import figure as draw
 from segkit.plot.describe import Interval, drawn, finish, floats, reach
-from segkit.plot.figure import (
-    DASHED,
-    GREY,
-    OKABE_ITO,
-    Figure,
-    as_percent,
-    canvas,
-    number_axis,
-    words,
-    write,
-)
+from segkit.plot.figure import Figure
 
 
 def response(
@@ -69,38 +60,40 @@ def response(
     'Points of seen against said, 2: (10.0%, 20.0%), (50.0%, 40.0%); dashed line: both equal.'
     """
     data = drawn(frame, [x, y, *(interval or ()), line], [x, y]).sort(x)
-    in_percent = as_percent(percent, y)
+    in_percent = draw.as_percent(percent, y)
     across, up = floats(data, x), floats(data, y)
-    with canvas(6.4, 4.2, title=title) as (figure, (axes,)):
+    with draw.canvas(6.4, 4.2, title=title) as (figure, (axes,)):
         if diagonal:
             ends = [min(across.min(), up.min()), max(across.max(), up.max())]
-            axes.plot(ends, ends, color=GREY, linestyle=DASHED, linewidth=1.0, label="equal")
+            axes.plot(
+                ends, ends, color=draw.GREY, linestyle=draw.DASHED, linewidth=1.0, label="equal"
+            )
         if line:
-            axes.plot(across, data.get_column(line), color=OKABE_ITO[3], label=line_label)
+            axes.plot(across, data.get_column(line), color=draw.OKABE_ITO[3], label=line_label)
         few = data.height <= 40
         axes.errorbar(
             across,
             up,
             yerr=reach(data, y, interval) if interval else None,
             fmt="o",
-            color=OKABE_ITO[0],
+            color=draw.OKABE_ITO[0],
             markersize=6 if few else 3,
             elinewidth=1.4,
             capsize=2.5 if few else 0,
             label="observed",
         )
-        number_axis(axes.xaxis, x_label or words(x), in_percent=in_percent)
-        number_axis(axes.yaxis, y_label or words(y), in_percent=in_percent)
+        draw.number_axis(axes.xaxis, x_label or draw.words(x), in_percent=in_percent)
+        draw.number_axis(axes.yaxis, y_label or draw.words(y), in_percent=in_percent)
         axes.legend(loc="best")
     shown = data if data.height <= 12 else data[:: max(1, data.height // 8)]
     places = ", ".join(
-        f"({write(float(a), in_percent)}, {write(float(b), in_percent)})"
+        f"({draw.write(float(a), in_percent)}, {draw.write(float(b), in_percent)})"
         for a, b in shown.select(x, y).iter_rows()
     )
     some = "" if shown.height == data.height else f", of which {shown.height} are"
     lines = "; dashed line: both equal" if diagonal else ""
     lines += "; line: the model" if line else ""
-    what = f"Points of {y_label or words(y)} against {x_label or words(x)}"
+    what = f"Points of {y_label or draw.words(y)} against {x_label or draw.words(x)}"
     text = f"{what}, {data.height}{some}: {places}{lines}."
     return Figure(figure, alt or finish(text, title=title), data)
 
@@ -145,13 +138,15 @@ def rootogram(
     data = drawn(frame, [x, observed, expected], [x, observed, expected]).sort(x)
     at, counts, due = (floats(data, column) for column in (x, observed, expected))
     root, length = np.sqrt(due), np.sqrt(counts)
-    with canvas(7.2, 3.8, title=title) as (figure, (axes,)):
-        axes.bar(at, length, 0.85, root - length, color=OKABE_ITO[5], label="observed, hanging")
-        axes.plot(at, root, "o-", color=OKABE_ITO[3], markersize=4, label="expected")
+    with draw.canvas(7.2, 3.8, title=title) as (figure, (axes,)):
+        axes.bar(
+            at, length, 0.85, root - length, color=draw.OKABE_ITO[5], label="observed, hanging"
+        )
+        axes.plot(at, root, "o-", color=draw.OKABE_ITO[3], markersize=4, label="expected")
         lowest = min(0.0, float((root - length).min()))
         axes.set_ylim(bottom=lowest - 0.04 * float(root.max() or 1.0))
         axes.axhline(0, color="black", linewidth=1.0)
-        axes.set_xlabel(x_label or words(x))
+        axes.set_xlabel(x_label or draw.words(x))
         axes.set_ylabel("square root of the number of rows")
         axes.legend(loc="upper right")
     gap = np.abs(root - length)
@@ -161,8 +156,8 @@ def rootogram(
         for k in range(min(5, len(at)))
     )
     sentence = (
-        f"Hanging rootogram of {x_label or words(x)}, {counted(len(at), 'value')}. {first_counts}; "
-        f"largest departure at {number(at[worst])}: {number(counts[worst])} observed, "
-        f"{number(due[worst])} expected."
+        f"Hanging rootogram of {x_label or draw.words(x)}, {counted(len(at), 'value')}. "
+        f"{first_counts}; largest departure at {number(at[worst])}: {number(counts[worst])} "
+        f"observed, {number(due[worst])} expected."
     )
     return Figure(figure, alt or finish(sentence, title=title), data)

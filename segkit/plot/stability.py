@@ -9,33 +9,22 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, number, percent
+from segkit.plot import figure as draw
 from segkit.plot.describe import Floats, drawn, floats
-from segkit.plot.figure import (
-    DASHED,
-    EDGE,
-    GREY,
-    OKABE_ITO,
-    Figure,
-    Look,
-    canvas,
-    mark_reference,
-    note,
-    number_axis,
-    wrap,
-)
+from segkit.plot.figure import Figure, Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _BANDS = ((0.5, "dissolved"), (0.6, "doubtful"), (0.75, "pattern"), (0.85, "stable"))
-BLUE, ORANGE = OKABE_ITO[0], OKABE_ITO[3]
+BLUE, ORANGE = draw.OKABE_ITO[0], draw.OKABE_ITO[3]
 
 
 def _k_axis(axes: Axes, label: str) -> None:
     """Label the axes of a figure over the number of segments."""
     axes.locator_params(axis="x", integer=True)
-    number_axis(axes.xaxis, "Segments (k)")
-    number_axis(axes.yaxis, label)
+    draw.number_axis(axes.xaxis, "Segments (k)")
+    draw.number_axis(axes.yaxis, label)
     axes.grid(axis="y")
 
 
@@ -81,7 +70,7 @@ def agreement_over_k(frame: pl.DataFrame, *, title: str = "") -> Figure:
     data = drawn(frame, need, ["k"]).sort("k")
     ks, rand, low, high, halves, se = (floats(data, column) for column in need)
     title = title or "How far do solutions agree that rest on different customers?"
-    with canvas(7.2, 3.6, title=title) as (figure, (axes,)):
+    with draw.canvas(7.2, 3.6, title=title) as (figure, (axes,)):
         _draw_line(axes, ks, rand, low, high)
         _draw_errors(axes, ks, halves, se, (0, (4, 2)))
         _direct_labels(axes, ks[-1], rand[-1], halves[-1])
@@ -102,7 +91,7 @@ def _direct_labels(axes: Axes, k: float, rand: float, halves: float) -> None:
         (rand + gap, "two refits\n(band: 10 to 90%)", BLUE),
         (halves - gap, "split halves\n(bars: 95% interval)", ORANGE),
     ):
-        note(axes, words, (k, value), (8, 0), color=colour)
+        draw.note(axes, words, (k, value), (8, 0), color=colour)
 
 
 def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
@@ -127,18 +116,18 @@ def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
     rows, at = data.to_dicts(), np.arange(data.height)[::-1]
     mean, low, high = (floats(data, column) for column in need[1:4])
     size, title = (7.2, 1.3 + 0.36 * data.height), title or "Does each segment come out again?"
-    with canvas(*size, title=title) as (figure, (axes,)):
+    with draw.canvas(*size, title=title) as (figure, (axes,)):
         _draw_bands(axes)
         axes.hlines(at, low, high, color=BLUE, linewidth=2.2)
         axes.plot(mean, at, linestyle="", marker="o", markersize=7, color=BLUE)
         for place, row in zip(at, rows, strict=True):
             if row["jaccard"] is None:
-                note(axes, row["band"], (0.02, place), color=EDGE)
+                draw.note(axes, row["band"], (0.02, place), color=draw.EDGE)
         names = [f"{row['segment']} ({percent(row['share'])})" for row in rows]
         axes.set_yticks(at, labels=names)
         axes.set_ylim(-0.6, data.height - 0.4)
         axes.set_xlim(0.0, 1.01)
-        number_axis(axes.xaxis, "Jaccard coefficient: dot mean, line 10 to 90% of refits")
+        draw.number_axis(axes.xaxis, "Jaccard coefficient: dot mean, line 10 to 90% of refits")
     values = "; ".join(
         f"segment {r['segment']} {r['band']}"
         if r["jaccard"] is None
@@ -156,9 +145,9 @@ def _draw_bands(axes: Axes) -> None:
     edges = [0.0, *(edge for edge, _ in _BANDS), 1.0]
     words = [*(word for _, word in _BANDS), "highly stable"]
     for i, ((start, end), word) in enumerate(zip(pairwise(edges), words, strict=True)):
-        axes.axvspan(start, end, color=GREY, alpha=0.22 - 0.055 * i, linewidth=0)
-        look: Look = {"ha": "center", "va": "baseline", "color": EDGE}
-        note(axes, word, ((start + end) / 2, 1.0), (0, 3 + 12 * (i % 2)), edge="y", **look)
+        axes.axvspan(start, end, color=draw.GREY, alpha=0.22 - 0.055 * i, linewidth=0)
+        look: Look = {"ha": "center", "va": "baseline", "color": draw.EDGE}
+        draw.note(axes, word, ((start + end) / 2, 1.0), (0, 3 + 12 * (i % 2)), edge="y", **look)
 
 
 def flow_over_k(segments: pl.DataFrame, flow: pl.DataFrame, *, title: str = "") -> Figure:
@@ -187,7 +176,7 @@ def flow_over_k(segments: pl.DataFrame, flow: pl.DataFrame, *, title: str = "") 
     places = {number: 1.0 - (i + 0.5) / len(numbers) for i, number in enumerate(numbers)}
     total = flow.filter(pl.col("k_from") == ks[0])["customers"].sum() or 1
     title = title or "Where do segments come from as k grows? Pale: from several segments at once"
-    with canvas(max(4.0, 1.15 * len(ks) + 0.8), 4.6, title=title) as (figure, (axes,)):
+    with draw.canvas(max(4.0, 1.15 * len(ks) + 0.8), 4.6, title=title) as (figure, (axes,)):
         for row in flow.iter_rows(named=True):
             width = 34.0 * row["customers"] / total
             if width < 0.25:
@@ -206,7 +195,7 @@ def flow_over_k(segments: pl.DataFrame, flow: pl.DataFrame, *, title: str = "") 
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.set_xlim(ks[0] - 0.4, ks[-1] + 0.4)
-        number_axis(axes.xaxis, "Segments (k)")
+        draw.number_axis(axes.xaxis, "Segments (k)")
         axes.set_xticks(ks)
     return Figure(figure, _describe_flow(segments, ks), flow)
 
@@ -219,7 +208,7 @@ def _draw_node(axes: Axes, row: dict[str, float], place: float) -> None:
         row["k"], place, marker="o", markersize=17, color=colour, markeredgecolor="white", zorder=2
     )
     ink = "white" if shade > 0.7 else "black"
-    note(axes, str(row["segment"]), (row["k"], place), ha="center", color=ink, zorder=3)
+    draw.note(axes, str(row["segment"]), (row["k"], place), ha="center", color=ink, zorder=3)
 
 
 def _describe_flow(segments: pl.DataFrame, ks: list[int]) -> str:
@@ -264,9 +253,9 @@ def structure_over_k(
     data = drawn(frame, need, ["k"]).sort("k")
     ks, valley, null, stability, se = (floats(data, column) for column in need)
     title = title or f"Verdict: {verdict} segments"
-    with canvas(7.6, 3.5, columns=2, title=title) as (figure, (left, right)):
-        mark_reference(left, threshold)
-        left.fill_between(ks, 0, null, color=GREY, alpha=0.25, linewidth=0)
+    with draw.canvas(7.6, 3.5, columns=2, title=title) as (figure, (left, right)):
+        draw.mark_reference(left, threshold)
+        left.fill_between(ks, 0, null, color=draw.GREY, alpha=0.25, linewidth=0)
         left.plot(ks, valley, color=BLUE, marker="o", linewidth=1.8)
         left.set_ylim(0.0, 1.12 * max(threshold, float(valley.max()), 1.0))
         left.set_title("Empty ground between segments?", fontsize=10)
@@ -274,11 +263,11 @@ def structure_over_k(
         text = (
             f"dashed: {above} of data without groups\nlie above it at some k; grey: {below} per k"
         )
-        look: Look = {"ha": "right", "va": "top", "color": EDGE}
-        note(left, text, (1.0, 0.98), edge="xy", **look)
+        look: Look = {"ha": "right", "va": "top", "color": draw.EDGE}
+        draw.note(left, text, (1.0, 0.98), edge="xy", **look)
         _k_axis(left, "Shallowest valley (standard errors)")
         _draw_errors(right, ks, stability, se)
-        mark_reference(right, 0.8)
+        draw.mark_reference(right, 0.8)
         right.set_ylim(min(0.0, float((stability - 1.96 * se).min())), 1.04)
         right.set_title("Do the same segments come again?", fontsize=10)
         _k_axis(right, "Adjusted Rand index of refits")
@@ -324,7 +313,7 @@ def criteria_over_k(frame: pl.DataFrame, *, chosen: int, title: str = "") -> Fig
     ks = floats(frame, "k")
     size = (2.75 * columns + 0.6, 2.7 * rows + 0.5)
     title = title or f"Dot: where each criterion votes. Dashed: {chosen} segments, in force"
-    with canvas(*size, rows=rows, columns=columns, title=title) as (figure, panels):
+    with draw.canvas(*size, rows=rows, columns=columns, title=title) as (figure, panels):
         for axes, name in zip(panels, names, strict=False):
             _draw_panel(axes, frame.filter(pl.col("criterion") == name).sort("k"), name, chosen)
             axes.set_xlim(ks.min() - 0.4, ks.max() + 0.4)
@@ -340,16 +329,16 @@ def criteria_over_k(frame: pl.DataFrame, *, chosen: int, title: str = "") -> Fig
 
 def _draw_panel(axes: Axes, part: pl.DataFrame, name: str, chosen: int) -> None:
     ks, values, errors = (floats(part, column) for column in ("k", "value", "se"))
-    axes.axvline(chosen, color=GREY, linewidth=1.0, linestyle=DASHED, zorder=0)
+    axes.axvline(chosen, color=draw.GREY, linewidth=1.0, linestyle=draw.DASHED, zorder=0)
     errors = np.nan_to_num(errors)
     _draw_line(axes, ks, values, values - errors, values + errors)
     voted = part["voted"].to_numpy()
-    rule = wrap(part["rule"][0], 34)
+    rule = draw.wrap(part["rule"][0], 34)
     axes.plot(ks[voted], values[voted], "o", markersize=9, color=ORANGE)
     axes.set_title(
-        wrap(f"{name[:1].upper()}{name[1:]}", 30), fontsize=9.5, pad=16 + 12 * rule.count("\n")
+        draw.wrap(f"{name[:1].upper()}{name[1:]}", 30), fontsize=9.5, pad=16 + 12 * rule.count("\n")
     )
-    look: Look = {"va": "bottom", "color": EDGE}
-    note(axes, rule, (0.0, 1.0), (0, 3), edge="xy", **look)
+    look: Look = {"va": "bottom", "color": draw.EDGE}
+    draw.note(axes, rule, (0.0, 1.0), (0, 3), edge="xy", **look)
     axes.locator_params(axis="y", nbins=5)
     _k_axis(axes, "")
