@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from segkit.errors import ParameterError, SourceError, unknown
+from segkit.errors import ParameterError, SourceError, require_choice
 from segkit.intake import Mapping
 from segkit.intake.readers import read, readable
 
@@ -86,8 +86,7 @@ def load_source(name: str, path: Path | str | None = None, **options: Any) -> So
     Traceback (most recent call last):
     segkit.errors.SourceError: unknown data set 'online-retial'; did you mean 'online-retail'? ...
     """
-    if name not in LOADERS:
-        raise SourceError(unknown("data set", name, LOADERS))
+    require_choice("data set", name, LOADERS, SourceError)
     if name == "simulated":
         return _simulated(path, options)
     if options:
@@ -120,8 +119,7 @@ def _simulated(path: Path | str | None, options: dict[str, Any]) -> Source:
         raise ParameterError("the simulated retailer is made, not read: it takes no path")
     parameters = inspect.signature(simulate_retailer).parameters
     for option in options:
-        if option not in parameters:
-            raise ParameterError(unknown("option of the simulated retailer", option, parameters))
+        require_choice("option of the simulated retailer", option, parameters)
     retailer = simulate_retailer(**options)
     note = "This retailer is simulated: its customers, prices and answers are planted."
     tables = retailer.tables | {"links": retailer.extras["links"]}

@@ -11,7 +11,7 @@ from segkit.course.matrix import CheckMatrix, Tell, check_course, write_paramete
 from segkit.course.pages import lesson_page, notes_page, slides_page, syllabus_page
 from segkit.course.session import Session, read_sessions
 from segkit.course.variants import SAMPLE_SEED, variant, write_notebook
-from segkit.errors import ParameterError, RunError, unknown
+from segkit.errors import ParameterError, RunError, require_choice
 from segkit.runner.workspace import PARAMETERS
 from segkit.writing import write_whole
 
@@ -76,8 +76,7 @@ def build_course(
     """
     wanted = tuple(variants)
     for name in wanted:
-        if name not in VARIANTS:
-            raise ParameterError(unknown("variant", name, VARIANTS))
+        require_choice("variant", name, VARIANTS)
     place = place.absolute()  # lessons are executed from folders of their own
     if place.exists() and not place.is_dir():
         raise ParameterError(f"{place} is a file; a course is built into a folder")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
-from segkit.errors import DataError, ParameterError, SegkitError, unknown
+from segkit.errors import DataError, ParameterError, SegkitError, require_choice
 from segkit.explorer import findings
 from segkit.explorer.findings import FILES, Ending, MethodName, Settings
 from segkit.explorer.work import Job, Worker
@@ -179,8 +179,7 @@ class Explorer:
         """
         with self._lock:
             segmentation, stem = self.segmentation, name or self.settings.stem
-        if ending not in FILES:
-            raise ParameterError(unknown("kind of file", ending, FILES))
+        require_choice("kind of file", ending, FILES)
         if segmentation is None:
             raise ParameterError("there are no segments to save; wait for them, or refit")
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -383,8 +382,7 @@ def explore_segments(
         as_of = as_of or start.model.as_of
     usable = numeric_columns(frame)
     for name in features:
-        if name not in usable:
-            raise ParameterError(unknown("numeric column that varies", name, usable))
+        require_choice("numeric column that varies", name, usable)
     chosen = tuple(features) or _usual(frame, usable)
     settings = Settings(chosen, k, method, seed, dict(definitions or {}), as_of)
     settings.check()

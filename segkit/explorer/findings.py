@@ -17,7 +17,7 @@ from segkit.cluster.methods import compare_methods
 from segkit.cluster.mixture import cluster_mixture
 from segkit.cluster.stability import assess_stability
 from segkit.display import cell, counted, label, number, table_html
-from segkit.errors import DataError, ParameterError, unknown
+from segkit.errors import DataError, ParameterError, require_choice
 from segkit.profile import Profile, profile_segments
 
 if TYPE_CHECKING:
@@ -88,8 +88,7 @@ class Settings:
         ParameterError
             If the method is unknown, no variable is chosen, or k is out of range.
         """
-        if self.method not in METHODS:
-            raise ParameterError(unknown("method", self.method, METHODS))
+        require_choice("method", self.method, METHODS)
         if not self.features:
             raise ParameterError("no variable is chosen; choose at least one")
         if not LEAST <= self.k <= MOST:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, number
-from segkit.errors import DataError, ParameterError, unknown
+from segkit.errors import DataError, require_choice
 from segkit.regression.design import Design, Floats
 from segkit.regression.families import (
     COUNTS,
@@ -252,8 +252,7 @@ def choose(family: str, Z: Floats, design: Design) -> tuple[Fit, pl.DataFrame]:
     DataError
         If no family suits the outcome.
     """
-    if family not in get_args(Family):
-        raise ParameterError(unknown("family", family, get_args(Family)))
+    require_choice("family", family, get_args(Family))
     kind = suited(design.y) if family == "auto" else family
     if kind == "counts":
         return _choose_counts(Z, design)

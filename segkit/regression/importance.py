@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, percent
-from segkit.errors import DataError, ParameterError, unknown
+from segkit.errors import DataError, ParameterError, require_choice
 from segkit.frames import takes_frames
 from segkit.plot import Figure, intervals
 from segkit.regression.design import HIGH_VIF, Design, Floats, Ints, make_design, of_design
@@ -319,8 +319,7 @@ def measure_importance(
     >>> measure_importance(rows, "y", ["x", "z"], repeats=50).shares["predictor"].to_list()
     ['x', 'z']
     """
-    if scale not in SCALES:
-        raise ParameterError(unknown("scale", scale, SCALES))
+    require_choice("scale", scale, SCALES)
     if repeats < 20:
         raise ParameterError(f"expected at least 20 repeats, got {repeats}")
     if isinstance(frame, DriverTable):

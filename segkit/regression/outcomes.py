@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from segkit.display import counted, is_share, percent
-from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.errors import DataError, ParameterError, require_choice, require_columns
 from segkit.features import CustomerTable, build_features
 from segkit.features.build import compute_later_spend
 from segkit.features.calendar import Calendar
@@ -98,8 +98,7 @@ class DriverTable(Result):
             If a wanted one is no feature.
         """
         for name in wanted:
-            if name not in self.features:
-                raise ParameterError(unknown("feature", name, self.features))
+            require_choice("feature", name, self.features)
         if wanted:
             return list(wanted)
         usual = self.frame.select(name for name in USUAL if name in self.features)

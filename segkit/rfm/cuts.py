@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 import polars as pl
 
-from segkit.errors import ModelError, ParameterError, unknown
+from segkit.errors import ModelError, ParameterError, require_choice, unknown
 from segkit.frames import takes_frames
 from segkit.result import read_json
 from segkit.writing import write_whole
@@ -215,8 +215,7 @@ class Cuts:
             raise ModelError(f"stored cuts are a table of names; got {type(data).__name__}")
         keys = ("recency", "frequency", "monetary", "method", "ties", "as_of", "customers")
         for key in data:
-            if key not in keys:
-                raise ModelError(unknown("key of stored cuts", str(key), keys))
+            require_choice("key of stored cuts", key, keys, ModelError)
         missing = [name for name in DIMENSIONS if name not in data]
         if missing:
             raise ModelError(f"stored cuts lack {', '.join(missing)}")
@@ -340,8 +339,7 @@ def find_cuts(
     if method not in ("quantile", "natural"):
         hint = "; give fixed cut-points with cuts=" if method == "fixed" else ""
         raise ParameterError(f"{unknown('method', str(method), METHODS)}{hint}")
-    if ties not in TIES:
-        raise ParameterError(unknown("tie policy", str(ties), TIES))
+    require_choice("tie policy", ties, TIES)
     cut_points = {}
     for name, count in zip(DIMENSIONS, numbers, strict=True):
         values = table[COLUMNS[name]].cast(pl.Float64).to_numpy()

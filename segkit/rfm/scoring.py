@@ -10,7 +10,13 @@ from typing import Literal, get_args
 import polars as pl
 
 from segkit.display import counted, percent
-from segkit.errors import ColumnError, DataError, ParameterError, require_columns, unknown
+from segkit.errors import (
+    ColumnError,
+    DataError,
+    ParameterError,
+    require_choice,
+    require_columns,
+)
 from segkit.frames import is_returned, takes_frames
 from segkit.plot import Figure, bars, heatmap
 from segkit.result import Result
@@ -109,8 +115,7 @@ def build_rfm_table(
     lazy = orders.lazy()
     names = lazy.collect_schema().names()
     require_columns(names, ORDERS, "orders")
-    if monetary not in get_args(Monetary):
-        raise ParameterError(unknown("monetary value", str(monetary), get_args(Monetary)))
+    require_choice("monetary value", monetary, get_args(Monetary))
     returned = is_returned(names)
     bought = ~pl.col("_returned")
     amount = pl.col("amount") if monetary == "net" else pl.col("amount").filter(bought)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import polars as pl
 
 from segkit.display import counted, paragraphs, table_html
-from segkit.errors import ParameterError, RunError, unknown
+from segkit.errors import ParameterError, RunError, require_choice, unknown
 from segkit.frames import takes_frames
 from segkit.intake.privacy import (
     mask_column,
@@ -206,8 +206,7 @@ class NotebookRun:
 
     def _check_promised(self, name: str) -> None:
         self._check_open()
-        if name not in self._context.writes:
-            raise RunError(unknown("name among this notebook's writes", name, self._context.writes))
+        require_choice("name among this notebook's writes", name, self._context.writes, RunError)
 
     def _check_open(self) -> None:
         if not self._open:
@@ -337,8 +336,7 @@ class NotebookRun:
             The name of a table or figure of this notebook.
         """
         self._check_open()
-        if unit not in KEY_UNITS:
-            raise ParameterError(unknown("unit", unit, KEY_UNITS))
+        require_choice("unit", unit, KEY_UNITS)
         row: dict[str, Any] = {"name": name, "value": value, "unit": unit}
         row |= {"interval": list(interval), "change": list(change), "note": self._fit(note)}
         row |= {"evidence": f"{self._context.stem}/{evidence}" if evidence else ""}

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from segkit.errors import ParameterError, RunError, unknown
+from segkit.errors import RunError, require_choice
 from segkit.runner.accepts import SIMULATION
 from segkit.runner.catalog import (
     Catalog,
@@ -100,8 +100,7 @@ def open_notebook(
 
 
 def _notebook(catalog: Catalog, stem: str) -> Notebook:
-    if stem not in catalog.notebooks:
-        raise ParameterError(unknown("notebook", stem, catalog.notebooks))
+    require_choice("notebook", stem, catalog.notebooks)
     return catalog.notebooks[stem]
 
 

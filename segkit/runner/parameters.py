@@ -14,7 +14,7 @@ from datetime import date
 from typing import Any
 
 from segkit.display import join_words
-from segkit.errors import ParameterError, unknown
+from segkit.errors import ParameterError, require_choice
 from segkit.runner.accepts import BRACKETS, Accepts
 
 SCALARS: dict[str, type] = {"bool": bool, "int": int, "float": float, "str": str}
@@ -259,8 +259,7 @@ def settle(
     words = dict(texts or {})
     names = sorted({name for parameters in declared.values() for name in parameters})
     for name in [*given, *words]:
-        if name not in names:
-            raise ParameterError(unknown("parameter", name, names))
+        require_choice("parameter", name, names)
     settled: dict[str, dict[str, Any]] = {}
     for notebook, parameters in declared.items():
         mine = {name: parameters[name].check(given[name]) for name in given if name in parameters}

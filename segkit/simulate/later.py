@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.errors import DataError, ParameterError, unknown
+from segkit.errors import DataError, ParameterError, require_choice
 from segkit.frames import takes_frames
 from segkit.simulate import engagement, purchases
 from segkit.simulate.archetypes import ARCHETYPES, SHARES, TRAITS, centres, from_scale, to_scale
@@ -65,8 +65,7 @@ class Changes:
         able = [name for name, trait in TRAITS.items() if trait.scale != "plain"]
         able = [name for name in able if name not in KEPT]
         for name, factor in self.habits.items():
-            if name not in able:
-                raise ParameterError(unknown("habit", name, able))
+            require_choice("habit", name, able)
             if not factor > 0:
                 raise ParameterError(f"the factor of {name} must be above 0, got {factor}")
 

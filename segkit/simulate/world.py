@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from segkit.errors import ParameterError, unknown
+from segkit.errors import ParameterError, require_choice, unknown
 from segkit.simulate.archetypes import (
     ARCHETYPES,
     DIFFICULTIES,
@@ -169,8 +169,7 @@ def offer_codes(offers: list[str]) -> Ints:
     """
     places = {name: k for k, name in enumerate(OFFERS)} | {NO_OFFER: -1}
     for offer in offers:
-        if offer not in places:
-            raise ParameterError(unknown("offer", offer, places))
+        require_choice("offer", offer, places)
     return np.array([places[offer] for offer in offers], dtype=np.int64)
 
 
@@ -287,8 +286,7 @@ class World:
             "lift": get_args(PlantedLift),
         }
         for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise ParameterError(unknown(name, str(getattr(self, name)), known))
+            require_choice(name, getattr(self, name), known)
         if not 1 <= self.n_customers < 2**24:
             raise ParameterError(f"n_customers must be 1 to {2**24 - 1:,}, got {self.n_customers}")
         if not 1 <= self.months <= 60:

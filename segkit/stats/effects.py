@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segkit.errors import DataError
-from segkit.stats.intervals import Estimate, Numbers, estimate, z_value
+from segkit.stats.intervals import Estimate, Numbers, estimate, floats, z_value
 
 Array = npt.NDArray[np.float64]
 
@@ -55,7 +55,7 @@ def standardised_difference(
     >>> float(standardised_difference(5.0, 2.0, 4.0, 2.0))
     0.5
     """
-    m1, s1, m2, s2 = (np.asarray(v, dtype=np.float64) for v in (mean_1, sd_1, mean_2, sd_2))
+    m1, s1, m2, s2 = floats(mean_1, sd_1, mean_2, sd_2)
     spread = np.sqrt((s1**2 + s2**2) / 2)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(spread > 0, (m1 - m2) / spread, np.nan)[()]
@@ -80,7 +80,7 @@ def cliffs_delta(one: npt.ArrayLike, two: npt.ArrayLike, *, level: float = 0.95)
     >>> cliffs_delta([3, 4, 5], [1, 2, 3]).value  # 8 wins, 1 tie, no loss of 9
     0.8888888888888888
     """
-    x, y = (np.asarray(v, dtype=np.float64) for v in (one, two))
+    x, y = floats(one, two)
     x, y = x[~np.isnan(x)], y[~np.isnan(y)]
     if x.size == 0 or y.size == 0:
         raise DataError(f"Cliff's delta needs values in both groups, got {x.size} and {y.size}")
@@ -116,7 +116,7 @@ def delta_limits(
     >>> [round(float(limit), 3) for limit in delta_limits(0.5, 0.01)]
     [0.283, 0.668]
     """
-    d, v = (np.asarray(value, dtype=np.float64) for value in (delta, variance))
+    d, v = floats(delta, variance)
     z = z_value(level)
     with np.errstate(invalid="ignore", divide="ignore"):
         below = 1 - d**2 + z * z * v

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segkit.errors import DataError
-from segkit.stats.intervals import Estimate, estimate, z_value
+from segkit.stats.intervals import Estimate, estimate, floats, z_value
 from segkit.stats.two_part import Amounts
 
 Array = npt.NDArray[np.float64]
@@ -48,7 +48,7 @@ def usable(
     effects: npt.ArrayLike, errors: npt.ArrayLike
 ) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
     """Return the effects with a finite, positive error, their errors, and which they are."""
-    d, s = np.asarray(effects, dtype=np.float64), np.asarray(errors, dtype=np.float64)
+    d, s = floats(effects, errors)
     if d.shape != s.shape or d.ndim != 1:
         raise DataError(f"expected one error an effect, got shapes {d.shape} and {s.shape}")
     keep = np.isfinite(d) & np.isfinite(s) & (s > 0)
@@ -151,7 +151,7 @@ def share_errors(
     >>> share_errors([30, 30], [100, 100], [20, 20], [100, 100]).round(4)
     array([0.0608, 0.0608])
     """
-    x1, n1, x2, n2 = (np.asarray(v, dtype=np.float64) for v in (cases_1, n_1, cases_2, n_2))
+    x1, n1, x2, n2 = floats(cases_1, n_1, cases_2, n_2)
     informative = (n1 > 0) & (n2 > 0) & (x1 + x2 > 0) & (x1 + x2 < n1 + n2)
     errors = np.full(n1.shape, np.nan)
     if not informative.any():
@@ -232,8 +232,7 @@ def mean_errors(
     >>> mean_errors([0.1, 0.1], [90, 90], [9, 9], [0.9, 0.9], [10, 10], [1, 1]).round(3)
     array([1., 1.])
     """
-    given = (variance_1, n_1, cases_1, variance_2, n_2, cases_2)
-    v1, n1, m1, v2, n2, m2 = (np.asarray(v, dtype=np.float64) for v in given)
+    v1, n1, m1, v2, n2, m2 = floats(variance_1, n_1, cases_1, variance_2, n_2, cases_2)
     if np.nansum(n1) < np.nansum(n2):
         v1, n1, m1, v2, n2, m2 = v2, n2, m2, v1, n1, m1
     s1, s2 = v1 * n1, v2 * n2
@@ -436,9 +435,7 @@ def shrink_counts(
     >>> bool(found.low[3] < 0 < found.high[3])  # no case among 30 customers proves nothing
     True
     """
-    x1, x2, n1, n2, t1, t2 = (
-        np.asarray(v, dtype=np.float64) for pair in (cases, customers, totals) for v in pair
-    )
+    x1, x2, n1, n2, t1, t2 = floats(*cases, *customers, *totals)
     keep = (n1 > 0) & (n2 > 0) & (x1 >= 0) & (x2 >= 0) & (x1 + x2 > 0)
     parts = np.full((3, keep.size), np.nan)
     if keep.any():

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from segkit.display import counted
-from segkit.errors import DataError, ParameterError, unknown
-from segkit.stats.intervals import Numbers
+from segkit.errors import DataError, ParameterError, require_choice
+from segkit.stats.intervals import Numbers, floats
 
 Array = npt.NDArray[np.float64]
 EXACT_BELOW = 100  # expected cases (or non-cases) in an arm from which the pooled z test suffices
@@ -39,9 +39,8 @@ class Tested:
 
 
 def _made(statistic: Array, freedom: Array, p_value: Array, method: str) -> Tested:
-    parts = [np.asarray(v, dtype=np.float64) for v in (statistic, freedom, p_value)]
-    plain = [part if part.ndim else float(part) for part in parts]
-    return Tested(plain[0], plain[1], plain[2], method)
+    parts = floats(statistic, freedom, p_value)
+    return Tested(*(part if part.ndim else float(part) for part in parts), method=method)
 
 
 def share_z(successes_1: Numbers, n_1: Numbers, successes_2: Numbers, n_2: Numbers) -> Tested:
@@ -59,7 +58,7 @@ def share_z(successes_1: Numbers, n_1: Numbers, successes_2: Numbers, n_2: Numbe
     """
     from scipy.special import ndtr
 
-    x1, m, x2, n = (np.asarray(v, dtype=np.float64) for v in (successes_1, n_1, successes_2, n_2))
+    x1, m, x2, n = floats(successes_1, n_1, successes_2, n_2)
     with np.errstate(invalid="ignore", divide="ignore"):
         pooled = (x1 + x2) / (m + n)
         error = np.sqrt(pooled * (1 - pooled) * (1 / m + 1 / n))
@@ -106,9 +105,7 @@ def share_test(successes_1: Numbers, n_1: Numbers, successes_2: Numbers, n_2: Nu
     >>> round(found.p_value, 3), round(share_z(1, 1, 71, 600).p_value, 3)
     (0.094, 0.007)
     """
-    x1, m, x2, n = np.broadcast_arrays(
-        *(np.asarray(v, dtype=np.float64) for v in (successes_1, n_1, successes_2, n_2))
-    )
+    x1, m, x2, n = np.broadcast_arrays(*floats(successes_1, n_1, successes_2, n_2))
     tables = np.stack([x1, m, x2, n], axis=-1).reshape(-1, 4)
     complete = tables[np.isfinite(tables).all(axis=1)]
     wrong = (complete != np.rint(complete)).any(axis=1) | (complete < 0).any(axis=1)
@@ -230,9 +227,7 @@ def mean_t_test(
     >>> round(found.statistic, 3), round(found.freedom, 2)
     (2.07, 25.4)
     """
-    m1, s1, a, m2, s2, b = (
-        np.asarray(v, dtype=np.float64) for v in (mean_1, sd_1, n_1, mean_2, sd_2, n_2)
-    )
+    m1, s1, a, m2, s2, b = floats(mean_1, sd_1, n_1, mean_2, sd_2, n_2)
     with np.errstate(invalid="ignore", divide="ignore"):
         if pooled:
             freedom = a + b - 2
@@ -355,8 +350,7 @@ def adjust(p_values: npt.ArrayLike, *, method: str = "holm") -> npt.NDArray[np.f
     >>> adjust([0.01, 0.04, 0.03], method="benjamini-hochberg").tolist()
     [0.03, 0.04, 0.04]
     """
-    if method not in METHODS:
-        raise ParameterError(unknown("method", method, METHODS))
+    require_choice("method", method, METHODS)
     p = np.asarray(p_values, dtype=np.float64)
     is_test = ~np.isnan(p)
     tested = p[is_test]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segkit.display import number, percent
-from segkit.errors import ParameterError, unknown
+from segkit.errors import ParameterError, require_choice
 
 Numbers = npt.ArrayLike
 Array = npt.NDArray[np.float64]
@@ -86,9 +86,8 @@ def ci_words(low: float, high: float, level: float, write: Callable[[float], str
 
 def estimate(value: Numbers, low: Numbers, high: Numbers, level: float, method: str) -> Estimate:
     """Build an `Estimate`; single numbers become plain floats."""
-    parts = (np.asarray(part, dtype=np.float64) for part in (value, low, high))
-    plain = [part if part.ndim else float(part) for part in parts]
-    return Estimate(plain[0], plain[1], plain[2], level, method)
+    ends = (part if part.ndim else float(part) for part in floats(value, low, high))
+    return Estimate(*ends, level=level, method=method)
 
 
 def z_value(level: float) -> float:
@@ -118,7 +117,8 @@ def _t_value(level: float, freedom: npt.NDArray[np.float64]) -> npt.NDArray[np.f
     return np.asarray(stdtrit(np.where(freedom > 0, freedom, np.nan), (1 + level) / 2))
 
 
-def _floats(*values: Numbers) -> list[npt.NDArray[np.float64]]:
+def floats(*values: Numbers) -> list[Array]:
+    """Return values, single ones too, as arrays of floats."""
     return [np.asarray(value, dtype=np.float64) for value in values]
 
 
@@ -134,7 +134,7 @@ def wilson(successes: Numbers, n: Numbers, *, level: float = 0.95) -> Estimate:
     >>> round(share.low, 4), round(share.high, 4)
     (0.2553, 0.3662)
     """
-    x, size = _floats(successes, n)
+    x, size = floats(successes, n)
     z = z_value(level)
     with np.errstate(invalid="ignore", divide="ignore"):
         p = x / size
@@ -185,7 +185,7 @@ def relative_lift(
     >>> round(found.value, 3), round(found.low, 3), round(found.high, 3)
     (0.5, -0.084, 1.456)
     """
-    x1, m, x2, n = _floats(successes_1, n_1, successes_2, n_2)
+    x1, m, x2, n = floats(successes_1, n_1, successes_2, n_2)
     z = z_value(level)
     add = np.where((x1 == 0) | (x2 == 0), 0.5, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -221,7 +221,7 @@ def mean_skewed(
     >>> round(found.low, 2), round(found.high, 2)
     (7.66, 13.69)
     """
-    m, s, size, g = _floats(mean, sd, n, skewness)
+    m, s, size, g = floats(mean, sd, n, skewness)
     t = _t_value(level, size - 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         a = g / np.sqrt(size)
@@ -256,7 +256,7 @@ def mean_difference(
     >>> round(found.low, 3), round(found.high, 3)
     (0.006, 1.994)
     """
-    m1, s1, a, m2, s2, b = _floats(mean_1, sd_1, n_1, mean_2, sd_2, n_2)
+    m1, s1, a, m2, s2, b = floats(mean_1, sd_1, n_1, mean_2, sd_2, n_2)
     with np.errstate(invalid="ignore", divide="ignore"):
         v1, v2 = s1**2 / a, s2**2 / b
         freedom = (v1 + v2) ** 2 / (v1**2 / (a - 1) + v2**2 / (b - 1))
@@ -280,7 +280,7 @@ def median(values: Numbers, *, level: float = 0.95) -> Estimate:
     >>> float(found.value), float(found.low), float(found.high)
     (5.5, 2.0, 9.0)
     """
-    ordered = np.sort(_floats(values)[0])
+    ordered = np.sort(floats(values)[0])
     ordered = ordered[~np.isnan(ordered)]
     low, high = median_ranks(ordered.size, level=level)
     value = np.median(ordered) if ordered.size else np.nan
@@ -360,11 +360,8 @@ def relative_difference(
     inf
     """
     known = [name for name in RELATIVE_METHODS if name != "recovered"]  # which has limits, no error
-    if method not in known:
-        raise ParameterError(unknown("method of the relative lift", method, known))
-    m1, s1, m2, s2, c = (
-        np.asarray(v, dtype=np.float64) for v in (mean_1, error_1, mean_2, error_2, covariance)
-    )
+    require_choice("method of the relative lift", method, known)
+    m1, s1, m2, s2, c = floats(mean_1, error_1, mean_2, error_2, covariance)
     z = z_value(level)
     with np.errstate(all="ignore"):
         value = np.where(m2 > 0, m1 / m2, np.where((m2 == 0) & (m1 > 0), np.inf, np.nan)) - 1
@@ -453,7 +450,7 @@ def always_valid(
     >>> round((found.high - found.low) / 2 / 0.5, 2)  # times the standard error, against 1.96
     3.04
     """
-    d, s = (np.asarray(v, dtype=np.float64) for v in (effect, error))
+    d, s = floats(effect, error)
     reach = s * mixture_multiple(information, level=level)
     return estimate(d, d - reach, d + reach, level, "always valid (normal mixture)")
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segkit.display import counted
-from segkit.errors import DataError, ParameterError, unknown
+from segkit.errors import DataError, require_choice
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -145,8 +145,7 @@ def fit_least_squares(
     >>> found.coefficients.round(3).tolist(), found.freedom, found.variance
     ([3.5, 1.5], 2, 2.0)
     """
-    if errors not in ERRORS:
-        raise ParameterError(unknown("kind of errors", errors, ERRORS))
+    require_choice("kind of errors", errors, ERRORS)
     width = design.table.shape[1] + design.covariates.shape[1]
     middle = float(outcome.mean())
     gram, moments = np.zeros((width, width)), np.zeros(width)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from segkit.errors import DataError
 from segkit.stats.group_effects import restricted_share
-from segkit.stats.intervals import Estimate, estimate, z_value
+from segkit.stats.intervals import Estimate, estimate, floats, z_value
 
 Array = npt.NDArray[np.float64]
 _CLOSE = 1e-12  # of a limit
@@ -188,7 +188,7 @@ def combine_odds(
     """
     from scipy.special import chdtrc
 
-    a, m, c, n = (np.asarray(v, dtype=np.float64) for v in (x1, n1, x2, n2))
+    a, m, c, n = floats(x1, n1, x2, n2)
     for row in zip(a, m, c, n, strict=True):
         if min(row[1], row[3]) > 0:
             _check_counts(*row)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segkit.stats import intervals
-from segkit.stats.intervals import Estimate, estimate, wilson, z_value
+from segkit.stats.intervals import Estimate, estimate, floats, wilson, z_value
 
 Array = npt.NDArray[np.float64]
 EXPECTED_BUYERS = 5.0
@@ -323,19 +323,19 @@ def combine_strata(strata: Amounts, weights: npt.ArrayLike) -> Amounts:
     (0.9, 3.86)
     """
     w = np.asarray(weights, dtype=np.float64)
-    n, k = (np.asarray(v, dtype=np.float64) for v in (strata.n, strata.buyers))
+    n, k = floats(strata.n, strata.buyers)
     per = w * n.sum() / n
     counted = float(per @ k)
     if counted == 0:
         size = n.sum() ** 2 / float(per**2 @ n)
-        return Amounts(*(np.asarray(v, dtype=np.float64) for v in (size, 0, 0, 0, 0)))
+        return Amounts(*floats(size, 0, 0, 0, 0))
     buyers = counted**2 / float(per**2 @ k)
     mean = float(per @ strata.total) / counted
     away = np.where(k > 0, np.nan_to_num(strata.amount) - mean, 0.0)
     second = per @ (strata.second + k * away**2) / counted
     third = per @ (strata.third + 3 * away * strata.second + k * away**3) / counted
     parts = (buyers / float(w @ (k / n)), buyers, buyers * mean, buyers * second, buyers * third)
-    return Amounts(*(np.asarray(part, dtype=np.float64) for part in parts))
+    return Amounts(*floats(*parts))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -447,7 +447,7 @@ def _arm_mean(
 ) -> ArmMean:
     from scipy.special import stdtrit
 
-    n, k, left = (np.asarray(v, dtype=np.float64) for v in (arm.n, arm.buyers, kept))
+    n, k, left = floats(arm.n, arm.buyers, kept)
     none = k == 0
     some = np.maximum(k, 1.0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -516,10 +516,8 @@ def mean_ratio(one: ArmMean, two: ArmMean, *, level: float = 0.95) -> Estimate:
     (0.5, -0.15, 1.7)
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        m1, l1, u1, m2, l2, u2 = (
-            np.log(np.asarray(v, dtype=np.float64))
-            for v in (one.mean, one.low, one.high, two.mean, two.low, two.high)
-        )
+        ends = floats(one.mean, one.low, one.high, two.mean, two.low, two.high)
+        m1, l1, u1, m2, l2, u2 = map(np.log, ends)
         middle = m1 - m2
         low = np.exp(middle - np.hypot(m1 - l1, u2 - m2)) - 1
         high = np.exp(middle + np.hypot(u1 - m1, m2 - l2)) - 1
@@ -550,10 +548,7 @@ def recovered_ratio(one: ArmMean, two: ArmMean, *, level: float = 0.95) -> Estim
     >>> round(found.value, 2), round(found.low, 2), round(found.high, 2)
     (0.5, -0.15, 1.71)
     """
-    m1, l1, u1, m2, l2, u2 = (
-        np.asarray(v, dtype=np.float64)
-        for v in (one.mean, one.low, one.high, two.mean, two.low, two.high)
-    )
+    m1, l1, u1, m2, l2, u2 = floats(one.mean, one.low, one.high, two.mean, two.low, two.high)
     both, bought = m1 * m2, m2 > 0
     with np.errstate(invalid="ignore", divide="ignore"):
         # (m1 - r m2)^2 = (m1 - l1)^2 + r^2 (u2 - m2)^2 below the estimate, alike above it
@@ -590,7 +585,7 @@ def compare_outcomes(one: npt.ArrayLike, two: npt.ArrayLike, *, level: float = 0
     >>> compare_outcomes([50.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0]).low
     nan
     """
-    y1, y2 = (np.asarray(y, dtype=np.float64) for y in (one, two))
+    y1, y2 = floats(one, two)
     nan = float("nan")
     if min(y1.size, y2.size) < 2:
         return Estimate(nan, nan, nan, level, "none")
