@@ -274,7 +274,7 @@ def test_parameters_that_name_files_are_those_that_are_hashed():
         one.name
         for notebook in catalog.notebooks.values()
         for one in notebook.parameters.values()
-        if one.accepts and one.accepts.is_path
+        if one.accepts and "path" in one.accepts.alternatives
     }
     assert named - {"out", "private"} == set(PATHS)  # these two say where to write
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -351,6 +352,15 @@ def _told_apart(ordered: Keys) -> Keys:
     for start in range(0, second.shape[0], BLOCK):
         _mix(second[start : start + BLOCK])
     return second
+
+
+def fit_quietly(model: Any, X: Floats, **options: Any) -> Any:
+    """Fit a model of scikit-learn's; one that has not converged is valid, and gives no warning."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(X, **options)
 
 
 def feature_rows(frame: Any, features: Sequence[str]) -> pl.DataFrame:

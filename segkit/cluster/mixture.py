@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
@@ -18,6 +17,7 @@ from segkit.cluster.matrix import (
     distinct_rows,
     fair_order,
     feature_rows,
+    fit_quietly,
     fitted_transform,
     require_distinct,
     wanted_counts,
@@ -307,7 +307,6 @@ def cluster_mixture(
 
 def _best(X: Floats, k: int, shape: str, starts: int, floor: float, seed: int) -> Candidate:
     """Fit one k and shape from several starts and keep the likeliest."""
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
     fits = []
@@ -321,10 +320,7 @@ def _best(X: Floats, k: int, shape: str, starts: int, floor: float, seed: int) -
             tol=1e-5,
             random_state=seed + start,
         )
-        with warnings.catch_warnings():
-            # Unconverged EM gives a valid, slightly low likelihood; ``converged`` says so.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(X)
+        fit_quietly(model, X)  # unconverged, its likelihood is slightly low: ``converged`` says so
         fits.append((float(model.score(X)), model))
     best, model = max(fits, key=lambda pair: pair[0])
     smallest = int(np.bincount(model.predict(X), minlength=k).min())

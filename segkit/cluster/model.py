@@ -54,7 +54,7 @@ class SegmentScorer(StoredModel):
     __slots__ = ()
     PARTS: ClassVar[str]
     PART: ClassVar[type[Any]]
-    transform: Any  # of the features, where the model has one
+    transform: Transform  # of the features, where the model has one
     KEYS: ClassVar[Mapping[str, str]] = {
         "rows": "customers",
         "fitted_rows": "fitted_customers",
@@ -89,8 +89,7 @@ class SegmentScorer(StoredModel):
     @property
     def features(self) -> tuple[str, ...]:
         """Columns that the segments were made from."""
-        names: tuple[str, ...] = self.transform.names
-        return names
+        return self.transform.names
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -110,8 +109,7 @@ class SegmentScorer(StoredModel):
 
     def _find_unfit(self, frame: pl.DataFrame) -> pl.Series:
         """Return for each row which value cannot be read; null if all can."""
-        reasons: pl.Series = self.transform.find_unfit(frame)
-        return reasons
+        return self.transform.find_unfit(frame)
 
     @abstractmethod
     def _distances(self, frame: pl.DataFrame) -> Floats:
@@ -124,8 +122,7 @@ class SegmentScorer(StoredModel):
     @property
     def parts(self) -> tuple[Any, ...]:
         """Each segment's representative: a centre, medoid, prototype, component or class."""
-        parts: tuple[Any, ...] = getattr(self, self.PARTS)
-        return parts
+        return tuple(getattr(self, self.PARTS))
 
     @property
     def names(self) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ import numpy as np
 
 from segkit.cluster.agreement import adjusted_rand, jaccard, matched, overlaps, prediction_strength
 from segkit.cluster.kmeans import centres_of, fit_kmeans, nearest_centre, settle
-from segkit.cluster.matrix import Floats, Ints, without_gaps
+from segkit.cluster.matrix import Floats, Ints, fit_quietly, without_gaps
 from segkit.cluster.ward import cut_tree, ward_linkage
 from segkit.progress import steps
 
@@ -99,11 +98,8 @@ def kmeans_codes(X: Floats, k: int, *, seed: int, n_starts: int) -> Ints:
 def _run_kmeans(X: Floats, k: int, weights: Floats | None = None, **options: Any) -> Any:
     """Run k-means; with fewer distinct rows than k it finds fewer segments, without a warning."""
     from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return KMeans(k, **options).fit(X, sample_weight=weights)
+    return fit_quietly(KMeans(k, **options), X, sample_weight=weights)
 
 
 @dataclass(frozen=True, slots=True)

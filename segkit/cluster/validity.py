@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
-from segkit.cluster.matrix import Floats, Ints, as_segmentation, fair_order
+from segkit.cluster.matrix import Floats, Ints, as_segmentation, fair_order, fit_quietly
 from segkit.display import counted, number
 from segkit.errors import require_least
 from segkit.result import Result
@@ -376,7 +375,6 @@ def mixture_bic(X: Any, labels: ArrayLike, *, rows: int = MIXTURE_ROWS, seed: in
 
 
 def _fitted_bic(Z: Floats, codes: Ints, shape: str) -> float:
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
     counts = np.bincount(codes)
@@ -400,11 +398,7 @@ def _fitted_bic(Z: Floats, codes: Ints, shape: str) -> float:
         max_iter=200,
         random_state=0,
     )
-    with warnings.catch_warnings():
-        # Unconverged EM still gives a valid likelihood, only a slightly low one.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(Z)
-    return float(model.bic(Z))
+    return float(fit_quietly(model, Z).bic(Z))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

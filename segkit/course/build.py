@@ -45,7 +45,6 @@ def build_course(
     *,
     variants: Iterable[str] = VARIANTS,
     seed: int = SAMPLE_SEED,
-    sessions: Iterable[Session] | None = None,
     tell: Tell | None = None,
 ) -> Built:
     """Build the course into a folder: execute every lesson, try every check, write every variant.
@@ -58,8 +57,6 @@ def build_course(
         Which of `VARIANTS` to write.
     seed : int
         Of the customers: a student's own; the default gives the committed sample.
-    sessions : iterable of Session, optional
-        By default all.
     tell : callable, optional
         Told of each session before it is executed.
 
@@ -82,7 +79,7 @@ def build_course(
         raise ParameterError(f"{place} is a file; a course is built into a folder")
     if place.exists() and any(place.iterdir()) and not (place / PARAMETERS).is_file():
         raise ParameterError(f"{place} holds something else; nothing is overwritten")
-    course = list(read_sessions() if sessions is None else sessions)
+    course = read_sessions()
     matrix = check_course(course, seed=seed, place=place, tell=tell)
     if not matrix.good:
         raise RunError(f"some checks are no good:\n{matrix.text}")

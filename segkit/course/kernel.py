@@ -62,18 +62,12 @@ class Kernel:
                     raise RunError(f"the cell that begins {first!r} failed: {said}")
         return list(notebook.cells)
 
-    def try_code(self, code: str, *, aside: bool = True) -> str:
-        """Run code and return its error's message; empty if it went well.
+    def try_code(self, code: str) -> str:
+        """Run code apart and return its error's message; empty if it went well.
 
-        Parameters
-        ----------
-        code : str
-            The code.
-        aside : bool
-            Whether what it assigns is forgotten afterwards.
+        What the code assigns is forgotten afterwards.
         """
-        if aside:
-            code = f"exec(compile({code!r}, 'answer', 'exec'), dict(globals()))"
+        code = f"exec(compile({code!r}, 'answer', 'exec'), dict(globals()))"
         return error_of(self.run([code_cell(code)], stop=False)[0])
 
     @property

@@ -35,10 +35,7 @@ from segkit.runner.catalog import load_notebook, notebook_folder, shipped_notebo
 from segkit.runner.needs import assigned_names
 
 LESSON, SLIDE, NOTES = "course-lesson", "course-slide", "course-notes"
-TASK, SOLUTION, CHECK, MISTAKE = (
-    *("course-task", "course-solution"),
-    *("course-check", "course-mistake"),
-)
+TASK, SOLUTION, CHECK, MISTAKE = "course-task", "course-solution", "course-check", "course-mistake"
 COURSE = "course-"
 AFTER = "after"
 KINDS = tuple(

@@ -23,19 +23,12 @@ from segkit.runner.catalog import source_of
 from segkit.runner.parameters import set_parameters
 from segkit.writing import write_whole
 
-PARTS = {
-    "lesson": {"", LESSON},
-    "exercise": {"", LESSON, TASK, SOLUTION, CHECK},
-    "solution": {"", LESSON, TASK, SOLUTION, CHECK},
-    "nbgrader": {"", LESSON, TASK, SOLUTION, CHECK},
-}
+WITH_EXERCISES = {"", LESSON, TASK, SOLUTION, CHECK}
+PARTS = {"lesson": {"", LESSON}} | dict.fromkeys(
+    ("exercise", "solution", "nbgrader"), WITH_EXERCISES
+)
 SAMPLE: dict[str, Any] = {"customers": 400, "difficulty": "easy"}  # of data/sample, with its seed
 SAMPLE_SEED = 11
-
-
-def settings_of(session: Session, seed: int) -> dict[str, Any]:
-    """Return the parameters that a session's notebook gets."""
-    return {**SAMPLE, "seed": seed, **session.settings}
 
 
 def variant(session: Session, name: str, *, seed: int = SAMPLE_SEED) -> dict[str, Any]:
@@ -66,7 +59,7 @@ def variant(session: Session, name: str, *, seed: int = SAMPLE_SEED) -> dict[str
         text = source_of(cell)
         exercise = exercises.get(exercise_of(cell))
         if "parameters" in cell["metadata"].get("tags", []):
-            text = set_parameters(text, settings_of(session, seed))
+            text = set_parameters(text, {**SAMPLE, "seed": seed, **session.settings})
         if kind(cell) == TASK and exercise:
             text = _numbered(text, f"{session.number}.{numbers[exercise.name]}", exercise.points)
         if kind(cell) == SOLUTION and exercise and name == "exercise":
@@ -76,7 +69,8 @@ def variant(session: Session, name: str, *, seed: int = SAMPLE_SEED) -> dict[str
         cell["source"] = text.splitlines(keepends=True)
         kept.append(cell)
     kept[1:1] = [_markdown("course-goals", _goals(session))]
-    kept.append(_markdown("course-reading", _reading(session)))
+    reading = "\n".join(f"- {one}" for one in session.reading)
+    kept.append(_markdown("course-reading", f"## Reading\n\n{reading}"))
     return {**session.content, "cells": kept}
 
 
@@ -116,10 +110,6 @@ def _goals(session: Session) -> str:
         f"After it you can:\n\n{goals}\n\nYour own customers: set `seed` in the next cell to the "
         "number that you were given, and run all cells. The checks reckon with your data."
     )
-
-
-def _reading(session: Session) -> str:
-    return "## Reading\n\n" + "\n".join(f"- {one}" for one in session.reading)
 
 
 def _markdown(name: str, text: str) -> Cell:

@@ -39,7 +39,6 @@ def dendrogram(
     *,
     leaves: int = 40,
     unit: str = "rows",
-    title: str = "",
 ) -> Figure:
     """Draw the last merges of a tree, branches coloured by the groups that a cut makes.
 
@@ -55,7 +54,6 @@ def dendrogram(
         Number of branches drawn; at least as many as groups.
     unit : str
         What a leaf is, in the plural.
-    title : str
 
     Raises
     ------
@@ -88,7 +86,7 @@ def dendrogram(
         axes.set_ylabel("height of the merge (Ward's distance)")
         axes.set_ylim(0, float(linkage[-1, 2]) * 1.05 or 1.0)
         axes.set_xlim(-0.7, shown - 0.3)
-        axes.set_title(title or f"Ward's tree, its last {counted(shown - 1, 'merge')}")
+        axes.set_title(f"Ward's tree, its last {counted(shown - 1, 'merge')}")
     top = ", ".join(number(float(h)) for h in linkage[::-1, 2][:3])
     alt = (
         f"Dendrogram of {number(n)} {unit}, the last {counted(shown - 1, 'merge')} drawn, branches "

@@ -20,9 +20,7 @@ _KINDS = {"component": "Components (correlations)", "factor": "Factors (what ite
 _AGREE, _REFUSE = draw.OKABE_ITO[0], draw.OKABE_ITO[3]
 
 
-def scree(
-    frame: pl.DataFrame, *, n_factors: int, percentile: float = 0.95, title: str = ""
-) -> Figure:
+def scree(frame: pl.DataFrame, *, n_factors: int, percentile: float = 0.95) -> Figure:
     """Draw eigenvalues by rank, with those of random data.
 
     Parameters
@@ -34,7 +32,6 @@ def scree(
         The number recommended, stated in the title.
     percentile : float
         Percentile of the random data in the chance columns, as a share.
-    title : str
 
     Raises
     ------
@@ -51,7 +48,7 @@ def scree(
     need = ["rank", *(name for kind in _KINDS for name in (kind, f"{kind}_chance"))]
     data = drawn(frame, need, [])
     advice = f"{counted(n_factors, 'factor')} recommended: eigenvalues against chance"
-    title = title or (advice if n_factors else "No common factor stands out from chance")
+    title = advice if n_factors else "No common factor stands out from chance"
     findings = []
     with draw.canvas(8.4, 3.5, columns=2, title=title) as (figure, panels):
         for axes, (kind, name) in zip(panels, _KINDS.items(), strict=True):

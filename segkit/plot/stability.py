@@ -49,7 +49,7 @@ def _draw_errors(axes: Axes, ks: Floats, values: Floats, se: Floats, dash: objec
     )
 
 
-def agreement_over_k(frame: pl.DataFrame, *, title: str = "") -> Figure:
+def agreement_over_k(frame: pl.DataFrame) -> Figure:
     """Draw over k how far two refits agree, and how well one half predicts the other.
 
     Parameters
@@ -57,7 +57,6 @@ def agreement_over_k(frame: pl.DataFrame, *, title: str = "") -> Figure:
     frame : polars.DataFrame
         One row per k: ``k``, ``rand``, ``rand_low``, ``rand_high``, ``replication``,
         ``replication_se``.
-    title : str
 
     Examples
     --------
@@ -69,7 +68,7 @@ def agreement_over_k(frame: pl.DataFrame, *, title: str = "") -> Figure:
     need = ["k", "rand", "rand_low", "rand_high", "replication", "replication_se"]
     data = drawn(frame, need, ["k"]).sort("k")
     ks, rand, low, high, halves, se = (floats(data, column) for column in need)
-    title = title or "How far do solutions agree that rest on different customers?"
+    title = "How far do solutions agree that rest on different customers?"
     with draw.canvas(7.2, 3.6, title=title) as (figure, (axes,)):
         _draw_line(axes, ks, rand, low, high)
         _draw_errors(axes, ks, halves, se, (0, (4, 2)))
@@ -94,7 +93,7 @@ def _direct_labels(axes: Axes, k: float, rand: float, halves: float) -> None:
         draw.note(axes, words, (k, value), (8, 0), color=colour)
 
 
-def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
+def segment_stability(frame: pl.DataFrame) -> Figure:
     """Draw each segment's Jaccard coefficient over refits, with Hennig's bands.
 
     Parameters
@@ -102,7 +101,6 @@ def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
     frame : polars.DataFrame
         One row per segment: ``segment``, ``jaccard``, ``jaccard_low``, ``jaccard_high`` (null where
         it is too small to be judged), ``share``, ``band``.
-    title : str
 
     Examples
     --------
@@ -115,8 +113,8 @@ def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
     data = drawn(frame, need, [])
     rows, at = data.to_dicts(), np.arange(data.height)[::-1]
     mean, low, high = (floats(data, column) for column in need[1:4])
-    size, title = (7.2, 1.3 + 0.36 * data.height), title or "Does each segment come out again?"
-    with draw.canvas(*size, title=title) as (figure, (axes,)):
+    title = "Does each segment come out again?"
+    with draw.canvas(7.2, 1.3 + 0.36 * data.height, title=title) as (figure, (axes,)):
         _draw_bands(axes)
         axes.hlines(at, low, high, color=BLUE, linewidth=2.2)
         axes.plot(mean, at, linestyle="", marker="o", markersize=7, color=BLUE)
@@ -150,7 +148,7 @@ def _draw_bands(axes: Axes) -> None:
         draw.note(axes, word, ((start + end) / 2, 1.0), (0, 3 + 12 * (i % 2)), edge="y", **look)
 
 
-def flow_over_k(segments: pl.DataFrame, flow: pl.DataFrame, *, title: str = "") -> Figure:
+def flow_over_k(segments: pl.DataFrame, flow: pl.DataFrame) -> Figure:
     """Draw how segments split and join as their number grows.
 
     Parameters
@@ -159,7 +157,6 @@ def flow_over_k(segments: pl.DataFrame, flow: pl.DataFrame, *, title: str = "") 
         One row per k and segment: ``k``, ``segment``, ``share``, ``slsa``.
     flow : polars.DataFrame
         ``k_from``, ``segment_from``, ``k_to``, ``segment_to``, ``customers``, ``share``.
-    title : str
 
     Examples
     --------
@@ -175,7 +172,7 @@ def flow_over_k(segments: pl.DataFrame, flow: pl.DataFrame, *, title: str = "") 
     # Each segment's height, the same for every k.
     places = {number: 1.0 - (i + 0.5) / len(numbers) for i, number in enumerate(numbers)}
     total = flow.filter(pl.col("k_from") == ks[0])["customers"].sum() or 1
-    title = title or "Where do segments come from as k grows? Pale: from several segments at once"
+    title = "Where do segments come from as k grows? Pale: from several segments at once"
     with draw.canvas(max(4.0, 1.15 * len(ks) + 0.8), 4.6, title=title) as (figure, (axes,)):
         for row in flow.iter_rows(named=True):
             width = 34.0 * row["customers"] / total
@@ -226,7 +223,7 @@ def _describe_flow(segments: pl.DataFrame, ks: list[int]) -> str:
 
 
 def structure_over_k(
-    frame: pl.DataFrame, *, verdict: str, threshold: float, alpha: float = 0.05, title: str = ""
+    frame: pl.DataFrame, *, verdict: str, threshold: float, alpha: float = 0.05
 ) -> Figure:
     """Draw the depth of the valleys between segments, and the stability of solutions, over k.
 
@@ -235,12 +232,11 @@ def structure_over_k(
     frame : polars.DataFrame
         One row per k: ``k``, ``valley_z``, ``null_95``, ``stability``, ``stability_se``.
     verdict : str
-        Written as the title unless ``title`` is given.
+        Written as the title.
     threshold : float
         Depth that data without groups exceed at some k in a share ``alpha`` of cases.
     alpha : float
         Level of the threshold; ``null_95`` is exceeded in this share of cases at each k.
-    title : str
 
     Examples
     --------
@@ -252,7 +248,7 @@ def structure_over_k(
     need = ["k", "valley_z", "null_95", "stability", "stability_se"]
     data = drawn(frame, need, ["k"]).sort("k")
     ks, valley, null, stability, se = (floats(data, column) for column in need)
-    title = title or f"Verdict: {verdict} segments"
+    title = f"Verdict: {verdict} segments"
     with draw.canvas(7.6, 3.5, columns=2, title=title) as (figure, (left, right)):
         draw.mark_reference(left, threshold)
         left.fill_between(ks, 0, null, color=draw.GREY, alpha=0.25, linewidth=0)
@@ -282,7 +278,7 @@ def structure_over_k(
     return Figure(figure, text, data)
 
 
-def criteria_over_k(frame: pl.DataFrame, *, chosen: int, title: str = "") -> Figure:
+def criteria_over_k(frame: pl.DataFrame, *, chosen: int) -> Figure:
     """Draw each criterion over k in its own panel, and mark the k that it votes for.
 
     Parameters
@@ -292,7 +288,6 @@ def criteria_over_k(frame: pl.DataFrame, *, chosen: int, title: str = "") -> Fig
         ``voted`` (Boolean), ``rule`` (how it votes, in words).
     chosen : int
         The number of segments used, drawn as a dashed line.
-    title : str
 
     Raises
     ------
@@ -312,7 +307,7 @@ def criteria_over_k(frame: pl.DataFrame, *, chosen: int, title: str = "") -> Fig
     rows = -(-len(names) // columns)
     ks = floats(frame, "k")
     size = (2.75 * columns + 0.6, 2.7 * rows + 0.5)
-    title = title or f"Dot: where each criterion votes. Dashed: {chosen} segments, in force"
+    title = f"Dot: where each criterion votes. Dashed: {chosen} segments, in force"
     with draw.canvas(*size, rows=rows, columns=columns, title=title) as (figure, panels):
         for axes, name in zip(panels, names, strict=False):
             _draw_panel(axes, frame.filter(pl.col("criterion") == name).sort("k"), name, chosen)

@@ -61,10 +61,6 @@ def plain_name(name: str) -> str:
     return plain.encode()[:LONGEST_NAME].decode(errors="ignore").strip(" .")
 
 
-def _is_date(value: str) -> None:
-    date.fromisoformat(value)
-
-
 def _is_condition(value: str) -> None:
     from segkit.rules import parse_condition
 
@@ -97,7 +93,7 @@ def _is_text(value: str) -> None:
 
 # Word in the brackets: its meaning in words, and the function that checks it.
 KINDS: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "date": ("a date such as 2024-01-31", _is_date),
+    "date": ("a date such as 2024-01-31", date.fromisoformat),
     "path": ("the path of a file or folder", _is_text),
     "name": ("a name that can be a folder's", check_name),
     "text": ("a text", _is_text),
@@ -160,11 +156,6 @@ class Accepts:
             and not RANGE.fullmatch(part)
             and part != "empty"
         ]
-
-    @property
-    def is_path(self) -> bool:
-        """Whether it names a file, whose contents count and not its spelling."""
-        return "path" in self.alternatives
 
     @property
     def is_slow(self) -> bool:

@@ -26,10 +26,9 @@ from segkit.runner.manifest import (
     read_json,
     write_json,
 )
-from segkit.runner.state import Label
+from segkit.runner.state import RECORD, Label
 from segkit.writing import write_whole
 
-RECORD = "run.json"
 NAMED = re.compile(r'<title>.*?</title>|<p class="kicker">.*?</p>', re.DOTALL)
 
 

@@ -13,7 +13,7 @@ import tempfile
 import time
 import tomllib
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from pathlib import Path
@@ -159,17 +159,16 @@ def _files_of_mapping(path: Path) -> dict[str, str]:
     return digests
 
 
-def list_outputs(folder: Path, skip: Iterable[str] = (NAME,)) -> list[dict[str, Any]]:
-    """List a folder's files with size and SHA-256."""
-    left_out = set(skip)
+def list_outputs(folder: Path) -> list[dict[str, Any]]:
+    """List a folder's files, but its manifest, with size and SHA-256."""
+    files = (file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != NAME)
     return [
         {
             "path": file.relative_to(folder).as_posix(),
             "bytes": file.stat().st_size,
             "sha256": file_digest(file),
         }
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and file.name not in left_out
+        for file in files
     ]
 
 

@@ -40,7 +40,8 @@ class Tested:
 
 def _made(statistic: Array, freedom: Array, p_value: Array, method: str) -> Tested:
     parts = floats(statistic, freedom, p_value)
-    return Tested(*(part if part.ndim else float(part) for part in parts), method=method)
+    plain = [part if part.ndim else float(part) for part in parts]
+    return Tested(plain[0], plain[1], plain[2], method)
 
 
 def share_z(successes_1: Numbers, n_1: Numbers, successes_2: Numbers, n_2: Numbers) -> Tested:

@@ -86,8 +86,8 @@ def ci_words(low: float, high: float, level: float, write: Callable[[float], str
 
 def estimate(value: Numbers, low: Numbers, high: Numbers, level: float, method: str) -> Estimate:
     """Build an `Estimate`; single numbers become plain floats."""
-    ends = (part if part.ndim else float(part) for part in floats(value, low, high))
-    return Estimate(*ends, level=level, method=method)
+    plain = [part if part.ndim else float(part) for part in floats(value, low, high)]
+    return Estimate(plain[0], plain[1], plain[2], level, method)
 
 
 def z_value(level: float) -> float:
