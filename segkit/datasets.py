@@ -145,11 +145,8 @@ def _online_retail(path: Path | None) -> Source:
                 "non_products": list(NON_PRODUCTS),
                 "columns": {
                     "customer_id": who,
-                    "order_id": "InvoiceNo",
-                    "order_time": "InvoiceDate",
-                    "product_id": "StockCode",
-                    "quantity": "Quantity",
-                    "unit_price": "UnitPrice",
+                    **_named("order_id=InvoiceNo order_time=InvoiceDate product_id=StockCode"),
+                    **_named("quantity=Quantity unit_price=UnitPrice"),
                 },
             },
         }
@@ -188,12 +185,9 @@ def _cdnow(path: Path | None) -> Source:
                 "decimal": ".",
                 "zero": "keep",
                 "order_grain": "day",
-                "columns": {
-                    "customer_id": "customer_id",
-                    "order_time": "date",
-                    "quantity": "number_of_cds",
-                    "amount": "dollar_value",
-                },
+                "columns": _named(
+                    "customer_id order_time=date quantity=number_of_cds amount=dollar_value"
+                ),
             },
         }
     )
@@ -218,11 +212,7 @@ def _rfm_demo(path: Path | None) -> Source:
                 "zero": "keep",
                 "date_format": "%Y-%m-%d",
                 "decimal": ".",
-                "columns": {
-                    "customer_id": "customer_id",
-                    "order_time": "order_date",
-                    "amount": "revenue",
-                },
+                "columns": _named("customer_id order_time=order_date amount=revenue"),
             }
         }
     )
@@ -251,25 +241,16 @@ def _hillstrom(path: Path | None) -> Source:
         pl.col("visit", "conversion").cast(pl.Int64),
         pl.col("spend").cast(pl.Float64),
     )
-    extras = ("recency", "history_segment", "history", "mens", "womens", "newbie")
     mapping = Mapping.from_dict(
         {
             "currency": "USD",
             "customers": {
-                "columns": {
-                    "customer_id": "customer_id",
-                    "region": "zip_code",
-                    "preferred_channel": "channel",
-                    **{name: name for name in extras},
-                }
+                "columns": _named(
+                    "customer_id region=zip_code preferred_channel=channel recency "
+                    "history_segment history mens womens newbie"
+                )
             },
-            "assignments": {
-                "columns": {
-                    "customer_id": "customer_id",
-                    "campaign_id": "campaign_id",
-                    "arm": "segment",
-                }
-            },
+            "assignments": {"columns": _named("customer_id campaign_id arm=segment")},
         }
     )
     notes = (
@@ -407,7 +388,7 @@ def load_complete_journey(path: Path | str | None = None) -> Source:
         "campaigns": described,
         "assignments": assignments,
     }
-    traits = [name for name in JOURNEY["demographics"] if name not in ("household_id", "income")]
+    traits = " ".join(n for n in JOURNEY["demographics"] if n not in ("household_id", "income"))
     mapping = Mapping.from_dict(
         {
             "timezone": "America/New_York",
@@ -415,53 +396,27 @@ def load_complete_journey(path: Path | str | None = None) -> Source:
             "orders": {
                 "discount_unit": "money",
                 "discount_taken": True,
-                "columns": {
-                    "customer_id": "household_id",
-                    "order_id": "basket_id",
-                    "order_time": "sold_at",
-                    "product_id": "product_id",
-                    "quantity": "quantity",
-                    "unit_price": "unit_price",
-                    "amount": "sales_value",
-                    "discount": "discount",
-                    "channel": "store",
-                },
+                "columns": _named(
+                    "customer_id=household_id order_id=basket_id order_time=sold_at product_id "
+                    "quantity unit_price amount=sales_value discount channel=store"
+                ),
             },
             "products": {
-                "columns": {
-                    "product_id": "product_id",
-                    "category": "product_category",
-                    "name": "product_type",
-                    "brand": "brand",
-                    "department": "department",
-                }
+                "columns": _named(
+                    "product_id category=product_category name=product_type brand department"
+                )
             },
             "customers": {
-                "columns": {
-                    "customer_id": "household_id",
-                    "income_band": "income",
-                    **{name: name for name in traits},
-                }
+                "columns": _named(f"customer_id=household_id income_band=income {traits}")
             },
             "campaigns": {
-                "columns": {
-                    "campaign_id": "campaign_id",
-                    "offer": "campaign_type",
-                    "starts": "start_date",
-                    "ends": "end_date",
-                }
+                "columns": _named("campaign_id offer=campaign_type starts=start_date ends=end_date")
             },
             "assignments": {
-                "columns": {
-                    "customer_id": "household_id",
-                    "campaign_id": "campaign_id",
-                    "arm": "arm",
-                    "offer": "campaign_type",
-                    "assigned_at": "start_date",
-                    "ends": "end_date",
-                    "coupons_redeemed": "coupons_redeemed",
-                    "first_redeemed": "first_redeemed",
-                }
+                "columns": _named(
+                    "customer_id=household_id campaign_id arm offer=campaign_type "
+                    "assigned_at=start_date ends=end_date coupons_redeemed first_redeemed"
+                )
             },
         }
     )
@@ -499,6 +454,12 @@ def _journey_file(path: Path | str | None, name: str) -> pl.DataFrame:
         columns = pl.read_parquet_schema(content)
         _expect(pl.DataFrame(schema=columns), JOURNEY[name], "complete-journey")
         return pl.read_parquet(content, columns=list(JOURNEY[name]))
+
+
+def _named(columns: str) -> dict[str, str]:
+    """Return a mapping's columns: ``name=column of the source``, or one word where they agree."""
+    pairs = (word.partition("=") for word in columns.split())
+    return {name: column or name for name, _, column in pairs}
 
 
 def _file(name: str, path: Path | None, what: str) -> Path:

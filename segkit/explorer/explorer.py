@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
+from segkit.cluster.choose import KChoice
+from segkit.cluster.methods import MethodComparison
+from segkit.cluster.segments import Segmentation
+from segkit.cluster.stability import Stability
 from segkit.errors import DataError, ParameterError, SegkitError, require_choice
 from segkit.explorer import findings
 from segkit.explorer.findings import FILES, Ending, MethodName, Settings
 from segkit.explorer.work import Job, Worker
 from segkit.frames import from_memory, takes_frames
 from segkit.pipeline import choose_variables
+from segkit.profile import Profile
 from segkit.progress import is_watched
 from segkit.writing import write_frame
 
 if TYPE_CHECKING:
-    from segkit.cluster.choose import KChoice
-    from segkit.cluster.methods import MethodComparison
-    from segkit.cluster.segments import Segmentation
-    from segkit.cluster.stability import Stability
     from segkit.explorer.panel import Panel
-    from segkit.profile import Profile
 
 PAUSE = 0.4  # seconds without a further change before the computation begins
 STATIC = "In JupyterLab, with a running kernel, variables, method and number can be turned here."

@@ -7,24 +7,20 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import polars as pl
 
 from segkit.cluster.choose import KChoice, choose_k
 from segkit.cluster.matrix import customer_rows
-from segkit.cluster.methods import compare_methods
+from segkit.cluster.methods import MethodComparison, compare_methods
 from segkit.cluster.mixture import cluster_mixture
-from segkit.cluster.stability import assess_stability
+from segkit.cluster.segments import Segmentation
+from segkit.cluster.stability import Stability, assess_stability
 from segkit.display import cell, counted, label, number, table_html
 from segkit.errors import DataError, ParameterError, require_choice
+from segkit.plot import Figure
 from segkit.profile import Profile, profile_segments
-
-if TYPE_CHECKING:
-    from segkit.cluster.methods import MethodComparison
-    from segkit.cluster.segments import Segmentation
-    from segkit.cluster.stability import Stability
-    from segkit.plot import Figure
 
 LEAST, MOST = 2, 12  # segments: figures cannot distinguish more than 12
 Ending = Literal["csv", "parquet"]

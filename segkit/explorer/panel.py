@@ -74,20 +74,9 @@ class Panel:
 
     def _controls(self) -> Any:
         settings = self._explorer.settings
-        self.method = widgets.Dropdown(
-            options=[(each.words, name) for name, each in METHODS.items()],
-            value=settings.method,
-            description="Method",
-            style=WIDE,
-        )
-        self.k = widgets.BoundedIntText(
-            value=settings.k,
-            min=LEAST,
-            max=MOST,
-            description="Number of segments",
-            style=WIDE,
-            layout=widgets.Layout(width="17em"),
-        )
+        methods = [(each.words, name) for name, each in METHODS.items()]
+        self.method = _field("Dropdown", "Method", options=methods, value=settings.method)
+        self.k = _number("Number of segments", "17em", settings.k, LEAST, MOST)
         self.features = {
             name: widgets.Checkbox(
                 value=name in settings.features,
@@ -101,9 +90,7 @@ class Panel:
             self.features[name].add_class("segkit-recommended")
             self.features[name].tooltip = "recommended"
         self._count = widgets.HTML()
-        self.search = widgets.Text(
-            description="Search", placeholder="part of a variable's name", style=WIDE
-        )
+        self.search = _field("Text", "Search", placeholder="part of a variable's name")
         self.search.observe(lambda _: self._narrow(), "value")
         self.recommend = _button(
             "Take the recommended",
@@ -145,14 +132,7 @@ class Panel:
 
     def _buttons(self) -> Any:
         explorer = self._explorer
-        self.refits = widgets.BoundedIntText(
-            value=REFITS,
-            min=4,
-            max=500,
-            description="Refits",
-            style=WIDE,
-            layout=widgets.Layout(width="10em"),
-        )
+        self.refits = _number("Refits", "10em", REFITS, 4, 500)
         self.stop = _button("Stop", "End what is being worked out", explorer.stop)
         self.refit = _button("Fit again", "Work out these settings once more", explorer.refit)
         self.assess = _button(
@@ -164,22 +144,10 @@ class Panel:
         self.take = _button("Use that number", "Set the number suggested", self._take)
         self.measure = widgets.ToggleButtons(options=["mean", "median"], description="Values")
         self.measure.observe(lambda _: self._show_values(), "value")
-        self.name = widgets.Text(
-            description="File name", placeholder="made from the settings", style=WIDE
-        )
-        self.ending = widgets.Dropdown(
-            options=FILES,
-            description="Assignments as",
-            style=WIDE,
-            layout=widgets.Layout(width="14em"),
-        )
+        self.name = _field("Text", "File name", placeholder="made from the settings")
+        self.ending = _field("Dropdown", "Assignments as", width="14em", options=FILES)
         self.save = _button("Save model and assignments", "Write both files", self._save)
-        self.code = widgets.Textarea(
-            description="Code",
-            rows=16,
-            style=WIDE,
-            layout=widgets.Layout(width="100%", max_width="60em"),
-        )
+        self.code = _field("Textarea", "Code", width="100%", max_width="60em", rows=16)
         row = [self.method, self.k, self.refit, self.stop]
         return widgets.HBox(row, layout=widgets.Layout(flex_flow="row wrap"))
 
@@ -270,6 +238,18 @@ class Panel:
         of = f" of {number(total)}" if total else ""
         bar = f"<progress aria-label='Progress'{span}></progress> "
         self.status.value = _said(f"{what}: {number(done)}{of}", bar=bar)
+
+
+def _field(
+    kind: str, words: str, *, width: str | None = None, max_width: str | None = None, **options: Any
+) -> Any:
+    """Return a field of ipywidgets with its description in full."""
+    layout = widgets.Layout(width=width, max_width=max_width)
+    return getattr(widgets, kind)(description=words, style=WIDE, layout=layout, **options)
+
+
+def _number(words: str, width: str, value: int, least: int, most: int) -> Any:
+    return _field("BoundedIntText", words, width=width, value=value, min=least, max=most)
 
 
 def _button(words: str, tip: str, act: Any) -> Any:

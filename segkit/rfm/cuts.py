@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -213,18 +213,15 @@ class Cuts:
         """
         if not isinstance(data, Mapping):
             raise ModelError(f"stored cuts are a table of names; got {type(data).__name__}")
-        keys = ("recency", "frequency", "monetary", "method", "ties", "as_of", "customers")
         for key in data:
-            require_choice("key of stored cuts", key, keys, ModelError)
+            require_choice("key of stored cuts", key, [one.name for one in fields(cls)], ModelError)
         missing = [name for name in DIMENSIONS if name not in data]
         if missing:
             raise ModelError(f"stored cuts lack {', '.join(missing)}")
         day = data.get("as_of")
         try:
             return cls(
-                recency=tuple(data["recency"]),
-                frequency=tuple(data["frequency"]),
-                monetary=tuple(data["monetary"]),
+                **{name: tuple(data[name]) for name in DIMENSIONS},
                 method=str(data.get("method", "fixed")),
                 ties=str(data.get("ties", "given")),
                 as_of=date.fromisoformat(day) if day else None,

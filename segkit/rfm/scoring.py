@@ -21,11 +21,16 @@ from segkit.frames import is_returned, takes_frames
 from segkit.plot import Figure, bars, heatmap
 from segkit.result import Result
 from segkit.rfm.cuts import COLUMNS, DIMENSIONS, Cuts, Method, Ties, bins_of, find_cuts
-from segkit.rfm.segments import build_rfm_segments
-from segkit.rules import Domain, RuleSet
+from segkit.rfm.segments import build_rfm_segments, score_domains
+from segkit.rules import RuleSet
 from segkit.stats.intervals import median
 
 Monetary = Literal["net", "gross"]
+MONETARY = {
+    "net": "net of returns",
+    "gross": "gross of returns",
+    "": "the customer table's own (its definition says of what)",
+}
 TABLE = ("customer_id", "recency_days", "frequency", "monetary")
 ORDERS = ("customer_id", "order_id", "order_day", "amount")
 _EPOCH = date(1970, 1, 1)
@@ -297,7 +302,8 @@ class RFM(Result):
         scored = int(self.segments["customers"].sum())
         day = f" as of {self.as_of.isoformat()}" if self.as_of else ""
         unit = self.currency or "the currency of the data"
-        money = f"monetary value is {_worded(self.monetary)}, in {unit}."
+        words = MONETARY.get(self.monetary, MONETARY[""])
+        money = f"monetary value is {words}, in {unit}."
         parts = [f"{counted(scored, 'customer')} scored{day}; {money}", self.headline]
         if self.unscored:
             parts.append(f"No score: {counted(self.unscored, 'customer')} without a purchase.")
@@ -471,10 +477,7 @@ def score_rfm(
 
 def checked(segments: RuleSet, cuts: Cuts) -> RuleSet:
     """Add the scores' domains to a table of segments, and raise if scores lack a segment."""
-    domains = {
-        letter: Domain("integer", low=1, high=top, nullable=False)
-        for letter, top in zip("rfm", cuts.bins, strict=True)
-    }
+    domains = score_domains(cuts.bins)
     others = [name for name in segments.columns if name not in domains]
     if others:
         raise ParameterError(f"segments are rules over r, f and m; got {', '.join(others)}")
@@ -533,8 +536,3 @@ def _notes(shares: pl.DataFrame, cuts: Cuts) -> tuple[str, ...]:
                 f"alone holds {percent(largest['customer_share'])} of customers."
             )
     return tuple(notes)
-
-
-def _worded(monetary: str) -> str:
-    words = {"net": "net of returns", "gross": "gross of returns"}
-    return words.get(monetary, "the customer table's own (its definition says of what)")

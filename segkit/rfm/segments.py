@@ -86,13 +86,15 @@ def build_rfm_segments(bins: int | tuple[int, int, int] = 5) -> RuleSet:
         possible = [text for text in written if text is not None]
         if possible:
             lines.append(f"{name}: {' or '.join(possible)}")
-    domains = {
-        letter: Domain("integer", low=1, high=top, nullable=False)
-        for letter, top in zip("rfm", numbers, strict=True)
-    }
-    rules = RuleSet.parse("\n".join(lines), domains=domains)
+    rules = RuleSet.parse("\n".join(lines), domains=score_domains(numbers))
     rules.check().require()
     return rules
+
+
+def score_domains(bins: tuple[int, int, int]) -> dict[str, Domain]:
+    """Return the values that each score may have: whole numbers from 1 up."""
+    tops = zip("rfm", bins, strict=True)
+    return {name: Domain("integer", low=1, high=top, nullable=False) for name, top in tops}
 
 
 def _write(box: str, bins: tuple[int, int, int]) -> str | None:

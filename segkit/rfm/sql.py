@@ -16,7 +16,7 @@ from segkit.rfm.cuts import COLUMNS, DIMENSIONS, Cuts
 from segkit.rfm.scoring import Monetary, checked
 from segkit.rfm.segments import build_rfm_segments
 from segkit.rules import RuleSet
-from segkit.rules.conditions import Comparison, write_sql
+from segkit.rules.conditions import Comparison, quote_name, write_sql
 from segkit.writing import write_whole
 
 Table = Literal["customers", "orders"]
@@ -145,11 +145,13 @@ class SegmentSql:
         source : str
             Name of the table it reads; `table` by default.
         """
-        steps = self._steps(_quoted(source or self.table), [_quoted(n) for n in self._names()])
+        steps = self._steps(
+            quote_name(source or self.table), [quote_name(n) for n in self._names()]
+        )
         *before, (_, last) = steps
         if not before:
             return last
-        parts = ",\n".join(f"{_quoted(name)} AS (\n{_indent(text)}\n)" for name, text in before)
+        parts = ",\n".join(f"{quote_name(name)} AS (\n{_indent(text)}\n)" for name, text in before)
         return f"WITH {parts}\n{last}"
 
     def write_dbt(
@@ -308,10 +310,6 @@ def _below(text: str) -> str:
 
 def _indent(text: str) -> str:
     return f"  {_below(text)}"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _jinja_string(text: str) -> str:

@@ -176,9 +176,19 @@ def _word(word: str, sql: bool, wanted: bool = True) -> str:
     return (word.upper() if sql else word) if wanted else ""
 
 
+def quote_name(name: str) -> str:
+    """Return a name as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_text(text: str) -> str:
+    """Return a text as SQL writes it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def _name(column: str, sql: bool) -> str:
     if sql:
-        return '"' + column.replace('"', '""') + '"'
+        return quote_name(column)
     plain = re.fullmatch(r"[^\W\d]\w*", column) and column.lower() not in KEYWORDS
     return column if plain else f"`{column}`"
 
@@ -189,7 +199,7 @@ def _constant(value: Constant, sql: bool) -> str:
     if isinstance(value, date):
         return f"DATE '{value.isoformat()}'" if sql else value.isoformat()
     if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
+        return quote_text(value)
     text = repr(value)
     # SQL reads a plain decimal as an exact type; past 15 figures that rounds twice, "e0" does not.
     long = isinstance(value, float) and len(text.lstrip("-0.").replace(".", "")) > 15

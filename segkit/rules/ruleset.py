@@ -15,7 +15,16 @@ from segkit.display import counted
 from segkit.errors import RuleError, require_choice, unknown
 from segkit.frames import takes_frames
 from segkit.rules.check import RuleCheck, check_rules
-from segkit.rules.conditions import All, Condition, columns, expression, write, write_sql
+from segkit.rules.conditions import (
+    All,
+    Condition,
+    columns,
+    expression,
+    quote_name,
+    quote_text,
+    write,
+    write_sql,
+)
 from segkit.rules.rule import Domain, Rule, prepare
 from segkit.writing import write_whole
 
@@ -335,7 +344,7 @@ class RuleSet:
         FROM "customers"
         """
         inner = self.sql_column(column).replace("\n", "\n  ")
-        return f"SELECT *,\n  {inner}\nFROM {_sql_name(table)}"
+        return f"SELECT *,\n  {inner}\nFROM {quote_name(table)}"
 
     def sql_column(self, column: str = "segment") -> str:
         """Print the rules as what a ``SELECT`` lists: the segment, or a Boolean each if many.
@@ -347,14 +356,14 @@ class RuleSet:
         """
         if self.policy == "many":
             return ",\n".join(
-                f"COALESCE({write_sql(rule.condition)}, FALSE) AS {_sql_name(rule.name)}"
+                f"COALESCE({write_sql(rule.condition)}, FALSE) AS {quote_name(rule.name)}"
                 for rule in self.rules
             )
         cases = "\n".join(
-            f"  WHEN {write_sql(rule.condition)} THEN {_sql_text(rule.name)}"
+            f"  WHEN {write_sql(rule.condition)} THEN {quote_text(rule.name)}"
             for rule in self.by_priority
         )
-        return f"CASE\n{cases}\nEND AS {_sql_name(column)}"
+        return f"CASE\n{cases}\nEND AS {quote_name(column)}"
 
     def where(self, name: str) -> str:
         """Print one rule's condition as the predicate of a SQL ``WHERE``.
@@ -384,11 +393,3 @@ def _known(data: Any, names: Sequence[str], kind: str) -> None:
 def _toml(value: Any) -> str:
     # JSON's spelling of these types is also TOML's, but for the delete character.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _sql_name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _sql_text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -102,11 +102,8 @@ sustainability      plain 1.00   -0.3   0.4      0.2     0.0      0.0
 """
 
 ATTITUDES = (
-    "price_consciousness",
-    "fashion_involvement",
-    "loyalty",
-    "convenience",
-    "sustainability",
+    *("price_consciousness", "fashion_involvement"),
+    *("loyalty", "convenience", "sustainability"),
 )
 
 # Within an archetype, one unit more of the driver than its centre moves the trait by so much on
@@ -160,7 +157,8 @@ Accessories 22       20    0.45   0.05     0.25 0.3     scarf
 """
 
 
-def _table(text: str) -> list[dict[str, str]]:
+def read_table(text: str) -> list[dict[str, str]]:
+    """Return the rows of a table written as text, its columns parted by blanks."""
     header, *rows = (line.split() for line in text.strip().splitlines())
     return [dict(zip(header, row, strict=True)) for row in rows]
 
@@ -177,10 +175,10 @@ TRAITS = {
     row["trait"]: Trait(
         row["scale"], float(row["spread"]), tuple(float(row[name]) for name in ARCHETYPES)
     )
-    for row in _table(_TRAITS)
+    for row in read_table(_TRAITS)
 }
-RESPONSE = {row.pop("archetype"): row for row in _table(_RESPONSE)}
-CATEGORIES = _table(_CATEGORIES)
+RESPONSE = {row.pop("archetype"): row for row in read_table(_RESPONSE)}
+CATEGORIES = read_table(_CATEGORIES)
 
 
 def to_scale(values: Floats, scale: str) -> Floats:

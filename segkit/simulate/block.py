@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from segkit.simulate import customers, engagement, purchases
-from segkit.simulate.archetypes import NO_OFFER, OFFERS, WINDOW_WEEKS
+from segkit.simulate.archetypes import NO_OFFER, OFFERS, WINDOW_WEEKS, read_table
 from segkit.simulate.catalogue import Calendar
 from segkit.simulate.customers import People, describe, truth_of, writable
 from segkit.simulate.draws import Draws, Ints
@@ -26,63 +26,42 @@ from segkit.simulate.world import (
     saving_of,
 )
 
-# Share of a raw table's rows with each defect; no row has two.
-RATES: dict[str, dict[str, float]] = {
-    "orders": {
-        "duplicate": 0.0040,
-        "missing_customer": 0.0040,
-        "cancelled": 0.0120,
-        "price_zero": 0.0012,
-        "price_negative": 0.0008,
-        "price_text": 0.0012,
-        "quantity_zero": 0.0008,
-        "currency_unknown": 0.0008,
-        "time_impossible": 0.0010,
-        "time_future": 0.0008,
-        "time_nonexistent": 0.0006,
-        "time_ambiguous": 0.0006,
-    },
-    "events": {
-        "duplicate": 0.0010,
-        "missing_customer": 0.0010,
-        "type_unknown": 0.0008,
-        "time_future": 0.0003,
-    },
-    "customers": {"duplicate": 0.0030, "missing_customer": 0.0015},
-    "survey": {"duplicate": 0.0080},
-}
-# The reason under which the intake, with the mapping of mapping.py, sets such a row apart; a
-# defect without one is mended or counted, and the row kept.
-REASONS: dict[tuple[str, str], str] = {
-    ("orders", "duplicate"): "exact_duplicate",
-    ("orders", "missing_customer"): "missing_customer_id",
-    ("orders", "cancelled"): "cancelled",
-    ("orders", "price_zero"): "zero_price",
-    ("orders", "price_negative"): "negative_price",
-    ("orders", "price_text"): "bad_amount",
-    ("orders", "quantity_zero"): "zero_amount",
-    ("orders", "currency_unknown"): "unknown_currency",
-    ("orders", "time_impossible"): "impossible_date",
-    ("orders", "time_future"): "impossible_date",
-    ("events", "duplicate"): "exact_duplicate",
-    ("events", "missing_customer"): "missing_customer_id",
-    ("events", "type_unknown"): "unknown_event_type",
-    ("events", "time_future"): "impossible_date",
-    ("customers", "duplicate"): "repeated_customer",
-    ("customers", "missing_customer"): "missing_customer_id",
-    ("survey", "duplicate"): "repeated_customer",
-}
+# Share of a raw table's rows with each defect (no row has two), and the reason under which the
+# intake, with the mapping of `segkit.simulate.retailer`, sets such a row apart; a defect without
+# one ("-") is mended or counted, and the row kept.
+_PLANTED = """
+table     defect            share  reason
+orders    duplicate         0.0040 exact_duplicate
+orders    missing_customer  0.0040 missing_customer_id
+orders    cancelled         0.0120 cancelled
+orders    price_zero        0.0012 zero_price
+orders    price_negative    0.0008 negative_price
+orders    price_text        0.0012 bad_amount
+orders    quantity_zero     0.0008 zero_amount
+orders    currency_unknown  0.0008 unknown_currency
+orders    time_impossible   0.0010 impossible_date
+orders    time_future       0.0008 impossible_date
+orders    time_nonexistent  0.0006 -
+orders    time_ambiguous    0.0006 -
+events    duplicate         0.0010 exact_duplicate
+events    missing_customer  0.0010 missing_customer_id
+events    type_unknown      0.0008 unknown_event_type
+events    time_future       0.0003 impossible_date
+customers duplicate         0.0030 repeated_customer
+customers missing_customer  0.0015 missing_customer_id
+survey    duplicate         0.0080 repeated_customer
+"""
+RATES: dict[str, dict[str, float]] = {}
+REASONS: dict[tuple[str, str], str] = {}
+for _row in read_table(_PLANTED):
+    RATES.setdefault(_row["table"], {})[_row["defect"]] = float(_row["share"])
+    if _row["reason"] != "-":
+        REASONS[_row["table"], _row["defect"]] = _row["reason"]
 _NOT_PRICES = ("tbc", "free", "#REF!", "see till")
 _IDENTIFIERS = ("account_id", "email", "device_id", "loyalty_id")
 _IMPOSSIBLE = ("{year}-02-30 {time}", "{year}-13-05 {time}", "0000-00-00 00:00:00")
-DEFECTS = {
-    "table": pl.String,
-    "row": pl.Int64,
-    "kind": pl.String,
-    "column": pl.String,
-    "original": pl.String,
-    "reason": pl.String,
-}
+_TEXTS = ("kind", "column", "original", "reason")
+DEFECTS = {"table": pl.String, "row": pl.Int64, **dict.fromkeys(_TEXTS, pl.String)}
 
 
 def clock_changes(calendar: Calendar) -> tuple[list[date], list[date]]:

@@ -236,39 +236,28 @@ ANSWERS = (1, 5)  # lowest and highest answer to an item
 _CUTS = np.array([-1.4, -0.5, 0.4, 1.3])  # between the answers
 
 # Four statements an attitude; the third and fourth are worded the other way round.
-STATEMENTS = {
-    "price_consciousness": (
-        "I compare prices before I buy clothes",
-        "I wait for the sale",
-        "I buy what I like whatever it costs",
-        "I seldom look at the price tag",
-    ),
-    "fashion_involvement": (
-        "I follow what is new in fashion",
-        "Clothes say who I am",
-        "I wear the same things for years",
-        "Fashion bores me",
-    ),
-    "loyalty": (
-        "I think of this shop first",
-        "I would miss this shop if it closed",
-        "I could as well buy elsewhere",
-        "I like trying other shops",
-    ),
-    "convenience": (
-        "Shopping should take as little time as possible",
-        "I pay for quick delivery",
-        "I enjoy going round the shops",
-        "I do not mind queueing for the right thing",
-    ),
-    "sustainability": (
-        "I ask how clothes are made",
-        "I would pay more for organic cotton",
-        "I throw away clothes that still fit",
-        "Where clothes come from does not matter to me",
-    ),
-}
-_SHORT = dict(zip(ATTITUDES, ("price", "fashion", "loyal", "conv", "sust"), strict=True))
+_STATEMENTS = """
+price   I compare prices before I buy clothes
+price   I wait for the sale
+price   I buy what I like whatever it costs
+price   I seldom look at the price tag
+fashion I follow what is new in fashion
+fashion Clothes say who I am
+fashion I wear the same things for years
+fashion Fashion bores me
+loyal   I think of this shop first
+loyal   I would miss this shop if it closed
+loyal   I could as well buy elsewhere
+loyal   I like trying other shops
+conv    Shopping should take as little time as possible
+conv    I pay for quick delivery
+conv    I enjoy going round the shops
+conv    I do not mind queueing for the right thing
+sust    I ask how clothes are made
+sust    I would pay more for organic cotton
+sust    I throw away clothes that still fit
+sust    Where clothes come from does not matter to me
+"""
 
 
 def items() -> pl.DataFrame:
@@ -279,11 +268,11 @@ def items() -> pl.DataFrame:
     >>> items().height, items()["reversed"].sum()
     (20, 10)
     """
-    rows = [
-        (f"{_SHORT[attitude]}_{k + 1}", statement, attitude, k >= 2, _LOADINGS[k])
-        for attitude in ATTITUDES
-        for k, statement in enumerate(STATEMENTS[attitude])
-    ]
+    rows = []
+    for place, line in enumerate(_STATEMENTS.strip().splitlines()):
+        short, statement = line.split(maxsplit=1)
+        which, k = divmod(place, len(_LOADINGS))
+        rows.append((f"{short}_{k + 1}", statement, ATTITUDES[which], k >= 2, _LOADINGS[k]))
     names = ["item", "statement", "attitude", "reversed", "loading"]
     return pl.DataFrame(rows, schema=names, orient="row")
 
