@@ -448,8 +448,10 @@ def _journey_file(path: Path | str | None, name: str) -> pl.DataFrame:
     elif place.name == file and place.is_file():
         content = place
     else:
-        kept = f"{place.parent.name} holds no {file}" if place.name == file else f"got {place.name}"
-        raise SourceError(f"complete-journey: expected {where}; {kept}")
+        fault = (
+            f"{place.parent.name} holds no {file}" if place.name == file else f"got {place.name}"
+        )
+        raise SourceError(f"complete-journey: expected {where}; {fault}")
     with readable(place, "Parquet file"):
         columns = pl.read_parquet_schema(content)
         _expect(pl.DataFrame(schema=columns), JOURNEY[name], "complete-journey")

@@ -152,9 +152,9 @@ def choose_aliases(
         for name in names:
             if name in aliases:
                 continue
-            found = [_strength(members[m.feature], codes == name, m, level) for m in rule.marks]
-            if all(one is not None for one in found):
-                strengths[name] = found[0]
+            proofs = [_strength(members[m.feature], codes == name, m, level) for m in rule.marks]
+            if all(one is not None for one in proofs):
+                strengths[name] = proofs[0]
         if strengths:
             aliases[max(strengths, key=lambda name: strengths[name] or 0.0)] = rule.alias
     return {name: aliases[name] for name in names if name in aliases}
@@ -165,8 +165,8 @@ def _strength(
 ) -> float | None:
     """Return by how much a segment has a mark, as a factor; None if it is not proved."""
     values = column.cast(pl.Float64).to_numpy()
-    known = np.isfinite(values)
-    own, every = values[known & inside], values[known]
+    finite = np.isfinite(values)
+    own, every = values[finite & inside], values[finite]
     if own.size < LEAST_CUSTOMERS:
         return None
     (low, high), whole = _interval(own, mark, level), _value(every, mark)

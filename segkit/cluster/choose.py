@@ -129,19 +129,19 @@ class KChoice(Result):
             by = f"chosen by the analyst{f' ({why})' if why else ''}"
             if self.recommended != self.k:
                 by += f"; the votes recommend {self.recommended}"
-        found = {
+        structure_words = {
             "natural": "natural groups",
             "reproducible": "stable borders, no natural groups",
             "constructive": "neither natural groups nor stable borders",
         }[structure.verdict]
         if structure.k not in (None, self.k):
-            found = f"the structure test judged {structure.k}"
+            structure_words = f"the structure test judged {structure.k}"
         elif structure.verdict != "natural" and structure.natural_k is not None:
-            found += f" (natural at {structure.natural_k})"
+            structure_words += f" (natural at {structure.natural_k})"
         others = sorted(set(self.votes["k"].drop_nulls().to_list()) - {self.k, 1})
         none = (self.votes["k"] == 1).any()
         dissent = join_words([*map(str, others), *(["none"] if none else [])])
-        text = f"{counted(self.k, 'segment')} in force, {by}; {found}"
+        text = f"{counted(self.k, 'segment')} in force, {by}; {structure_words}"
         count = len(others) + int(none)
         rests = [f"; single votes for {dissent}", f"; {number(count)} others have votes"]
         whole = (f"{text}{rest}." for rest in (rests if dissent else []))

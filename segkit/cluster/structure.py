@@ -99,7 +99,7 @@ def shallowest_valley(X: Floats, codes: Ints, k: int) -> Valley:
     lowest = Valley(0, 1, 0.0, float("inf"))
     for a, b in gabriel_pairs(sums.centres):
         valley = _valley(X, rows, sums, a, b)
-        lowest = min(lowest, valley, key=lambda found: found.z)
+        lowest = min(lowest, valley, key=lambda each: each.z)
         if lowest.z == 0.0:
             break
     return lowest

@@ -57,9 +57,9 @@ class Kernel:
         with runner.setup_kernel(cleanup_kc=False):
             for place, cell in enumerate(notebook.cells):
                 runner.execute_cell(cell, place)
-                if stop and (said := error_of(cell)):
+                if stop and (message := error_of(cell)):
                     first = cell["source"].splitlines()[0]
-                    raise RunError(f"the cell that begins {first!r} failed: {said}")
+                    raise RunError(f"the cell that begins {first!r} failed: {message}")
         return list(notebook.cells)
 
     def try_code(self, code: str) -> str:

@@ -61,13 +61,13 @@ class CheckRow:
     @property
     def good(self) -> bool:
         """Whether it accepts the solution and rejects everything else with its own message."""
-        others = [self.untouched, *(said for _, said in self.mistakes)]
-        return not self.solution and all(said.startswith(REFUSED) for said in others)
+        others = [self.untouched, *(message for _, message in self.mistakes)]
+        return not self.solution and all(message.startswith(REFUSED) for message in others)
 
     @property
     def line(self) -> str:
         """The row as a line of the printed table."""
-        caught = sum(said.startswith(REFUSED) for _, said in self.mistakes)
+        caught = sum(message.startswith(REFUSED) for _, message in self.mistakes)
         passes = "passes" if not self.solution else "FAILS"
         fails = "fails" if self.untouched.startswith(REFUSED) else "PASSES OR BREAKS"
         mistakes = f"{caught} of {len(self.mistakes)} refused"
@@ -106,9 +106,9 @@ class CheckMatrix:
             if row.solution:
                 lines.append(f"{row.exercise}: its solution is refused: {row.solution}")
             others = [("untouched", row.untouched), *row.mistakes]
-            for words, said in others:
-                if not said.startswith(REFUSED):
-                    outcome = f"broke: {said}" if said else "passed"
+            for words, message in others:
+                if not message.startswith(REFUSED):
+                    outcome = f"broke: {message}" if message else "passed"
                     lines.append(f"{row.exercise}: {words!r} {outcome}")
         took = ", ".join(f"{stem} {seconds:.1f} s" for stem, seconds in self.seconds.items())
         good = sum(row.good for row in self.rows)
@@ -186,7 +186,7 @@ def _try_session(
     kernel: Kernel, session: Session, seed: int
 ) -> tuple[list[dict[str, Any]], list[CheckRow], float]:
     exercises = {one.name: one for one in session.exercises}
-    done: list[dict[str, Any]] = []
+    executed: list[dict[str, Any]] = []
     rows: list[CheckRow] = []
     begun, tried = kernel.busy, 0.0
     cells = variant(session, "solution", seed=seed)["cells"]
@@ -198,8 +198,8 @@ def _try_session(
             tried += kernel.busy - before
         # A check that objects to the solution stands in the matrix; anything else ends it here.
         strict = kind(cell) != CHECK
-        done += kernel.run([plain], stop=strict) if cell["cell_type"] == "code" else [plain]
-    return done, rows, kernel.busy - begun - tried
+        executed += kernel.run([plain], stop=strict) if cell["cell_type"] == "code" else [plain]
+    return executed, rows, kernel.busy - begun - tried
 
 
 def _try_answers(kernel: Kernel, number: int, exercise: Exercise) -> CheckRow:

@@ -51,7 +51,7 @@ def variant(session: Session, name: str, *, seed: int = SAMPLE_SEED) -> dict[str
     """
     exercises = {one.name: one for one in session.exercises}
     numbers = {one.name: place for place, one in enumerate(session.exercises, 1)}
-    kept: list[Cell] = []
+    cells: list[Cell] = []
     for original in session.cells:
         if kind(original) not in PARTS[name]:
             continue
@@ -67,11 +67,11 @@ def variant(session: Session, name: str, *, seed: int = SAMPLE_SEED) -> dict[str
         if name == "nbgrader" and exercise:
             cell["metadata"]["nbgrader"] = nbgrader_metadata(cell, exercise)
         cell["source"] = text.splitlines(keepends=True)
-        kept.append(cell)
-    kept[1:1] = [_markdown("course-goals", _goals(session))]
+        cells.append(cell)
+    cells[1:1] = [_markdown("course-goals", _goals(session))]
     reading = "\n".join(f"- {one}" for one in session.reading)
-    kept.append(_markdown("course-reading", f"## Reading\n\n{reading}"))
-    return {**session.content, "cells": kept}
+    cells.append(_markdown("course-reading", f"## Reading\n\n{reading}"))
+    return {**session.content, "cells": cells}
 
 
 def nbgrader_metadata(cell: Cell, exercise: Exercise) -> dict[str, Any]:

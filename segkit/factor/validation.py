@@ -340,11 +340,11 @@ def _judge(
     if len(mine) < 2 or len(rest) < 2:
         return figures, np.empty(0), set()
     moments = [(part.mean(), part.std(ddof=1), len(part)) for part in (mine, rest)]
-    found = mean_difference(*moments[0], *moments[1], level=level)
-    low, high = float(found.low), float(found.high)
+    difference = mean_difference(*moments[0], *moments[1], level=level)
+    low, high = float(difference.low), float(difference.high)
     sign = 1 if direction == "high" else -1
     confirmed, contradicted = (low > 0, high < 0) if sign > 0 else (high < 0, low > 0)
     verdict = "confirmed" if confirmed else "contradicted" if contradicted else "undecided"
     sides = (np.sign(sign * (mine - np.median(rest))) + 1) / 2
-    figures |= {"difference": float(found.value), "low": low, "high": high, "verdict": verdict}
+    figures |= {"difference": float(difference.value), "low": low, "high": high, "verdict": verdict}
     return figures, sides, set(own["customer_id"].to_list())

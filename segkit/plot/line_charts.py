@@ -162,8 +162,8 @@ def watched_line(
             limits = (
                 f"{draw.write(row[band[0]], in_percent)} to {draw.write(row[band[1]], in_percent)}"
             )
-            said = f"; band {limits}" if row[band[0]] is not None else ""
-            text = f"{row[x]:%Y-%m-%d}: {draw.write(row[y], in_percent)}{said}"
+            band_words = f"; band {limits}" if row[band[0]] is not None else ""
+            text = f"{row[x]:%Y-%m-%d}: {draw.write(row[y], in_percent)}{band_words}"
             mark_point(axes, row[x], row[y], text, [y])
         some = data.filter(outside)
         look: Look = {"facecolors": "none", "edgecolors": draw.OKABE_ITO[3], "linewidths": 1.8}
@@ -218,8 +218,8 @@ def _draw_lines(
         )
         for row, place in zip(part.iter_rows(named=True), at, strict=True):
             if row[y] is not None and marked:
-                said = describe_mark(row, [name, cell(row[x], x)], y, band, in_percent)
-                mark_point(axes, place, row[y], said, [name])
+                mark_text = describe_mark(row, [name, cell(row[x], x)], y, band, in_percent)
+                mark_point(axes, place, row[y], mark_text, [name])
         if band:
             low, high = (floats(part, limit) for limit in band)
             axes.fill_between(at, low, high, color=style.colour, alpha=0.18, linewidth=0)

@@ -186,8 +186,8 @@ class Drivers(Result):
             )
         interval = f"{percent(self.level, places=0)} CI "
         row = clear.row(0, named=True)
-        told = sentence(row, odds=self.family == "logistic", interval=interval)
-        return f"Most clearly {told}."
+        association = sentence(row, odds=self.family == "logistic", interval=interval)
+        return f"Most clearly {association}."
 
     @property
     def text(self) -> str:
@@ -208,13 +208,13 @@ class Drivers(Result):
 
     def _fit(self) -> str:
         row = self.measures.row(0, named=True)
-        said = f"A {self.family} regression on {counted(self.n_rows, 'row')}"
+        regression = f"A {self.family} regression on {counted(self.n_rows, 'row')}"
         if row["held_out"] is None:
-            return f"{said} explains {percent(row['fitted'])} of the deviance."
+            return f"{regression} explains {percent(row['fitted'])} of the deviance."
         if row["held_out"] <= 0:
-            return f"{said} predicts held-out rows no better than their mean does."
+            return f"{regression} predicts held-out rows no better than their mean does."
         return (
-            f"{said} explains {percent(row['fitted'])} of the deviance, and "
+            f"{regression} explains {percent(row['fitted'])} of the deviance, and "
             f"{percent(row['held_out'])} on held-out rows."
         )
 

@@ -305,7 +305,7 @@ def _escaped(sql: str) -> str:
 
 def _below(text: str) -> str:
     """Indent the lines after the first; line breaks within quotes belong to a text or a name."""
-    return _PIECES.sub(lambda found: found[0] + "  " * (found[0] == "\n"), text)
+    return _PIECES.sub(lambda match: match[0] + "  " * (match[0] == "\n"), text)
 
 
 def _indent(text: str) -> str:

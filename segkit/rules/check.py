@@ -341,8 +341,8 @@ class RuleCheck(Result):
             self._word(self.gaps, self.gap_points, "match nobody's rule"),
             self._word(self.overlaps, self.overlap_points, "are claimed by several rules"),
         )
-        found = " ".join(filter(None, problems))
-        finding = found or "The rules match every possible customer exactly once."
+        problem_words = " ".join(filter(None, problems))
+        finding = problem_words or "The rules match every possible customer exactly once."
         if self.empty:
             finding += f" Never matched by anybody: {', '.join(self.empty)}."
         if self.outside:

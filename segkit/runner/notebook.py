@@ -340,8 +340,8 @@ class NotebookRun:
         row: dict[str, Any] = {"name": name, "value": value, "unit": unit}
         row |= {"interval": list(interval), "change": list(change), "note": self._fit(note)}
         row |= {"evidence": f"{self._context.stem}/{evidence}" if evidence else ""}
-        kept = [old for old in self._summary["key_figures"] if old["name"] != name]
-        self._summary["key_figures"] = [*kept, row]
+        others = [old for old in self._summary["key_figures"] if old["name"] != name]
+        self._summary["key_figures"] = [*others, row]
 
     def repeat_answers(self, chosen: Mapping[str, Sequence[str]]) -> None:
         """Repeat answers of notebooks upstream: of each notebook, those to some questions."""

@@ -86,9 +86,9 @@ def browsing(
     )
 
 
-def buying(baskets: Baskets, kept: Ints) -> Sessions:
+def buying(baskets: Baskets, with_lines: Ints) -> Sessions:
     """Make the sessions behind the online orders among the rows ``kept``."""
-    rows = kept[baskets.channel[kept] != 2]
+    rows = with_lines[baskets.channel[with_lines] != 2]
     yes = np.ones(len(rows), dtype=bool)
     return Sessions(
         baskets.person[rows],

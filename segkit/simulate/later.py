@@ -295,10 +295,10 @@ def _unsubscribing(world: World, people: People, before: People) -> Ints:
 
 def _satisfaction(people: People, ids: pl.DataFrame, baskets: purchases.Baskets) -> pl.DataFrame:
     """Ask some customers after an order; loyal ones are more satisfied."""
-    asked = np.flatnonzero(baskets.draws.uniform("asked") < ANSWERS)
-    draws, person = baskets.draws.rows(asked), baskets.person[asked]
+    respondents = np.flatnonzero(baskets.draws.uniform("asked") < ANSWERS)
+    draws, person = baskets.draws.rows(respondents), baskets.person[respondents]
     score = 3.8 + 0.35 * people.traits["loyalty"][person] + 0.7 * draws.normal("csat")
-    day = np.datetime64(people.calendar.start) + baskets.day[asked] + 3
+    day = np.datetime64(people.calendar.start) + baskets.day[respondents] + 3
     return pl.DataFrame(
         {
             "account_id": ids["account_id"].gather(person),
@@ -313,8 +313,8 @@ def _names(world: World, ids: pl.Series | None) -> dict[int, str]:
     if ids is None:
         return {}
     text = ids.cast(pl.String).unique().sort(descending=True)  # C... after G...: it is kept
-    numbers, known = find_numbers(world, text)
-    if not known.all():
-        wrong = text.filter(~pl.Series(known))
+    numbers, valid = find_numbers(world, text)
+    if not valid.all():
+        wrong = text.filter(~pl.Series(valid))
         raise DataError(f"{len(wrong)} ids are not this retailer's, such as {wrong[0]}")
     return {int(number): name for number, name in zip(numbers, text, strict=True)}

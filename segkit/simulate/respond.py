@@ -105,8 +105,8 @@ def customer_numbers(world: World, ids: pl.Series) -> Ints:
         Naming ids that are not the retailer's, or persons who come twice.
     """
     text = ids.cast(pl.String)
-    number, known = find_numbers(world, text)
-    wrong = text.filter(~known)
+    number, valid = find_numbers(world, text)
+    wrong = text.filter(~valid)
     if len(wrong):
         raise DataError(
             f"{counted(len(wrong), 'assigned customer is', 'assigned customers are')} not this "

@@ -71,11 +71,11 @@ class Planted:
 
 def natural(people: People, first: int, days: int) -> Floats:
     """Compute the orders expected of each customer without an offer in some days from ``first``."""
-    _, kept = kept_share(people)
+    _, share_kept = kept_share(people)
     begin = np.full(len(people), first)
     end = np.maximum(np.minimum(first + days, people.left), begin)
     weights = np.vstack([people.calendar.weight(kind, begin, end) for kind in range(3)])
-    return np.asarray(kept * (rates(people) * weights).sum(axis=0))
+    return np.asarray(share_kept * (rates(people) * weights).sum(axis=0))
 
 
 def pull_table(kappa: float) -> Floats:
@@ -208,13 +208,13 @@ def answer(
 
 def stay(people: People, first: Ints, last: Ints, stage: str) -> Answers:
     """Draw the orders after history that no offer brings; they are the same under every offer."""
-    _, kept = kept_share(people)
+    _, share_kept = kept_share(people)
     begin = np.full(len(people), people.calendar.days)
     gone = np.clip(people.left, begin, begin + HORIZON_DAYS)
     parts = []
     for kind, rate in enumerate(rates(people)):
         person, number, _, day = people.happen(
-            f"after {stage}", "order", kind, kind, kept * rate, begin, gone
+            f"after {stage}", "order", kind, kind, share_kept * rate, begin, gone
         )
         parts.append((person, number * 3 + kind, day))
     person, number, day = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -285,8 +285,8 @@ class World:
             "structure": STRUCTURES,
             "lift": get_args(PlantedLift),
         }
-        for name, known in choices.items():
-            require_choice(name, getattr(self, name), known)
+        for name, allowed in choices.items():
+            require_choice(name, getattr(self, name), allowed)
         if not 1 <= self.n_customers < 2**24:
             raise ParameterError(f"n_customers must be 1 to {2**24 - 1:,}, got {self.n_customers}")
         if not 1 <= self.months <= 60:

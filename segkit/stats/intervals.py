@@ -359,8 +359,9 @@ def relative_difference(
     >>> relative_difference(3.0, 0.3, 1.0, 0.7, method="fieller").high
     inf
     """
-    known = [name for name in RELATIVE_METHODS if name != "recovered"]  # which has limits, no error
-    require_choice("method of the relative lift", method, known)
+    # "recovered" takes limits, no error.
+    methods = [name for name in RELATIVE_METHODS if name != "recovered"]
+    require_choice("method of the relative lift", method, methods)
     m1, s1, m2, s2, c = floats(mean_1, error_1, mean_2, error_2, covariance)
     z = z_value(level)
     with np.errstate(all="ignore"):

@@ -183,7 +183,7 @@ def cuped(one: Moments, two: Moments) -> PairOfMeans:
     scale = np.sqrt(np.where(np.diag(inside) > 0, np.diag(inside), 1.0))
     theta = np.linalg.pinv(inside / np.outer(scale, scale), rcond=1e-9) @ (with_y / scale) / scale
     left = pooled[0, 0] - theta @ with_y
-    kept = float(np.sqrt(np.clip(left / pooled[0, 0], 0.0, 1.0))) if pooled[0, 0] > 0 else 1.0
+    rest_sd = float(np.sqrt(np.clip(left / pooled[0, 0], 0.0, 1.0))) if pooled[0, 0] > 0 else 1.0
     total = one.n + two.n
     common = (one.n * one.mean[1:] + two.n * two.mean[1:]) / total
     shared = float(theta @ inside @ theta) / total
@@ -204,7 +204,7 @@ def cuped(one: Moments, two: Moments) -> PairOfMeans:
         own_1,
         own_2,
         theta,
-        kept,
+        rest_sd,
     )
 
 

@@ -192,9 +192,9 @@ def combine_odds(
     for row in zip(a, m, c, n, strict=True):
         if min(row[1], row[3]) > 0:
             _check_counts(*row)
-    known = (m > 0) & (n > 0) & (a + c > 0) & (a + c < m + n)
-    a, m, c, n = a[known], m[known], c[known], n[known]
-    nan, tables = math.nan, int(known.sum())
+    informative = (m > 0) & (n > 0) & (a + c > 0) & (a + c < m + n)
+    a, m, c, n = a[informative], m[informative], c[informative], n[informative]
+    nan, tables = math.nan, int(informative.sum())
     if not tables:
         none = estimate(nan, nan, nan, level, "Mantel-Haenszel")
         return CommonOdds(none, nan, nan, nan, 0, nan, 0)

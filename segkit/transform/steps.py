@@ -343,8 +343,8 @@ def learn_average(rates: Floats, exposure: Floats) -> tuple[float, float]:
     >>> learn_average(np.array([0.0, 1.0, 0.5]), np.array([1.0, 1.0, 2.0]))
     (0.5, 1.0)
     """
-    known = ~np.isnan(rates) & (exposure > 0)
-    p, n = np.clip(rates[known], 0.0, 1.0), exposure[known]
+    observed = ~np.isnan(rates) & (exposure > 0)
+    p, n = np.clip(rates[observed], 0.0, 1.0), exposure[observed]
     total, customers = float(np.sort(n).sum()), n.size
     if not customers:
         return float("nan"), MOST_WEIGHT
@@ -372,10 +372,10 @@ def shrink_rates(column: Column, rates: Floats, exposure: Floats) -> Floats:
     """
     if column.average is None or column.average_weight is None:
         return rates
-    known = ~np.isnan(rates) & (exposure > 0)
-    n = np.where(known, exposure, 0.0)
+    observed = ~np.isnan(rates) & (exposure > 0)
+    n = np.where(observed, exposure, 0.0)
     total = n + column.average_weight
-    own = np.where(known, rates, column.average)
+    own = np.where(observed, rates, column.average)
     # Where customers differ so much that the average has no weight, it stands for the unknown.
     weight = np.divide(n, total, out=np.zeros_like(n), where=total > 0)
     return np.asarray(weight * own + (1 - weight) * column.average)
@@ -468,8 +468,8 @@ def propose_column(
         if np.isnan(average):
             exposure = None
         else:
-            known = Column(name, exposure="", average=average, average_weight=weight)
-            raw = shrink_rates(known, raw, exposure)
+            averaged = Column(name, exposure="", average=average, average_weight=weight)
+            raw = shrink_rates(averaged, raw, exposure)
     column = _propose_steps(name, raw, families)
     if exposure is None:
         return column
