@@ -12,9 +12,8 @@ import pytest
 
 from segkit.cli import invoke
 from segkit.course import VARIANTS, CheckError, build, build_course, check, matrix
-from segkit.course.mathml import to_html
 from segkit.course.matrix import check_course, write_parameters
-from segkit.course.pages import lesson_page
+from segkit.course.pages import lesson_page, to_html
 from segkit.course.session import (
     CHECK,
     LESSON,

@@ -13,6 +13,7 @@ from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.profile import MarkerRule, Profile, choose_kpi, profile_segments
 from segkit.profile.composition import hide, levels_of
 from segkit.stats import effects, intervals
+from tests.reference.effects import cliffs_delta
 
 
 def customers_of(n=600, seed=0, segments=3):
@@ -155,7 +156,7 @@ def test_difference_interval_covers_no_difference():
 def test_delta_is_that_of_the_two_samples(variable):
     joined = FRAME.join(CHOSEN, on="customer_id")
     rest = joined.filter(pl.col("segment") != "S3")[variable].to_numpy()
-    expected = effects.cliffs_delta(values_of(variable, "S3"), rest)
+    expected = cliffs_delta(values_of(variable, "S3"), rest)
     row = of(FOUND, variable)
     assert (row["delta"], row["delta_low"], row["delta_high"]) == pytest.approx(
         (expected.value, expected.low, expected.high)
@@ -421,9 +422,7 @@ def test_overlapping_micro_segments_are_compared_with_those_outside():
     kept = FRAME.filter(pl.col("customer_id").is_in(inside.to_list()))
     big = kept.filter(pl.col("monetary") > 200)["noise"].to_numpy()
     rest = kept.filter(pl.col("monetary") <= 200)["noise"].to_numpy()
-    assert of(found, "noise", "big")["delta"] == pytest.approx(
-        effects.cliffs_delta(big, rest).value
-    )
+    assert of(found, "noise", "big")["delta"] == pytest.approx(cliffs_delta(big, rest).value)
 
 
 def test_kpi_is_described_but_marks_nothing():

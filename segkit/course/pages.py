@@ -11,14 +11,17 @@ from typing import Any
 
 from markupsafe import Markup
 
-from segkit.course.mathml import to_html
 from segkit.course.matrix import REFUSED, CheckRow
 from segkit.course.session import CHECK, NOTES, REGION, SLIDE, SOLUTION, TASK, Session, kind
 from segkit.plot.vector import add_theme, from_file
 from segkit.report.page import style, templates
 from segkit.runner.catalog import source_of
+from segkit.runner.process import import_nbformat
 
 TEMPLATES = Path(__file__).parent / "templates"
+_CODE = r"```.*?```|`[^`\n]+`"
+MATH = re.compile(rf"(?P<code>{_CODE})|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re.DOTALL)
+ANCHOR = re.compile(r'<a class="anchor-link".*?</a>', re.DOTALL)
 
 
 def lesson_page(session: Session, cells: Iterable[Mapping[str, Any]]) -> str:
@@ -108,6 +111,44 @@ def syllabus_page(sessions: list[Session], *, seed: int, variants: Iterable[str]
         variants=set(variants),
         hours=f"{total / 60:.0f}",
     )
+
+
+def to_html(text: str) -> str:
+    r"""Turn Markdown with ``$...$`` and ``$$...$$`` into HTML.
+
+    Examples
+    --------
+    >>> "<mfrac>" in to_html(r"Half is $\frac{1}{2}$.")
+    True
+    """
+    import_nbformat()
+    from nbconvert.filters.markdown import markdown2html
+
+    formulae: list[str] = []
+
+    def keep(match: re.Match[str]) -> str:
+        if match["code"]:
+            return match[0]
+        formulae.append(mathml(match["block"] or match["inline"], block=bool(match["block"])))
+        return f"MATH{len(formulae) - 1}HTAM"
+
+    page = str(markdown2html(MATH.sub(keep, text)))
+    page = ANCHOR.sub("", page)
+    return re.sub(r"MATH(\d+)HTAM", lambda match: formulae[int(match[1])], page)
+
+
+def mathml(formula: str, *, block: bool = False) -> str:
+    """Turn a LaTeX formula into MathML; the LaTeX is kept as its alternative text.
+
+    Examples
+    --------
+    >>> mathml("x")[:5]
+    '<math'
+    """
+    from latex2mathml.converter import convert
+
+    page = str(convert(formula.strip(), display="block" if block else "inline"))
+    return page.replace("<math ", f'<math alttext="{html.escape(formula.strip())}" ', 1)
 
 
 def _html(text: str) -> Markup:

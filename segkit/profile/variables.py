@@ -33,7 +33,7 @@ def dominance(values: Floats, within: Flags) -> tuple[Floats, Floats]:
 
     Notes
     -----
-    Counts over each variable's distinct values instead of pairs: as `stats.effects.cliffs_delta`.
+    Counts over each variable's distinct values instead of pairs (tests/reference/effects.py).
 
     Examples
     --------

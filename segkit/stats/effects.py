@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from segkit.errors import DataError
-from segkit.stats.intervals import Estimate, Numbers, estimate, floats, z_value
+from segkit.stats.intervals import Numbers, floats, z_value
 
 Array = npt.NDArray[np.float64]
 
@@ -59,45 +58,6 @@ def standardised_difference(
     spread = np.sqrt((s1**2 + s2**2) / 2)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(spread > 0, (m1 - m2) / spread, np.nan)[()]
-
-
-def cliffs_delta(one: npt.ArrayLike, two: npt.ArrayLike, *, level: float = 0.95) -> Estimate:
-    """Measure how far one group's values lie above another's, by ranks, from -1 to 1.
-
-    ``delta = P(x > y) - P(x < y)``, which is also the rank-biserial correlation; the chance that
-    x exceeds y (ties halved) is ``(1 + delta) / 2``, the area under the ROC curve. The variance
-    is that of the placements (DeLong, DeLong & Clarke-Pearson 1988), the limits Feng & Cliff's
-    (2004) asymmetric ones. Source: Cliff (1993), "Dominance statistics", Psychological
-    Bulletin 114; Kerby (2014) for the rank-biserial correlation.
-
-    Raises
-    ------
-    DataError
-        If a group has no value.
-
-    Examples
-    --------
-    >>> cliffs_delta([3, 4, 5], [1, 2, 3]).value  # 8 wins, 1 tie, no loss of 9
-    0.8888888888888888
-    """
-    x, y = floats(one, two)
-    x, y = x[~np.isnan(x)], y[~np.isnan(y)]
-    if x.size == 0 or y.size == 0:
-        raise DataError(f"Cliff's delta needs values in both groups, got {x.size} and {y.size}")
-    placed_x = _dominance(x, np.sort(y))
-    placed_y = _dominance(y, np.sort(x))
-    delta = float(placed_x.mean())
-    spread_x = placed_x.var(ddof=1) if x.size > 1 else np.nan
-    spread_y = placed_y.var(ddof=1) if y.size > 1 else np.nan
-    low, high = delta_limits(delta, spread_x / x.size + spread_y / y.size, level=level)
-    return estimate(delta, float(low), float(high), level, "Cliff's delta (Feng & Cliff)")
-
-
-def _dominance(values: Array, other: Array) -> Array:
-    """Return, for each value, the share of the others below it less that above it."""
-    below = np.searchsorted(other, values, side="left")
-    above = other.size - np.searchsorted(other, values, side="right")
-    return np.asarray((below - above) / other.size)
 
 
 def delta_limits(
