@@ -219,12 +219,7 @@ def gap_statistic(
 
 
 def measure(
-    X: Floats,
-    segmentations: Mapping[int, Ints],
-    names: Sequence[str],
-    how: Clustering,
-    *,
-    n_boot: int,
+    X: Floats, segmentations: Mapping[int, Ints], names: Sequence[str], how: Clustering, n_boot: int
 ) -> tuple[pl.DataFrame, SharedRefits, list[str]]:
     """Compute every requested criterion for every segmentation.
 

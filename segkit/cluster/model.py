@@ -291,10 +291,7 @@ class ProbabilityScorer(SegmentScorer):
 
 
 def finish_parts(
-    parts: Sequence[Any],
-    distances: Floats,
-    keys: Floats,
-    name: Callable[[list[Any], Ints], list[str]],
+    parts: list[Any], distances: Floats, keys: Floats, name: Callable[[list[Any], Ints], list[str]]
 ) -> tuple[Any, ...]:
     """Order fitted segments by decreasing size; give each its id, name, size and reach.
 

@@ -130,15 +130,11 @@ class Coding:
 
     @classmethod
     def fit(
-        cls,
-        items: Sequence[str],
-        values: Floats,
-        method: str,
-        categories_of: Mapping[int, Categories],
+        cls, items: Sequence[str], values: Floats, method: str, coarse: Mapping[int, Categories]
     ) -> Coding:
         """Choose codes: the expected attitude for each coarse answer, or mid-ranks (Spearman)."""
         tables: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
-        for j, one in categories_of.items():
+        for j, one in coarse.items():
             tables[items[j]] = (tuple(one.values.tolist()), tuple(one.codes.tolist()))
         if method == "spearman":
             for j, item in enumerate(items):

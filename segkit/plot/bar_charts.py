@@ -17,6 +17,7 @@ import polars as pl
 
 from segkit.display import counted, number
 from segkit.plot.describe import (
+    Floats,
     Interval,
     describe,
     describe_mark,
@@ -208,12 +209,7 @@ def _draw_bars(
 
 
 def _annotate_bars(
-    axes: Axes,
-    at: np.ndarray,
-    values: np.ndarray,
-    ends: np.ndarray,
-    horizontal: bool,
-    in_percent: bool,
+    axes: Axes, at: Floats, values: Floats, ends: Floats, horizontal: bool, in_percent: bool
 ) -> None:
     """Write each value beyond its bar's end."""
     for place, value, end in zip(at, values, ends, strict=True):

@@ -33,12 +33,7 @@ class _Node:
 
 
 def dendrogram(
-    linkage: Floats,
-    groups: Ints,
-    names: Sequence[str],
-    *,
-    leaves: int = 40,
-    unit: str = "rows",
+    linkage: Floats, groups: Ints, names: Sequence[str], *, leaves: int = 40, unit: str = "rows"
 ) -> Figure:
     """Draw the last merges of a tree, branches coloured by the groups that a cut makes.
 

@@ -123,7 +123,6 @@ def offer_map(
     y_label: str = "",
     value_label: str = "",
     mark_label: str = "",
-    alt: str | None = None,
 ) -> Figure:
     """Draw a value over two categories with each cell's interval; marked cells get a frame.
 
@@ -139,7 +138,7 @@ def offer_map(
         Boolean column: cells drawn in a frame.
     mark_label : str
         What the frame stands for.
-    value_label, percent, title, x_label, y_label, alt
+    value_label, percent, title, x_label, y_label
         See `segkit.plot.bars`.
 
     Raises
@@ -184,7 +183,7 @@ def offer_map(
     if mark:
         named = "; ".join(f"{i}, {j}" for i, j in framed.select(y, x).iter_rows())
         text += f" Framed: {named}."
-    return Figure(figure, alt or text, data)
+    return Figure(figure, text, data)
 
 
 def loading_map(

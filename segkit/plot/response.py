@@ -99,14 +99,7 @@ def response(
 
 
 def rootogram(
-    frame: pl.DataFrame,
-    x: str,
-    observed: str,
-    expected: str,
-    *,
-    title: str = "",
-    x_label: str = "",
-    alt: str | None = None,
+    frame: pl.DataFrame, x: str, observed: str, expected: str, *, title: str = "", x_label: str = ""
 ) -> Figure:
     """Draw where a distribution of counts departs from the one expected.
 
@@ -121,7 +114,7 @@ def rootogram(
         One row per count.
     x, observed, expected : str
         The count, and the numbers of rows.
-    title, x_label, alt
+    title, x_label
         See `segkit.plot.bars`.
 
     Raises
@@ -160,4 +153,4 @@ def rootogram(
         f"{first_counts}; largest departure at {number(at[worst])}: {number(counts[worst])} "
         f"observed, {number(due[worst])} expected."
     )
-    return Figure(figure, alt or finish(sentence, title=title), data)
+    return Figure(figure, finish(sentence, title=title), data)

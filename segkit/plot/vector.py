@@ -73,11 +73,7 @@ def mark(artist: Artist, text: str, names: Iterable[object]) -> None:
 
 
 def mark_box(
-    axes: Axes,
-    across: tuple[float, float],
-    up: tuple[float, float],
-    text: str,
-    names: Sequence[Any],
+    axes: Axes, across: tuple[float, float], up: tuple[float, float], text: str, names: list[Any]
 ) -> None:
     """Make a rectangle, in the units of the data, a mark that is not drawn."""
     from matplotlib.patches import Rectangle

@@ -19,14 +19,11 @@ _FAR_ABOVE = 1.5  # times the usual share of discounted lines
 _LEAST_GAP = 0.10  # and so much above it
 _MOST_CELLS = 40_000_000  # product x day
 ALL = "all customers"
+Promotions = pl.DataFrame | str | None
 
 
 def day_strata(
-    sales: pl.LazyFrame,
-    first: int,
-    last: int,
-    period_days: int,
-    promotions: pl.DataFrame | str | None,
+    sales: pl.LazyFrame, first: int, last: int, period_days: int, promotions: Promotions
 ) -> tuple[pl.DataFrame, int]:
     """Code the days from first to last by period and promotion.
 
@@ -53,7 +50,7 @@ def day_strata(
     return days.with_columns(stratum=stratum), int(days.get_column("promotion").sum())
 
 
-def _promoted(sales: pl.LazyFrame, promotions: pl.DataFrame | str | None) -> pl.Series:
+def _promoted(sales: pl.LazyFrame, promotions: Promotions) -> pl.Series:
     if promotions is None:
         return pl.Series("day", [], pl.Int32)
     if isinstance(promotions, str):
@@ -151,7 +148,7 @@ def build_price_panel(
     prices: pl.DataFrame | None = None,
     *,
     segments: pl.DataFrame | None = None,
-    promotions: pl.DataFrame | str | None = "find",
+    promotions: Promotions = "find",
     period_days: int = 7,
     as_of: date | None = None,
 ) -> PricePanel:

@@ -20,6 +20,7 @@ from segkit.writing import write_whole
 MAX_EXACT = 2_000
 Method = Literal["quantile", "fixed", "natural"]
 Ties = Literal["down", "up", "midrank", "rfm"]
+Bins = int | Sequence[int]
 DIMENSIONS = ("recency", "frequency", "monetary")
 COLUMNS = {"recency": "recency_days", "frequency": "frequency", "monetary": "monetary"}
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -324,12 +325,7 @@ def _midrank_cuts(values: np.ndarray, bins: int) -> tuple[float, ...]:
 
 
 def find_cuts(
-    table: pl.DataFrame,
-    *,
-    bins: int | Sequence[int],
-    method: Method,
-    ties: Ties,
-    as_of: date | None,
+    table: pl.DataFrame, *, bins: Bins, method: Method, ties: Ties, as_of: date | None
 ) -> Cuts:
     """Find the cut-points of a customer table with columns recency_days, frequency, monetary."""
     numbers = bins_of(bins)
@@ -346,7 +342,7 @@ def find_cuts(
     return Cuts(**cut_points, method=method, ties=kind, as_of=as_of, customers=table.height)
 
 
-def bins_of(bins: int | Sequence[int]) -> tuple[int, int, int]:
+def bins_of(bins: Bins) -> tuple[int, int, int]:
     """Return the bins of the three dimensions, checked."""
     numbers = tuple(bins) if isinstance(bins, Sequence) else (bins,) * 3
     if len(numbers) != 3 or not all(isinstance(n, int) and 2 <= n <= MAX_BINS for n in numbers):

@@ -10,17 +10,11 @@ from typing import Literal, get_args
 import polars as pl
 
 from segkit.display import counted, percent
-from segkit.errors import (
-    ColumnError,
-    DataError,
-    ParameterError,
-    require_choice,
-    require_columns,
-)
+from segkit.errors import ColumnError, DataError, ParameterError, require_choice, require_columns
 from segkit.frames import is_returned, takes_frames
 from segkit.plot import Figure, bars, heatmap
 from segkit.result import Result
-from segkit.rfm.cuts import COLUMNS, DIMENSIONS, Cuts, Method, Ties, bins_of, find_cuts
+from segkit.rfm.cuts import COLUMNS, DIMENSIONS, Bins, Cuts, Method, Ties, bins_of, find_cuts
 from segkit.rfm.segments import build_rfm_segments, score_domains
 from segkit.rules import RuleSet
 from segkit.stats.intervals import median
@@ -378,7 +372,7 @@ def score_rfm(
     source: pl.DataFrame | pl.LazyFrame,
     *,
     as_of: date | None = None,
-    bins: int | Sequence[int] = 5,
+    bins: Bins = 5,
     method: Method = "quantile",
     ties: Ties = "down",
     cuts: Cuts | None = None,

@@ -209,16 +209,11 @@ class SegmentSql:
         return [*first, *(["rfm_scores"] if self.cuts else []), "customer_segments"]
 
     def _steps(
-        self,
-        source: str,
-        relations: Sequence[str],
-        *,
-        day: str = "",
-        escape: Callable[[str], str] = str,
+        self, source: str, tables: Sequence[str], day: str = "", escape: Callable[[str], str] = str
     ) -> list[tuple[str, str]]:
         """Return each step's name and query; each reads the one before."""
         steps, read = [], source
-        for name, relation in zip(self._names(), relations, strict=True):
+        for name, relation in zip(self._names(), tables, strict=True):
             if name == "rfm_table":
                 as_of = day or f"DATE '{self.as_of}'"
                 text = _ORDERS.format(as_of=as_of, amount=_AMOUNT[self.monetary], source=read)

@@ -367,10 +367,7 @@ class RuleCheck(Result):
 
 
 def check_rules(
-    rules: Sequence[Rule],
-    policy: str,
-    declared: Mapping[str, Domain],
-    frame: pl.DataFrame | None = None,
+    rules: Sequence[Rule], policy: str, declared: Mapping[str, Domain], frame: pl.DataFrame | None
 ) -> RuleCheck:
     """Check whether rules cover every possible customer, and none twice (`RuleSet.check`).
 

@@ -57,7 +57,7 @@ def _settled(state: State, stem: str, ends: Mapping[str, NotebookEnd]) -> Notebo
     if state.force or old.get("status") not in ("done", "gate"):
         return None
     inputs, key = key_now(state, state.catalog.notebooks[stem])
-    if not holds(state.folder / stem, old, inputs, key, also_gate=True):
+    if not holds(state.folder / stem, old, inputs, key, gate=True):
         return None
     if old["status"] == "done":
         return NotebookEnd(stem, "reused")
@@ -124,12 +124,7 @@ def key_now(state: State, notebook: Notebook) -> tuple[dict[str, str], str]:
 
 
 def holds(
-    folder: Path,
-    manifest: Mapping[str, Any],
-    inputs: Mapping[str, str],
-    key: str,
-    *,
-    also_gate: bool = False,
+    folder: Path, manifest: Mapping[str, Any], inputs: dict[str, str], key: str, gate: bool = False
 ) -> bool:
     """Return whether running a notebook now would reproduce the existing folder.
 
@@ -137,7 +132,7 @@ def holds(
     another way, or was killed, never holds.
     """
     same = manifest.get("key") == key and "not hashed" not in inputs.values()
-    fit = manifest.get("status") in (("done", "gate") if also_gate else ("done",))
+    fit = manifest.get("status") in (("done", "gate") if gate else ("done",))
     return same and fit and intact(folder, manifest)
 
 

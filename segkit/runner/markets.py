@@ -42,6 +42,7 @@ WITHOUT = "without-market"
 LONGEST = 40  # letters of a market in a folder's name
 # Names of a batch's own files, or a day.
 RESERVED = re.compile(r"markets|without-market|rows|mapping|\d{4}-\d\d-\d\d")
+Settings = Map[str, Any]
 USED = ("source", "data", "mapping", *SIMULATION)
 WHERE = ("file", "database", "sql", "sheet")  # options that say where raw tables are
 
@@ -86,7 +87,7 @@ class Division:
 
 
 def divide(
-    settings: Map[str, Any], by: str, place: Path, folder: Path, wanted: Collection[str] = ()
+    settings: Settings, by: str, place: Path, folder: Path, wanted: Collection[str] = ()
 ) -> Division:
     """Divide the data of a run by a column of the orders; unchanged data are not read again.
 
@@ -163,12 +164,7 @@ def choose(markets: Iterable[Market], wanted: Iterable[str]) -> list[Market]:
 
 
 def _divide(
-    settings: Map[str, Any],
-    by: str,
-    place: Path,
-    folder: Path,
-    final: Path,
-    wanted: Collection[str],
+    settings: Settings, by: str, place: Path, folder: Path, final: Path, wanted: Collection[str]
 ) -> Division:
 
     raw, mapping, base = gathered(settings, place)
@@ -251,7 +247,7 @@ def _describe_table(table: str, rows: int, without: int) -> str:
 
 
 def gathered(
-    settings: Map[str, Any], place: Path
+    settings: Settings, place: Path
 ) -> tuple[dict[str, pl.DataFrame], Mapping, Path | None]:
     """Read the raw tables of a run, with the complete mapping and the folder it counts from.
 

@@ -342,12 +342,7 @@ def _row(folder: Path, stem: str, title: str, end: Mapping[str, Any]) -> dict[st
 
 
 def head(
-    label: Label,
-    status: str,
-    exit_code: int,
-    message: str,
-    started: str,
-    parameters: Mapping[str, Any],
+    label: Label, status: str, code: int, message: str, started: str, parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the first fields of a run's record."""
     going = status == "running"
@@ -361,7 +356,7 @@ def head(
         "date": label.date,
         "status": status,
         "message": message,
-        "exit_code": None if going else exit_code,
+        "exit_code": None if going else code,
         "started": started,
         "finished": None if going else now(),
         "rows": label.rows,
