@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, number
+from segkit.plot import figure as draw
 from segkit.plot.describe import (
     Floats,
     Interval,
@@ -28,29 +29,7 @@ from segkit.plot.describe import (
     one_each,
     reach,
 )
-from segkit.plot.figure import (
-    CLEAR,
-    EDGE,
-    GREY,
-    OKABE_ITO,
-    SCREEN,
-    Figure,
-    Look,
-    Style,
-    as_percent,
-    canvas,
-    legend,
-    mark_reference,
-    name_axis,
-    name_rows,
-    narrows,
-    note,
-    number_axis,
-    styles,
-    words,
-    wrap,
-    write,
-)
+from segkit.plot.figure import Figure, Look, Style, narrows
 from segkit.plot.vector import mark
 
 if TYPE_CHECKING:
@@ -114,13 +93,13 @@ def bars(
     data = drawn(frame, [x, group, y, *(interval or ())], [x, y])
     one_each(data, [x, group] if group else [x])
     categories, groups = names_of(data, x), names_of(data, group)
-    looks = styles(len(groups))
-    in_percent = as_percent(percent, y)
+    looks = draw.styles(len(groups))
+    in_percent = draw.as_percent(percent, y)
     values = ends = floats(data, y)
     category = np.array([categories.index(name) for name in data.get_column(x)])
     member = np.array([groups.index(name) for name in data.get_column(group)] if group else 0)
     height = _height(len(categories), len(groups)) if horizontal else 3.8
-    with canvas(7.2, height, title=title) as (figure, (axes,)):
+    with draw.canvas(7.2, height, title=title) as (figure, (axes,)):
         _draw_bars(axes, category, member + 0 * category, values, looks, horizontal)
         # Bars stand side by side only where a category has several.
         beside = 0.8 / len(groups) if data.height > len(categories) else 0.0
@@ -129,7 +108,9 @@ def bars(
             below, above = error = reach(data, y, interval)
             places = (values, at) if horizontal else (at, values)
             errors: Look = {"xerr" if horizontal else "yerr": error}
-            axes.errorbar(*places, **errors, fmt="none", ecolor=EDGE, elinewidth=1.2, capsize=2.5)
+            axes.errorbar(
+                *places, **errors, fmt="none", ecolor=draw.EDGE, elinewidth=1.2, capsize=2.5
+            )
             ends = np.where(values < 0, values - below, values + above)
         if annotate:
             _annotate_bars(axes, at, values, ends, horizontal, in_percent)
@@ -139,16 +120,18 @@ def bars(
             keys = [row[x], row[group]] if group else [row[x]]
             mark(bar, describe_mark(row, keys, y, interval, in_percent), keys)
         if horizontal:
-            name_rows(axes, categories, x_label, 30, 0.55)
+            draw.name_rows(axes, categories, x_label, 30, 0.55)
         else:
-            name_axis(axes.xaxis, range(len(categories)), categories, max(6, 84 // len(categories)))
+            draw.name_axis(
+                axes.xaxis, range(len(categories)), categories, max(6, 84 // len(categories))
+            )
             axes.set_xlabel(x_label)
         value_axis = axes.xaxis if horizontal else axes.yaxis
-        number_axis(value_axis, y_label or words(y), in_percent=in_percent)
-        (axes.axvline if horizontal else axes.axhline)(0, color=GREY, linewidth=0.8)
-        mark_reference(axes, reference, vertical=horizontal)
+        draw.number_axis(value_axis, y_label or draw.words(y), in_percent=in_percent)
+        (axes.axvline if horizontal else axes.axhline)(0, color=draw.GREY, linewidth=0.8)
+        draw.mark_reference(axes, reference, vertical=horizontal)
         if group:
-            legend(axes, axes.containers[: len(groups)], groups, words(group))
+            draw.legend(axes, axes.containers[: len(groups)], groups, draw.words(group))
     text = alt or describe_rows("Bar chart", (frame, data), y, [x, group], title, percent, y_label)
     return Figure(figure, text, data)
 
@@ -174,7 +157,7 @@ def _height(categories: int, groups: int) -> float:
     bars_ = categories * groups
     close = 0.19 * bars_ + 0.08 * categories + 1.0
     airy = max(1.9, 0.3 * bars_ + 0.2 * categories + 1.0)
-    return airy if airy <= SCREEN else max(SCREEN, close)
+    return airy if airy <= draw.SCREEN else max(draw.SCREEN, close)
 
 
 def _draw_bars(
@@ -213,13 +196,13 @@ def _annotate_bars(
 ) -> None:
     """Write each value beyond its bar's end."""
     for place, value, end in zip(at, values, ends, strict=True):
-        text, away = write(float(value), in_percent), 4 if value >= 0 else -4
+        text, away = draw.write(float(value), in_percent), 4 if value >= 0 else -4
         if horizontal:
             side = "left" if value >= 0 else "right"
-            note(axes, text, (end, place), (away, 0), ha=side, bbox=CLEAR)
+            draw.note(axes, text, (end, place), (away, 0), ha=side, bbox=draw.CLEAR)
         else:
             side = "bottom" if value >= 0 else "top"
-            note(axes, text, (place, end), (0, away), ha="center", va=side, bbox=CLEAR)
+            draw.note(axes, text, (place, end), (0, away), ha="center", va=side, bbox=draw.CLEAR)
     axes.margins(x=0.14 if horizontal else None, y=None if horizontal else 0.14)
 
 
@@ -273,11 +256,11 @@ def panel_bars(
     panels, names = names_of(data, panel), names_of(data, x)
     wide = min(across, len(panels))
     deep = math.ceil(len(panels) / wide)
-    labels = [wrap(words(str(name)), 66) for name in names]
+    labels = [draw.wrap(draw.words(str(name)), 66) for name in names]
     longest = max(len(line) for label in labels for line in label.split("\n"))
     tall = max(1.5, PANEL_BAR * len(names) + PANEL_HEAD) * deep + 0.5
     size = (max(3.1, 0.3 + 0.068 * longest) + 2.1 * wide, tall)
-    with canvas(*size, rows=deep, columns=wide, title=title) as (figure, grid):
+    with draw.canvas(*size, rows=deep, columns=wide, title=title) as (figure, grid):
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
         for i, (axes, name) in enumerate(zip(grid, panels, strict=False)):
@@ -286,16 +269,16 @@ def panel_bars(
             part = data.filter(pl.col(panel) == name)
             _panel(axes, part, names, (x, y, highlight), interval)
             for row, bar in zip(part.iter_rows(named=True), axes.patches, strict=True):
-                text = describe_mark(row, [name, row[x]], y, interval, as_percent(percent, y))
+                text = describe_mark(row, [name, row[x]], y, interval, draw.as_percent(percent, y))
                 mark(bar, text, [name, row[x]])
-            axes.set_title(wrap(name, 23), fontsize=9.5)
+            axes.set_title(draw.wrap(name, 23), fontsize=9.5)
             axes.set_yticks(range(len(names)), labels=labels)
             axes.tick_params(axis="y", length=0, labelleft=i % wide == 0)
             axes.set_ylim(len(names) - 0.4, -0.6)
-            number_axis(axes.xaxis, "", in_percent=as_percent(percent, y))
+            draw.number_axis(axes.xaxis, "", in_percent=draw.as_percent(percent, y))
             axes.locator_params(axis="x", nbins=5)
-        foot = ". ".join(part for part in (y_label or words(y), highlight_label) if part)
-        figure.supxlabel(wrap(foot, 42 * wide), fontsize=9.5)
+        foot = ". ".join(part for part in (y_label or draw.words(y), highlight_label) if part)
+        figure.supxlabel(draw.wrap(foot, 42 * wide), fontsize=9.5)
     shown = data.filter(pl.col(highlight)) if highlight else data
     text = alt or describe(
         "Panels of bars",
@@ -338,12 +321,12 @@ def _panel(
     values = floats(part, y)
     full = part.get_column(highlight).to_list() if highlight else [True] * part.height
     colours = [
-        PALE if not bright else OKABE_ITO[0] if value >= 0 else OKABE_ITO[3]
+        PALE if not bright else draw.OKABE_ITO[0] if value >= 0 else draw.OKABE_ITO[3]
         for bright, value in zip(full, values, strict=True)
     ]
     axes.barh(at, values, 0.72, color=colours)
     if interval:
         error = reach(part, y, interval)
-        axes.errorbar(values, at, xerr=error, fmt="none", ecolor=EDGE, elinewidth=1.0)
-    axes.axvline(0, color=GREY, linewidth=0.8)
+        axes.errorbar(values, at, xerr=error, fmt="none", ecolor=draw.EDGE, elinewidth=1.0)
+    axes.axvline(0, color=draw.GREY, linewidth=0.8)
     axes.grid(axis="x")

@@ -14,23 +14,9 @@ import polars as pl
 
 from segkit.display import counted, is_share, number
 from segkit.errors import DataError, require_columns
+from segkit.plot import figure as draw
 from segkit.plot.describe import MOST_NAMED, describe_mark, drawn, finish, floats, names_of
-from segkit.plot.figure import (
-    COLOURS,
-    Figure,
-    as_percent,
-    canvas,
-    legend,
-    mark_reference,
-    narrows,
-    note,
-    number_axis,
-    spread,
-    styles,
-    words,
-    wrap,
-    write,
-)
+from segkit.plot.figure import Figure, narrows
 from segkit.plot.vector import MANY, mark_point
 
 if TYPE_CHECKING:
@@ -98,10 +84,10 @@ def points(
     if sample is not None and complete > sample:
         data = data.sample(sample, seed=seed)
     groups = sorted(map(str, names_of(data, group)))
-    looks, few = styles(len(groups)), data.height <= 200
+    looks, few = draw.styles(len(groups)), data.height <= 200
     # Without a column all rows are of one group, that has the name "None".
     named = data.get_column(group).cast(pl.String).to_list() if group else groups * data.height
-    with canvas(7.2, 4.4, title=title) as (figure, (axes,)):
+    with draw.canvas(7.2, 4.4, title=title) as (figure, (axes,)):
         sns.scatterplot(
             x=data.get_column(x).to_numpy(),
             y=data.get_column(y).to_numpy(),
@@ -118,31 +104,33 @@ def points(
             ax=axes,
         )
         axes.collections[-1].set_rasterized(data.height > MANY)
-        _mark_points(axes, data, (x, y), [label, group], as_percent(percent, y))
+        _mark_points(axes, data, (x, y), [label, group], draw.as_percent(percent, y))
         if log_x:
             axes.set_xscale("log")
         if log_y:
             axes.set_yscale("log")
-        number_axis(axes.xaxis, x_label or words(x), in_percent=as_percent(None, x))
-        number_axis(axes.yaxis, y_label or words(y), in_percent=as_percent(percent, y))
+        draw.number_axis(axes.xaxis, x_label or draw.words(x), in_percent=draw.as_percent(None, x))
+        draw.number_axis(
+            axes.yaxis, y_label or draw.words(y), in_percent=draw.as_percent(percent, y)
+        )
         if label:
             for row in data.iter_rows(named=True):
-                note(axes, wrap(row[label], 32), (row[x], row[y]), (6, 4), va="baseline")
+                draw.note(axes, draw.wrap(row[label], 32), (row[x], row[y]), (6, 4), va="baseline")
             axes.margins(0.12)
         if group:
             handles, labels = axes.get_legend_handles_labels()
-            legend(axes, handles, labels, words(group))
-    spans = ", ".join(_span(data, c, as_percent(p, c)) for c, p in ((x, None), (y, percent)))
+            draw.legend(axes, handles, labels, draw.words(group))
+    spans = ", ".join(_span(data, c, draw.as_percent(p, c)) for c, p in ((x, None), (y, percent)))
     drawn_of = f", a sample of {complete:,}" if complete > data.height else ""
     names = ""
     if label and data.height <= MOST_NAMED:
-        y_percent = as_percent(percent, y)
+        y_percent = draw.as_percent(percent, y)
         named_values = (
-            f"{row[label]} {write(float(row[y]), y_percent)}" for row in data.to_dicts()
+            f"{row[label]} {draw.write(float(row[y]), y_percent)}" for row in data.to_dicts()
         )
-        names = f"; {words(y)} of {', '.join(named_values)}"
+        names = f"; {draw.words(y)} of {', '.join(named_values)}"
     sentence = (
-        f"Scatter plot of {y_label or words(y)} against {x_label or words(x)}, "
+        f"Scatter plot of {y_label or draw.words(y)} against {x_label or draw.words(x)}, "
         f"{data.height:,} points{drawn_of}: {spans}{names}."
     )
     text = alt or finish(sentence, title=title, left_out=left_out)
@@ -161,8 +149,8 @@ def _mark_points(
 
 def _span(data: pl.DataFrame, column: str, in_percent: bool) -> str:
     values = floats(data, column)
-    low, high = (write(float(v), in_percent) for v in (values.min(), values.max()))
-    return f"{words(column)} from {low} to {high}"
+    low, high = (draw.write(float(v), in_percent) for v in (values.min(), values.max()))
+    return f"{draw.words(column)} from {low} to {high}"
 
 
 @narrows
@@ -201,8 +189,8 @@ def clouds(
     data = drawn(points, need, need)
     middle = drawn(centres, [*need, f"{x}_variance", f"{y}_variance", "covariance"], need)
     names = names_of(middle, group)
-    rows, looks = middle.to_dicts(), styles(len(names))
-    with canvas(7.2, 4.8, title=title) as (figure, (axes,)):
+    rows, looks = middle.to_dicts(), draw.styles(len(names))
+    with draw.canvas(7.2, 4.8, title=title) as (figure, (axes,)):
         for row, style in zip(rows, looks, strict=True):
             part = data.filter(pl.col(group) == row[group])
             axes.scatter(
@@ -218,17 +206,17 @@ def clouds(
             across, up = _ellipse(row, x, y)
             axes.plot(across, up, color=style.ink, linestyle=style.dash, linewidth=2.0)
         low, high = axes.get_ylim()
-        heights = spread(middle.get_column(y).to_list(), (high - low) * 0.065)
+        heights = draw.spread(middle.get_column(y).to_list(), (high - low) * 0.065)
         for row, style, height in zip(rows, looks, heights, strict=True):
-            name, place = wrap(row[group], 40), (row[x], height)
+            name, place = draw.wrap(row[group], 40), (row[x], height)
             box = {"facecolor": "white", "edgecolor": style.colour, "pad": 2, "alpha": 0.9}
-            note(axes, name, place, ha="center", color=style.ink, fontweight="bold", bbox=box)
-        number_axis(axes.xaxis, wrap(x_label or words(x), 80))
-        number_axis(axes.yaxis, wrap(y_label or words(y), 52))
+            draw.note(axes, name, place, ha="center", color=style.ink, fontweight="bold", bbox=box)
+        draw.number_axis(axes.xaxis, draw.wrap(x_label or draw.words(x), 80))
+        draw.number_axis(axes.yaxis, draw.wrap(y_label or draw.words(y), 52))
     at = "; ".join(f"{row[group]} at {number(row[x])}, {number(row[y])}" for row in rows)
     sentence = (
         f"Scatter plot of {number(data.height)} points with the centres of {number(len(names))} "
-        f"groups on {x_label or words(x)} and {y_label or words(y)}: {at}."
+        f"groups on {x_label or draw.words(x)} and {y_label or draw.words(y)}: {at}."
     )
     return Figure(figure, alt or finish(sentence, title=title), data)
 
@@ -295,12 +283,12 @@ def histograms(
     deep = math.ceil(len(columns) / wide)
     size = (max(4.0, 2.7 * wide), 2.1 * deep + 0.3)
     tables, findings = [], []
-    with canvas(*size, rows=deep, columns=wide, title=title) as (figure, panels):
+    with draw.canvas(*size, rows=deep, columns=wide, title=title) as (figure, panels):
         for axes in panels[len(columns) :]:
             axes.set_visible(False)
         for axes, name in zip(panels, columns, strict=False):
             panel = panels_of[name]
-            axes.set_title(wrap(words(name), 30), fontsize=9.5)
+            axes.set_title(draw.wrap(draw.words(name), 30), fontsize=9.5)
             if panel is None:
                 axes.text(0.5, 0.5, "no value", ha="center", transform=axes.transAxes)
                 axes.set_axis_off()
@@ -310,12 +298,13 @@ def histograms(
             _draw_histogram(axes, shown, bins, median, name in log)
             unit = (units or {}).get(name, "")
             label = " · ".join(text for text in (unit, note) if text)
-            number_axis(axes.xaxis, wrap(label, 34) if label else "", in_percent=is_share(name))
+            draw.number_axis(
+                axes.xaxis, draw.wrap(label, 34) if label else "", in_percent=is_share(name)
+            )
             if name not in log:
                 axes.locator_params(axis="x", nbins=4)
-            findings.append(
-                f"{words(name)} median {write(median, is_share(name))}, {_range(table, name)}"
-            )
+            middle = draw.write(median, is_share(name))
+            findings.append(f"{draw.words(name)} median {middle}, {_range(table, name)}")
         figure.supylabel("rows", fontsize=9.5)
         figure.supxlabel("dashed line: median", fontsize=9, x=0.99, ha="right")
     more = f"; and {len(findings) - MOST_NAMED} more" if len(findings) > MOST_NAMED else ""
@@ -355,13 +344,15 @@ def _count(
 def _draw_histogram(axes: Axes, shown: np.ndarray, bins: int, median: float, log: bool) -> None:
     import seaborn as sns
 
-    sns.histplot(x=shown, bins=bins, log_scale=log, color=COLOURS[0], alpha=1, linewidth=0, ax=axes)
+    sns.histplot(
+        x=shown, bins=bins, log_scale=log, color=draw.COLOURS[0], alpha=1, linewidth=0, ax=axes
+    )
     if median > 0 or not log:
-        mark_reference(axes, median, vertical=True)
-    number_axis(axes.yaxis, "")
+        draw.mark_reference(axes, median, vertical=True)
+    draw.number_axis(axes.yaxis, "")
     axes.locator_params(axis="y", nbins=4)
 
 
 def _range(table: pl.DataFrame, name: str) -> str:
     low, high = float(table.get_column("low")[0]), float(table.get_column("high")[-1])
-    return f"drawn from {write(low, is_share(name))} to {write(high, is_share(name))}"
+    return f"drawn from {draw.write(low, is_share(name))} to {draw.write(high, is_share(name))}"
