@@ -27,6 +27,7 @@ WIDEST = 9.0  # inches that a page shows at full size
 RISING = ("#f2f7fb", BLUE, "#00304d")
 BLUE_BELOW = (BLUE, "#ffffff", ORANGE)
 ORANGE_BELOW = (ORANGE, "#ffffff", BLUE)
+Three = tuple[str, str, str]  # colours of a scale, or columns: across, down, value
 
 
 def heatmap(
@@ -262,11 +263,7 @@ def _limits(grid: np.ndarray, diverging: bool) -> tuple[float, float]:
 
 
 def _draw_cells(
-    axes: Axes,
-    grid: np.ndarray,
-    texts: np.ndarray,
-    colours: tuple[str, str, str],
-    limits: tuple[float, float],
+    axes: Axes, grid: np.ndarray, texts: np.ndarray, colours: Three, limits: tuple[float, float]
 ) -> None:
     """Draw coloured cells with their texts."""
     import seaborn as sns
@@ -294,11 +291,7 @@ def _draw_cells(
 
 
 def _mark_cells(
-    axes: Axes,
-    data: pl.DataFrame,
-    columns: tuple[str, str, str],
-    interval: Interval | None,
-    in_percent: bool,
+    axes: Axes, data: pl.DataFrame, columns: Three, interval: Interval | None, in_percent: bool
 ) -> None:
     """Give every cell its names and its value."""
     x, y, value = columns
