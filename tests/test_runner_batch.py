@@ -458,18 +458,18 @@ def test_killed_at_random_nothing_half_shows_as_done_and_the_next_batch_complete
 def test_a_full_disk_leaves_no_report_and_the_next_run_completes(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_notebook(tmp_path / "notebooks", "01_alone", cells=["run.say('here')"])
-    whole = execute.write_json
+    whole = execute.disk.write_json
 
     def full(path, content):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr(execute, "write_json", full)
+    monkeypatch.setattr(execute.disk, "write_json", full)
     assert cli.invoke(["run"]) == 1
     assert "could not be kept: No space left on device (manifest.json)" in capsys.readouterr().err
     assert not (tmp_path / "reports/toy/01_alone").exists()
     assert read_json(tmp_path / "reports/toy/run.json")["status"] == "failed"
     assert [p.name for p in (tmp_path / "reports/toy/.segkit").iterdir()] == ["lock"]
-    monkeypatch.setattr(execute, "write_json", whole)
+    monkeypatch.setattr(execute.disk, "write_json", whole)
     assert cli.invoke(["run"]) == 0
 
 

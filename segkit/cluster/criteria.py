@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from segkit.cluster import validity
 from segkit.cluster.matrix import Floats, Ints
 from segkit.cluster.refits import (
     Clustering,
@@ -17,16 +18,6 @@ from segkit.cluster.refits import (
     mean_columns,
     refit_samples,
     split_halves,
-)
-from segkit.cluster.validity import (
-    calinski_harabasz,
-    cluster_sums,
-    davies_bouldin,
-    mean_and_se,
-    mixture_bic,
-    sampled_rows,
-    silhouettes_of,
-    squared_silhouettes,
 )
 from segkit.display import counted, number
 from segkit.errors import ParameterError, require_choice
@@ -198,7 +189,7 @@ def gap_statistic(
 
     def log_within(Z: Floats) -> Floats:
         within = [
-            cluster_sums(Z, codes, int(codes.max()) + 1).within_ss
+            validity.cluster_sums(Z, codes, int(codes.max()) + 1).within_ss
             for codes in how.over_k(Z, every).values()
         ]
         return np.log(np.maximum(within, np.finfo(np.float64).tiny))
@@ -255,15 +246,15 @@ def measure(
     notes: list[str] = []
     table = _from_sums(X, segmentations, names)
     if "silhouette" in names:
-        rows = sampled_rows(X, None, how.seed)
-        values = silhouettes_of(X, np.stack(list(segmentations.values()), axis=1), rows)
-        pairs = [mean_and_se(column, len(X)) for column in values.T]
+        rows = validity.sampled_rows(X, None, how.seed)
+        values = validity.silhouettes_of(X, np.stack(list(segmentations.values()), axis=1), rows)
+        pairs = [validity.mean_and_se(column, len(X)) for column in values.T]
         table = table.hstack(pl.DataFrame(pairs, ["silhouette", "silhouette_se"], orient="row"))
         if len(rows) < len(X):
             notes.append(f"Silhouettes of {counted(len(rows), 'customer')}, each against all")
     if "bic" in names:
         whole = {1: np.zeros(len(X), np.int64), **segmentations}
-        bic = [mixture_bic(X, codes, seed=how.seed) for codes in whole.values()]
+        bic = [validity.mixture_bic(X, codes, seed=how.seed) for codes in whole.values()]
         table = _joined(table, pl.DataFrame({"k": list(whole), "bic": bic}))
     resampled = [name for name in names if name in ("gap", "prediction_strength", "stability")]
     few = X[:RESAMPLED_ROWS]
@@ -299,7 +290,7 @@ def _joined(table: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
 def _from_sums(X: Floats, segmentations: Mapping[int, Ints], names: Sequence[str]) -> pl.DataFrame:
     rows = []
     for k, codes in segmentations.items():
-        sums = cluster_sums(X, codes, int(codes.max()) + 1)
+        sums = validity.cluster_sums(X, codes, int(codes.max()) + 1)
         smallest = int(sums.counts.min())
         row: dict[str, float] = {
             "k": k,
@@ -308,10 +299,10 @@ def _from_sums(X: Floats, segmentations: Mapping[int, Ints], names: Sequence[str
             "smallest_share": smallest / len(X),
         }
         if "calinski_harabasz" in names:
-            row["calinski_harabasz"] = calinski_harabasz(sums, len(X))
+            row["calinski_harabasz"] = validity.calinski_harabasz(sums, len(X))
         if "davies_bouldin" in names:
-            row["davies_bouldin"] = davies_bouldin(sums)
+            row["davies_bouldin"] = validity.davies_bouldin(sums)
         if "squared_silhouette" in names:
-            row["squared_silhouette"] = float(squared_silhouettes(X, codes, sums).mean())
+            row["squared_silhouette"] = float(validity.squared_silhouettes(X, codes, sums).mean())
         rows.append(row)
     return pl.DataFrame(rows)

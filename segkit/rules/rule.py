@@ -12,22 +12,8 @@ from typing import NamedTuple
 import polars as pl
 
 from segkit.errors import ColumnError, RuleError, require_choice, unknown
-from segkit.rules.conditions import (
-    KEYWORDS,
-    All,
-    Between,
-    Comparison,
-    Condition,
-    Constant,
-    Either,
-    IsNull,
-    Membership,
-    Negation,
-    atoms,
-    columns,
-    constants,
-    write,
-)
+from segkit.rules import conditions
+from segkit.rules.conditions import KEYWORDS, Condition, Constant
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
@@ -138,10 +124,10 @@ class _Parser:
         return condition
 
     def either(self) -> Condition:
-        return self.joined("or", self.every, Either)
+        return self.joined("or", self.every, conditions.Either)
 
     def every(self) -> Condition:
-        return self.joined("and", self.negation, All)
+        return self.joined("and", self.negation, conditions.All)
 
     def joined(
         self,
@@ -168,14 +154,14 @@ class _Parser:
 
     def unnested(self) -> Condition:
         if self.take_word("not"):
-            return Negation(self.negation())
+            return conditions.Negation(self.negation())
         if self.take("mark", "("):
             inner = self.either()
             if not self.take("mark", ")"):
                 raise self.expected("')'")
             return inner
         if self.take_word("otherwise"):
-            return All(())
+            return conditions.All(())
         return self.atom()
 
     def atom(self) -> Condition:
@@ -185,15 +171,17 @@ class _Parser:
         if operator := self.take("operator"):
             if self.peek("word") or self.peek("quoted"):
                 raise self.expected("a constant (a column is compared with constants only)")
-            return Comparison(column, _SPELLING.get(operator.text, operator.text), self.constant())
+            return conditions.Comparison(
+                column, _SPELLING.get(operator.text, operator.text), self.constant()
+            )
         if self.take_word("is"):
             negated = self.take_word("not")
             if not self.take_word("null"):
                 raise self.expected("'null'")
-            return IsNull(column, negated)
+            return conditions.IsNull(column, negated)
         negated = self.take_word("not")
         if self.take_word("in"):
-            return Membership(column, self.items(), negated)
+            return conditions.Membership(column, self.items(), negated)
         if self.take_word("between"):
             return self.range_of(column, negated)
         raise self.expected("a comparison (< <= > >= = != in between is null)")
@@ -201,10 +189,12 @@ class _Parser:
     def reversed_comparison(self) -> Condition:
         left, first = self.constant(), self.operator()
         column = self.column()
-        lower = Comparison(column, _MIRROR[first], left)
+        lower = conditions.Comparison(column, _MIRROR[first], left)
         if self.peek("operator") is None:
             return lower
-        return All((lower, Comparison(column, self.operator(), self.constant())))
+        return conditions.All(
+            (lower, conditions.Comparison(column, self.operator(), self.constant()))
+        )
 
     def operator(self) -> str:
         token = self.take("operator")
@@ -226,7 +216,7 @@ class _Parser:
                 self.tokens[start].start,
                 "a range goes from a smaller number or date to a larger one",
             )
-        return Between(column, low, high, negated)
+        return conditions.Between(column, low, high, negated)
 
     def items(self) -> tuple[Constant, ...]:
         # A plain list of whole numbers or texts is one token: reading it is fast.
@@ -335,7 +325,7 @@ def find_missing_columns(text: str, available: Iterable[str]) -> list[str]:
     ['visits']
     """
     have = set(available)
-    return [name for name in columns(parse_condition(text)) if name not in have]
+    return [name for name in conditions.columns(parse_condition(text)) if name not in have]
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,19 +399,19 @@ class Rule:
     @property
     def text(self) -> str:
         """The rule as one line: ``name: condition``."""
-        return f"{self.name}: {write(self.condition)}"
+        return f"{self.name}: {conditions.write(self.condition)}"
 
 
 def prepare(frame: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
     """Select the columns that the rules read, once their types are known to fit."""
     selected: dict[str, pl.Expr] = {}
     for rule in rules:
-        for atom in atoms(rule.condition):
+        for atom in conditions.atoms(rule.condition):
             if atom.column not in frame.columns:
                 message = unknown("column", atom.column, frame.columns)
                 raise ColumnError(f"rule {rule.name!r}: {message}")
             kind = frame.schema[atom.column]
-            for value in {type(value): value for value in constants(atom)}.values():
+            for value in {type(value): value for value in conditions.constants(atom)}.values():
                 if not _fits(value, kind):
                     raise ColumnError(
                         f"rule {rule.name!r}: column {atom.column} holds {kind}, which cannot be "

@@ -15,17 +15,8 @@ from typing import Any
 
 from segkit.errors import ParameterError, RunError
 from segkit.intake.privacy import free_with, private_root, roots_of, settle_private
-from segkit.runner.manifest import (
-    NAME,
-    WORK,
-    Aside,
-    clean,
-    held,
-    list_outputs,
-    locked,
-    read_json,
-    write_json,
-)
+from segkit.runner import manifest as disk
+from segkit.runner.manifest import NAME, WORK, Aside
 from segkit.runner.state import RECORD, Label
 from segkit.writing import write_whole
 
@@ -36,7 +27,7 @@ def same_series(out: Path, series: str, market: str | None) -> list[Path]:
     """List the folders of the runs of one series and market, the newest first."""
     runs = []
     for path in out.glob(f"*/{RECORD}"):
-        record = read_json(path)
+        record = disk.read_json(path)
         if record.get("series", record.get("name")) == series and record.get("market") == market:
             day = str(record.get("date") or str(record.get("started", ""))[:10])
             runs.append((day, str(record.get("started", "")), path.parent.name, path.parent))
@@ -70,7 +61,7 @@ def take_over(
             else:
                 _link(source / output["path"], target)
         record = {**manifest, "reused_from": source.parent.name, "previous": previous}
-        write_json(aside.path / NAME, {**record, "outputs": list_outputs(aside.path)})
+        disk.write_json(aside.path / NAME, {**record, "outputs": disk.list_outputs(aside.path)})
         aside.commit()
     finally:
         aside.discard()
@@ -134,7 +125,7 @@ def prune(out: Path, keep: int, *, rehearse: bool = False) -> list[Pruned]:
             shutil.rmtree(left, ignore_errors=True)
     kinds = set()
     for path in out.glob(f"*/{RECORD}"):
-        record = read_json(path)
+        record = disk.read_json(path)
         kinds.add((str(record.get("series", record.get("name"))), record.get("market")))
     roots = {private_root(Path.cwd()).resolve()}.union(*map(roots_of, out.glob("*/")))
     decisions = []
@@ -152,17 +143,17 @@ def prune(out: Path, keep: int, *, rehearse: bool = False) -> list[Pruned]:
 
 
 def _is_good(run: Path) -> bool:
-    record = read_json(run / RECORD)
+    record = disk.read_json(run / RECORD)
     return record.get("status", "done") == "done" and record.get("exit_code") == 0
 
 
 def _decide(run: Path, place: int, keep: int, *, newest_good: bool, rehearse: bool) -> Pruned:
-    if held(run):
+    if disk.held(run):
         return Pruned(run, gone=False, why="is being written")
     if place < keep:
         if not rehearse:
-            with locked(run):
-                clean(run)
+            with disk.locked(run):
+                disk.clean(run)
         return Pruned(run, gone=False, why=f"is among the {keep} newest")
     if newest_good:
         return Pruned(run, gone=False, why="is the newest good one")
@@ -170,7 +161,7 @@ def _decide(run: Path, place: int, keep: int, *, newest_good: bool, rehearse: bo
     if not rehearse:
         aside = run.parent / WORK / f"pruned.{uuid.uuid4().hex[:8]}"
         try:
-            with locked(run):
+            with disk.locked(run):
                 aside.parent.mkdir(exist_ok=True)
                 run.rename(aside)
         except RunError:

@@ -12,20 +12,10 @@ from typing import Any
 
 from segkit import errors
 from segkit.intake.privacy import mask_error, private_root, refer_again, settle_private
+from segkit.runner import manifest as disk
 from segkit.runner.catalog import Notebook, build_context, find_data
 from segkit.runner.earlier import take_over
-from segkit.runner.manifest import (
-    NAME,
-    Aside,
-    data_inputs,
-    file_digest,
-    intact,
-    key_of,
-    list_outputs,
-    read_json,
-    versions,
-    write_json,
-)
+from segkit.runner.manifest import NAME, Aside
 from segkit.runner.state import NotebookEnd, State, write_record
 
 GATES = (errors.DataError, errors.SourceError, errors.MappingError)
@@ -53,7 +43,7 @@ def _settled(state: State, stem: str, ends: Mapping[str, NotebookEnd]) -> Notebo
     stopped = [other for other in state.catalog.upstream(stem) if not ends[other].good]
     if stopped:
         return NotebookEnd(stem, "not run", f"needs {', '.join(stopped)}")
-    old = read_json(state.folder / stem / NAME)
+    old = disk.read_json(state.folder / stem / NAME)
     if state.force or old.get("status") not in ("done", "gate"):
         return None
     inputs, key = key_now(state, state.catalog.notebooks[stem])
@@ -87,11 +77,11 @@ def _turn(state: State, notebook: Notebook, usage: dict[str, Any]) -> tuple[Note
     stem = notebook.stem
     end = _settled(state, stem, state.ends)
     if end is not None:
-        finished = read_json(state.folder / stem / NAME).get("finished")
+        finished = disk.read_json(state.folder / stem / NAME).get("finished")
         return end, f"nothing has changed since {finished}"
     inputs, key = key_now(state, notebook)
     if not state.force and state.earlier is not None:
-        before = read_json(state.earlier / stem / NAME)
+        before = disk.read_json(state.earlier / stem / NAME)
         if holds(state.earlier / stem, before, inputs, key):
             take_over(state.earlier / stem, state.folder, before, previous(state.earlier / stem))
             refer_again(_root(state, stem), state.folder)
@@ -120,7 +110,7 @@ def _root(state: State, stem: str) -> Path:
 def key_now(state: State, notebook: Notebook) -> tuple[dict[str, str], str]:
     """Return the hashed inputs of a notebook, and the key under which its outputs are reused."""
     inputs = _inputs(state, notebook)
-    return inputs, key_of(notebook.digest, state.settings(notebook.stem), inputs)
+    return inputs, disk.key_of(notebook.digest, state.settings(notebook.stem), inputs)
 
 
 def holds(
@@ -133,16 +123,16 @@ def holds(
     """
     same = manifest.get("key") == key and "not hashed" not in inputs.values()
     fit = manifest.get("status") in (("done", "gate") if gate else ("done",))
-    return same and fit and intact(folder, manifest)
+    return same and fit and disk.intact(folder, manifest)
 
 
 def _inputs(state: State, notebook: Notebook) -> dict[str, str]:
-    inputs = data_inputs(state.settings(notebook.stem), state.place)
+    inputs = disk.data_inputs(state.settings(notebook.stem), state.place)
     context = build_context(state.catalog, notebook, state.folder, "", state.place, {})
-    inputs |= {name: file_digest(Path(path)) for name, path in context.reads.items()}
+    inputs |= {name: disk.file_digest(Path(path)) for name, path in context.reads.items()}
     inputs |= {name: f"left out: {why}" for name, why in context.absent.items()}
     for path in context.summaries:
-        inputs[f"summary of {Path(path).parent.name}"] = file_digest(Path(path))
+        inputs[f"summary of {Path(path).parent.name}"] = disk.file_digest(Path(path))
     return inputs
 
 
@@ -186,7 +176,7 @@ def _execute(
         "by": label.by,
         "market": label.market,
         "parameters": settings,
-        "versions": versions(),
+        "versions": disk.versions(),
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": seconds,
@@ -214,8 +204,8 @@ def _finish(
             clock = time.perf_counter()
             state.report.write_report(folder, notebook.stem, manifest, run_name=state.folder.name)
     manifest["seconds"]["rendering"] = round(time.perf_counter() - clock, 2)
-    manifest["outputs"] = list_outputs(folder)
-    write_json(folder / NAME, manifest)
+    manifest["outputs"] = disk.list_outputs(folder)
+    disk.write_json(folder / NAME, manifest)
     return manifest
 
 
@@ -234,7 +224,7 @@ def _judge(outcome: dict[str, Any], notebook: Notebook, folder: Path) -> dict[st
     if not (folder / "summary.json").is_file():
         message = "its last cell did not call run.finish()"
     else:
-        skips = read_json(folder / "summary.json").get("skips", [])
+        skips = disk.read_json(folder / "summary.json").get("skips", [])
         left_out = {skip["what"] for skip in skips}
         lost = [n for n in notebook.writes if n not in left_out and not find_data(folder, n)]
         if lost:
@@ -249,9 +239,9 @@ def previous(folder: Path | None) -> dict[str, Any] | None:
     """Return findings and inputs of the last good run, for comparison with this one."""
     if folder is None:
         return None
-    old = read_json(folder / NAME)
+    old = disk.read_json(folder / NAME)
     if old.get("status") in ("done", "interactive"):
-        summary = read_json(folder / "summary.json")
+        summary = disk.read_json(folder / "summary.json")
         names = ("finished", "key", "parameters", "inputs", "versions", "notebook_digest")
         return {
             **{name: old.get(name) for name in names},

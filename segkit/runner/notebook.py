@@ -26,17 +26,9 @@ from segkit.intake.privacy import (
 )
 from segkit.plot.vector import NARROW, to_element, to_file
 from segkit.result import Result, decode, encode
+from segkit.runner import manifest as disk
 from segkit.runner.catalog import Context, check_level, worst_quality
-from segkit.runner.manifest import (
-    NAME,
-    Aside,
-    data_inputs,
-    list_outputs,
-    locked,
-    read_json,
-    versions,
-    write_json,
-)
+from segkit.runner.manifest import NAME, Aside
 from segkit.runner.workspace import load_raw
 from segkit.writing import relative_path, write_frame, write_whole
 
@@ -78,7 +70,7 @@ class NotebookRun:
         self._started = datetime.now().astimezone()
         self._open = True
         self._shown: list[Result] = []  # results whose text has been shown
-        before = [read_json(Path(path)) for path in context.summaries]
+        before = [disk.read_json(Path(path)) for path in context.summaries]
         inherited: dict[str, Any] = dict.fromkeys(("period", "as_of", "currency"))
         inherited["rows"] = {}
         for summary in before:
@@ -172,7 +164,7 @@ class NotebookRun:
 
     def summaries(self) -> list[dict[str, Any]]:
         """Return the summaries (headline, answers, …) of the notebooks directly upstream."""
-        return [read_json(Path(path)) for path in self._context.summaries]
+        return [disk.read_json(Path(path)) for path in self._context.summaries]
 
     # Writing -------------------------------------------------------------------------------
 
@@ -193,7 +185,7 @@ class NotebookRun:
     def write_json(self, name: str, value: Mapping[str, Any] | Result) -> None:
         """Write a promised object or result, as JSON, for later notebooks."""
         self._check_promised(name)
-        write_json(self._folder / "data" / f"{name}.json", encode(value))
+        disk.write_json(self._folder / "data" / f"{name}.json", encode(value))
 
     def save(self, name: str, taken: Intake) -> None:
         """Write a promised intake for later notebooks; its raw rows and rejects lie elsewhere.
@@ -443,17 +435,17 @@ class NotebookRun:
                 f"{self._context.stem} promised {', '.join(missing)}: write it, or say "
                 "run.skip(name, why)"
             )
-        write_json(self._folder / "summary.json", self._summary)
+        disk.write_json(self._folder / "summary.json", self._summary)
         self._open = False
         if self._aside:
             self._finish_alone(self._aside)
 
     def _finish_alone(self, aside: Aside) -> None:
         manifest = _interactive_manifest(self._context, self._started)
-        manifest |= {"outputs": list_outputs(self._folder), "versions": versions()}
-        write_json(self._folder / NAME, manifest)
+        manifest |= {"outputs": disk.list_outputs(self._folder), "versions": disk.versions()}
+        disk.write_json(self._folder / NAME, manifest)
         run_folder = Path(self._context.run_folder)
-        with locked(run_folder):
+        with disk.locked(run_folder):
             aside.commit()
         chosen = str(self.settings.get("private", ""))
         settle_private(private_root(Path(self._context.home), chosen), run_folder)
@@ -579,7 +571,7 @@ def save_table(folder: Path, frame: pl.DataFrame, name: str) -> str:
 def _interactive_manifest(context: Context, started: datetime) -> dict[str, Any]:
     """Return the manifest of a notebook run by hand; without a key no run reuses it."""
     finished = datetime.now(UTC)
-    before = read_json(Path(context.run_folder) / context.stem / NAME)
+    before = disk.read_json(Path(context.run_folder) / context.stem / NAME)
     return {
         "notebook": context.stem,
         "title": context.title,
@@ -588,7 +580,7 @@ def _interactive_manifest(context: Context, started: datetime) -> dict[str, Any]
         "error": None,
         "key": "",
         "parameters": context.settings,
-        "inputs": data_inputs(context.settings, Path(context.home)),
+        "inputs": disk.data_inputs(context.settings, Path(context.home)),
         "started": started.astimezone(UTC).isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),
         "previous": before.get("previous"),
