@@ -164,7 +164,7 @@ def shop(headers=("customer_id", "order_date", "amount"), mapping=None, **more):
         (shop(country=["Atlantis", "Mu"], currency=["SGD", "SGD"]), "SG", "the currency SGD"),
         (shop(country=["France", "Italy"]), None, "names no country mostly"),
         (shop(currency=["INR", "INR"]), "IN", "the currency INR"),
-        (shop(currency=["EUR", "EUR"]), None, "the currency EUR alone leave several countries"),
+        (shop(currency=["EUR", "EUR"]), None, "the currency EUR alone leaves several countries"),
         (shop(("Kundennr", "Bestelldatum", "Betrag"), Waehrung=["EUR", "EUR"]), "DE",
          "the language of the columns and the currency EUR"),
         (shop(mapping={"timezone": "Asia/Tokyo"}), "JP", "the time zone Asia/Tokyo"),

@@ -97,7 +97,8 @@ def propose_country(taken: Intake) -> Country:
         return Country(left.pop(), words)
     if not left:
         return Country(None, f"{words} contradict each other")
-    return Country(None, f"{words} alone leave several countries")
+    leaves = "leaves" if len(evidence) == 1 else "leave"
+    return Country(None, f"{words} alone {leaves} several countries")
 
 
 def _of_column(names: pl.Series, table: str) -> Country | None:
