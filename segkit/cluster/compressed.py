@@ -1,4 +1,4 @@
-"""Ward's clustering from compressed statistics, which engines add up over their partitions."""
+"""Ward's clustering from counts and sums of rows about starting centres, added up over parts."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ BLOCK = 65_536
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compressed:
-    """Counts, sums and squares of the rows nearest to each of m seeds.
+    """Statistics of rows about m starting centres (seeds), in place of the rows themselves.
 
-    They are whole numbers (of 2**-20), so those of disjoint rows add up to the same in any order
-    and however the rows are divided.
+    Each row belongs to the nearest seed. An engine such as Spark computes the statistics of each
+    partition and adds them up. They are whole numbers (in units of 2**-20), so that the total is
+    exactly the same however the rows are divided and in whatever order the parts are added.
 
     Attributes
     ----------
     counts : array (m,)
-        Rows.
+        Number of rows of each seed.
     sums : array (m, d)
-        Of their values.
+        Their sum in each column.
     squares : array (m,)
-        Of their squared values, over all columns.
+        Their sum of squares over all columns.
 
     Examples
     --------
@@ -49,7 +50,7 @@ class Compressed:
 
     @classmethod
     def of(cls, X: Floats, seeds: Floats) -> Self:
-        """Compress the rows of a transformed matrix."""
+        """Compute the statistics of the rows of a transformed matrix."""
         m, d = seeds.shape
         counts, sums = np.zeros(m, np.int64), np.zeros((m, d), np.int64)
         squares = np.zeros(m, np.int64)
@@ -77,8 +78,8 @@ class Compressed:
     @property
     def means(self) -> Floats:
         """The mean of the rows of each seed that has some, shape (at most m, d)."""
-        some = self.counts > 0
-        return np.asarray(self.sums[some] / self.counts[some, None] / UNIT)
+        occupied = self.counts > 0
+        return np.asarray(self.sums[occupied] / self.counts[occupied, None] / UNIT)
 
     def find_centres(self, k: int, *, steps: int = SETTLE_STEPS) -> Floats:
         """Find k centres: exact weighted Ward on the means, its cut, and Lloyd's steps on them.
@@ -102,24 +103,28 @@ class Compressed:
 
     def within_ss(self, centres: Floats) -> float:
         """Return the sum of squares about the centre nearest to each seed's mean."""
-        some = self.counts > 0
+        occupied = self.counts > 0
         near = centres[nearest_centre(self.means, centres)]
-        sums = self.sums[some] / UNIT
-        within = self.squares[some] / UNIT - 2 * np.einsum("ij,ij->i", sums, near)
-        within += self.counts[some] * np.einsum("ij,ij->i", near, near)
+        sums = self.sums[occupied] / UNIT
+        within = self.squares[occupied] / UNIT - 2 * np.einsum("ij,ij->i", sums, near)
+        within += self.counts[occupied] * np.einsum("ij,ij->i", near, near)
         return float(within.sum())
 
 
 def move_centres(model: SegmentModel, sample: pl.DataFrame, centres: Floats) -> SegmentModel:
-    """Return a model of a sample with the centres that all customers have.
+    """Replace the centres of a model that was fitted on a sample by those of all customers.
+
+    The sample's customers are assigned to the nearest of the new centres; the sizes of the
+    segments that they form give the order, their features the names, and their distances the reach.
 
     Parameters
     ----------
     model : SegmentModel
         Fitted on the sample.
     sample : polars.DataFrame
-        Its customers: they order, name and delimit the segments.
+        Customers and features that the model was fitted on.
     centres : array (k, d)
+        Of all customers, in the transformed matrix (`Compressed.find_centres`).
 
     Raises
     ------

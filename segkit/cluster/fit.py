@@ -144,9 +144,9 @@ def cluster_customers(
     choice = None
     linkage = ward_linkage(X) if method == "ward" and table.height <= exact_rows else None
     if k is None:
-        how: Any = {"method": method, "seed": seed, "settle_steps": settle_steps}
+        options: Any = {"method": method, "seed": seed, "settle_steps": settle_steps}
         tree = linkage if table.height <= MAX_ROWS else None  # beyond that k rests on a sample
-        choice = choose_k(X, k_range=k_range, linkage=tree, **how)
+        choice = choose_k(X, k_range=k_range, linkage=tree, **options)
         k = choice.k
     clustered = _cluster(X, k, method, linkage, seed, settle_steps)
     groups = nearest_centre(X, clustered.centres)
@@ -246,7 +246,36 @@ def make_segments(
     named: tuple[list[str], list[str]],
     reference: SegmentModel | None,
 ) -> tuple[tuple[Segment, ...], list[int]]:
-    """Return the segments by id, and which group each of them is."""
+    """Make segments from groups of customers: id, name, size, centre, reach and description.
+
+    Parameters
+    ----------
+    table : polars.DataFrame
+        customer_id and the features.
+    X : array (n, d)
+        The features, transformed.
+    transform : Transform
+    centres : array (k, d)
+        Of the groups, in the transformed matrix.
+    groups : array (n,)
+        Index of each customer's group.
+    named : tuple of (list of str, list of str)
+        The groups' names, and their descriptions.
+    reference : SegmentModel or None
+        An earlier model whose ids and names are kept where segments match.
+
+    Returns
+    -------
+    segments : tuple of Segment
+        In the order of their ids.
+    order : list of int
+        For each of them the index of its group.
+
+    Raises
+    ------
+    DataError
+        If a group has no customers.
+    """
     counts = np.bincount(groups, minlength=centres.shape[0])
     if not counts.all():
         raise DataError(

@@ -148,7 +148,10 @@ class Space:
         )
 
     def find_unfit(self, frame: pl.DataFrame) -> pl.Series:
-        """Return for each row which number cannot be read; null if all can (missing ones can)."""
+        """Say for each row which number the transform cannot take; null where there is none.
+
+        A missing number is no reason: it stays missing.
+        """
         if self.transform is None:
             return pl.Series("reason", [None] * frame.height, dtype=pl.String)
         require_columns(frame.columns, self.features, "the customer table")
@@ -171,7 +174,10 @@ class Space:
         ]
 
     def blocks(self, encoded: Encoded) -> list[tuple[tuple[str, ...], Floats]]:
-        """Return the numbers, categories and marks: the columns' names and values, NaN missing."""
+        """Return the numbers, the categories and the marks, each as column names and a matrix.
+
+        In the matrices NaN stands for a missing value, and for a category not seen at the fit.
+        """
         codes = np.where(encoded.codes < 0, np.nan, encoded.codes)
         return [
             (self.number_names, encoded.numbers),
@@ -244,14 +250,16 @@ def learn_space(
 
 
 def rescale(space: Space, table: pl.DataFrame, scale: str) -> Space:
-    """Return a copy that scales numbers and ranks by the table's.
+    """Return a copy of the space whose scales of numbers and ranks are those of a table.
 
     Parameters
     ----------
     space : Space
     table : polars.DataFrame
+        Customers that origins and units are computed from.
     scale : {"range", "deviation"}
-        Divide by the range from the lowest (Gower), or by the standard deviation from the mean.
+        "range" subtracts the lowest value and divides by the range (Gower's distance); "deviation"
+        subtracts the mean and divides by the standard deviation (k-prototypes).
     """
     width = len(space.unit)
     plain = replace(space, origin=(0.0,) * width, unit=(1.0,) * width)
@@ -324,16 +332,18 @@ def gower(first: Encoded, second: Encoded, *, expected: bool = False) -> Floats:
     Rousseeuw (1990), section 2.6. A pair with no column in common has distance 1, one with only
     noes 0. Computed elementwise, so a pair's value does not depend on the other rows.
 
-    A column that is missing for one of two customers is left out of their distance. Customers who
-    lack the columns that differ most are then near to everybody and would be chosen as medoids.
-    To search for medoids, ``expected`` counts such a column at the mean of the pairs that have it.
+    A column that is missing for one of two customers, or for both, is left out of their distance.
+    A customer with many missing values can then seem near to everybody, and would be chosen as a
+    medoid. When medoids are searched, ``expected=True`` avoids this: such a column counts with its
+    mean difference over the pairs in which both values are known.
 
     Parameters
     ----------
     first, second : Encoded
         Of n and m rows, by a `Space` scaled by ranges.
     expected : bool
-        Whether a column that one of two lacks counts at its mean over the pairs at hand.
+        Whether a column with a missing value counts with its mean difference over the pairs of
+        these two sets; if not, it is left out.
 
     Returns
     -------
@@ -345,12 +355,12 @@ def gower(first: Encoded, second: Encoded, *, expected: bool = False) -> Floats:
 
     def add(value: Floats, informative: Flags, present: Flags) -> None:
         nonlocal total, used
-        counted = present & informative
-        total += np.where(counted, value, 0.0)
-        used += counted
+        compared = present & informative
+        total += np.where(compared, value, 0.0)
+        used += compared
         if expected and present.any() and not present.all():
-            total += np.where(present, 0.0, value[counted].sum() / present.sum())
-            used += np.where(present, 0.0, counted.sum() / present.sum())
+            total += np.where(present, 0.0, value[compared].sum() / present.sum())
+            used += np.where(present, 0.0, compared.sum() / present.sum())
 
     always = np.ones(shape, dtype=bool)
     for a, b in zip(first.numbers.T, second.numbers.T, strict=True):
@@ -360,9 +370,9 @@ def gower(first: Encoded, second: Encoded, *, expected: bool = False) -> Floats:
         present = (c != MISSING)[:, None] & (d != MISSING)
         add((c[:, None] != d).astype(np.float64), always, present)
     for a, b in zip(first.marks.T, second.marks.T, strict=True):
-        both = a[:, None] + b
-        add((both == 1).astype(np.float64), both >= 1, ~np.isnan(both))
-        silent |= both == 0
+        yeses = a[:, None] + b
+        add((yeses == 1).astype(np.float64), yeses >= 1, ~np.isnan(yeses))
+        silent |= yeses == 0
     least = used > 1e-12
     return np.where(least, total / np.where(least, used, 1.0), np.where(silent, 0.0, 1.0))
 

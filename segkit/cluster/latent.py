@@ -155,7 +155,7 @@ class LatentModel(ProbabilityScorer):
     classes: tuple[LatentClass, ...]
 
     def check_part(self, one: LatentClass) -> None:
-        """Raise ``ModelError`` unless one class has a probability of a yes to every item."""
+        """Raise ``ModelError`` if this class lacks the probability of a yes to an item."""
         check_number(f"the weight of {one.id}", one.weight, above=0, most=1)
         if set(one.yes) != set(self.items):
             raise ModelError(
@@ -179,8 +179,8 @@ class LatentModel(ProbabilityScorer):
 
     def _distances(self, frame: pl.DataFrame) -> Floats:
         """Return -2 log(weight x probability of the answers) of each row, shape (n, k)."""
-        weights = np.array([one.weight for one in self.classes])
-        yes = np.array([[one.yes[item] for item in self.items] for one in self.classes])
+        weights = np.array([latent.weight for latent in self.classes])
+        yes = np.array([[latent.yes[item] for item in self.items] for latent in self.classes])
         return answer_deviances(read_answers(frame, self.items), weights, yes)
 
     def describe(self, one: LatentClass) -> dict[str, Any]:
@@ -189,7 +189,7 @@ class LatentModel(ProbabilityScorer):
 
     @property
     def wording(self) -> tuple[str, str, str]:
-        """Words for `text`."""
+        """Phrases for `text`: the segments, where new customers go, what is unlike any."""
         segments = f"latent classes from {counted(len(self.items), 'yes/no item')}"
         return segments, "most probable class", "whose answers are rarer in it"
 
@@ -256,7 +256,7 @@ def fit_classes(answers: Floats, k: int, *, starts: int = 20, seed: int = 0) -> 
     mass = counts.astype(np.float64)
     seeds = np.random.SeedSequence([seed, k]).spawn(starts if k > 1 else 1)
     with single_thread():
-        fits = [_em(patterns, mass, k, np.random.default_rng(one)) for one in seeds]
+        fits = [_em(patterns, mass, k, np.random.default_rng(start_seed)) for start_seed in seeds]
     best = max(fits, key=lambda fit: fit[2])
     reached = sum(best[2] - fit[2] <= SAME for fit in fits)
     return ClassFit(best[0], best[1], best[2], reached)
@@ -366,13 +366,15 @@ def cluster_latent(
             f"are {patterns}"
         )
     fits = {
-        one: fit_classes(answers, one, starts=starts, seed=seed) for one in ks if one <= patterns
+        count: fit_classes(answers, count, starts=starts, seed=seed)
+        for count in ks
+        if count <= patterns
     }
     compared = _compared(answers, fits)
     wanted = compared.filter("admitted", pl.col("k") >= 2)
     if wanted.is_empty():
         raise DataError(
-            f"{counted(len(used), 'item')} cannot tell {', '.join(str(one) for one in ks)} classes "
+            f"{counted(len(used), 'item')} cannot tell {', '.join(map(str, ks))} classes "
             "apart: more parameters than patterns of answers, or classes that nobody is in"
         )
     chosen = int(wanted.sort("bic")["k"][0])
@@ -429,7 +431,7 @@ def _classes(
     plain = {item: (item.lower(), f"not-{item.lower()}") for item in items}
 
     def name(classes: list[LatentClass], _: Any) -> list[str]:
-        yes = np.array([list(one.yes.values()) for one in classes])
+        yes = np.array([list(latent.yes.values()) for latent in classes])
         apart = (yes - overall) / np.sqrt(overall * (1 - overall))
         return name_segments(apart, items, {**plain, **words})
 

@@ -57,10 +57,10 @@ class MethodComparison(Result):
         One row per method: method; name; smallest_share and largest_share of the segments over all
         customers; and, on the sample that all methods were fitted to, silhouette, davies_bouldin,
         calinski_harabasz, explained_share, within_ss (sum of squares within segments; all of the
-        transformed numeric variables);
-        gower_silhouette (on all columns; null without categories); jaccard and jaccard_least (mean
-        over segments of at least 10 customers, and of the least stable, of the clusterwise Jaccard
-        coefficient over the refits); rand (mean adjusted Rand index of the refits with the
+        transformed numeric variables); gower_silhouette (on all columns; null without categories);
+        jaccard (clusterwise Jaccard coefficient: the mean over the refits, then over the segments
+        of at least 10 customers); jaccard_least (the same mean over the refits for the least
+        stable of these segments); rand (mean adjusted Rand index of the refits with the
         segmentation); agreement (mean adjusted Rand index with the other methods, over all
         customers); refits; seconds.
     agreement : polars.DataFrame
@@ -136,14 +136,14 @@ class MethodComparison(Result):
         if not {"ward", "kmeans"} <= sums.keys() or not sums["kmeans"]:
             return []
         gap = sums["ward"] / sums["kmeans"] - 1
-        side = "above" if gap >= 0 else "below"
+        direction = "above" if gap >= 0 else "below"
         usual = "up to 1% above is usual"
         if gap > MOST_GAP:
             usual = "more than the 1% that is usual: k-means found tighter segments"
         within = (
             f"The sum of squares within segments is {number(sums['ward'])} for settled Ward and "
-            f"{number(sums['kmeans'])} for k-means from many starts ({percent(abs(gap))} {side}; "
-            f"{usual})."
+            f"{number(sums['kmeans'])} for k-means from many starts ({percent(abs(gap))} "
+            f"{direction}; {usual})."
         )
         related = (
             "Ward's cut is settled by steps of k-means: that the two agree is no independent "
@@ -366,8 +366,8 @@ def _refitted(
             refit = fit(sample[drawn])
         except DataError:
             continue
-        again = _codes(refit, refit.assignments)
-        cells = overlaps(codes[drawn], again, k, int(again.max()) + 1)
+        refit_codes = _codes(refit, refit.assignments)
+        cells = overlaps(codes[drawn], refit_codes, k, int(refit_codes.max()) + 1)
         jaccards.append(jaccard(cells))
         rands.append(adjusted_rand(cells))
     if not jaccards:

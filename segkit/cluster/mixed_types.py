@@ -103,9 +103,9 @@ def distances_to(
     return gower(encoded, Encoded(points, codes, marks, np.zeros(len(examples), dtype=np.int64)))
 
 
-def _stack(examples: Sequence[Example], what: str) -> Floats:
+def _stack(examples: Sequence[Example], field: str) -> Floats:
     # None becomes NaN.
-    return np.array([getattr(e, what) for e in examples], dtype=np.float64)
+    return np.array([getattr(e, field) for e in examples], dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,7 +142,7 @@ class MixedModel(SegmentScorer):
     examples: tuple[Example, ...]
 
     def check_part(self, one: Example) -> None:
-        """Raise ``ModelError`` unless one segment's example has a place for every column."""
+        """Raise ``ModelError`` if this segment's example lacks a place for one of the columns."""
         require_choice("method of a stored model", self.method, WAYS, ModelError)
         space, joined = self.space, self.method == "prototypes"
         levels = [len(places) for places in space.categorical.values()]
@@ -151,10 +151,10 @@ class MixedModel(SegmentScorer):
             levels += [2] * len(space.asymmetric)
         marks = () if joined else space.asymmetric
         wanted = {"numbers": len(space.number_names), "codes": len(levels), "marks": len(marks)}
-        for what, length in wanted.items():
-            got = len(getattr(one, what))
+        for field, length in wanted.items():
+            got = len(getattr(one, field))
             if got != length:
-                raise ModelError(f"{what} of {one.id} must be {length}, one a column; got {got}")
+                raise ModelError(f"{field} of {one.id} must be {length}, one a column; got {got}")
         for value in (*one.numbers, *one.marks):
             if value is not None:
                 check_number(f"a number of {one.id}", value)
@@ -169,7 +169,7 @@ class MixedModel(SegmentScorer):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns that a frame needs to be scored: the features, and what rates rest on."""
+        """Columns that a frame needs to be scored: the features, and the exposures of rates."""
         more = () if self.space.transform is None else self.space.transform.needed
         return tuple(dict.fromkeys([*self.features, *more]))
 
@@ -195,7 +195,7 @@ class MixedModel(SegmentScorer):
 
     @property
     def wording(self) -> tuple[str, str, str]:
-        """Words for `text`."""
+        """Phrases for `text`: the segments, where new customers go, what is unlike any."""
         segments = f"segments by {WAYS[self.method]} from {counted(len(self.features), 'column')}"
         return segments, "nearest", "farther from it"
 
@@ -217,7 +217,7 @@ class _Given:
     table: pl.DataFrame
     space: Space
     encoded: Encoded
-    some: Ints  # rows compared pair by pair
+    sampled: Ints  # rows compared pair by pair
     distances: Floats  # Gower's, among them
     gamma: float | None
 
@@ -323,19 +323,19 @@ def cluster_mixed(
         transform=transform,
     )
     encoded = space.encode(table)
-    some = np.sort(np.random.default_rng(seed).permutation(table.height)[:sample])
-    near = encoded.rows(some)
+    sampled = np.sort(np.random.default_rng(seed).permutation(table.height)[:sample])
+    near = encoded.rows(sampled)
     distinct = _distinct(near)
-    require_distinct(distinct, k or 2, len(some))
+    require_distinct(distinct, k or 2, len(sampled))
     with single_thread():
         distances = gower(near, near, expected=True)
         if method == "prototypes":
             space = rescale(space, table, "deviation")
             encoded = space.encode(table)
             gamma = default_gamma(np.nan_to_num(encoded.numbers)) if gamma is None else gamma
-        given = _Given(table, space, encoded, some, distances, gamma)
-        tried = [_fit(given, one, method, starts, seed) for one in ks if one <= distinct]
-    best = max(tried, key=lambda one: (one["silhouette"], -one["k"]))
+        given = _Given(table, space, encoded, sampled, distances, gamma)
+        tried = [_fit(given, count, method, starts, seed) for count in ks if count <= distinct]
+    best = max(tried, key=lambda fit: (fit["silhouette"], -fit["k"]))
     bare = best.pop("examples")
     compared = pl.DataFrame(tried, schema=["k", "silhouette", "cost", "reached"])
     compared = compared.with_columns(chosen=pl.col("k") == best["k"])
@@ -343,7 +343,7 @@ def cluster_mixed(
         method=method,
         gamma=gamma,
         rows=table.height,
-        fitted_rows=table.height if method == "prototypes" else len(some),
+        fitted_rows=table.height if method == "prototypes" else len(sampled),
         seed=seed,
         version=__version__,
         space=space,
@@ -364,7 +364,7 @@ def _distinct(encoded: Encoded) -> int:
 
 def _fit(given: _Given, k: int, method: str, starts: int, seed: int) -> dict[str, Any]:
     """Find k segments; return their examples with the silhouette on the sample."""
-    encoded, some, reached = given.encoded, given.some, 1
+    encoded, sampled, reached = given.encoded, given.sampled, 1
     if method == "prototypes":
         numbers, codes = np.nan_to_num(encoded.numbers), joined_codes(encoded)
         gamma = given.gamma or 0.0
@@ -377,9 +377,9 @@ def _fit(given: _Given, k: int, method: str, starts: int, seed: int) -> dict[str
             rows, members, cost = medoids.rows, medoids.groups, medoids.cost
         else:
             rows, members, cost = _branches(given.distances, k)
-        bare = [_medoid(given, some[row], some[members == g]) for g, row in enumerate(rows)]
+        bare = [_medoid(given, sampled[row], sampled[members == g]) for g, row in enumerate(rows)]
     groups = distances_to(encoded, bare, method, given.gamma).argmin(axis=1)
-    fair = mean_silhouette(given.distances, without_gaps(groups[some]))
+    fair = mean_silhouette(given.distances, without_gaps(groups[sampled]))
     return {"k": k, "silhouette": fair, "cost": cost, "reached": reached, "examples": bare}
 
 
@@ -472,12 +472,12 @@ def _means(part: Floats, overall: Floats) -> Floats:
 def _segmentation(
     given: _Given, model: MixedModel, compared: pl.DataFrame, best: Mapping[str, Any], starts: int
 ) -> Segmentation:
-    whole = len(given.some) == given.table.height
-    rows = "all customers" if whole else f"a random {number(len(given.some))} of them"
-    how, treated = f"{WAYS[model.method]}, found on {rows}", "a column counts at its mean where "
-    treated += "one of two customers lacks it"
+    whole = len(given.sampled) == given.table.height
+    rows = "all customers" if whole else f"a random {number(len(given.sampled))} of them"
+    found_by = f"{WAYS[model.method]}, found on {rows}"
+    treated = "a column counts at its mean where one of two customers lacks it"
     if model.method == "prototypes":
-        how = (
+        found_by = (
             f"{WAYS[model.method]} (a mismatch of categories weighs {number(model.gamma)} squared "
             f"standard deviations; {number(best['reached'])} of "
             f"{counted(starts, 'start reached', 'starts reached')} the best)"
@@ -491,6 +491,6 @@ def _segmentation(
         method=model.method,
         compared=compared,
         criterion="silhouette",
-        found_by=how,
+        found_by=found_by,
         notes=tuple(notes),
     )

@@ -144,7 +144,7 @@ class MixtureModel(ProbabilityScorer):
     transform: Transform
 
     def check_part(self, one: Component) -> None:
-        """Raise ``ModelError`` unless one segment has a mean and a covariance of all columns."""
+        """Raise ``ModelError`` if this segment's mean or covariance does not cover all columns."""
         d = len(self.features)
         check_number(f"the weight of {one.id}", one.weight, above=0, most=1)
         check_numbers(f"the mean of {one.id}", one.mean, d)
@@ -166,7 +166,7 @@ class MixtureModel(ProbabilityScorer):
 
     @property
     def wording(self) -> tuple[str, str, str]:
-        """Words for `text`."""
+        """Phrases for `text`: the segments, where new customers go, what is unlike any."""
         features = counted(len(self.features), "feature")
         segments = f"segments by a Gaussian mixture ({self.shape} covariances) from {features}"
         return segments, "most probable segment", "less likely under it"
@@ -276,26 +276,27 @@ def cluster_mixture(
     X = fitted.apply(table)
     distinct = distinct_rows(X, max(*ks, 2) + 1)
     require_distinct(distinct, k or 2, table.height)
-    some = X[fair_order(X, seed)[:max_rows]]
-    most = min(distinct, len(some))
+    sampled = X[fair_order(X, seed)[:max_rows]]
+    most = min(distinct, len(sampled))
     candidates = [(count, shape) for count in ks if count <= most for shape in shapes]
     with single_thread():
         tried = [
-            _best(some, count, shape, starts, floor, seed)
+            _best(sampled, count, shape, starts, floor, seed)
             for count, shape in steps(candidates, "mixtures")
         ]
     wanted = [c for c in tried if c.admitted and (c.k == k or (k is None and c.k > 1))]
     if not wanted:
         raise DataError(
-            f"no mixture with k = {', '.join(str(one) for one in ks)} leaves every segment "
-            f"{X.shape[1] + 1} of {counted(len(some), 'customer')} or more; ask for fewer segments"
+            f"no mixture with k = {', '.join(map(str, ks))} leaves every segment "
+            f"{X.shape[1] + 1} of {counted(len(sampled), 'customer')} or more; "
+            "ask for fewer segments"
         )
     chosen = min(wanted, key=lambda c: c.bic)
     model = MixtureModel(
         shape=chosen.shape,
         as_of=as_of,
         rows=table.height,
-        fitted_rows=len(some),
+        fitted_rows=len(sampled),
         seed=seed,
         version=__version__,
         definitions=dict(definitions or {}),
@@ -346,7 +347,7 @@ def _factors(model: Any, d: int) -> list[Floats]:
         return list(factors)
     if shape == "tied":
         return [factors] * model.n_components
-    return [np.diag(np.broadcast_to(one, (d,))) for one in factors]
+    return [np.diag(np.broadcast_to(scale, (d,))) for scale in factors]
 
 
 def _components(

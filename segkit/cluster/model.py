@@ -78,13 +78,13 @@ class SegmentScorer(StoredModel):
             finite, two segments of one id.
         """
         check_names("features", self.features)
-        check_names("segments", (one.id for one in self.parts))
-        check_names("segments", (one.name for one in self.parts))
+        check_names("segments", (part.id for part in self.parts))
+        check_names("segments", (part.name for part in self.parts))
         check_number("the customers of the stored model", self.rows, least=1)
-        for one in self.parts:
-            check_number(f"the customers of {one.id}", one.size, least=0)
-            check_number(f"the reach of {one.id}", one.reach)
-            self.check_part(one)
+        for part in self.parts:
+            check_number(f"the customers of {part.id}", part.size, least=0)
+            check_number(f"the reach of {part.id}", part.reach)
+            self.check_part(part)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -93,7 +93,11 @@ class SegmentScorer(StoredModel):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns that a frame needs to be scored: the features, and what rates rest on."""
+        """Columns that a frame needs to be scored: the features, and the exposures of rates.
+
+        A rate is shrunk towards the average by its exposure: the count that it rests on, such as
+        the number of orders for the share of returns.
+        """
         transform = getattr(self, "transform", None)
         more = () if transform is None else transform.needed
         return tuple(dict.fromkeys([*self.features, *more]))
@@ -101,11 +105,15 @@ class SegmentScorer(StoredModel):
     @property
     @abstractmethod
     def wording(self) -> tuple[str, str, str]:
-        """Words for `text`: what the segments are, what new customers go to, what is unlike."""
+        """Three phrases that `text` puts into its sentences.
+
+        What the segments are ("segments by ward from 5 features"), where new customers go
+        ("nearest centre"), and what sets apart a customer unlike any ("farther from it").
+        """
 
     @abstractmethod
     def check_part(self, one: Any) -> None:
-        """Raise ``ModelError`` unless one segment's numbers fit the model's columns."""
+        """Raise ``ModelError`` if the numbers of this segment do not fit the model's columns."""
 
     def _find_unfit(self, frame: pl.DataFrame) -> pl.Series:
         """Return for each row which value cannot be read; null if all can."""
@@ -127,12 +135,12 @@ class SegmentScorer(StoredModel):
     @property
     def names(self) -> dict[str, str]:
         """Each id's name."""
-        return {one.id: one.name for one in self.parts}
+        return {part.id: part.name for part in self.parts}
 
     @property
     def descriptions(self) -> dict[str, str]:
-        """What marks each segment, by id, in words; a name that says it itself has none."""
-        return {one.id: getattr(one, "description", "") for one in self.parts}
+        """What marks each segment, by id, in words; empty where the model keeps no description."""
+        return {part.id: getattr(part, "description", "") for part in self.parts}
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -176,14 +184,16 @@ class SegmentScorer(StoredModel):
         if not apart.any():
             return self._score(frame).with_columns(reasons.alias("reason"))
         place = pl.int_range(frame.height, dtype=pl.Int64, eager=True).alias("_row")
-        some = self._score(frame.filter(~apart)).with_columns(place.filter(~apart))
-        whole = place.to_frame().join(some, on="_row", how="left", maintain_order="left")
+        scores = self._score(frame.filter(~apart)).with_columns(place.filter(~apart))
+        whole = place.to_frame().join(scores, on="_row", how="left", maintain_order="left")
         ids = [frame.get_column(name) for name in ("customer_id",) if name in frame.columns]
         return whole.drop("_row").with_columns(*ids, reasons.alias("reason"))
 
     def _score(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Score rows that can be read."""
-        return scored(frame, self.names, self._distances(frame), [one.reach for one in self.parts])
+        return scored(
+            frame, self.names, self._distances(frame), [part.reach for part in self.parts]
+        )
 
     def segment(self, table: pl.DataFrame, **described: Any) -> Segmentation:
         """Return the segmentation of the customers of the fit.
@@ -209,8 +219,8 @@ class SegmentScorer(StoredModel):
     def _rebuild(cls, data: Mapping[str, Any], **ready: Any) -> Self:
         """Read the fields and the segments; ``ready`` holds what has a reader of its own."""
         # Models of earlier versions have no descriptions.
-        listed = [{"description": "", **one} for one in data["segments"]]
-        parts = tuple(read_fields(cls.PART, one, cls.KEYS) for one in listed)
+        listed = [{"description": "", **fields} for fields in data["segments"]]
+        parts = tuple(read_fields(cls.PART, fields, cls.KEYS) for fields in listed)
         return read_fields(cls, data, cls.KEYS, **{cls.PARTS: parts}, **ready)
 
     def rename(self, names: Mapping[str, str]) -> Self:
@@ -226,7 +236,7 @@ class SegmentScorer(StoredModel):
         new = {key: names.get(key, old) for key, old in self.names.items()}
         if len(set(new.values())) < len(new):
             raise ModelError(f"segment names must differ; got {list(new.values())}")
-        parts = tuple(replace(one, name=new[one.id]) for one in self.parts)
+        parts = tuple(replace(part, name=new[part.id]) for part in self.parts)
         return replace(self, **{self.PARTS: parts})  # type: ignore[type-var]
 
     @property
@@ -246,13 +256,13 @@ class SegmentScorer(StoredModel):
         return pl.DataFrame(
             [
                 {
-                    "segment": one.id,
-                    "segment_name": one.name,
-                    "customers": one.size,
-                    "customer_share": one.size / self.rows,
-                    **self.describe(one),
+                    "segment": part.id,
+                    "segment_name": part.name,
+                    "customers": part.size,
+                    "customer_share": part.size / self.rows,
+                    **self.describe(part),
                 }
-                for one in self.parts
+                for part in self.parts
             ]
         )
 
@@ -297,13 +307,15 @@ def finish_parts(
 
     Parameters
     ----------
-    parts : sequence of k representatives
+    parts : list of k representatives
+        One per segment, without id, name, size and reach.
     distances : array (n, k)
-        Of every customer of the fit to each.
+        From every customer of the fit to every segment.
     keys : array (k, d)
         Values that order segments of equal size.
     name : callable
-        From the segments in their new order, and the place of each customer's, to their names.
+        Gives the segments' names. It is called with the segments in their new order, and with an
+        array that holds for each customer the index of the own segment in that order.
 
     Raises
     ------
@@ -324,8 +336,8 @@ def finish_parts(
     names, sizes = name(ordered, groups), np.bincount(groups, minlength=len(parts)).tolist()
     reach = reaches(distances.min(axis=1), groups)
     return tuple(
-        replace(one, id=f"S{g + 1}", name=names[g], size=sizes[g], reach=reach[g])
-        for g, one in enumerate(ordered)
+        replace(part, id=f"S{g + 1}", name=names[g], size=sizes[g], reach=reach[g])
+        for g, part in enumerate(ordered)
     )
 
 
@@ -483,7 +495,7 @@ class SegmentModel(SegmentScorer):
     transform: Transform
 
     def check_part(self, one: Segment) -> None:
-        """Raise ``ModelError`` unless one segment's centre has a number for each column."""
+        """Raise ``ModelError`` if this segment's centre lacks a number for one of the columns."""
         check_numbers(f"the point of {one.id}", one.point, len(self.features))
         check_number(f"the reach of {one.id}", one.reach, least=0)
         for name, value in one.centre.items():
@@ -502,7 +514,7 @@ class SegmentModel(SegmentScorer):
 
     @property
     def wording(self) -> tuple[str, str, str]:
-        """Words for `text`."""
+        """Phrases for `text`: the segments, where new customers go, what is unlike any."""
         features = counted(len(self.features), "feature")
         segments = f"segments by {self.method} ({self.route}) from {features}"
         return segments, "nearest centre", "farther from it"

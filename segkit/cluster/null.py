@@ -16,14 +16,17 @@ _DRAWS = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """Distribution of one feature without groups, as a quantile function.
+    """Distribution of one feature in data without groups.
+
+    Its quantile function is linear between a number of points.
 
     Attributes
     ----------
     probability, value : ndarray of shape (q,)
-        The quantile function's corners, rising.
+        These points: probabilities, rising, and the feature's value at each.
     support : ndarray of shape (s,)
-        Values to which draws are rounded; empty where the feature is continuous.
+        The values that the feature can have, to the nearest of which a quantile is rounded; empty
+        where the feature is continuous.
     """
 
     probability: Floats
@@ -102,10 +105,10 @@ def _one_hump(values: Floats, counts: Ints) -> tuple[Floats, Floats]:
     if len(values) < counts.sum() / 2:  # few values: the outer ones need their full width
         edges[0] -= halfway[0] - values[0]
         edges[-1] += values[-1] - halfway[-1]
-    counted = np.add.reduceat(shares, np.r_[0, taken + 1])
+    bin_shares = np.add.reduceat(shares, np.r_[0, taken + 1])
     width = np.diff(edges)
-    density = counted / width
-    best, nearest_fit = np.inf, counted
+    density = bin_shares / width
+    best, nearest_fit = np.inf, bin_shares
     for mode in range(len(width) + 1):
         rise = isotonic_regression(density[:mode], weights=width[:mode]).x if mode else []
         fall = (
@@ -114,9 +117,9 @@ def _one_hump(values: Floats, counts: Ints) -> tuple[Floats, Floats]:
             else []
         )
         fit = np.r_[rise, fall] * width
-        away = np.abs(np.cumsum(fit - counted)).max()
-        if away < best - 1e-12:
-            best, nearest_fit = away, fit
+        distance = np.abs(np.cumsum(fit - bin_shares)).max()
+        if distance < best - 1e-12:
+            best, nearest_fit = distance, fit
     return edges, nearest_fit / nearest_fit.sum()
 
 

@@ -89,13 +89,13 @@ def jaccard_figures(coefficients: Floats, sizes: Ints) -> dict[str, Any]:
         jaccard (mean), jaccard_low, jaccard_high (10% and 90% quantile), band. A segment of fewer
         than `LEAST_SEGMENT` customers has NaN and the band "too few to judge".
     """
-    few = sizes < LEAST_SEGMENT
-    judged = ~few & ~np.isnan(coefficients).all(axis=0)
+    too_small = sizes < LEAST_SEGMENT
+    judged = ~too_small & ~np.isnan(coefficients).all(axis=0)
     figures = np.full((3, len(sizes)), np.nan)
     drawn = np.ascontiguousarray(coefficients[:, judged])
     figures[0, judged] = np.nanmean(drawn, axis=0)
     figures[1:, judged] = np.nanquantile(drawn, [0.1, 0.9], axis=0)
-    bands = [TOO_FEW if small else band(v) for v, small in zip(figures[0], few, strict=True)]
+    bands = [TOO_FEW if small else band(v) for v, small in zip(figures[0], too_small, strict=True)]
     return {**dict(zip(JACCARD, figures, strict=True)), "band": bands}
 
 
@@ -535,11 +535,11 @@ def assess_stability(
         halves: tuple[HalfScores, ...] = ()
         if choice is not None and choice.refits and choice.refits.serve(used, plan, seed):
             samples, halves = choice.refits.samples[:n_boot], choice.refits.halves[:n_splits]
-        made: Any = {"seed": seed, "n_jobs": n_jobs}
-        further = refit_samples(used, plan, range(len(samples), n_boot), **made)
-        again = compare_refits(chain(samples, further), segmentations)
-        halves = (*halves, *split_halves(used, plan, range(len(halves), n_splits), **made))
-    table, own = segment_table(segmentations, again), None
+        options: Any = {"seed": seed, "n_jobs": n_jobs}
+        further = refit_samples(used, plan, range(len(samples), n_boot), **options)
+        compared = compare_refits(chain(samples, further), segmentations)
+        halves = (*halves, *split_halves(used, plan, range(len(halves), n_splits), **options))
+    table, own = segment_table(segmentations, compared), None
     if codes is not None and len(ids) in segmentations:
         firsts = np.unique(codes, return_index=True)[1]
         named = pl.DataFrame({"segment": ids, "number": segmentations[len(ids)][firsts] + 1})
@@ -547,9 +547,9 @@ def assess_stability(
         own = named.join(shown, on="number", how="left", maintain_order="left")
         own = own.drop("k", "dissolved_share", "recovered_share")
     return Stability(
-        curve=curve_table(ks, again, halves, table),
+        curve=curve_table(ks, compared, halves, table),
         segments=table,
-        refits=refit_table(again),
+        refits=refit_table(compared),
         own=own,
         flow=flows(segmentations),
         method=method,

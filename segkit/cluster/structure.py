@@ -113,8 +113,8 @@ def gabriel_pairs(centres: Floats) -> list[tuple[int, int]]:
     >>> gabriel_pairs(np.array([[0.0], [1.0], [2.0]]))
     [(0, 1), (1, 2)]
     """
-    away = centres[:, None] - centres
-    squared = (away * away).sum(axis=2)
+    gaps = centres[:, None] - centres
+    squared = (gaps * gaps).sum(axis=2)
     pairs = []
     for a, b in combinations(range(len(centres)), 2):
         inside = squared[a] + squared[b] < squared[a, b] * (1 - 1e-12)
@@ -155,10 +155,10 @@ def _depth(along: Floats, spread: float) -> tuple[float, float]:
     low, high = max(along.min(), -1.5), min(along.max(), 2.5)
     edges = np.linspace(low - 3 * band, high + 3 * band, _GRID + 1)
     step = edges[1] - edges[0]
-    counted = np.histogram(np.clip(along, low, high), edges)[0] / (n * step)
+    frequencies = np.histogram(np.clip(along, low, high), edges)[0] / (n * step)
     reach = int(np.ceil(4 * band / step))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / band) ** 2)
-    density = np.convolve(counted, kernel / kernel.sum(), mode="same")
+    density = np.convolve(frequencies, kernel / kernel.sum(), mode="same")
     peaks = np.minimum(np.maximum.accumulate(density), np.maximum.accumulate(density[::-1])[::-1])
     middle = (edges[1:] + edges[:-1]) / 2
     between = (middle >= 0.0) & (middle <= 1.0)
@@ -178,9 +178,10 @@ class Structure(Result):
     verdict : str
         "natural", "reproducible" or "constructive": for ``k`` if given, else for all k together.
     p_value : float
-        Of the statistic that takes the minimum valley depth over neighbouring segments, then the
-        maximum over k: share of data sets (the references and the data) with at least the observed
-        value. With B references it is at least 1 / (B + 1).
+        Of the test for all k together. For one k, the depth of the shallowest valley between
+        neighbouring segments is taken; the test statistic is the largest of these over k. The
+        p-value is the share of data sets, the B references and the data, whose statistic is at
+        least that of the data; so it is never below 1 / (B + 1).
     natural_k : int or None
         The largest k whose p-value is at most ``alpha``; None if no k has natural groups.
     k : int or None
@@ -399,7 +400,7 @@ def assess_structure(
     wanted = sorted({*k_range, *([] if k is None else [k])})
     if choice is not None:
         judged_before = set(choice.table.drop_nulls("stability")["k"])
-        wanted = [one for one in wanted if one in judged_before]
+        wanted = [count for count in wanted if count in judged_before]
     used, ks, notes = sample_rows(matrix, fair_order(matrix, seed), max_rows, wanted)
     if k is not None and k not in ks:
         raise DataError(f"k = {k}, in force, cannot be judged: {'; '.join(notes)}")
@@ -410,11 +411,11 @@ def assess_structure(
             "left out"
         )
     used = np.ascontiguousarray(used[:, varies])
-    how = Clustering(method, seed, n_starts, settle_steps)
+    clustering = Clustering(method, seed, n_starts, settle_steps)
     with single_thread():
-        valleys = _valleys_over_k(used, ks, how)
-        null = _null_valleys(used, ks, n_null, how)
-        stable = _stability(used, ks, n_boot, how) if choice is None else {}
+        valleys = _valleys_over_k(used, ks, clustering)
+        null = _null_valleys(used, ks, n_null, clustering)
+        stable = _stability(used, ks, n_boot, clustering) if choice is None else {}
     highest = null.max(axis=1)
     table = pl.DataFrame(
         {
@@ -457,23 +458,27 @@ def assess_structure(
     )
 
 
-def _valleys_over_k(X: Floats, ks: Sequence[int], how: Clustering) -> list[Valley]:
+def _valleys_over_k(X: Floats, ks: Sequence[int], clustering: Clustering) -> list[Valley]:
     """Find the shallowest valley between neighbours for each number of segments."""
-    segmentations = how.over_k(X, ks).values()
+    segmentations = clustering.over_k(X, ks).values()
     return [shallowest_valley(X, codes, int(codes.max()) + 1) for codes in segmentations]
 
 
-def _null_valleys(X: Floats, ks: Sequence[int], n_null: int, how: Clustering) -> Floats:
+def _null_valleys(X: Floats, ks: Sequence[int], n_null: int, clustering: Clustering) -> Floats:
     """Compute valley depths in data without groups, shape (n_null, len(ks))."""
-    reference = null_reference(X, seed=how.seed)
-    rng = np.random.default_rng([how.seed, 3])
+    reference = null_reference(X, seed=clustering.seed)
+    rng = np.random.default_rng([clustering.seed, 3])
     draws = steps(range(n_null), "data sets without groups")
     drawn = (reference.draw(len(X), rng) for _ in draws)
-    return np.array([[valley.z for valley in _valleys_over_k(Z, ks, how)] for Z in drawn])
+    return np.array([[valley.z for valley in _valleys_over_k(Z, ks, clustering)] for Z in drawn])
 
 
-def _stability(X: Floats, ks: Sequence[int], n_boot: int, how: Clustering) -> Mapping[int, Floats]:
+def _stability(
+    X: Floats, ks: Sequence[int], n_boot: int, clustering: Clustering
+) -> Mapping[int, Floats]:
     """Return, for each k, the adjusted Rand index of pairs of refits."""
-    plan = RefitPlan(tuple(ks), how.method, how.n_starts, settle_steps=how.settle_steps)
-    refits = refit_samples(X, plan, range(n_boot), seed=how.seed)
-    return compare_refits(refits, how.over_k(X, ks)).rand
+    plan = RefitPlan(
+        tuple(ks), clustering.method, clustering.n_starts, settle_steps=clustering.settle_steps
+    )
+    refits = refit_samples(X, plan, range(n_boot), seed=clustering.seed)
+    return compare_refits(refits, clustering.over_k(X, ks)).rand

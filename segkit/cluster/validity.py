@@ -81,8 +81,8 @@ def cluster_sums(X: Floats, codes: Ints, k: int) -> ClusterSums:
     scatter, spread = np.zeros(k), np.zeros(k)
     for start in range(0, n, 16_384):
         own = codes[start : start + 16_384]
-        away = X[start : start + 16_384] - np.take(centres, own, axis=0)
-        squared = np.einsum("ij,ij->i", away, away)
+        gaps = X[start : start + 16_384] - np.take(centres, own, axis=0)
+        squared = np.einsum("ij,ij->i", gaps, gaps)
         scatter += np.bincount(own, squared, k)
         spread += np.bincount(own, np.sqrt(squared), k)
     off = centres - (counts / n) @ centres
@@ -383,10 +383,10 @@ def _fitted_bic(Z: Floats, codes: Ints, shape: str) -> float:
     for segment in range(k):
         part = Z[codes == segment]
         means.append(part.mean(axis=0))
-        away = part - means[-1]
+        gaps = part - means[-1]
         # Shrinking towards the overall (unit) variance keeps covariances of small segments
         # invertible.
-        cov = (away.T @ away + np.eye(d)) / (len(part) + 1)
+        cov = (gaps.T @ gaps + np.eye(d)) / (len(part) + 1)
         precisions.append(1.0 / np.diag(cov) if shape == "diag" else np.linalg.inv(cov))
     model = GaussianMixture(
         k,

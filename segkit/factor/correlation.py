@@ -80,9 +80,9 @@ def moments(values: Floats) -> Moments:
     counts, products, squares, sums = (np.zeros((p, p)) for _ in range(4))
     for start in range(0, values.shape[0], _BLOCK):
         part = values[start : start + _BLOCK] - means
-        there = ~np.isnan(part)
-        part[~there] = 0.0
-        mask = there.astype(np.float64)
+        answered = ~np.isnan(part)
+        part[~answered] = 0.0
+        mask = answered.astype(np.float64)
         counts += mask.T @ mask
         products += part.T @ part
         sums += part.T @ mask  # of item i, over those who answered j too
@@ -134,8 +134,9 @@ class Coding:
     ) -> Coding:
         """Choose codes: the expected attitude for each coarse answer, or mid-ranks (Spearman)."""
         tables: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
-        for j, one in coarse.items():
-            tables[items[j]] = (tuple(one.values.tolist()), tuple(one.codes.tolist()))
+        for j, item_categories in coarse.items():
+            answers, codes = item_categories.values, item_categories.codes
+            tables[items[j]] = (tuple(answers.tolist()), tuple(codes.tolist()))
         if method == "spearman":
             for j, item in enumerate(items):
                 column = values[:, j]
@@ -159,11 +160,12 @@ class Coding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreSide:
-    """Moments of the coded answers, for factor scores.
+    """What factor scores need to know of the answers: their codes and the moments of the codes.
 
-    The factor model may describe finer variables than the answers. Example: a polychoric model
-    describes continuous attitudes, of which an answer from 1 to 5 is a rounded version. Scores
-    can use the rounded answers only, so their moments are stored here.
+    Scores are computed from answers, but the factor model may describe something behind them: in a
+    polychoric model continuous attitudes, of which an answer from 1 to 5 is a rounded version. The
+    correlations that the model was fitted to are then not those of the answers, which are kept
+    here.
 
     Attributes
     ----------
@@ -186,10 +188,19 @@ class ScoreSide:
 
 
 def score_side(coding: Coding, coded: Moments, latent: Mapping[int, Categories]) -> ScoreSide:
-    """Gather what scoring needs from the coded answers' moments.
+    """Gather what factor scores need from the moments of the coded answers.
 
-    With codes E[attitude | answer] the covariance of code and attitude is the code's variance,
-    so that their correlation is the code's standard deviation.
+    The code of a coarse answer is the expected attitude of those who gave it, E[attitude | answer],
+    where attitudes have variance 1. The covariance of code and attitude is then the variance of
+    the code, and their correlation (the attenuation) its standard deviation.
+
+    Parameters
+    ----------
+    coding : Coding
+    coded : Moments
+        Of the coded answers.
+    latent : mapping of int to Categories
+        Place of each item behind which a continuous attitude is assumed.
     """
     attenuation = np.ones(len(coding.items))
     for j in latent:
@@ -258,7 +269,7 @@ class Correlations(Result):
     product_moment : ndarray of shape (items, items)
         Pearson's correlations of the same answers, for the tests of the number of factors.
     side : ScoreSide or None
-        How answers turn into numbers for scores; None for a given matrix.
+        What factor scores need to know of the answers; None for a given matrix.
     smallest_eigenvalue : float
         Of the matrix before smoothing.
     smoothed : float or None
@@ -424,8 +435,10 @@ def correlate_items(
     answered_together(plain, names)
     coarse_items: dict[int, Categories] = {}
     if method in ("polychoric", "mixed"):
-        few = [len(np.unique(column[~np.isnan(column)])) <= MOST_CATEGORIES for column in values.T]
-        coarse = [j for j, is_few in enumerate(few) if is_few or method == "polychoric"]
+        is_coarse = [
+            len(np.unique(column[~np.isnan(column)])) <= MOST_CATEGORIES for column in values.T
+        ]
+        coarse = [j for j, is_few in enumerate(is_coarse) if is_few or method == "polychoric"]
         coarse_items = {j: categories(values[:, j]) for j in coarse}
     coding = Coding.fit(names, values, method, coarse_items)
     coded = moments(coding.apply(values)) if coding.tables else plain

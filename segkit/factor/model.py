@@ -188,7 +188,15 @@ class FactorModel(StoredModel):
         )
 
     def markers(self, factor: int) -> list[Marker]:
-        """List the items that mark a factor (counted from 0)."""
+        """List the items that load most on a factor, and there with 0.4 or more.
+
+        Without such an item, the one with the largest loading on it.
+
+        Parameters
+        ----------
+        factor : int
+            Place of the factor, from 0.
+        """
         return markers(self.items, self.labels, self.loadings, factor)
 
     def to_frame(self) -> pl.DataFrame:

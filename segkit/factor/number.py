@@ -67,10 +67,11 @@ def component_eigenvalues(r: Floats) -> Floats:
 
 
 def factor_eigenvalues(r: Floats) -> Floats:
-    """Give the eigenvalues with one factor's communalities on the diagonal, descending.
+    """Give the eigenvalues of the matrix with communalities on its diagonal, descending.
 
-    As R's psych does: squared multiple correlations instead keep too many factors in large
-    samples. The communalities are those of the one-factor least squares fit.
+    The communalities are those of the least squares fit of one factor, as in R's psych. Squared
+    multiple correlations, the usual estimate of communalities, would keep too many factors in
+    large samples.
 
     Examples
     --------
@@ -287,11 +288,15 @@ def choose_factor_count(
     """Recommend the number of common factors behind the answers, or none.
 
     Parallel analysis compares the eigenvalues of Pearson's correlations with those of unrelated
-    items (Horn 1965; percentile instead of mean: Glorfeld 1995). This holds for polychoric models
-    too: their correlations vary more between samples than the reference's. If the first eigenvalue
-    does not exceed its percentile, the recommendation is no common factor. Where there is none, at
-    most ``1 - percentile`` of data sets get another recommendation. Otherwise the most frequent
-    result of the rules is recommended; in a tie, that of the parallel analysis of components.
+    items (Horn 1965; percentile instead of mean: Glorfeld 1995). It does so for polychoric
+    models too: polychoric correlations vary more between samples than Pearson's, so they are not
+    what is compared. If the first eigenvalue of components does not exceed its percentile, no
+    common factor is recommended; of data sets without a common factor, at most ``1 - percentile``
+    get another recommendation. Otherwise the rules vote: the number of factors that most of them
+    give is recommended. In a tie it is that of the first of the tied rules in the order of trust:
+    parallel analysis of components, of factors, minimum average partial, fit (RMSEA), BIC. The
+    scree is shown and has no vote, nor has a rule that gives none, or more factors than the items
+    identify.
 
     Parameters
     ----------

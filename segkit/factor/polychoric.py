@@ -151,13 +151,13 @@ def tables_of(values: Floats, items: list[Categories]) -> Floats:
         Counts of people who gave both answers; zero beyond an item's categories.
     """
     n, p = values.shape
-    most = max(len(one.values) for one in items)
+    most = max(len(item.values) for item in items)
     counts = np.zeros((p * most, p * most))
     for start in range(0, n, _BLOCK):
         part = values[start : start + _BLOCK]
         shown = np.zeros((len(part), p * most), dtype=np.float32)
-        for j, one in enumerate(items):
-            for c, value in enumerate(one.values):
+        for j, item in enumerate(items):
+            for c, value in enumerate(item.values):
                 shown[:, j * most + c] = part[:, j] == value
         counts += shown.T @ shown
     return counts.reshape(p, most, p, most)

@@ -202,15 +202,16 @@ def _independent(customers: Counts, answered: Counts) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Voice(Result):
-    """A rating of all respondents and of each group.
+    """Net promoter score or satisfaction of all respondents and of each group, with intervals.
 
     Attributes
     ----------
     table : polars.DataFrame
         One row per group, all respondents first: ``group``, ``people`` (who rated), ``effective``
-        (people that the weights leave, equal to ``people`` without weights), ``value``, ``low``,
-        ``high``; for NPS in points from -100 to 100 with ``promoter_share``, ``passive_share``,
-        ``detractor_share``; for CSAT the share of satisfied people with ``mean`` (of the scale).
+        (Kish's effective number of people; equal to ``people`` without weights), ``value`` with its
+        interval ``low``, ``high``. For "nps" the value is the score in points from -100 to 100,
+        beside ``promoter_share``, ``passive_share``, ``detractor_share``; for "csat" it is the
+        share of satisfied people, beside ``mean`` (their mean answer on the scale).
     kind : str
         "nps" or "csat".
     by : str or None
@@ -311,9 +312,10 @@ def rate_recommendation(
 ) -> Voice:
     """Compute the net promoter score, with an interval, by group.
 
-    Promoters answer 9 or 10, detractors 0 to 6; the score is their shares' difference in points.
-    The interval inverts the score test of a mean of +1, 0 and -1 with the share of those who are
-    not passive kept at its (slightly raised) estimate; it is Wilson's where nobody is passive.
+    Promoters answer 9 or 10, detractors 0 to 6; the score is the promoters' share less the
+    detractors', in points. It is the mean of +1 for a promoter, 0 for a passive and -1 for a
+    detractor. Its interval holds the means that a score test does not reject (`nps_interval`); it
+    is Wilson's where nobody is passive.
 
     Parameters
     ----------
@@ -361,8 +363,24 @@ def rate_recommendation(
 def nps_interval(promoters: float, detractors: float, n: float, *, level: float = 0.95) -> Estimate:
     """Estimate promoters' share less detractors', with a score interval.
 
-    Solves ``n (x - m)^2 = z^2 (q - m^2)`` for m, with q the share of the two together, raised as
-    if ``z^2 / 2`` of ``z^2`` more people belonged to them.
+    Each person counts +1, 0 or -1. A mean m has the variance ``q - m^2`` per person, where q is
+    the share of promoters and detractors together; the limits are the m that solve
+    ``n (x - m)^2 = z^2 (q - m^2)`` for the observed mean x. So that few people who all are passive
+    do not give an interval of no width, q is estimated with ``z^2`` more people, half of them
+    promoters or detractors (and never below its observed value).
+
+    Parameters
+    ----------
+    promoters, detractors : float
+        Shares of all who rated.
+    n : float
+        (Effective) number of people who rated.
+    level : float
+
+    Returns
+    -------
+    Estimate
+        From -1 to 1.
 
     Examples
     --------

@@ -47,22 +47,31 @@ def score_weights(
 ) -> Floats | None:
     """Give the weights of standardised answers in each factor's score.
 
-    Regression (Thurstone 1935): ``inv(R) S``, the best linear guess, shrunk towards the mean.
-    Bartlett (1937): ``U^-1 L (L' U^-1 L)^-1``, unbiased and noisier. Ten Berge et al. (1999):
-    scores that correlate as the factors do, ``R^-1/2 C Phi^1/2``. With only some answers ``there``
-    the same formulas hold for those alone.
+    With R the correlations of the coded answers, L their loadings, Phi the factors' correlations
+    and U the diagonal matrix of uniquenesses:
+
+    - regression (Thurstone 1935): ``R^-1 L Phi``, the best linear guess, shrunk towards the mean;
+    - Bartlett (1937): ``U^-1 L (L' U^-1 L)^-1``, unbiased and noisier;
+    - ten Berge et al. (1999): ``R^-1/2 C Phi^1/2`` with ``C = A (A' A)^-1/2`` and
+      ``A = R^-1/2 L Phi^1/2``; these scores correlate as the factors do.
+
+    If some answers are missing, the rows and columns of the others take the place of the whole
+    matrices.
 
     Parameters
     ----------
     model : ScoreModel
     method : str
+        "regression", "bartlett" or "tenberge".
     there : boolean ndarray of shape (items,), optional
+        Which items are answered; by default all.
 
     Returns
     -------
     ndarray of shape (items, factors), or None
-        Zero for items that are not there; None where they do not determine the scores (for the
-        two unbiased kinds: where the error of one has ten times the variance of its factor).
+        Zero for items without an answer. None where the answers do not determine the scores: a
+        matrix has no inverse, or (Bartlett, ten Berge) the error of an unbiased score has more
+        than ten times the variance of its factor.
 
     Examples
     --------
@@ -155,14 +164,14 @@ def apply_weights(
     if len(holes) == 0:
         return scores, 0, 0
     z = (values[holes] - means) / sds
-    there = ~np.isnan(z)
+    is_answered = ~np.isnan(z)
     scores[holes] = np.nan
-    packed = np.packbits(there, axis=1)
+    packed = np.packbits(is_answered, axis=1)
     keys = np.ascontiguousarray(packed).view(np.dtype((np.void, packed.shape[1]))).ravel()
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     groups = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
     for which, members in zip(first, groups, strict=True):
-        answered = there[which]
+        answered = is_answered[which]
         if answered.sum() < max(least, 1):
             continue
         own = score_weights(model, method, answered)

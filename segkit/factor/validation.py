@@ -24,7 +24,11 @@ DIRECTIONS = ("high", "low")
 def derive_claims(
     markers: pl.DataFrame, pairs: Sequence[str], *, labels: Mapping[str, str] | None = None
 ) -> pl.DataFrame:
-    """Derive the survey answers that a profile predicts for each segment.
+    """Derive from a profile of behaviour how each segment should answer a survey.
+
+    Such a prediction (a claim) follows where a variable of behaviour marks a segment and a pair
+    says which survey item should go with it: a segment marked by many discounts should agree more
+    to an item on thrift.
 
     Parameters
     ----------
@@ -33,16 +37,18 @@ def derive_claims(
         ``marker`` (yes/no), ``direction`` (above, below), ``strength``; ``segment_name`` if there
         is one.
     pairs : sequence of str
-        "variable: item": who is marked by more of the variable should agree more to the item;
-        "variable: -item": should agree less. Variables that mark no segment claim nothing.
+        "variable: item" means that a segment above average in the variable should agree more to the
+        item, one below average less; "variable: -item" the reverse. A variable that marks no
+        segment gives no claim.
     labels : mapping of str to str, optional
         Item to its statement.
 
     Returns
     -------
     polars.DataFrame
-        ``segment``, ``item``, ``direction`` (high, low), ``variable``, ``claim`` (in words): what
-        `validate_profile` takes. Of two claims on one item the stronger marker's is kept.
+        One row per claim, as `validate_profile` takes them: ``segment``, ``item``, ``direction``
+        (high, low), ``variable``, ``claim`` (in words). Where two variables give a segment claims
+        on the same item, that of the stronger marker is kept.
 
     Raises
     ------

@@ -271,6 +271,7 @@ VISITS = ("site_visit", "page_view", "product_view", "cart_add", "checkout")
 MAIL = {"email_sent": "emails_sent", "email_open": "emails_opened", "email_click": "emails_clicked"}
 YEAR = timedelta(days=364)  # 52 weeks: the same days of the week
 FLAGS = {"unsubscribe": "unsubscribed", "complaint": "complained"}
+_NULL_WITHOUT_LINES = ("conversion_day",)  # of all other sums, no line means zero
 
 
 @takes_frames
@@ -360,18 +361,22 @@ def derive_outcomes(
     issues.append(censored)
     who = assigned.select("customer_id", "assigned_at")
     periods: dict[str, timedelta] = {}
+    summed: list[str] = []
     if orders is not None:
         lines, unusable = _around(orders, "order_time", who, window, before)
         issues += unusable
         data_from, periods = _periods(orders, who, window, data_from)
         sums = _from_orders(lines, periods, window)
         assigned = assigned.join(sums, on="customer_id", how="left")
+        summed += sums.columns[1:]
     if events is not None:
         lines, unusable = _around(events, "event_time", who, window, before)
         issues += unusable
-        assigned = assigned.join(_from_events(lines, campaign_id), on="customer_id", how="left")
+        sums = _from_events(lines, campaign_id)
+        assigned = assigned.join(sums, on="customer_id", how="left")
+        summed += sums.columns[1:]
     issues += _unmet(who["customer_id"], orders, events)
-    assigned = _whole(assigned, periods, orders is not None, events is not None)
+    assigned = _whole(assigned, summed, periods, orders is not None, events is not None)
     issues += _contaminated(assigned, holdout)
     return Outcomes(
         assigned.sort("customer_id"), issue_table(issues), window_days, until, randomised, data_from
@@ -538,13 +543,16 @@ def _from_events(lines: pl.DataFrame, campaign_id: str | None) -> pl.DataFrame:
 
 
 def _whole(
-    assigned: pl.DataFrame, periods: Mapping[str, timedelta], orders: bool, events: bool
+    assigned: pl.DataFrame,
+    summed: Sequence[str],
+    periods: Mapping[str, timedelta],
+    orders: bool,
+    events: bool,
 ) -> pl.DataFrame:
     """Fill zeros for customers without activity, and derive the 0/1 outcomes."""
     prefixes = ["", "pre_", *periods] if orders else []
-    sums = [f"{name}{figure}" for name in prefixes for figure in ("orders", "revenue")]
-    sums += [*MAIL.values(), *FLAGS.values(), "visits", "pre_visits"] if events else []
-    whole = assigned.with_columns(pl.col(sums).fill_null(0))
+    zeros = [name for name in summed if name not in _NULL_WITHOUT_LINES]
+    whole = assigned.with_columns(pl.col(zeros).fill_null(0))
     whole = whole.with_columns(
         **{f"{name}converted": (pl.col(f"{name}orders") > 0).cast(pl.Int64) for name in prefixes}
     )

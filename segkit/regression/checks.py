@@ -31,7 +31,16 @@ Row = tuple[str, float, float | None, str]
 
 
 def probability(fit: Fit, mean: Floats, k: int | Floats) -> Floats:
-    """Return each row's probability of the count k; ``mean`` is that of the whole distribution."""
+    """Return each row's probability of the count k under a fitted count model.
+
+    Parameters
+    ----------
+    fit : Fit
+    mean : ndarray of shape (rows,)
+        Each row's expected count, with extra zeros included.
+    k : int or ndarray of shape (rows,)
+        One count for all rows, or one for each.
+    """
     inflation, plain = _count_distribution(fit, mean)
     return np.asarray((1 - inflation) * plain.pmf(k) + inflation * (k == 0))
 
@@ -123,10 +132,18 @@ def calibration(
 def held_out(
     fit: Fit, design: Design, folds: int, random: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Predict each row from a fit of the same family on the others; also from their mean alone.
+    """Predict each row from the rows of the other folds (cross-validation).
 
-    Rows of one cluster go into one fold. A value beyond those of the rows fitted counts as the
-    nearest of them: one odd customer is not extrapolated on a logarithmic scale.
+    Rows of one cluster go into one fold. A predictor's value outside the range of the rows fitted
+    is replaced by the nearest end of that range, since with a logarithmic link one unusual customer
+    could otherwise get an absurd prediction.
+
+    Returns
+    -------
+    predicted : ndarray of shape (rows,)
+        From a regression of the same family, fitted to the other folds.
+    flat : ndarray of shape (rows,)
+        From the mean of the other folds alone (per unit of exposure, where there is one).
 
     Raises
     ------
@@ -350,11 +367,11 @@ def _choose_counts(Z: Floats, design: Design) -> tuple[Fit, pl.DataFrame]:
 
 
 def zeros_gradient(fit: Fit, design: Design, mean: Floats) -> float:
-    """Return the slope of the log-likelihood in the share of extra zeros, at none.
+    """Return the derivative of the log-likelihood by the share of extra zeros, at a share of 0.
 
-    Where it is not positive, the best share of extra zeros near the fit is none: a zero-inflated
-    regression then has the same likelihood with one parameter more (the score of van den Broek
-    1995, Biometrics 51, 738).
+    The other parameters stay as fitted. Where the derivative is not positive, adding extra zeros
+    would not raise the likelihood: a zero-inflated regression would have one parameter more and
+    fit no better. It is the score of the test by van den Broek (1995), Biometrics 51, 738.
 
     Examples
     --------

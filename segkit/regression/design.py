@@ -427,8 +427,8 @@ def measure_collinearity(
     """
     if isinstance(frame, DriverTable):
         frame, labels = frame.frame, {**LABELS, **(labels or {})}
-    counted = frame.select(predictors).with_columns(__row=pl.int_range(pl.len()))
-    design = make_design(counted, "__row", predictors, log=log, labels=labels)
+    numbered = frame.select(predictors).with_columns(__row=pl.int_range(pl.len()))
+    design = make_design(numbered, "__row", predictors, log=log, labels=labels)
     return of_design(design)
 
 

@@ -115,8 +115,8 @@ class Drivers(Result):
         logs or log odds, per unit), std_error, low, high, p_value, p_holm (over all columns),
         ratio, ratio_low, ratio_high (by which the mean outcome, or the odds, multiply per unit),
         ratio_sd, ratio_sd_low, ratio_sd_high (per standard deviation), shown, shown_low,
-        shown_high (those of ``ratio`` for a yes or a level, of ``ratio_sd`` for all else: what the
-        text and the picture show), sd (in the column's unit), vif.
+        shown_high (the ratio in the text and the picture: ``ratio`` for yes/no predictors and
+        levels, ``ratio_sd`` for numbers), sd (in the column's unit), vif.
     measures : polars.DataFrame
         measure, fitted, held_out (on rows that took no part in the fit; null where not asked). The
         correlation is Spearman's.

@@ -190,10 +190,10 @@ def build_driver_table(
     )
     names = tuple(name for name in table.frame.columns if name != "customer_id")
     spend = compute_later_spend(orders, after=at, days=days)
-    counted = _later_orders(orders, at, days)
+    later_orders = _later_orders(orders, at, days)
     frame = (
         table.frame.join(spend, on="customer_id", how="left")
-        .join(counted, on="customer_id", how="left")
+        .join(later_orders, on="customer_id", how="left")
         .with_columns(pl.col("later_spend", "later_buyer", "later_orders").fill_null(0))
         .with_columns(churned=1 - pl.col("later_buyer"))
     )

@@ -174,8 +174,9 @@ class PriceResponse(Result):
         One row for all customers, then one per segment: segment, elasticity (per cent more
         purchases for one per cent more price), std_error, low, high, p_value (against no
         response), change_10 (share by which purchases change at prices 10% higher), change_10_low,
-        change_10_high, lines, products (with a sale), clusters (products that bear on the
-        slope, through their own price or the comparison).
+        change_10_high, lines, products (with a sale), clusters (products that contribute to the
+        estimate, because their own price changed or because those with a change are compared
+        with them).
     curve : polars.DataFrame
         For all customers, tenths of the purchases by price (no price is split): price_ratio (to
         the product's usual price, freed from season), purchases_ratio (observed over expected at
@@ -311,12 +312,13 @@ def estimate_price_response(
     segment) and of each period's ordinary and promotion days (by category, where known), the days
     on sale as exposure. Errors are clustered by product, as prices change by product.
 
-    The model may also contain an effect of each customer in each period; it need not be estimated.
-    Given a customer's total in a period, Poisson counts by product are multinomial, and the
-    customer's effect cancels from the multinomial shares. All customers of a segment face the same
-    prices, so their shares are equal, and the sums over customers are sufficient for the
-    elasticity. This is the Poisson-multinomial equivalence (Palmgren 1981, Biometrika 68; Baker
-    1994, The Statistician 43; compare Hausman, Hall & Griliches 1984, Econometrica 52).
+    That some customers buy more than others, or more in one period than in another, does not
+    change the estimate. Suppose that the model also had an effect of each customer in each period.
+    Given how much a customer buys in a period, how this divides among the products is multinomial,
+    and the customer's effect cancels from these shares. All customers of a segment face the same
+    prices, so they have the same shares, and the sums over customers hold all that the data say
+    of the elasticity. This is the Poisson-multinomial equivalence (Palmgren 1981, Biometrika 68;
+    Baker 1994, The Statistician 43; compare Hausman, Hall & Griliches 1984, Econometrica 52).
 
     Parameters
     ----------
