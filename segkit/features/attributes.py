@@ -32,8 +32,9 @@ class CustomerAttributes(Result):
     ----------
     frame : polars.DataFrame
         One row per customer: customer_id, what the customer records hold, country, region and
-        company where they are known, and ``country_date`` and so on: the day of the order line that
-        stated it, null where the record did.
+        company where they are known, and ``country_date``, ``region_date``, ``company_date``: the
+        day of the order line that the value was taken from, null where it was taken from the
+        customer's record.
     notes : tuple of str
         What was filled in, and from where.
     """
@@ -240,8 +241,8 @@ def group_companies(taken: Intake, *, as_of: date | None = None) -> tuple[Intake
     """Make companies the customers: their contacts' orders and events count as theirs.
 
     An order line belongs to the company that it states, or else to its contact's; what a contact
-    without a company buys stays the contact's own. Companies meet in any case and spacing, under
-    the commonest spelling.
+    without a company buys stays the contact's own. Names that differ only in capital letters and
+    spaces are one company, which bears the commonest spelling.
 
     Parameters
     ----------

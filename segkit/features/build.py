@@ -259,8 +259,9 @@ def build_features(
     as_of : date, optional
         The last day that is used, included; by default the day of the last order line.
     windows : sequence of int
-        Lengths in days; each adds every feature over the last so many days, ``as_of`` included,
-        but for those by category and brand.
+        Lengths in days. Each adds the features over the last so many days, ``as_of`` included.
+        Yearly rates, and features by category and brand that are not asked for by name, are for the
+        whole history alone.
     calendar : Calendar or str
         Seasons and occasions: a calendar of your own, a shipped one (`Calendar.of`), or what
         `choose_calendar` proposes for clean data. "north" and "south" are seasons alone.
@@ -319,14 +320,17 @@ def build_features(
 
 @dataclass(frozen=True, slots=True)
 class FeaturePlan:
-    """What `build_features` settles before it adds up, for all customers or a part of them.
+    """Which features are computed and over which days, settled before any sums are taken.
+
+    Files larger than memory are described by one plan for all customers, part by part: a part
+    alone could lead to other features, such as those of its own commonest categories.
 
     Attributes
     ----------
     tables : list of Plan
         Orders, and events if given.
     bound : list of Bound
-        The columns.
+        The features, each with its window: the columns of the customer table.
     day : int
         Day number of the last day used.
     population : str
@@ -356,7 +360,7 @@ class FeaturePlan:
         return frame.head(sums.height), counts
 
     def of_part(self, orders: pl.DataFrame, events: pl.DataFrame | None) -> list[Plan]:
-        """Return the tables of a part of the customers, planned by the facts of all."""
+        """Return the tables with the rows of a part of the customers in place of all rows."""
         parts = [order_rows(open_lazy(orders, "polars", "orders"), None).frame]
         if events is not None and len(self.tables) > 1:
             parts.append(event_rows(open_lazy(events, "polars", "events"), self.day).frame)
@@ -366,7 +370,7 @@ class FeaturePlan:
         ]
 
     def add_level_totals(self, tables: list[Plan]) -> list[LevelTotals]:
-        """Add up what affinities rest on over the customers in ``tables``."""
+        """Add up lines by category and brand over the customers in ``tables``, for affinities."""
         kinds = self.tables[0].facts.kinds
         names = [level_sum_names(levels) for levels in kinds]
         wanted = {name for listed in names for name in listed}
@@ -381,7 +385,10 @@ class FeaturePlan:
         ]  # fmt: skip
 
     def with_level_totals(self, totals: Sequence[LevelTotals]) -> FeaturePlan:
-        """Return the plan with affinities that are set beside all customers' totals."""
+        """Return the plan with the totals that affinities are compared with: all customers'.
+
+        Without them each part would compare its customers with its own average.
+        """
         if not totals:
             return self
         orders = self.tables[0]
@@ -570,20 +577,20 @@ def _sums(
 
 
 def needed_sums(bound: list[Bound], as_of: int) -> list[tuple[str, str, Window]]:
-    """List the sums behind the columns, after those that tell who is a buyer."""
+    """List the sums to compute: first those that tell who is a buyer, then those of the columns."""
     history = whole(as_of)
     buyers = [("orders", "n_orders", history), ("orders", "amount", history)]
     return buyers + [sums for column in bound for sums in column.sums()]
 
 
 def round_money(frame: pl.DataFrame) -> pl.DataFrame:
-    """Round money to the millionth that intake keeps: less is an error of rounding."""
+    """Round money to millionths, as the intake keeps it; smaller parts are errors of rounding."""
     money = [name for name in frame.columns if name.startswith("orders.amount")]
     return frame.with_columns(pl.col(money).round(6))
 
 
 def note_left(counts: Map[str, float]) -> list[str]:
-    """Note the customers without a purchase, who are left out, and buyers worth nothing."""
+    """Note the customers without a purchase, who are left out, and buyers with no net revenue."""
     notes = []
     if counts.get("returners"):
         notes.append(

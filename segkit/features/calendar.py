@@ -216,9 +216,10 @@ class Occasion:
             )
 
     def in_year(self, year: int) -> tuple[date, date] | None:
-        """Return the first and the last day of the occasion that starts in (or belongs to) a year.
+        """Return the first and the last day of the occasion in a year.
 
-        None for a holiday whose day is not known in that year.
+        A range of dates is in the year in which it starts; one by a movable day in the year of that
+        day. None for a holiday whose day is not known in that year.
 
         Examples
         --------
@@ -393,7 +394,7 @@ class Calendar:
         return cls(str(data.get("name", "own")), occasions, seasons, weekend)
 
     def occasion_days(self, first: int, final: int) -> dict[str, list[tuple[int, int]]]:
-        """Return each occasion's ranges of day numbers that touch ``first`` to ``final``."""
+        """Return each occasion's ranges of day numbers that overlap ``first`` to ``final``."""
         years = range(day_date(first).year - 1, day_date(final).year + 2)
         return {
             o.name: _clip([span for year in years if (span := o.in_year(year))], first, final)
@@ -408,7 +409,7 @@ class Calendar:
         return _clip(spans, first, final)
 
     def season_days(self, first: int, final: int) -> dict[str, list[tuple[int, int]]]:
-        """Return each season's ranges of day numbers that touch ``first`` to ``final``."""
+        """Return each season's ranges of day numbers that overlap ``first`` to ``final``."""
         years = range(day_date(first).year, day_date(final).year + 1)
         spans: dict[str, list[tuple[date, date]]] = {}
         for name, months in self.seasons.items():

@@ -45,11 +45,13 @@ class Feature:
     value : callable
         From the sums of a window to the feature, a polars expression.
     trend : bool
-        Whether it sets a window beside the one before, and so has a length of its own.
+        Whether it compares a window with the equally long one before it; it then needs a length
+        even where the other features cover the whole history.
     whole_only : bool
         Whether it is made for the whole history alone: a rate over a customer's own time.
     windowed : bool
-        Whether each window adds it; if not, only where it is asked for by name.
+        Whether it is computed for each window of the table; if not, only for windows that are
+        asked for by name.
     """
 
     name: str
@@ -65,7 +67,7 @@ class Feature:
 
     @property
     def is_windowed(self) -> bool:
-        """Whether each window adds the feature without being asked for it."""
+        """Whether the feature is computed for each window of the table."""
         return self.windowed and not self.whole_only
 
     def sums(self) -> set[str]:
@@ -216,7 +218,8 @@ class Plan:
     blocks : mapping of str to callable
         Block name to the function from (rows, facts) to a lazy frame, one row per customer.
     no_zero : set of str
-        Beginnings of the names of sums that are unknown, not zero, without rows in the window.
+        Beginnings of the names of sums that are null, not zero, for a customer without rows in the
+        window, such as first and last days.
     catalogue : Catalogue
     """
 
@@ -261,12 +264,12 @@ class Plan:
         return table.filter(pl.col(CUSTOMER).is_not_null()).select(CUSTOMER, *columns)
 
     def zeros(self, columns: Iterable[str]) -> list[str]:
-        """Return the columns of sums in which no rows mean zero."""
+        """Return those of the columns in which a customer without rows has a zero."""
         own_columns = (c for c in columns if c.split(".")[0] in self.blocks)
         return [c for c in own_columns if not self.is_unknown(c.split(".")[1])]
 
     def is_unknown(self, name: str) -> bool:
-        """Whether a sum is unknown, not zero, where there are no rows."""
+        """Whether a sum is null, not zero, for a customer without rows."""
         return name.startswith(tuple(self.no_zero))
 
     def customers(self, as_of: int) -> pl.Series:
@@ -283,7 +286,7 @@ def _collected(sums: Any, names: list[str]) -> pl.DataFrame:
 
 
 def read_sum(column: pl.Expr, *, zero: bool) -> pl.Expr:
-    """Return a collected sum as a float; missing means zero, or unknown."""
+    """Return a sum as a float; a missing one becomes zero where ``zero``, else stays null."""
     number = column.cast(pl.Float64).fill_nan(None)
     return number.fill_null(0.0) if zero else number
 

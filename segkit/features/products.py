@@ -29,14 +29,17 @@ LISTED = "__product"
 
 @dataclass(frozen=True, slots=True)
 class LevelTotals:
-    """Whole numbers that affinities rest on; those of disjoint customers add up exactly.
+    """Totals over customers that affinities are computed from.
+
+    They are whole numbers, so the totals of disjoint parts of the customers add up exactly.
 
     Attributes
     ----------
     customers, lines, squared_lines : int
-        Customers with a line of a known level, such lines, and the sum of each customer's squared.
+        Customers with a line of a known level; the number of such lines; the sum over customers of
+        the square of this number.
     squares : int
-        Sum over customers of their squares (see `estimate_concentration`), in units of 2**-53.
+        Sum over customers of ``squares`` in `estimate_concentration`, in units of 2**-53.
     levels : tuple of int
         Lines of each named level.
     """
@@ -100,7 +103,7 @@ class Levels:
     has_others : bool
         Whether the data hold levels beside these.
     totals : LevelTotals or None
-        What affinities are set beside; None takes it from the customers at hand.
+        Totals that affinities are computed from; None adds up the customers at hand.
     """
 
     column: str
@@ -204,9 +207,9 @@ def count_unlisted(lines: Any, products: Any) -> list[str]:
 def level_sums(levels: Levels) -> Callable[[Any, Any], pl.DataFrame]:
     """Return the block of sums by level: spend, lines, last day, favourite, first and new ones.
 
-    The engine sums the lines of each customer and level, or (Polars, where every level has a
-    feature) looks up each line's customer among those summed already; what stands beside one
-    another for a customer is set out in memory, which is faster than a condition for each level.
+    The engine sums the lines of each customer and level into a long table, from which one column
+    per level is made in memory: this is faster than a conditional sum per level in the engine.
+    With Polars, where every level has a feature, the lines are not summed first.
     """
 
     def sums(lines: Any, facts: Any) -> pl.DataFrame:
@@ -250,7 +253,7 @@ def pair_sums(known: Any, levels: Levels) -> Any:
 
 
 def level_code(column: pl.Expr, levels: Levels) -> pl.Expr:
-    """Return the place of a level among the named ones; the number of these for any other."""
+    """Return the index of a level among the named ones; their number stands for any other level."""
     codes = {name: k for k, names in enumerate(levels.names.values()) for name in names}
     return column.replace_strict(codes, default=len(levels.names), return_dtype=pl.Int64)
 
@@ -262,7 +265,7 @@ def _place(levels: Levels) -> pl.Expr:
 
 
 def set_out(listed: pl.DataFrame, levels: Levels) -> pl.DataFrame:
-    """Set the levels of each customer beside one another, of rows with lists of `pair_sums`."""
+    """Make one row per customer and columns by level, from lists of levels with `pair_sums`."""
     rows = listed.with_row_index("place").explode("code", *PAIR_SUMS)
     return _set_out(listed[CUSTOMER], rows.with_columns(_place(levels)), levels)
 
@@ -437,7 +440,10 @@ def add_levels(sums: Sequence[pl.Series]) -> LevelTotals:
 def measure_affinity(
     sums: Sequence[pl.Series], place: int = 0, totals: LevelTotals | None = None
 ) -> pl.Series:
-    """Measure each customer's affinity for a level: its share of lines, shrunk, over the average.
+    """Measure each customer's affinity for a level.
+
+    It is the share of the customer's lines that are of the level, shrunk towards the average share
+    of all customers, divided by that average.
 
     Parameters
     ----------
@@ -447,7 +453,7 @@ def measure_affinity(
     place : int
         Which of the named levels.
     totals : LevelTotals, optional
-        Of all customers, where those at hand are a part; by default their own.
+        Totals of all customers, if ``sums`` hold a part of them; by default those of ``sums``.
 
     Returns
     -------

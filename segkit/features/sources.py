@@ -179,10 +179,11 @@ def check_size(size: float, column: str, what: str) -> None:
 
 
 def squares(name: str) -> dict[str, Any]:
-    """Return the parts of a whole column's squares by name; their sums are whole numbers too.
+    """Return three columns from whose sums the sum of squares of a whole column follows exactly.
 
-    A square would not fit, so the number is split in two: x = high * 2**20 + low. Sums of the
-    parts are exact floats below 2**53, which amounts below about a million do not reach.
+    The square of a number of millionths does not fit into 64 bits, so the number is split in two,
+    x = high * 2**20 + low, and high * high, high * low and low * low are summed apart. These are
+    floats, exact up to 2**53, which amounts below about a million do not reach.
     """
     whole = nw.col(name)
     high = (whole.cast(nw.Float64) / HALF).floor()  # a division of whole numbers takes longer
@@ -280,8 +281,8 @@ def order_rows(lazy: Any, as_of: int | None, *, check_ids: bool = True) -> Rows:
     as_of : int or None
         The last day that is used; None takes the day of the last line.
     check_ids : bool
-        Whether ids that are text are looked at line by line. Without it they stand as they are
-        where all lines are used: the caller looks at the customers' once they are summed
+        Whether customers' ids that are text are tidied line by line. If not, and all lines are
+        used, they are left as they are: the caller checks them later, one per customer
         (`are_tidy`), which takes a tenth of the time.
 
     Raises
@@ -331,14 +332,14 @@ def order_rows(lazy: Any, as_of: int | None, *, check_ids: bool = True) -> Rows:
 
 
 def check_rows(rows: Rows) -> Rows:
-    """Return order lines with the customers' ids read line by line, if they are not yet."""
+    """Return order lines with the customers' ids tidied line by line, if that is not done yet."""
     if rows.ids_checked:
         return rows
     return replace(rows, frame=with_ids(rows.frame, "orders"), ids_checked=True)
 
 
 def are_tidy(ids: pl.Series) -> bool:
-    """Return whether ids, as text, are such as `with_ids` leaves as they are."""
+    """Return whether ids, as text, are tidy already, so that `with_ids` would not change them."""
     return not ids.str.contains(f"{MANGLED}|{ODD}").any()
 
 
@@ -397,8 +398,8 @@ def levels(rows: Rows, column: str, as_of: int) -> tuple[dict[str, list[str]], l
 def with_ids(lazy: Any, what: str, column: str = CUSTOMER, *, check: bool = True) -> Any:
     """Read a column of ids as `segkit.ids.read_ids` does, in the frame's own engine.
 
-    Texts are looked at first: the ids of clean tables stay as they are, as do all without
-    ``check``.
+    Ids that are text are checked first, and tidied only if one of them needs it (those of clean
+    tables do not). With ``check=False`` they are left as they are.
 
     Raises
     ------

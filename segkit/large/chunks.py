@@ -168,7 +168,7 @@ class RawFile:
         return restore_cells(read_rows(self.path, body, layout, []), body)
 
     def sample(self) -> pl.DataFrame:
-        """Return some rows, all where they are few."""
+        """Return a sample of the rows; all rows of a small file."""
         if self.rows is not None and self.rows > SAMPLE:
             step, some = self.rows // PLACES, SAMPLE // PLACES
             lazy = pl.scan_parquet(self.path)

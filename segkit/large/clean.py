@@ -36,7 +36,16 @@ def clean_part(
     base: Path | None,
     first_lines: Mapping[str, int],
 ) -> tuple[Intake, dict[str, pl.DataFrame], list[str]]:
-    """Clean one part's rows as if they were all; return its raw tables and notes too."""
+    """Clean the rows of one part as the intake would clean a whole shop.
+
+    ``facts`` hold what only all rows of a column can tell, and ``small`` the tables that were read
+    whole. Row numbers in the result are those of the raw files.
+
+    Returns
+    -------
+    tuple of (Intake, dict of str to polars.DataFrame, list of str)
+        The clean part, its raw tables, and notes.
+    """
     raw, rows, notes = dict(small), dict[str, pl.Series](), list[str]()
     for name, split in splits.items():
         frame = split.read(part)
@@ -107,7 +116,7 @@ def write_clean(stage: Stage, part: int, result: Intake, notes: Iterable[str]) -
 
 
 def add_up(stage: Stage, parts: int, whole: Ledger | None, notes: tuple[str, ...]) -> Ledger:
-    """Add up the parts' ledgers, beside that of the tables read whole.
+    """Add up the parts' ledgers, and join ``whole``, the ledger of the tables that were read whole.
 
     Customers are disjoint, so counts of customers add up; orders are counted by their ids, as an
     order may have lines of several customers.

@@ -51,7 +51,21 @@ MOST_PARTS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Sample, mapping and files of a source; see `prepare`."""
+    """Sample, mapping and files of a source, as `prepare` returns them.
+
+    Attributes
+    ----------
+    gathered : Gathered
+        The sample of the rows.
+    mapping : Mapping
+        Completed by the sample.
+    files : dict of str to list of RawFile
+        Files of each table that is read in chunks.
+    small : dict of str to polars.DataFrame
+        Tables that are read whole.
+    parts : int
+        Parts that the customers are divided into.
+    """
 
     gathered: Gathered
     mapping: ColumnMapping
@@ -167,7 +181,11 @@ class Job:
     def describe(
         self, name: str, clean: Stage, plan_of: Callable[[Stage], FeaturePlan], **inputs: Any
     ) -> tuple[CustomerTable, Stage]:
-        """Build the features of every part, by the facts of all, in a stage of this name."""
+        """Build the features of every part, into a stage of this name.
+
+        ``plan_of`` settles for all parts together which features there are. Returns the customer
+        table without its rows, and the stage that holds them.
+        """
         stage = self.work.stage(name, clean=clean.key, **inputs)
         if stage.done("all") is None:
             self.timed("features", lambda: self._describe(clean, stage, plan_of))
@@ -267,7 +285,8 @@ def link_people(prepared: Prepared) -> tuple[pl.DataFrame | None, bool]:
     Returns
     -------
     tuple of (polars.DataFrame or None, bool)
-        The links, and whether rows of their own were left out.
+        The links (None if no rows share an identifier), and whether rows that share none with
+        another were left out of them.
     """
     mapping, named = prepared.mapping, dict[str, dict[str, str]]()
     for table in ("links", "customers"):

@@ -158,8 +158,8 @@ def segment_files(
     Raises
     ------
     DataError, MappingError, SourceError, ParameterError
-        As `segkit.segment` raises them; and where something cannot be told of a part of the
-        customers alone, with what to set or do.
+        As `segkit.segment` raises them; also where something would need all rows at once, which
+        parts cannot tell. The message says what to set in the mapping, or do instead.
 
     Examples
     --------

@@ -42,11 +42,11 @@ class Split:
     table : str
     parts : int
     records : list of dict
-        One a chunk: rows in each part, and what was learnt.
+        One per chunk: rows in each part, and what was learnt of the columns.
     starts : list of int
-        Place of the first row of each file.
+        Row number, among all rows of the table, of the first row of each file.
     name : str
-        Of the files.
+        Beginning of the names of the files on disk.
     """
 
     stage: Stage
@@ -73,7 +73,10 @@ class Split:
         return frame if frame[ROW].is_sorted() else frame.sort(ROW)
 
     def facts(self, mapping: Mapping) -> Shared:
-        """Return what all rows say of the columns, as `Columns.shared` takes it."""
+        """Return the different texts of each column over all rows, for `Columns` (``shared``).
+
+        They say how dates and numbers are written, where the rows of a part could leave it open.
+        """
         nulls = tuple(mapping.option(self.table, "nulls"))
         facts: Shared = {}
         texts = [pl.scan_parquet(path) for path in self.stage.paths(f"{self.table}-texts")]
@@ -90,9 +93,9 @@ class Split:
         return facts
 
     def headers(self) -> dict[str, bool | None]:
-        """Say of each column with gaps whether it stands on an order's first line only.
+        """Say of each column with gaps whether it is filled on an order's first line only.
 
-        None where the chunks leave it open, as an order's lines may lie in several.
+        None where that is not known, since an order's lines may lie in several chunks.
         """
         seen = [record["headers"] for record in self.records]
         stated = {name: {one[name] for one in seen} for name in (seen[0] if seen else ())}
@@ -261,12 +264,12 @@ def _currencies(columns: Columns) -> list[str]:
 
 
 def needs_whole_orders(columns: Columns) -> bool:
-    """Return whether an order's lines must be seen together, as amounts or refunds are its own.
+    """Return whether an order's lines must be in one part: amounts or refunds are of whole orders.
 
     Raises
     ------
     MappingError
-        If whose refunds are is not said: all rows would have to tell.
+        If there are refunds, and the mapping does not say whether they are of lines or of orders.
     """
     if not columns.has("order_id"):
         return False
@@ -281,7 +284,7 @@ def needs_whole_orders(columns: Columns) -> bool:
 
 
 def find_headers(orders: Split, mapping: Mapping) -> dict[str, bool]:
-    """Say which columns stand on an order's first line only, from orders split by order."""
+    """Say which columns are filled on an order's first line only; ``orders`` are split by order."""
     headers = {name: bool(known) for name, known in orders.headers().items()}
     for name in [name for name, known in orders.headers().items() if known is None]:
         stated = set()
@@ -295,7 +298,9 @@ def find_headers(orders: Split, mapping: Mapping) -> dict[str, bool]:
 def split_by_customer(
     orders: Split, mapping: Mapping, links: pl.DataFrame | None, facts: Shared
 ) -> Split:
-    """Split orders that were split by order by customer: all lines of an order in one part.
+    """Split orders by customer that were first split by order.
+
+    All lines of an order go into the part of its customer, also those that name none.
 
     Raises
     ------

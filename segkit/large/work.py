@@ -89,7 +89,7 @@ class Work:
         return cls(path)
 
     def stage(self, name: str, **inputs: Any) -> Stage:
-        """Open the stage of these inputs (JSON), and drop what other inputs have left of it."""
+        """Open the stage for these inputs (JSON); remove its folder for any other inputs."""
         inputs |= {"segkit": __version__, "polars": pl.__version__}
         text = json.dumps(inputs, sort_keys=True, default=str)
         key = hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -78,7 +78,7 @@ class Aggregates:
     def sums_of(
         self, metrics: Sequence[Kpi], covariates: Sequence[str] = (), *, segmented: bool = True
     ) -> Sums:
-        """Return the sums as those that a scan of the customers gives.
+        """Return the counts and sums in the form that `sum_up` gives for customers.
 
         Raises
         ------

@@ -31,8 +31,8 @@ _ANY = "any treatment"
 class Layout:
     """Coded design: columns of each contrast, and the group of each row.
 
-    Factors and blocks are effect coded (a factor of two levels: -1 and 1), the control's factors
-    zero; rows that are coded alike share one row of the table.
+    Factors and blocks are effect coded: a factor of two levels is -1 or 1, and 0 for the control.
+    The table has one row per combination that occurs; ``groups`` says which one a customer has.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ class Layout:
         return f"no customer has {', or '.join(empty[:3])}{more}"
 
     def sides(self, term: tuple[str, ...]) -> Array:
-        """Return, for each distinct row, its side of a contrast (-1: neither side)."""
+        """Return, for each row of the table, which of a contrast's groups it is in; -1 for none."""
         if not term:
             return np.where(self.distinct[CONTROL].is_null().to_numpy(), 1, 0)
         treated = self.distinct[CONTROL].is_null().to_numpy()

@@ -114,9 +114,9 @@ class GroupTimeEffects(Result):
         One row per estimate: scope ("overall", "window" or "group"), group (day of the first
         contact; null for all groups), window (0 is the first one after the contact, -1 the one
         before it, with which all are compared; null for the overall effect), customers,
-        comparison (customers not yet contacted; the least over the groups), value (of the
-        contacted, per customer and window), expected (the value without the effect), effect, error,
-        low, high (pointwise), band_low, band_high (simultaneous over the scope).
+        comparison (customers not yet contacted; of several groups the smallest number), value (of
+        the contacted, per customer and window), expected (the value without the effect), effect,
+        error, low, high (pointwise), band_low, band_high (simultaneous over the scope).
     outcome : str
         What was counted.
     window_days : int
@@ -269,10 +269,10 @@ def estimate_group_time_effects(
     windows : int
         Windows after the contact, and before it.
     covariates : sequence of str
-        Numeric columns of ``contacts.first``. With them both would have gone the same way among
-        customers alike in them: changes are compared with those that a regression expects, and
-        customers are weighted by a logit of being contacted; one of the two models need be right
-        (doubly robust).
+        Numeric columns of ``contacts.first``. The assumption is then weaker: contacted and not yet
+        contacted customers would have gone the same way if they are alike in the covariates.
+        Changes are compared with those that a regression expects, and customers are weighted by a
+        logit of being contacted; it is enough that one of the two models is right (doubly robust).
     min_customers : int
         A group with fewer customers, or with fewer to compare with, is left out (counted in the
         notes).

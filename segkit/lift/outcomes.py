@@ -153,9 +153,9 @@ class Outcomes(Result):
         customer_id, campaign_id, arm, offer, segment, assigned_at, and the outcomes: converted,
         orders, revenue, conversion_day (1 is the first; null without an order), visited, visits,
         emails_sent, emails_opened, emails_clicked, clicked, unsubscribed, complained, inactive;
-        and from before the assignment pre_converted, pre_orders, pre_revenue, pre_visits, and for
-        `describe_change` the same of orders under ``before_``, ``last_year_`` and
-        ``before_last_year_``.
+        and from before the assignment pre_converted, pre_orders, pre_revenue, pre_visits. For
+        `describe_change` also converted, orders and revenue of three earlier periods, with the
+        prefixes ``before_``, ``last_year_`` and ``before_last_year_`` (see `derive_outcomes`).
     issues : DataFrame
         issue, customers, rows, treatment: each problem and how it was handled.
     window_days : float or None

@@ -90,8 +90,9 @@ def fit_effect(
     ----------
     learner : {"t", "x", "transformed"}
     model : scikit-learn estimator or None
-        Copied for every fit. For the effects of the X-learner and the transformed outcome, which
-        are continuous, a regressor; a classifier is used for the outcomes alone.
+        Copied for every fit. A classifier is used only where outcomes are predicted; the effects of
+        the X-learner and the transformed outcome are continuous, and the default regressor takes
+        its place there.
     chance : float
         Probability of treatment, by design.
 

@@ -101,8 +101,8 @@ def perfect(
     Parameters
     ----------
     negative : bool
-        Qini only: whether a contact may have a negative effect (otherwise the perfect curve rises
-        to the total gain and stays there).
+        Qini only. True: a contact may put customers off, and the perfect model contacts these last,
+        so that its curve falls at the end. False: its curve rises to the total gain and stays.
     """
     t, y = treated.astype(np.float64), outcome
     if convention == "uplift":
@@ -209,6 +209,7 @@ def checked(
     Raises
     ------
     DataError
+        If lengths differ, a value is not finite, treatment is not 0 or 1, or an arm is empty.
     """
     y, s = np.asarray(outcome, dtype=np.float64), np.asarray(score, dtype=np.float64)
     raw = np.asarray(treated)

@@ -298,12 +298,15 @@ class Lift(Result):
         return answer_words(rows.row(place, named=True), self.level)
 
     def compare_guess(self, base: Lift | None = None) -> str:
-        """Answer whether the control, a guess, did as well as the first arm, which was learnt.
+        """Answer whether a guess did as well as what was learnt from data.
+
+        The control are customers whose offers an analyst guessed (as from personas); the first arm
+        got offers that were learnt (as from a pilot).
 
         Parameters
         ----------
         base : Lift, optional
-            Both arms against another one; their differences are named.
+            The lift of both over a third arm, such as no contact; the answer then names both lifts.
 
         Returns
         -------

@@ -63,7 +63,9 @@ def answer_words(first: dict[str, Any], level: float) -> str:
 
 
 def clear_alone(row: dict[str, Any]) -> bool:
-    """Return whether an interval excludes zero by itself, which other comparisons make undecided.
+    """Return whether an effect is undecided only because of the number of comparisons.
+
+    Its own interval excludes zero, but its p-value, adjusted for the family, is too large.
 
     Examples
     --------
@@ -86,7 +88,9 @@ def _interval(row: dict[str, Any], level: float, *, turned: bool) -> str:
 
 
 def guess_words(row: dict[str, Any], base: Sequence[dict[str, Any]], level: float) -> str:
-    """Write whether the control, a guess, did as well as the arm; base: both against a third arm.
+    """Write whether the control (a guess) did as well as the arm (learnt from data).
+
+    ``base`` holds the effects of both against a third arm, or is empty.
 
     Examples
     --------

@@ -100,7 +100,7 @@ def cluster_about(
     seed: int = 0,
     **options: Any,
 ) -> SparkClusters:
-    """Cluster the customers of a Spark frame with a sample of them at hand."""
+    """Cluster a Spark frame's customers as `cluster_table` does, from a sample already drawn."""
     fit = cluster_sample(chosen, features=features, seed=seed, **options)
     transform = fit.model.transform
     X = transform.apply(feature_rows(chosen, fit.model.features))
@@ -134,7 +134,7 @@ def draw_customers(frame: Any, size: int, seed: int) -> pl.DataFrame:
 
 
 def compress(frame: Any, transform: Transform, seeds: Floats) -> Compressed:
-    """Add up the statistics of a frame's partitions, about seeds; see `Compressed`."""
+    """Compute the statistics of a Spark frame's rows about starting centres; see `Compressed`."""
     width = seeds.shape[1]
     names = ["rows", "squares", *(f"s{j}" for j in range(width))]
     schema = dict.fromkeys(["seed", *names], pl.Int64)

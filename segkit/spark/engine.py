@@ -142,13 +142,13 @@ def collect(frame: Any) -> pl.DataFrame:
 
 
 def map_frames(frame: Any, function: Callable[[pl.DataFrame], pl.DataFrame], schema: Schema) -> Any:
-    """Return the Spark frame of what a function of Polars makes of each batch of rows.
+    """Apply a function of Polars frames to each batch of rows; return the results as a Spark frame.
 
     Parameters
     ----------
     frame : pyspark.sql.DataFrame
     function : callable
-        Runs on the executors, where segkit is installed too.
+        From a Polars frame to one; it runs on the executors, which need segkit too.
     schema : mapping of str to type of Polars
     """
 
@@ -163,7 +163,7 @@ def map_frames(frame: Any, function: Callable[[pl.DataFrame], pl.DataFrame], sch
 def map_batches(
     frame: Any, function: Callable[[Iterator[Any]], Iterator[Any]], schema: Schema
 ) -> Any:
-    """Return the Spark frame of what a function makes of each partition's Arrow batches."""
+    """Apply a function to each partition's Arrow batches; return the results as a Spark frame."""
     columns = ", ".join(f"`{name}` {TYPES[kind]}" for name, kind in schema.items())
     with warnings.catch_warnings():
         # PySpark imports pandas only to look at its version; no row passes through it here.

@@ -24,7 +24,7 @@ def score_table(model: SegmentScorer, frame: Any) -> Frame:
     Returns
     -------
     pyspark.sql.DataFrame
-        The columns of `segkit.cluster.SegmentModel.score`, computed where it is written.
+        The columns of `segkit.cluster.SegmentModel.score`, computed only when written or shown.
 
     Raises
     ------

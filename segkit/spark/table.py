@@ -71,7 +71,7 @@ def build_table(
     products: Any = None,
     **options: Any,
 ) -> SparkTable:
-    """Describe each customer as of a date, in Spark; `segkit.build_features` on its engine.
+    """Describe each customer as of a date, in Spark, by the features of `segkit.build_features`.
 
     Parameters
     ----------
