@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.datasets import load_iris, make_blobs
 from sklearn.metrics import adjusted_rand_score
 
@@ -21,7 +21,7 @@ from segkit.cluster.agreement import (
     prediction_strength,
 )
 from segkit.cluster.choose import KChoice, choose_k
-from segkit.cluster.refits import RefitPlan, compare_refits, refit_samples
+from segkit.cluster.refits import RefitPlan, _spread_seeds, compare_refits, refit_samples
 from segkit.cluster.stability import (
     LEAST_SEGMENT,
     Stability,
@@ -207,6 +207,17 @@ def test_a_stored_choice_has_no_refits_and_serves_all_the_same():
     assert "refits" not in choice.to_dict()
     how = {"k_range": [2, 3], "method": "ward", **QUICK}
     assert assess_stability(X, choice=back, **how).curve.equals(assess_stability(X, **how).curve)
+
+
+@pytest.mark.parametrize("copies", [1, 40])
+def test_seeds_are_those_of_scikit_learn(copies):
+    rng = np.random.default_rng(copies)
+    X = np.repeat(rng.normal(size=(2000 // copies, 6)), copies, axis=0).astype(np.float32)
+    weights = rng.integers(1, 5, size=2000).astype(np.float32)
+    spread = _spread_seeds(weights)
+    for seed, k in itertools.product(range(10), (2, 8, 50)):
+        seeds, _ = kmeans_plusplus(X, k, sample_weight=weights, random_state=seed)
+        assert np.array_equal(spread(X, k, np.random.RandomState(seed)), seeds)
 
 
 def test_seeding_on_a_part_and_one_full_run_gives_the_same():
