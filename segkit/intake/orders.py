@@ -380,8 +380,8 @@ def _finish(columns: Columns, settled: Settled) -> Cleaned:
     wanted |= {name: pl.col(name) for name in attributes if name in kept.columns}
     wanted |= {"is_return": pl.col("is_return"), "source_row": pl.col("source_row")}
     frame = kept.lazy().select(**wanted).collect()
-    counted = pl.concat([frame, kept.select(MICROS)], how="horizontal")
-    return Cleaned(frame, settled, parts=(_part(counted, "sale"), _part(counted, "return")))
+    accepted = pl.concat([frame, kept.select(MICROS)], how="horizontal")
+    return Cleaned(frame, settled, parts=(_part(accepted, "sale"), _part(accepted, "return")))
 
 
 def _lines(rows: int, one: str, many: str) -> str:

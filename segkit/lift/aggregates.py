@@ -100,7 +100,7 @@ class Aggregates:
         rows = [segments.index(s) for s in table["segment"]] if "segment" in keys else 0
         places = [arms.index(arm) for arm in table["arm"]]
         columns = list(dict.fromkeys(metric.column for metric in metrics))
-        counted = [metric.column for metric in metrics if metric.kind == "share"]
+        shares = [metric.column for metric in metrics if metric.kind == "share"]
         shape = (len(segments), len(arms))
 
         def spread(name: str) -> np.ndarray:
@@ -112,7 +112,7 @@ class Aggregates:
         products = np.full((*shape, len(columns), len(columns)), np.nan)
         cubes = products.copy()
         for k, name in enumerate(columns):
-            share = name in counted
+            share = name in shares
             totals[..., k] = spread(name)
             names = [name] * 3 if share else [f"{name}_{part}" for part in PARTS]
             nonzero[..., k], products[..., k, k], cubes[..., k, k] = map(spread, names)
@@ -131,13 +131,13 @@ class Aggregates:
             products=products,
             cubes=cubes,
         )
-        _check(sums, counted)
+        _check(sums, shares)
         return sums
 
 
-def _check(sums: Sums, counted: Sequence[str]) -> None:
+def _check(sums: Sums, shares: Sequence[str]) -> None:
     for k, name in enumerate(sums.columns):
-        most = sums.nonzero[..., k] if name not in counted else sums.totals[..., k]
+        most = sums.nonzero[..., k] if name not in shares else sums.totals[..., k]
         wrong = (most > sums.n) | (most < 0) | (most != np.rint(most))
         if wrong.any():
             row, place = np.argwhere(wrong)[0]
@@ -226,10 +226,10 @@ def aggregate_outcomes(
     if ratios := [metric.label for metric in chosen if metric.below]:
         raise DataError(f"aggregates hold no ratio, got {', '.join(ratios)}")
     by = segment if segment in names or segment != "segment" else None
-    counted = [metric.column for metric in chosen if metric.kind == "share"]
+    shares = [metric.column for metric in chosen if metric.kind == "share"]
     columns = list(dict.fromkeys(metric.column for metric in chosen))
-    sums = sum_up(frame, columns, shares=counted, segment=by)
-    refuse_no_share(sums, counted)
+    sums = sum_up(frame, columns, shares=shares, segment=by)
+    refuse_no_share(sums, shares)
     if sums.shift.any():
         far = ", ".join(c for c, s in zip(columns, sums.shift, strict=True) if s)
         raise DataError(f"{far} lies too far from zero to be kept as sums of powers")
@@ -238,7 +238,7 @@ def aggregate_outcomes(
     table |= {"arm": [sums.arms[p] for p in places], CUSTOMERS: sums.n[rows, places]}
     for k, name in enumerate(columns):
         table[name] = sums.totals[rows, places, k]
-        if name in counted:
+        if name in shares:
             continue
         table[f"{name}_nonzero"] = sums.nonzero[rows, places, k]
         table[f"{name}_squares"] = sums.products[rows, places, k, k]

@@ -235,8 +235,8 @@ def compare_descriptors(
             row = kruskal(column, labels)
         rows.append({"variable": name, **row})
     for name in described.columns:
-        _, counted = count_levels(members, name, described.get_column(name))
-        rows.append({"variable": name, **chi_square(counted)})
+        _, level_counts = count_levels(members, name, described.get_column(name))
+        rows.append({"variable": name, **chi_square(level_counts)})
     roles = dict.fromkeys(circular, "clustering") | ({kpi: "kpi"} if kpi else {})
     columns = [name for name in TEST_TYPES if name not in ("role", "p_holm")]
     table = pl.DataFrame(rows, schema={name: TEST_TYPES[name] for name in columns}).with_columns(
