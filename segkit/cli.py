@@ -350,6 +350,7 @@ def score(
     churn: Path | None = None,
     store: Path | None = None,
     work: Path | None = None,
+    partitions: int | None = None,
 ) -> None:
     """Assign customers to the segments of a saved model; add value, churn and next purchase.
 
@@ -373,6 +374,8 @@ def score(
         Archive of versions that segments and scores go to
     work : Path | None
         Raw orders larger than memory: a folder to work in; segments alone
+    partitions : int | None
+        With --work: parts of the customers, as segkit segment was given
 
     Examples
     --------
@@ -390,10 +393,15 @@ def score(
                 "--work assigns segments alone: leave out --value, --churn, --store"
             )
         with _watched():
-            scores = score_large_files(model, data, work, mapping=mapping, as_of=as_of)
+            scores = score_large_files(
+                model, data, work, mapping=mapping, as_of=as_of,
+                partitions="auto" if partitions is None else partitions,
+            )  # fmt: skip
         typer.echo(str(scores))
         typer.echo(_near(scores.assignments))
         return
+    if partitions is not None:
+        raise ParameterError("--partitions goes with --work")
     check_out(out)
     assignment = score_file(model, data, mapping=mapping, as_of=as_of, value=value, churn=churn)
     typer.echo(str(assignment))

@@ -20,6 +20,7 @@ from segkit.errors import DataError, MappingError, ParameterError, SourceError
 from segkit.features.build import plan_features
 from segkit.intake.mapping import Mapping
 from segkit.large import job, score_large_files, segment_files
+from segkit.large import work as work_folder
 from segkit.large.chunks import RawFile, list_files
 from segkit.large.work import Stage
 from segkit.pipeline import link_source
@@ -428,7 +429,8 @@ def test_what_parts_cannot_tell_is_refused_with_what_to_do(tmp_path, messy):
     named = {"orders": {"columns": NAMES | {"refund": "Back"}, "duplicates": "drop"}}
     refuse(MappingError, r"refund_of", refund, named)
     refuse(ParameterError, r"partitions is .auto. or a number from 1 to 1000; got 0", partitions=0)
-    refuse(ParameterError, r"sample must be at least 50", sample=3)
+    for sample in (3, None, 60.5):
+        refuse(ParameterError, r"sample must be at least 50", sample=sample)
     with pytest.raises(SourceError, match=r"no work folder"):
         segment_files(messy / "lines.csv", tmp_path)
     (tmp_path / "orders.json").write_text("[]")
@@ -436,6 +438,8 @@ def test_what_parts_cannot_tell_is_refused_with_what_to_do(tmp_path, messy):
         segment_files(tmp_path / "orders.json", tmp_path / "v")
     with pytest.raises(SourceError, match=r"segments need orders; the source has events"):
         list_files({"events": path}, Mapping(), None)
+    with pytest.raises(SourceError, match=r"orders: expected paths"):
+        list_files({"orders": []}, Mapping(), None)
 
 
 def test_a_later_change_of_format_is_an_error_and_never_another_reading(tmp_path, monkeypatch):
@@ -448,14 +452,112 @@ def test_a_later_change_of_format_is_an_error_and_never_another_reading(tmp_path
         segment_files(path, tmp_path / "w", mapping=MAPPING)
 
 
+def test_one_call_at_a_time_works_in_a_folder(tmp_path):
+    from segkit.large.work import Work
+
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / ".state.json.99-ab.new").touch()  # of a call killed at its first write
+    with Work.open(tmp_path / "w"):
+        with (
+            pytest.raises(SourceError, match="another call works in w/"),
+            Work.open(tmp_path / "w"),
+        ):
+            pass
+        assert (tmp_path / "w").stat().st_mode & 0o077 == 0
+    (tmp_path / "w" / "state.json").write_text("")
+    with Work.open(tmp_path / "w") as work, pytest.raises(SourceError, match=r"w/ is damaged"):
+        work.stage("clean")
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "w" / "state.json").write_text('{"clean": {"folder": "../precious"}}')
+    with Work.open(tmp_path / "w") as work:
+        work.stage("clean")
+    assert (tmp_path / "precious").is_dir()
+    (tmp_path / "f").touch()
+    with pytest.raises(SourceError, match="f is a file"), Work.open(tmp_path / "f"):
+        pass
+
+
+def test_a_part_is_done_while_its_files_are_whole(tmp_path):
+    from segkit.large.work import Work
+
+    with Work.open(tmp_path / "w") as work:
+        stage = work.stage("clean")
+        for part in (0, 1):
+            stage.write(pl.DataFrame({"a": [part]}), "orders", part)
+            stage.record(part, {"lines": 1})
+        (stage.folder / "orders" / "copy.parquet").write_bytes(b"not of this stage")
+        first, second = stage.paths("orders")
+        assert stage.path("orders", 0).parent.stat().st_mode & 0o077 == 0
+        second.write_bytes(second.read_bytes()[:-9])
+        assert (stage.done(0), stage.done(1)) == ({"lines": 1}, None)
+        with pytest.raises(SourceError, match="00001 are lost or damaged"):
+            stage.paths("orders")
+        first.unlink()
+        assert stage.done(0) is None
+        stage.path("done", 1, "json").write_text("")
+        assert stage.done(1) is None
+
+
+def test_where_a_block_ends_depends_on_where_it_begins(tmp_path):
+    path = tmp_path / "orders.csv"
+    rows = "".join(f"{i},{'x' * (i * 37 % 90)}\n" for i in range(60))
+    path.write_text("a,b\n" + rows)
+    file = RawFile.open(path, "orders", Mapping(), block=200)
+    ends = [end for _, end in file.chunks()]
+    assert len(ends) > 8
+    for k, end in enumerate(ends):
+        assert [after for _, after in file.chunks(end)] == ends[k + 1 :]
+    path.with_suffix(".csv.gz").write_bytes(gzip.compress(path.read_bytes() * 50))
+    size = path.stat().st_size * 50
+    assert job.text_bytes(path.with_suffix(".csv.gz")) == pytest.approx(size, rel=0.05)
+
+
+def test_what_a_part_was_made_from_is_in_its_key(tmp_path, monkeypatch):
+    path, erase = tmp_path / "orders.csv", tmp_path / "erase.txt"
+    messy_lines(300, 60).write_csv(path)
+    products = pl.DataFrame({"product_id": ["p", "q"], "a": ["1", "2"], "b": ["3", "4"]})
+    seen = {work_folder.frame_hash(f) for f in (
+        products, products.reverse(), products.rename({"a": "b", "b": "a"}))}  # fmt: skip
+    assert len(seen) == 3
+    given = MAPPING | {"erase_file": str(erase), "pseudonymise": "KEY"}
+    facts = []
+    for ids, key in (("K001", "one"), ("K001\nK002", "one"), ("K001", "two")):
+        erase.write_text(ids)
+        monkeypatch.setenv("KEY", key)
+        facts.append(str(job.prepare(path, given, None, 2).facts()))
+    assert len(set(facts)) == 3
+    stat, data = path.stat(), path.read_bytes()
+    before = work_folder.fingerprint(path)
+    path.write_bytes(data[:-1] + b" ")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert work_folder.fingerprint(path) != before
+
+
+def test_a_source_that_changes_while_it_is_split_is_refused(tmp_path, monkeypatch):
+    small_blocks(monkeypatch, size=8_000)
+    path, lines = tmp_path / "orders.csv", messy_lines(600, 70)
+    lines.write_csv(path)
+    looked = job.split_table
+
+    def replaced(*args, **options):
+        result = looked(*args, **options)
+        lines[:300].write_csv(path)
+        return result
+
+    monkeypatch.setattr(job, "split_table", replaced)
+    with pytest.raises(SourceError, match="replaced, or changed, while it was read"):
+        segment_files(path, tmp_path / "w", mapping=MAPPING, partitions=2)
+    assert not list((tmp_path / "w").glob("split-*"))
+
+
 def test_a_stage_of_other_inputs_takes_the_place_of_the_old_one(tmp_path):
     from segkit.large.work import Work
 
-    work = Work.open(tmp_path / "w")
-    first = work.stage("clean", mapping={"a": 1})
-    first.record(0, {"rows": 3})
-    assert work.stage("clean", mapping={"a": 1}).done(0) == {"rows": 3}
-    other = work.stage("clean", mapping={"a": 2})
+    with Work.open(tmp_path / "w") as work:
+        first = work.stage("clean", mapping={"a": 1})
+        first.record(0, {"rows": 3})
+        assert work.stage("clean", mapping={"a": 1}).done(0) == {"rows": 3}
+        other = work.stage("clean", mapping={"a": 2})
     assert isinstance(other, Stage)
     assert other.done(0) is None
     assert not first.folder.exists()

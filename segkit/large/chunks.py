@@ -136,24 +136,26 @@ class RawFile:
 
     def _blocks(self, layout: TextLayout, place: int) -> Iterator[tuple[pl.DataFrame, int]]:
         quote = (layout.quote or "").encode()
+        # Where a block ends depends on where it begins alone, not on where reading began.
         with self.handle() as handle:
             handle.seek(place)
-            left = b""
+            left, size = b"", self.block
             while True:
-                read = handle.read(self.block)
-                block = left + read
+                left += handle.read(max(0, size - len(left)))
+                block, is_last = left[:size], len(left) < size
                 if not block:
                     return
-                end = _end_of_lines(block, quote) if read else len(block)
-                left = block[end:]
+                end = len(block) if is_last else _end_of_lines(block, quote)
                 if end:
-                    place += end
+                    place, left, size = place + end, left[end:], self.block
                     yield self._rows(block[:end], layout), place
                 elif len(block) > 8 * self.block:
                     raise SourceError(
                         f"{self.path.name}: no line ends outside quotes in {len(block)} bytes; "
                         "set quote = '' where quotes mean nothing"
                     )
+                else:
+                    size += self.block
 
     def _rows(self, block: bytes, layout: TextLayout) -> pl.DataFrame:
         body = in_utf8(self.path, block, self.encoding, self.table, [])
@@ -221,7 +223,8 @@ def list_files(source: Any, mapping: ColumnMapping, base: Path | None) -> dict[s
     listed = {}
     for table, paths in source.items():
         each = paths if isinstance(paths, list | tuple) else [paths]
-        if table not in CONTRACTS or not all(isinstance(path, str | Path) for path in each):
+        are_paths = bool(each) and all(isinstance(path, str | Path) for path in each)
+        if table not in CONTRACTS or not are_paths:
             raise SourceError(f"{table}: expected paths of files by table ({', '.join(CONTRACTS)})")
         listed[str(table)] = [Path(path) for path in each]
     if "orders" not in listed:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from segkit.display import counted
-from segkit.errors import DataError, ParameterError
+from segkit.errors import DataError, ParameterError, SourceError
 from segkit.features import CustomerTable
 from segkit.features.build import FeaturePlan
 from segkit.features.products import LevelTotals
@@ -21,7 +23,7 @@ from segkit.intake.columns import Columns, Shared
 from segkit.intake.graph import tidy
 from segkit.intake.ledger import Ledger
 from segkit.intake.mapping import Mapping as ColumnMapping
-from segkit.intake.people import UNLINKED
+from segkit.intake.people import UNLINKED, erased_ids, pseudonyms
 from segkit.intake.readers import Gathered, gather
 from segkit.intake.readers import read_table as read_whole
 from segkit.intake.reshape import fill_orders
@@ -36,7 +38,7 @@ from segkit.large.split import (
     split_table,
     write_parts,
 )
-from segkit.large.work import Stage, Work, fingerprint
+from segkit.large.work import Stage, Work, fingerprint, frame_hash
 from segkit.pipeline import (
     IDENTIFIERS,
     link_tables,
@@ -70,8 +72,17 @@ class Prepared:
     gathered: Gathered
     mapping: ColumnMapping
     files: dict[str, list[RawFile]]
+    fingerprints: dict[str, list[Any]]
     small: dict[str, pl.DataFrame]
     parts: int
+
+    def facts(self) -> dict[str, str | None]:
+        """Return hashes of what cleaning reads besides the files: erased ids, pseudonyms' key."""
+        options = self.mapping.options
+        erase, variable = options.get("erase_file"), options.get("pseudonymise")
+        erased = erased_ids(None, erase, self.gathered.base).to_frame()
+        key = pseudonyms(pl.Series([""]), variable)["pseudonym"][0] if variable else None
+        return {"erased": frame_hash(erased), "pseudonyms": key}
 
 
 class Job:
@@ -98,24 +109,30 @@ class Job:
 
     def clean(self) -> Stage:
         """Split and clean all rows."""
-        prepared = self.prepared
+        prepared, facts = self.prepared, self.prepared.facts()
         made_from = {
-            "files": {name: [fingerprint(f.path) for f in each]
-                      for name, each in prepared.files.items()},
-            "small": {name: str(frame.hash_rows().sum()) for name, frame in prepared.small.items()},
+            "files": prepared.fingerprints,
+            "small": {name: frame_hash(frame) for name, frame in prepared.small.items()},
             "mapping": prepared.mapping.to_dict(),
             "parts": prepared.parts,
-        }  # fmt: skip
+        }
         split_stage = self.work.stage("split", **made_from)
-        stage = self.work.stage("clean", split=split_stage.key)
-        if stage.done("all") is None:
+        stage = self.work.stage("clean", split=split_stage.key, **facts)
+        if not self.is_done(stage):
             self.timed("clean", lambda: self._clean(split_stage, stage))
         return stage
+
+    def is_done(self, stage: Stage) -> bool:
+        """Return whether all parts of a stage are done and their files there."""
+        return all(stage.done(part) is not None for part in ("all", *range(self.prepared.parts)))
 
     def _clean(self, split_stage: Stage, stage: Stage) -> None:
         prepared, mapping = self.prepared, self.prepared.mapping
         people, is_pruned = self.timed("link", lambda: self.people)
-        splits, facts = self.timed("split", lambda: self._split(split_stage))
+        try:
+            splits, facts = self.timed("split", lambda: self._split(split_stage))
+        finally:
+            self._check_unchanged(split_stage)
         _check_currencies(splits["orders"], mapping, with_fx="fx" in prepared.small)
         links = None
         if people is not None:
@@ -150,6 +167,19 @@ class Job:
         if not any(each["lines"] for each in done):
             raise DataError(f"no order line is left: {ledger.text}")
         stage.record("all", {"ledger": ledger.to_dict()})
+
+    def _check_unchanged(self, stage: Stage) -> None:
+        """Drop what was split, and raise, where a file has changed since it was looked at."""
+        try:
+            now = find_fingerprints(self.prepared.files)
+        except OSError:
+            now = {}
+        if now != self.prepared.fingerprints:
+            shutil.rmtree(stage.folder, ignore_errors=True)
+            raise SourceError(
+                "a file of the source was replaced, or changed, while it was read; call again when "
+                "nobody writes it"
+            )
 
     def _split(self, stage: Stage) -> tuple[dict[str, Split], dict[str, Shared]]:
         """Split each table with customers; orders by order first, where they need it."""
@@ -187,7 +217,7 @@ class Job:
         table without its rows, and the stage that holds them.
         """
         stage = self.work.stage(name, clean=clean.key, **inputs)
-        if stage.done("all") is None:
+        if not self.is_done(stage):
             self.timed("features", lambda: self._describe(clean, stage, plan_of))
         return CustomerTable.from_dict((stage.done("all") or {})["table"]), stage
 
@@ -231,15 +261,17 @@ def prepare(source: Any, mapping: Any, preset: str | None, partitions: Any) -> P
     given = gather({}, mapping, preset).given
     listed = list_files(source, given, base)
     files: dict[str, list[RawFile]] = {}
+    prints = dict[str, list[Any]]()
     small, frames = dict[str, pl.DataFrame](), dict[str, pl.DataFrame]()
     rows = 0
     for table, paths in listed.items():
         if table != "links" and "customer_id" in fields(table):
+            prints[table] = [fingerprint(path) for path in paths if path.is_file()]
             files[table] = [RawFile.open(path, table, given) for path in paths]
             samples = [file.sample() for file in files[table]]
             frames[table] = pl.concat(samples, how="vertical_relaxed")
             if table in ("orders", "events"):
-                rows += sum(f.rows or f.path.stat().st_size // LINE_BYTES for f in files[table])
+                rows += sum(f.rows or text_bytes(f.path) // LINE_BYTES for f in files[table])
         else:
             small[table] = pl.concat([read_whole(path, given, table).frame for path in paths])
     gathered = gather({**frames, **small}, mapping, preset)
@@ -252,11 +284,31 @@ def prepare(source: Any, mapping: Any, preset: str | None, partitions: Any) -> P
     settled = complete_mapping(gathered)
     settled = _pin_clocks(gathered, settled, files)
     parts = max(1, -(-rows // PART_ROWS)) if partitions == "auto" else partitions
-    if not isinstance(parts, int) or not 1 <= parts <= MOST_PARTS:
+    if not isinstance(parts, int) or isinstance(parts, bool) or not 1 <= parts <= MOST_PARTS:
         raise ParameterError(
             f'partitions is "auto" or a number from 1 to {MOST_PARTS}; got {partitions!r}'
         )
-    return Prepared(gathered, settled, files, small, parts)
+    return Prepared(gathered, settled, files, prints, small, parts)
+
+
+def find_fingerprints(files: dict[str, list[RawFile]]) -> dict[str, list[Any]]:
+    """Return the fingerprint of every file by table."""
+    return {table: [fingerprint(file.path) for file in each] for table, each in files.items()}
+
+
+def text_bytes(path: Path) -> int:
+    """Return the bytes of a text file; of a packed one about, by how its start unpacks."""
+    size = path.stat().st_size
+    if not path.name.lower().endswith(".gz"):
+        return size
+    with path.open("rb") as handle:
+        head = handle.read(1 << 20)
+    unpacker = zlib.decompressobj(31)
+    try:
+        unpacked = len(unpacker.decompress(head))
+    except zlib.error:  # its reader says so
+        return size
+    return size * unpacked // max(1, len(head) - len(unpacker.unused_data))
 
 
 def _pin_clocks(

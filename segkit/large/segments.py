@@ -173,15 +173,29 @@ def segment_files(
     >>> found.segments["customers"].sum()
     60
     """
-    if sample < 50:
-        raise ParameterError(f"sample must be at least 50 customers, got {sample}")
-    job = Job(source, Work.open(work), mapping, preset, partitions)
+    if not isinstance(sample, int) or isinstance(sample, bool) or sample < 50:
+        raise ParameterError(f"sample must be at least 50 customers, a whole number; got {sample}")
+    _check_day(as_of)
+    choices: dict[str, Any] = {"variables": list(variables), "k": k, "method": method, "seed": seed}
+    with Work.open(work) as folder:
+        job = Job(source, folder, mapping, preset, partitions)
+        return _segment(job, as_of, calendar, sample, choices)
+
+
+def _check_day(as_of: Any) -> None:
+    if as_of is not None and type(as_of) is not date:
+        raise ParameterError(f"as_of is a datetime.date; got {as_of!r}")
+
+
+def _segment(
+    job: Job, as_of: date | None, calendar: str, sample: int, choices: dict[str, Any]
+) -> LargeSegmentation:
+    """Take the steps of `segment_files` in an open work folder."""
     clean = job.clean()
     table, features = job.describe(
         "features", clean, lambda stage: plan_segments(job, stage, as_of, calendar),
         as_of=as_of, calendar=calendar, windows=WINDOWS,
     )  # fmt: skip
-    choices: dict[str, Any] = {"variables": list(variables), "k": k, "method": method, "seed": seed}
     stage = job.work.stage("segments", features=features.key, sample=sample, **choices)
     fit, profile = job.timed(
         "clusters and profile", lambda: _fit(job, clean, features, table, sample, **choices)
@@ -192,10 +206,14 @@ def segment_files(
     customers = sum(sizes.values())
     counts = tuple(replace(s, size=sizes[s.id]) for s in fit.model.segments)
     model = replace(fit.model, segments=counts, rows=customers)
-    model.save(stage.folder / "segment_model.json")
-    stage.write(segments, "segments", "all")
-    stage.write(profile.to_frame(), "profile", "all")
-    stage.write(profile.variables, "profile", "variables")
+    if stage.done("all") is None:
+        path = stage.folder / "segment_model.json"
+        model.save(path)
+        stage.written.append(path)
+        stage.write(segments, "segments", "all")
+        stage.write(profile.to_frame(), "profile", "all")
+        stage.write(profile.variables, "profile", "variables")
+        stage.record("all", {})
     return LargeSegmentation(
         model, fit, profile, table, job.ledger(clean), segments, customers, fit.model.rows,
         job.prepared.parts, stage.folder / "assignments", features.folder / "table",
@@ -290,7 +308,16 @@ def score_large_files(
             f"the model does not define {', '.join(lacking)}, so they cannot be built from raw data"
         )
     words = {name: words[name] for name in scorer.features}
-    job = Job(source, Work.open(work), mapping, preset, partitions)
+    _check_day(as_of)
+    with Work.open(work) as folder:
+        job = Job(source, folder, mapping, preset, partitions)
+        return _score(job, scorer, words, as_of)
+
+
+def _score(
+    job: Job, scorer: SegmentScorer, words: dict[str, str], as_of: date | None
+) -> LargeScores:
+    """Take the steps of `score_large_files` in an open work folder."""
     clean = job.clean()
     columns = tuple(dict.fromkeys((*scorer.columns, "monetary")))
 
@@ -404,7 +431,7 @@ def _sizes(model: SegmentScorer, sums: list[dict[str, Any]]) -> pl.DataFrame:
     """Add up customers and revenue of each segment."""
     kinds = {"segment": pl.String, "customers": pl.Int64, "revenue": pl.Int64, "unlike": pl.Int64}
     added = (
-        pl.concat([pl.DataFrame(one, schema=kinds) for one in sums])
+        pl.concat([pl.DataFrame(schema=kinds), *(pl.DataFrame(one, schema=kinds) for one in sums)])
         .group_by("segment")
         .agg(pl.all().sum())
     )
@@ -413,13 +440,17 @@ def _sizes(model: SegmentScorer, sums: list[dict[str, Any]]) -> pl.DataFrame:
     )
     whole = names.join(added, on="segment", how="left", maintain_order="left").fill_null(0)
     revenue = pl.col("revenue") / 1_000_000
+
+    def share(name: str) -> pl.Expr:
+        return pl.when(pl.col(name).sum() != 0).then(pl.col(name) / pl.col(name).sum()).otherwise(0)
+
     return whole.select(
         "segment",
         "segment_name",
         "customers",
-        customer_share=pl.col("customers") / pl.col("customers").sum(),
+        customer_share=share("customers"),
         revenue=revenue,
-        revenue_share=pl.col("revenue") / pl.col("revenue").sum(),
+        revenue_share=share("revenue"),
         revenue_per_customer=pl.when(pl.col("customers") > 0).then(revenue / pl.col("customers")),
         unlike_any="unlike",
     )
