@@ -442,6 +442,58 @@ def test_what_parts_cannot_tell_is_refused_with_what_to_do(tmp_path, messy):
         list_files({"orders": []}, Mapping(), None)
 
 
+PLAIN = {
+    "customer_id": "Customer",
+    "order_id": "Order",
+    "order_time": "Date",
+    "amount": "Amount",
+}
+
+
+def plain_lines(n=300, customers=60):
+    """Return clean lines, one an order."""
+    rng = np.random.default_rng(4)
+    days = [date(2023, 1, 1) + timedelta(days=2 * i) for i in range(n)]
+    return pl.DataFrame(
+        {
+            "Customer": [f"K{c:03}" for c in rng.integers(0, customers, n)],
+            "Order": [f"R{i}" for i in range(n)],
+            "Date": [day.isoformat() for day in days],
+            "Amount": [f"{a:.2f}" for a in rng.gamma(3, 20, n)],
+        }
+    )
+
+
+def test_what_shows_beyond_the_sample_is_asked_as_in_memory(tmp_path, monkeypatch):
+    small_blocks(monkeypatch, size=3_000)
+    path, lines = tmp_path / "orders.csv", plain_lines()
+    late = pl.int_range(pl.len()) >= 250
+    day = pl.col("Date").str.to_date()
+    plain = {"orders": {"columns": PLAIN}}
+    states = {"orders": {"columns": PLAIN | {"status": "Status"}}}
+    word = pl.when(late).then(pl.lit("weird")).otherwise(pl.lit("paid"))
+    low = pl.when(late).then(pl.col("Customer").str.to_lowercase()).otherwise("Customer")
+    slashed = pl.when(late).then(day.dt.strftime("%m/%d/%Y")).otherwise(day.dt.strftime("%d/%m/%Y"))
+    flag = pl.when(late & (pl.int_range(pl.len()) % 2 == 0)).then(pl.lit("yes"))
+    for change, mapping, match in (
+        (word.alias("Status"), states, "It is not known what 'weird'"),
+        (low.alias("Customer"), plain, "customer ids differ from another one only in case"),
+        (slashed.alias("Date"), plain, "'Date' writes dates in two orders"),
+        (flag.alias("refunded"), plain, "'refunded' is not used"),
+    ):
+        lines.with_columns(change).write_csv(path)
+        for call in (
+            lambda mapping: segkit.clean_data(path, mapping),
+            lambda mapping: segment_files(path, tmp_path / "w", mapping=mapping, partitions=3),
+        ):
+            with pytest.raises(DataError, match=match):
+                call(mapping)
+    lines.with_columns(flag.alias("cancelled")).write_csv(path)
+    assert segkit.clean_data(path).ledger.reasons()["cancelled"] > 9
+    with pytest.raises(DataError, match=r"words that the sample does not .orders: 'cancelled'"):
+        segment_files(path, tmp_path / "w", partitions=3)
+
+
 def test_a_later_change_of_format_is_an_error_and_never_another_reading(tmp_path, monkeypatch):
     small_blocks(monkeypatch, size=2_000)
     lines = messy_lines(300, 60)

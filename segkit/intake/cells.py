@@ -173,7 +173,12 @@ MOST_NAMED = 4
 
 
 def read_column(
-    cells: pl.Series, table: str, name: str, mapping: Mapping, notes: list[str]
+    cells: pl.Series,
+    table: str,
+    name: str,
+    mapping: Mapping,
+    notes: list[str],
+    repeated: bool | None = None,
 ) -> pl.Series:
     """Read a raw column of ids; note how many are changed or count as missing.
 
@@ -186,6 +191,8 @@ def read_column(
     mapping : Mapping
     notes : list of str
         Collects the notes.
+    repeated : bool, optional
+        Whether an id occurs twice among all rows, where these are a part.
 
     Returns
     -------
@@ -216,7 +223,7 @@ def read_column(
                 + " mangled by a spreadsheet (1.23457E+12); such ids count as missing"
             )
     if name in PERSONS:
-        read = _without_nobody(read, name, what, mapping, notes)
+        read = _without_nobody(read, name, what, mapping, notes, repeated)
     if name == "customer_id" and mapping.option(table, "similar_ids") == "join":
         read = _folded(read, what, notes)
     return read
@@ -235,7 +242,12 @@ def _note_emails(cells: pl.Series, read: pl.Series, what: str, notes: list[str])
 
 
 def _without_nobody(
-    read: pl.Series, name: str, what: str, mapping: Mapping, notes: list[str]
+    read: pl.Series,
+    name: str,
+    what: str,
+    mapping: Mapping,
+    notes: list[str],
+    repeated: bool | None,
 ) -> pl.Series:
     """Treat ids that mean "no customer" as missing, with their counts.
 
@@ -245,7 +257,9 @@ def _without_nobody(
     words = mapping.option(what.partition(":")[0], "no_customer")
     empty = is_no_customer(read, words)
     single = what.partition(":")[0] not in ("orders", "events")
-    if single and empty.any() and not read.drop_nulls().is_duplicated().any():
+    if repeated is None and single and empty.any():
+        repeated = bool(read.drop_nulls().is_duplicated().any())
+    if single and empty.any() and not repeated:
         empty &= ~read.str.contains(r"^-?\d+(\.0)?$").fill_null(value=False)
     if not empty.any():
         return read

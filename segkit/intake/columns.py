@@ -214,7 +214,14 @@ class Columns:
             return constant
         if name not in self._ids:
             cells = self.cells(raw_column)
-            self._ids[name] = read_column(cells, self.table, name, self.mapping, self.notes)
+            self._ids[name] = read_column(
+                cells,
+                self.table,
+                name,
+                self.mapping,
+                self.notes,
+                self.shared.get(("repeated", raw_column)),
+            )
         read = pl.lit(self._ids[name])
         words = self.mapping.tables[self.table].values.get(name)
         if words:

@@ -219,9 +219,14 @@ def _currency(columns: Columns) -> dict[str, pl.Expr]:
         sure = columns.stated_currency(*MONEY, sure=True)
         return {} if sure is None else {"__stated": pl.lit(sure)}
     stated = columns.stated_currency(*MONEY)
-    if stated is None:
+    in_all = columns.shared.get(("currencies",))  # of all rows, where these are a part
+    if stated is None and not in_all:
         return {}
+    if stated is None:
+        stated = pl.Series("currency", [None], dtype=pl.String)
+        stated = stated.new_from_index(0, columns.raw.height)
     bare, seen = stated.is_null(), stated.drop_nulls().unique()
+    seen = seen if in_all is None else pl.Series(in_all, dtype=pl.String)
     one = columns.option("currency") or (seen[0] if seen.len() == 1 else None)
     if one and bare.any():
         columns.notes.append(

@@ -19,7 +19,7 @@ from segkit.intake.columns import Shared
 from segkit.intake.ledger import MICRO, Ledger, Part, Rejection, Step, money_from_micro
 from segkit.intake.mapping import Mapping as ColumnMapping
 from segkit.intake.store import Intake
-from segkit.large.split import ROW, Split
+from segkit.large.split import ROW, Split, without_overlap
 from segkit.large.work import Stage
 
 IDS_AT_ONCE = 8_000_000  # of orders, counted one slice of their hashes after another
@@ -49,8 +49,8 @@ def clean_part(
     raw, rows, notes = dict(small), dict[str, pl.Series](), list[str]()
     for name, split in splits.items():
         frame = split.read(part)
-        if len(split.starts) > 1 and name in ("orders", "events"):
-            frame, repeated = _without_overlap(frame, split.starts)
+        if name in ("orders", "events"):
+            frame, repeated = without_overlap(frame, split.starts)
             if repeated:
                 notes.append(f"{name}: {counted(repeated, 'row')} in an earlier file too left out")
         rows[name], raw[name] = frame[ROW], frame.drop(ROW)
@@ -92,14 +92,6 @@ def _placed(rejection: Rejection, rows: pl.Series, first_line: int | None) -> Re
 
     examples = tuple(re.sub(r"^row (\d+)", named, text) for text in rejection.examples)
     return replace(rejection, examples=examples)
-
-
-def _without_overlap(frame: pl.DataFrame, starts: Sequence[int]) -> tuple[pl.DataFrame, int]:
-    """Leave out rows of a file that an earlier file has too, as where two periods overlap."""
-    file = pl.sum_horizontal(pl.col(ROW) >= start for start in starts)
-    own = [name for name in frame.columns if name != ROW]
-    kept = frame.filter(file == file.min().over(own))
-    return kept, frame.height - kept.height
 
 
 def write_clean(stage: Stage, part: int, result: Intake, notes: Iterable[str]) -> None:

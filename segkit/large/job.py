@@ -29,6 +29,7 @@ from segkit.intake.readers import read_table as read_whole
 from segkit.intake.reshape import fill_orders
 from segkit.large.chunks import WHOLE, RawFile, list_files
 from segkit.large.clean import add_up, clean_part, write_clean
+from segkit.large.gates import ask_all_rows
 from segkit.large.split import (
     ROW,
     Split,
@@ -193,7 +194,7 @@ class Job:
             ask = (stage, files, raw[name], mapping, given, self.people[0], prepared.parts)
             split = split_table(*ask, by_order=whole_orders)
             headers = split.headers()
-            if None in headers.values() and not whole_orders:
+            if split.needs_orders and not whole_orders:
                 again = Stage(stage.folder / "by-order", stage.key)
                 again.folder.mkdir(exist_ok=True)
                 split = split_table(again, *ask[1:], by_order=True)
@@ -206,6 +207,8 @@ class Job:
             else:
                 known |= {("header", column): False for column in headers}
             splits[name], facts[name] = split, known
+        stages = {name: split.stage for name, split in splits.items()}
+        ask_all_rows(prepared.gathered, mapping, stages, facts)
         return splits, facts
 
     def describe(

@@ -14,6 +14,7 @@ import polars as pl
 
 from segkit.display import counted, number
 from segkit.errors import DataError, MappingError
+from segkit.ids import read_ids
 from segkit.intake.cells import is_text, present_cells
 from segkit.intake.columns import Columns, Shared, is_header
 from segkit.intake.mapping import Mapping
@@ -22,6 +23,7 @@ from segkit.intake.people import customers_of
 from segkit.intake.rejects import MONEY
 from segkit.intake.reshape import join_times
 from segkit.large.chunks import WHOLE, RawFile
+from segkit.large.gates import count_ids, hash_ids, unseen_rows, watched_words
 from segkit.large.work import Stage
 from segkit.progress import steps
 from segkit.schema import fields
@@ -79,6 +81,13 @@ class Split:
         """
         nulls = tuple(mapping.option(self.table, "nulls"))
         facts: Shared = {}
+        signs = {sign for record in self.records for sign in record.get("signs", ())}
+        facts["currencies",] = sorted(signs)
+        nobody = {name for record in self.records for name in record.get("nobody", ())}
+        if nobody and self.table not in ("orders", "events"):
+            rows = sum(record["ids"] for record in self.records)
+            repeated = rows > count_ids(self.stage, self.table)
+            facts |= {("repeated", name): repeated for name in nobody}
         texts = [pl.scan_parquet(path) for path in self.stage.paths(f"{self.table}-texts")]
         if texts:
             listed = pl.concat(texts).unique().collect(engine="streaming").sort("column", "text")
@@ -91,6 +100,12 @@ class Split:
                     )
                 facts["", name, nulls] = group["text"].rename(str(name))
         return facts
+
+    @property
+    def needs_orders(self) -> bool:
+        """Whether orders must be seen whole: for their first lines' fields, or coupons."""
+        coupons = any(record.get("coupons") for record in self.records)
+        return coupons or None in self.headers().values()
 
     def headers(self) -> dict[str, bool | None]:
         """Say of each column with gaps whether it is filled on an order's first line only.
@@ -116,6 +131,8 @@ def conform(frame: pl.DataFrame, like: pl.DataFrame, given: Mapping, table: str)
     """
     if table in ("orders", "events"):
         frame, _, _ = join_times(frame, given, table)
+    if set(frame.columns) == set(like.columns):
+        frame = frame.select(like.columns)
     if frame.columns != like.columns:
         raise DataError(
             f"{table}: expected the columns {', '.join(like.columns)} throughout, got "
@@ -140,6 +157,7 @@ def split_table(
     Rows without a customer are parted by their whole content, so that equal rows stay together.
     """
     table, records, starts = files[0].table, list[dict[str, Any]](), list[int]()
+    words = watched_words(like, table, mapping)
     row = chunk = 0
     for file in files:
         starts.append(row)
@@ -152,6 +170,9 @@ def split_table(
             frame = conform(frame, like, given, table)
             frame = frame.with_columns(pl.int_range(row, row + frame.height).alias(ROW))
             row += frame.height
+            unseen = unseen_rows(frame.drop(ROW), words, tuple(mapping.option(table, "nulls")))
+            if unseen.height:
+                stage.write(unseen, f"{table}-unseen", chunk)
             learnt = _split_chunk(stage, frame, chunk, table, mapping, links, parts, by_order)
             learnt |= {"file": len(starts), "end": end, "rows": row}
             records.append(stage.record(f"{table}-{chunk:05}", learnt))
@@ -183,8 +204,19 @@ def _split_chunk(
     texts = list(_texts_of(columns))
     if texts:
         stage.write(pl.concat(texts).unique().sort("column", "text"), f"{table}-texts", chunk)
+    named = columns.source("customer_id")
+    ids = raw.select(columns.id("customer_id").alias("id")).to_series()
+    if named:
+        given_ids = read_ids(present_cells(raw[named], columns.nulls)).drop_nulls()
+        stage.write(hash_ids(given_ids), f"{table}-ids", chunk)
+    is_stated = table != "orders" or columns.has("currency")
+    signs = None if is_stated else columns.stated_currency(*MONEY)
     return {
         "sizes": write_parts(stage, table, chunk, frame, keys, parts),
+        "signs": [] if signs is None else sorted(signs.drop_nulls().unique().to_list()),
+        "coupons": table == "orders" and _has_coupons(columns),
+        "ids": given_ids.len() if named else 0,
+        "nobody": [named] if named and ids.null_count() > raw[named].null_count() else [],
         "headers": {name: _seems_header(columns, name) for name in headers},
         "currencies": _currencies(columns) if table == "orders" else [],
     }
@@ -254,6 +286,16 @@ def _seems_header(columns: Columns, name: str) -> str:
     return "yes" if is_header(cells, orders) else "maybe"
 
 
+def _has_coupons(columns: Columns) -> bool:
+    """Return whether a price is negative on a line that may be a coupon of its order."""
+    if not columns.has("unit_price", "order_id") or columns.has("row_kind"):
+        return False
+    minus = pl.lit(columns.numbers("unit_price")) < 0
+    if columns.has("product_id"):
+        minus &= columns.id("product_id").is_null()
+    return bool(columns.raw.select(minus.any()).item())
+
+
 def _currencies(columns: Columns) -> list[str]:
     """List the currencies that the rows state."""
     if columns.has("currency"):
@@ -283,13 +325,24 @@ def needs_whole_orders(columns: Columns) -> bool:
     )
 
 
+def without_overlap(frame: pl.DataFrame, starts: Sequence[int]) -> tuple[pl.DataFrame, int]:
+    """Leave out rows of a file that an earlier file has too, as where two periods overlap."""
+    if len(starts) < 2:
+        return frame, 0
+    file = pl.sum_horizontal(pl.col(ROW) >= start for start in starts)
+    own = [name for name in frame.columns if name != ROW]
+    kept = frame.filter(file == file.min().over(own))
+    return kept, frame.height - kept.height
+
+
 def find_headers(orders: Split, mapping: Mapping) -> dict[str, bool]:
     """Say which columns are filled on an order's first line only; ``orders`` are split by order."""
     headers = {name: bool(known) for name, known in orders.headers().items()}
     for name in [name for name, known in orders.headers().items() if known is None]:
         stated = set()
         for part in range(orders.parts):
-            columns = Columns("orders", orders.read(part).drop(ROW), mapping)
+            frame, _ = without_overlap(orders.read(part), orders.starts)
+            columns = Columns("orders", frame.drop(ROW), mapping)
             stated.add(_seems_header(columns, name))
         headers[name] = "no" not in stated and "yes" in stated
     return headers
