@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -183,12 +184,18 @@ def test_the_command_line_segments_a_file_and_scores_it(tmp_path, capsys, monkey
     messy_lines(600, 70).write_parquet(source)
     Mapping.from_dict(MAPPING).save(mapping)
     args = [str(source), "--work", str(work), "--mapping", str(mapping)]
-    assert invoke(["segment", *args, "-k", "2"]) == 0
+    parts = ["--partitions", "2"]
+    assert invoke(["segment", *args, "-k", "2", *parts]) == 0
     model = next(work.glob("segments-*/segment_model.json"))
     shares = capsys.readouterr().out
     assert "customers in 2 segments" in shares
-    assert invoke(["score", str(model), *args]) == 0
+    assert invoke(["score", str(model), str(source), *parts]) == 2
+    monkeypatch.setattr(job, "clean_part", None)  # nothing is cleaned again
+    assert invoke(["score", str(model), *args, *parts]) == 0
     assert "assigned: S1" in capsys.readouterr().out
+    for name in ("write_whole", "write_frame"):  # as on a disk that nobody can write
+        monkeypatch.setattr(f"segkit.large.work.{name}", None)
+    assert invoke(["segment", *args, "-k", "2", *parts]) == 0
     assert invoke(["segment", *args, "-k", "2", "--partitions", "0"]) == 2
 
 
@@ -600,6 +607,15 @@ def test_a_source_that_changes_while_it_is_split_is_refused(tmp_path, monkeypatc
     with pytest.raises(SourceError, match="replaced, or changed, while it was read"):
         segment_files(path, tmp_path / "w", mapping=MAPPING, partitions=2)
     assert not list((tmp_path / "w").glob("split-*"))
+
+
+def test_segments_without_customers_have_shares_of_nought():
+    from segkit.large.segments import _sizes
+
+    model = SimpleNamespace(names={"S1": "Few", "S2": "Many"})
+    for sums in ([], [{"segment": [], "customers": [], "revenue": [], "unlike": []}]):
+        shares = _sizes(model, sums).select("customer_share", "revenue_share")
+        assert shares.rows() == [(0.0, 0.0)] * 2
 
 
 def test_a_stage_of_other_inputs_takes_the_place_of_the_old_one(tmp_path):
