@@ -1,7 +1,9 @@
 """Spark gives the customer table and the assignments that Polars gives: `make test-spark`."""
 
+import os
 import shutil
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -158,9 +160,97 @@ def test_other_time_zones_and_sources_are_refused(session, tables, tmp_path):
     bad = tables[0].head(3).with_columns(amount=pl.Series([1.0, float("inf"), None]))
     with pytest.raises(DataError, match="1 infinite and 1 missing amount"):
         spark.build_table(session, in_spark(session, bad))
-    session.conf.set("spark.sql.session.timeZone", "Europe/Berlin")
-    try:
-        with pytest.raises(ParameterError, match="time zone is Europe/Berlin"):
-            spark.build_table(session, in_spark(session, tables[0]))
-    finally:
-        session.conf.set("spark.sql.session.timeZone", "UTC")
+    for key, value, words in (
+        ("spark.sql.session.timeZone", "Europe/Berlin", "time zone is Europe/Berlin"),
+        ("spark.sql.ansi.enabled", "false", "what it cannot read into nulls"),
+    ):
+        before = session.conf.get(key)
+        session.conf.set(key, value)
+        try:
+            with pytest.raises(ParameterError, match=words):
+                spark.build_table(session, in_spark(session, tables[0]))
+            with pytest.raises(ParameterError, match=words):
+                spark.cluster_table(in_spark(session, tables[0]), features=["amount"])
+        finally:
+            session.conf.set(key, before)
+
+
+LINES = pl.DataFrame(
+    {"customer_id": ["a", "b"], "order_day": [10, 20], "amount": [5.0, 7.0], "discount": [0.0, 1.0]}
+)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "error", "words"),
+    [
+        ("order_day", ["10", "x"], ColumnError, "order_day should be whole numbers .* got string"),
+        ("order_day", [10.0, 20.5], ColumnError, "order_day should be whole numbers .* got double"),
+        ("amount", ["5", "7"], ColumnError, "amount should be numbers .* got string"),
+        ("is_return", ["no", "yes"], ColumnError, "is_return should be true or false"),
+        ("order_time", ["2024-01-01", "x"], ColumnError, "order_time should be times"),
+        ("order_day", [10, 2**32 + 20], DataError, "^orders hold a day beyond 32 bits"),
+        ("discount", [float("nan"), 0.0], DataError, "^orders hold NaN in discount$"),
+    ],
+)
+def test_columns_of_another_kind_are_refused(session, column, values, error, words):
+    lines = in_spark(session, LINES.with_columns(pl.Series(column, values)), 1)
+    with pytest.raises(error, match=words):
+        spark.build_table(session, lines, features=["monetary"])
+
+
+def test_dates_are_days(session):
+    dates = LINES.with_columns(pl.col("order_day").cast(pl.Int32).cast(pl.Date))
+    made = spark.build_table(session, in_spark(session, dates, 1), features=["recency_days"])
+    assert collected(made.frame).rows() == [("a", 10), ("b", 0)]
+
+
+def test_parameters_and_folders_are_checked_before_anything_is_written(session, tmp_path):
+    lines = in_spark(session, LINES, 1)
+    for options, words in (
+        ({"k": 1}, "expected k >= 2"),
+        ({"k": 2.5}, "k should be a whole number, got 2.5"),
+        ({"seed": -1}, "expected seed >= 0"),
+        ({"sample": 0}, "sample must be at least 2"),
+        ({"sample": 49}, "sample must be at least 50 customers; got 49"),
+        ({"sample": 60, "k": 61}, "sample must be at least k = 61"),
+        ({"variables": ["none"]}, "unknown column of the customer table 'none'"),
+    ):
+        with pytest.raises(ParameterError, match=words):
+            spark.segment_lines(
+                session, lines, out=str(tmp_path / "out"), features=["monetary"], **options
+            )
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "assignments").mkdir()
+    with pytest.raises(ParameterError, match="assignments is there already"):
+        spark.segment_lines(session, lines, out=str(tmp_path))
+    (tmp_path / "assignments" / "notes.txt").write_text("mine")
+    with pytest.raises(ParameterError, match="assignments is there already"):
+        spark.segment_lines(session, lines, out=str(tmp_path))
+    assert [one.name for one in tmp_path.iterdir()] == ["assignments"]
+
+
+def test_ids_and_values_of_customers_are_checked(session):
+    table = pl.DataFrame(
+        {"customer_id": [f"c{k}" for k in range(20)], "monetary": np.arange(20.0), "visits": 1}
+    ).with_columns(visits=pl.int_range(20) % 3)
+    model = cluster_customers(table, features=["monetary", "visits"], k=2).model
+    twice = spark.score_table(model, in_spark(session, pl.concat([table, table.head(1)]), 1))
+    with (
+        pytest.raises(DataError, match=r"^customer_id must be there and differ"),
+        spark.plain_errors(),
+    ):
+        twice.collect()
+    row = pl.int_range(20) == 3
+    nobody = table.with_columns(customer_id=pl.when(~row).then("customer_id"))
+    endless = table.with_columns(monetary=pl.when(row).then(float("inf")).otherwise("monetary"))
+    for frame, words in ((nobody, "1 are missing"), (endless, "monetary holds 1 infinite")):
+        with pytest.raises(DataError, match=words):
+            spark.cluster_table(in_spark(session, frame, 1), features=["monetary", "visits"])
+    for options in ({"sample": 2}, {"micro": 2}):
+        with pytest.raises(ParameterError, match="must be at least k = 3"):
+            spark.cluster_table(in_spark(session, table), features=["monetary"], k=3, **options)
+
+
+def test_executors_import_a_segkit_that_is_not_installed(session):
+    home = str(Path(spark.__file__).parents[2])
+    assert session.sparkContext.environment["PYTHONPATH"].split(os.pathsep)[0] == home

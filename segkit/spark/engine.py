@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
 
-from segkit.errors import ParameterError, SourceError
+from segkit import errors
+from segkit.errors import ColumnError, ParameterError, SegkitError, SourceError
 
 UTC = ("UTC", "Etc/UTC", "GMT", "Etc/GMT", "Z", "+00:00")
 TYPES = {
@@ -22,6 +25,19 @@ TYPES = {
     pl.Boolean: "boolean",
 }
 Schema = Mapping[str, Any]
+WHOLE = ("tinyint", "smallint", "int", "bigint")
+NUMBER = (*WHOLE, "float", "double", "decimal")
+TIME = ("timestamp", "timestamp_ntz", "date")
+# What a column may be in Spark, whose casts would read texts and much else as numbers or days.
+KINDS = {
+    "whole numbers": (WHOLE, ("order_day", "event_day")),
+    "numbers": (NUMBER, ("amount", "discount", "duration_seconds")),
+    "times": (TIME, ("order_time", "event_time")),
+    "true or false": (("boolean", *WHOLE), ("is_return",)),
+}
+OWN_ERROR = re.compile(
+    r"segkit\.errors\.(\w+): (.*?)(?: SQLSTATE: \w+|\n\s*(?:\n|at |JVM)|\s*\Z)", re.S
+)
 
 
 class Session(Protocol):
@@ -44,9 +60,10 @@ class Frame(Protocol):
 
 
 def open_session(master: str, *, name: str = "segkit", **config: str) -> Session:
-    """Open a Spark session as segkit needs it: UTC, and one thread for each task's libraries.
+    """Open a Spark session as segkit needs it: UTC, ANSI, one thread for each task's libraries.
 
-    A local one runs its tasks in this Python; on a cluster, the executors' Python needs segkit.
+    A local one runs its tasks in this Python, with this segkit; on a cluster, the executors' Python
+    needs segkit.
 
     Parameters
     ----------
@@ -73,6 +90,7 @@ def open_session(master: str, *, name: str = "segkit", **config: str) -> Session
         raise SourceError("Spark needs the extra: pip install 'segkit[spark]'") from None
     settings = {
         "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "true",
         "spark.executorEnv.POLARS_MAX_THREADS": "1",
         "spark.executorEnv.OMP_NUM_THREADS": "1",
         "spark.executorEnv.OPENBLAS_NUM_THREADS": "1",
@@ -84,21 +102,103 @@ def open_session(master: str, *, name: str = "segkit", **config: str) -> Session
         session = builder.getOrCreate()
     except PySparkException as error:
         raise SourceError(f"no Spark session at {master} (is Java 17 there?): {error}") from error
-    if master.startswith("local") and "PYSPARK_PYTHON" not in os.environ:
-        session.sparkContext.pythonExec = sys.executable
+    if master.startswith("local"):
+        if "PYSPARK_PYTHON" not in os.environ:
+            session.sparkContext.pythonExec = sys.executable
+        _show_checkout(session.sparkContext.environment)
     check_session(session)
     opened: Session = session
     return opened
 
 
+def _show_checkout(environment: dict[str, str]) -> None:
+    """Let executors of this machine import a segkit that is not installed."""
+    home = Path(__file__).parents[2]
+    if home.name not in ("site-packages", "dist-packages"):
+        paths = [str(home), environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+
+
 def check_session(session: Any) -> None:
-    """Raise ``ParameterError`` unless the session's days are those of UTC."""
+    """Raise ``ParameterError`` unless days are those of UTC, and impossible casts are errors."""
     zone = session.conf.get("spark.sql.session.timeZone")
     if zone not in UTC:
         raise ParameterError(
             f"the Spark session's time zone is {zone}, in which times have other days than in "
             'segkit\'s tables: session.conf.set("spark.sql.session.timeZone", "UTC")'
         )
+    if str(session.conf.get("spark.sql.ansi.enabled")).lower() != "true":
+        raise ParameterError(
+            "the Spark session turns what it cannot read into nulls, and what is too large into "
+            'another number: session.conf.set("spark.sql.ansi.enabled", "true")'
+        )
+
+
+def check_columns(frame: Any, what: str) -> Any:
+    """Return clean lines or events whose columns are of the types that segkit reads.
+
+    Numbers that are none (NaN), and days beyond 32 bits, raise ``DataError`` when they are read.
+
+    Raises
+    ------
+    ColumnError
+        If a column is of another type: days whole numbers or dates, amounts numbers, times
+        timestamps.
+    """
+    from pyspark.sql import functions
+
+    types = {name: kind.split("(")[0] for name, kind in frame.dtypes}
+    for expected, (kinds, names) in KINDS.items():
+        for name in names:
+            if name not in types:
+                continue
+            if expected == "whole numbers" and types[name] == "date":
+                frame = frame.withColumn(name, functions.unix_date(name))
+            elif types[name] not in kinds:
+                raise ColumnError(
+                    f"{what}: {name} should be {expected} ({', '.join(kinds)}); got {types[name]}"
+                )
+            column = functions.col(name)
+            if types[name] == "bigint" and expected == "whole numbers":
+                bad, words = ~column.between(-(2**31), 2**31 - 1), "a day beyond 32 bits"
+            elif types[name] in ("float", "double") and name != "amount":  # those are counted
+                bad, words = functions.isnan(column), "NaN"
+            else:
+                continue
+            error = f"segkit.errors.DataError: {what} hold {words} in {name}"
+            stop = functions.raise_error(functions.lit(error)).cast(types[name])
+            frame = frame.withColumn(name, functions.when(bad, stop).otherwise(column))
+    return frame
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Raise segkit's own error in place of Spark's exception around it.
+
+    What Spark computes later than segkit's call (a table when it is written) is wrapped by Spark.
+
+    Examples
+    --------
+    >>> with plain_errors():  # doctest: +SKIP
+    ...     score_table(model, table).write.parquet("segments")
+    """
+    try:
+        from pyspark.errors import PySparkException as SparkError
+    except ImportError:  # then nothing in here raises it
+        SparkError = SegkitError
+    try:
+        yield
+    except SegkitError:
+        raise
+    except SparkError as error:
+        cause: Any = error
+        while cause is not None:
+            match = OWN_ERROR.search(str(cause))
+            kind = getattr(errors, match[1], None) if match else None
+            if match and kind is not None:
+                raise kind(match[2].strip()) from error
+            cause = getattr(cause, "_cause", None)
+        raise
 
 
 def as_frame(session: Any, source: Any, what: str) -> Any:
@@ -126,19 +226,30 @@ def as_frame(session: Any, source: Any, what: str) -> Any:
 
 
 def check_absent(session: Any, address: str) -> None:
-    """Raise ``ParameterError`` if there are Parquet files at an address to be written."""
+    """Raise ``ParameterError`` if anything, even an empty folder, is at an address to be written.
+
+    Raises
+    ------
+    SourceError
+        If Spark cannot look there.
+    """
     from pyspark.errors import AnalysisException
 
     try:
-        session.read.parquet(address)
-    except AnalysisException:
-        return
+        session.read.format("binaryFile").load(address).schema  # noqa: B018 - looks for the path
+    except AnalysisException as error:
+        if error.getCondition() == "PATH_NOT_FOUND":
+            return
+        raise SourceError(
+            f"Spark cannot look at {address}: {str(error).splitlines()[0]}"
+        ) from error
     raise ParameterError(f"{address} is there already; it is not overwritten")
 
 
 def collect(frame: Any) -> pl.DataFrame:
     """Return the rows of a Spark frame in Polars."""
-    return pl.DataFrame(pl.from_arrow(frame.toArrow()))
+    with plain_errors():
+        return pl.DataFrame(pl.from_arrow(frame.toArrow()))
 
 
 def map_frames(frame: Any, function: Callable[[pl.DataFrame], pl.DataFrame], schema: Schema) -> Any:

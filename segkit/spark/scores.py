@@ -19,7 +19,8 @@ def score_table(model: SegmentScorer, frame: Any) -> Frame:
     ----------
     model : SegmentModel, MixtureModel, LatentModel or MixedModel
     frame : pyspark.sql.DataFrame
-        ``customer_id`` (one row each; checked within batches alone) and the model's columns.
+        ``customer_id`` (one row each; checked within batches alone, when the scores are computed:
+        `plain_errors` gives the ``DataError`` that Spark wraps) and the model's columns.
 
     Returns
     -------

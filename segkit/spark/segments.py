@@ -12,11 +12,12 @@ from segkit.cluster.model import SegmentModel
 from segkit.cluster.segments import CAVEAT, Segmentation
 from segkit.cluster.twostep import SAMPLE
 from segkit.display import counted, number, percent
+from segkit.errors import ParameterError, SegkitError, require_choice
 from segkit.features.build import CustomerTable
-from segkit.pipeline import choose_variables
+from segkit.pipeline import LEAST_CUSTOMERS, choose_variables
 from segkit.result import Result
-from segkit.spark.clustering import cluster_about, draw_customers
-from segkit.spark.engine import check_absent, collect
+from segkit.spark.clustering import check_numbers, cluster_about, draw_customers
+from segkit.spark.engine import check_absent, check_session, collect, plain_errors
 from segkit.spark.scores import score_table
 from segkit.spark.table import build_table
 
@@ -92,19 +93,19 @@ def segment_lines(
     Parameters
     ----------
     session : pyspark.sql.SparkSession
-        In the time zone UTC; `open_session` opens one.
+        In the time zone UTC, with ``spark.sql.ansi.enabled``; `open_session` opens one.
     orders, events, products : pyspark.sql.DataFrame, str or Path
         Clean tables as for `segkit.build_features`, or the addresses of Parquet files. (Raw files
         are cleaned by `segkit.clean_data` on one machine.)
     out : str
         Folder, of any file system that Spark writes: the customer table goes to ``customers`` in
-        it, each customer's segment to ``assignments``. Neither may be there yet.
+        it, each customer's segment to ``assignments``. Neither may be there yet, not even empty.
     variables : sequence of str
         Columns to cluster on; by default as `segkit.pipeline.choose_variables` chooses them.
     k : int, optional
         Number of segments; chosen on the sample if not given.
     sample : int
-        Customers of the sample.
+        Customers of the sample, at least 50.
     seed : int
     **options
         Further arguments of `build_table`: as_of, windows, calendar, features, ….
@@ -116,29 +117,42 @@ def segment_lines(
     Raises
     ------
     ParameterError
-        If the session's time zone is not UTC, or an option is unknown.
+        If the session is not in UTC or not ANSI, an option is unknown or out of range, or ``out``
+        holds either folder; nothing is written then.
     SourceError, ColumnError, DataError
-        As the steps raise them.
+        As the steps raise them. If the customer table is written by then, a note says where.
     """
+    check_session(session)
+    check_numbers(k, seed, sample=sample)
+    if sample < LEAST_CUSTOMERS:
+        raise ParameterError(f"sample must be at least {LEAST_CUSTOMERS} customers; got {sample}")
     folder = str(out).rstrip("/")
     customers, assignments = f"{folder}/customers", f"{folder}/assignments"
     for address in (customers, assignments):
         check_absent(session, address)
     built = build_table(session, orders, events, products=products, **options)
-    built.frame.write.parquet(customers)
+    for name in variables:
+        require_choice("column of the customer table", name, built.frame.columns)
+    with plain_errors():
+        built.frame.write.parquet(customers)
     table = session.read.parquet(customers)
-    chosen = draw_customers(table, sample, seed)
     definitions = dict(built.about.definitions.select("name", "description").iter_rows())
-    clusters = cluster_about(
-        table,
-        chosen,
-        features=choose_variables(chosen, variables),
-        k=k,
-        seed=seed,
-        definitions=definitions,
-        as_of=built.about.as_of,
-    )
-    score_table(clusters.model, table).write.parquet(assignments)
+    try:
+        chosen = draw_customers(table, sample, seed)
+        clusters = cluster_about(
+            table,
+            chosen,
+            features=choose_variables(chosen, variables),
+            k=k,
+            seed=seed,
+            definitions=definitions,
+            as_of=built.about.as_of,
+        )
+    except SegkitError as error:
+        error.add_note(f"The customer table is written: {customers}; cluster_table can read it.")
+        raise
+    with plain_errors():
+        score_table(clusters.model, table).write.parquet(assignments)
     counts, unlike = _count(session.read.parquet(assignments))
     assigned = sum(count for one, count in counts.items() if one is not None)
     segments = tuple(replace(one, size=counts.get(one.id, 0)) for one in clusters.model.segments)

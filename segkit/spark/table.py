@@ -33,10 +33,12 @@ from segkit.features.products import (
 from segkit.features.sources import CUSTOMER, check_rows
 from segkit.spark.engine import (
     as_frame,
+    check_columns,
     check_session,
     collect,
     map_batches,
     map_frames,
+    plain_errors,
     to_batches,
 )
 
@@ -76,9 +78,10 @@ def build_table(
     Parameters
     ----------
     session : pyspark.sql.SparkSession
-        In the time zone UTC.
+        In the time zone UTC, with ``spark.sql.ansi.enabled``.
     orders, events, customers, products : pyspark.sql.DataFrame, str or Path
-        Clean tables as for `segkit.build_features`, or the addresses of Parquet files.
+        Clean tables as for `segkit.build_features`, or the addresses of Parquet files. A Spark
+        timestamp has no zone of its own: its day is that of UTC.
     **options
         Further arguments of `segkit.build_features`: as_of, windows, calendar, monetary, features,
         population, trend_days, currency.
@@ -91,9 +94,9 @@ def build_table(
     Raises
     ------
     ParameterError
-        If the session's time zone is not UTC, or an option is unknown.
+        If the session is not in UTC, or not ANSI, or an option is unknown.
     SourceError, ColumnError, DataError
-        As `segkit.build_features`.
+        As `segkit.build_features`; also if a day, an amount or a time is of another type.
     """
     check_session(session)
     given = {"orders": orders, "events": events, "customers": customers, "products": products}
@@ -101,7 +104,11 @@ def build_table(
         what: None if source is None else as_frame(session, source, what)
         for what, source in given.items()
     }
-    plan = plan_features(**frames, **options)
+    for what in ("orders", "events"):
+        if frames[what] is not None:
+            frames[what] = check_columns(frames[what], what)
+    with plain_errors():
+        plan = plan_features(**frames, **options)
     lines, *others = plan.tables
     plan = replace(plan, tables=[replace(lines, rows=check_rows(lines.rows)), *others])
     blocks, names = _blocks(plan)
