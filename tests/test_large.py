@@ -23,7 +23,7 @@ from segkit.intake.mapping import Mapping
 from segkit.large import job, score_large_files, segment_files
 from segkit.large import work as work_folder
 from segkit.large.chunks import RawFile, list_files
-from segkit.large.work import Stage
+from segkit.large.work import Stage, Work
 from segkit.pipeline import link_source
 from segkit.progress import Stopped, watched_by
 
@@ -409,6 +409,20 @@ def test_blocks_of_text_end_where_lines_end(tmp_path):
         middle = chunks[0][1]
         rest = [frame for frame, _ in file.chunks(middle)]
         assert sum(f.height for f in rest) == 3 - chunks[0][0].height
+    inches = 'id,note\n1,5" tube\n2,"a\nb"\n3,"c\nd"\n4,e\n'
+    path.write_text(inches)
+    for size in (9, 16, 30, 1_000):
+        chunks = list(RawFile.open(path, "events", Mapping(), block=max(size, 16)).chunks())
+        rows = pl.concat([frame for frame, _ in chunks])
+        assert rows["note"].to_list() == ['5" tube', "a\nb", "c\nd", "e"]
+    path.write_text("id,note\n1,x\n2,x\n3,x\n4,x,too\n")
+    with pytest.raises(SourceError, match=r"line 5 has 3 cells"):
+        list(RawFile.open(path, "events", Mapping(), block=9).chunks())
+    path.write_bytes(gzip.compress(text.encode())[:-20])
+    with pytest.raises(SourceError, match=r"is cut short"):
+        list(RawFile.open(path, "events", Mapping()).chunks())
+    path.write_bytes(gzip.compress(text.encode()))
+    assert next(RawFile.open(path, "events", Mapping()).chunks())[0].height == 3
     packed = tmp_path / "orders.csv.gz"
     packed.write_bytes(gzip.compress(text.encode()))
     (frame, _), *_ = RawFile.open(packed, "orders", Mapping()).chunks()
@@ -495,10 +509,45 @@ def test_what_shows_beyond_the_sample_is_asked_as_in_memory(tmp_path, monkeypatc
         ):
             with pytest.raises(DataError, match=match):
                 call(mapping)
+    twice = pl.concat([lines, lines[:90]]).rename({"Order": "order_id"})
+    twice.write_csv(path)
+    with pytest.raises(DataError, match=r"90 rows repeat others.*'order_id' too"):
+        segment_files(path, tmp_path / "w", partitions=3)
     lines.with_columns(flag.alias("cancelled")).write_csv(path)
     assert segkit.clean_data(path).ledger.reasons()["cancelled"] > 9
     with pytest.raises(DataError, match=r"words that the sample does not .orders: 'cancelled'"):
         segment_files(path, tmp_path / "w", partitions=3)
+
+
+def test_signs_coupons_and_nobodies_ids_are_told_by_all_rows(tmp_path, monkeypatch):
+    small_blocks(monkeypatch, size=3_000)
+    folder, lines = tmp_path / "shop", plain_lines(n=150, customers=30)
+    folder.mkdir()
+    dollar = pl.when(pl.col("Customer") == "K001").then(pl.lit("$")).otherwise(pl.lit(""))
+    own = lines.with_columns(
+        Amount=dollar + pl.col("Amount"), Customer=pl.col("Customer").str.slice(1).cast(pl.Int64)
+    )
+    own.write_csv(folder / "orders.csv")
+    rates = {"currency": ["USD", "EUR"], "valid_from": ["2022-01-01"] * 2, "rate": [0.5, 1.0]}
+    pl.DataFrame(rates).write_csv(folder / "fx.csv")
+    people = pl.DataFrame({"customer_id": [*range(30), 17], "country": ["DE"] * 31})
+    people.write_csv(folder / "customers.csv")
+    whole = segkit.clean_data(folder)
+    with Work.open(tmp_path / "w") as work:
+        found = job.Job(folder, work, None, None, 5)
+        stage = found.clean()
+    assert_frame_equal(read_all(stage.folder / "orders", "source_row"), whole.orders)
+    assert found.ledger(stage).reasons() == whole.ledger.reasons()
+    assert whole.ledger.reasons("customers")["missing_customer_id"] == 1
+
+    coupon = pl.when(pl.int_range(pl.len()) % 20 == 1).then(pl.lit("-5")).otherwise("Amount")
+    pair = (pl.int_range(pl.len()) // 2).cast(pl.String)
+    priced = lines.with_columns(Price=coupon, Order=pair, Units=1).drop("Amount")
+    priced.write_csv(folder / "c.csv")
+    named = {"customer_id": "Customer", "order_id": "Order", "order_time": "Date"}
+    mapping = {"orders": {"columns": named | {"unit_price": "Price", "quantity": "Units"}}}
+    with pytest.raises(DataError, match=r"orders name several customers"):
+        segment_files(folder / "c.csv", tmp_path / "v", mapping=mapping, partitions=3)
 
 
 def test_a_later_change_of_format_is_an_error_and_never_another_reading(tmp_path, monkeypatch):
@@ -512,8 +561,6 @@ def test_a_later_change_of_format_is_an_error_and_never_another_reading(tmp_path
 
 
 def test_one_call_at_a_time_works_in_a_folder(tmp_path):
-    from segkit.large.work import Work
-
     (tmp_path / "w").mkdir()
     (tmp_path / "w" / ".state.json.99-ab.new").touch()  # of a call killed at its first write
     with Work.open(tmp_path / "w"):
@@ -537,8 +584,6 @@ def test_one_call_at_a_time_works_in_a_folder(tmp_path):
 
 
 def test_a_part_is_done_while_its_files_are_whole(tmp_path):
-    from segkit.large.work import Work
-
     with Work.open(tmp_path / "w") as work:
         stage = work.stage("clean")
         for part in (0, 1):
@@ -619,8 +664,6 @@ def test_segments_without_customers_have_shares_of_nought():
 
 
 def test_a_stage_of_other_inputs_takes_the_place_of_the_old_one(tmp_path):
-    from segkit.large.work import Work
-
     with Work.open(tmp_path / "w") as work:
         first = work.stage("clean", mapping={"a": 1})
         first.record(0, {"rows": 3})

@@ -108,7 +108,7 @@ def older_encoding(data: bytes, name: str, table: str) -> str:
     scores = {one: _share(text, one) + LATIN.get(one, 0.0) for one, text in readings.items()}
     ranked = sorted(scores, key=lambda one: -scores[one])
     best = ranked[0]
-    letters = sum(letter > "\x7f" for letter in readings[best])
+    letters = max(1, sum(letter > "\x7f" for letter in readings[best]))
     is_clear = best in LATIN and scores[best] > CLEAR
     margin = MARGIN if is_clear else max(MARGIN, FEW / letters)
     rivals = [

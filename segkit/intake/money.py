@@ -102,10 +102,25 @@ def about_overlaps(columns: Columns) -> list[Finding]:
     raw = columns.raw
     if columns.mapping.is_set("orders", "duplicates") or raw.height < ENOUGH:
         return []
+    if raw.hash_rows(seed=0).n_unique() == raw.height:
+        return []
+    height, numbered = numbered_rows(columns)
+    if not numbered or not 0.5 * raw.height < height < raw.height:
+        return []
+    rows = raw.height - height
+    text = (
+        f"{counted(rows, 'row')} repeat others in every column, {numbered[0]!r} too, which is "
+        "another on every other row: do the same rows stand twice in the file?"
+    )
+    answer = '[orders] duplicates = "drop" (or "flag")'
+    return [Finding("block", "orders", "order_id", text, rows, answer=answer)]
+
+
+def numbered_rows(columns: Columns) -> tuple[int, list[str]]:
+    """Count the different rows, and list the columns that number them: another id on each."""
+    raw = columns.raw
     distinct = raw.hash_rows(seed=0).n_unique()
     once = raw.unique(maintain_order=True) if distinct < raw.height else raw
-    if not 0.5 * raw.height < once.height < raw.height:
-        return []
     people = {columns.source(name) for name in PERSONS}
     numbered = [
         name
@@ -116,15 +131,7 @@ def about_overlaps(columns: Columns) -> list[Finding]:
         and once[name].null_count() == 0
         and once[name].n_unique() == once.height
     ]
-    if not numbered:
-        return []
-    rows = raw.height - once.height
-    text = (
-        f"{counted(rows, 'row')} repeat others in every column, {numbered[0]!r} too, which is "
-        "another on every other row: do the same rows stand twice in the file?"
-    )
-    answer = '[orders] duplicates = "drop" (or "flag")'
-    return [Finding("block", "orders", "order_id", text, rows, answer=answer)]
+    return once.height, numbered
 
 
 def about_summaries(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping, list[Finding]]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Mapping
+import re
+import zlib
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import polars as pl
 
+from segkit.display import number
 from segkit.errors import SourceError
 from segkit.intake.encodings import seen_encoding
 from segkit.intake.folders import is_file_of_table, table_by_name
@@ -29,6 +34,7 @@ from segkit.writing import PARQUET
 ROWS = 1_000_000  # of a chunk of Parquet
 BLOCK = 64 << 20  # bytes of a chunk of text
 SAMPLE = 300_000  # rows that the mapping is proposed from
+CELLS = 10_000  # in quotes, in a row at most
 PLACES = 10  # of a Parquet file that the sample is taken at
 WHOLE = "give it in memory (segkit.segment)"
 
@@ -104,16 +110,29 @@ class RawFile:
             start = whole_lines.index(b"\n", start) + 1
         return replace(file, layout=replace(layout, body=start), encoding=encoding)
 
-    def handle(self) -> BinaryIO:
+    @property
+    def is_packed(self) -> bool:
+        """Whether the bytes are gzip's, whatever the file's ending."""
+        with self.path.open("rb") as handle:
+            return handle.read(2) == b"\x1f\x8b"
+
+    @contextmanager
+    def handle(self) -> Iterator[BinaryIO]:
         """Open the file's bytes, unpacked."""
-        packed = self.path.name.lower().endswith(".gz")
-        return cast("BinaryIO", gzip.open(self.path) if packed else self.path.open("rb"))
+        with gzip.open(self.path) if self.is_packed else self.path.open("rb") as handle:
+            try:
+                yield cast("BinaryIO", handle)
+            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+                what = "is cut short" if isinstance(error, EOFError) else "is damaged"
+                raise SourceError(
+                    f"{self.path.name} {what} (gzip: {error}); copy or download it again"
+                ) from error
 
     def count_chunks(self, start: int = 0) -> int | None:
         """Count the chunks from a position on; None where that is not known."""
         if self.rows is not None:
             return -(-(self.rows - start) // ROWS)
-        if self.layout is None or self.path.name.lower().endswith(".gz"):
+        if self.layout is None or self.is_packed:
             return None
         return -(-(self.path.stat().st_size - max(start, self.layout.body)) // self.block)
 
@@ -135,7 +154,7 @@ class RawFile:
             yield from self._blocks(self.layout, max(start, self.layout.body))
 
     def _blocks(self, layout: TextLayout, place: int) -> Iterator[tuple[pl.DataFrame, int]]:
-        quote = (layout.quote or "").encode()
+        quote, delimiter = (layout.quote or "").encode(), layout.delimiter.encode()
         # Where a block ends depends on where it begins alone, not on where reading began.
         with self.handle() as handle:
             handle.seek(place)
@@ -145,10 +164,11 @@ class RawFile:
                 block, is_last = left[:size], len(left) < size
                 if not block:
                     return
-                end = len(block) if is_last else _end_of_lines(block, quote)
+                end = len(block) if is_last else _end_of_lines(block, quote, delimiter)
                 if end:
+                    rows = self._rows(block[:end], layout, place)
                     place, left, size = place + end, left[end:], self.block
-                    yield self._rows(block[:end], layout), place
+                    yield rows, place
                 elif len(block) > 8 * self.block:
                     raise SourceError(
                         f"{self.path.name}: no line ends outside quotes in {len(block)} bytes; "
@@ -157,8 +177,11 @@ class RawFile:
                 else:
                     size += self.block
 
-    def _rows(self, block: bytes, layout: TextLayout) -> pl.DataFrame:
-        body = in_utf8(self.path, block, self.encoding, self.table, [])
+    def _rows(self, block: bytes, layout: TextLayout, start: int) -> pl.DataFrame:
+        try:
+            body = in_utf8(self.path, block, self.encoding, self.table, [])
+        except SourceError as error:
+            raise self._of_file(error, layout.first_line - 1, start) from error
         if not body.isascii():
             try:
                 body.decode()
@@ -167,7 +190,22 @@ class RawFile:
                     f"{self.path.name} begins in UTF-8 and is something else further down; set "
                     "encoding to the file's own"
                 ) from error
-        return restore_cells(read_rows(self.path, body, layout, []), body)
+        try:
+            return restore_cells(read_rows(self.path, body, layout, []), body)
+        except SourceError as error:
+            raise self._of_file(error, 0, start) from error
+
+    def _of_file(self, error: SourceError, lines: int, start: int) -> SourceError:
+        """Name the file's line in an error about a block that begins at a position."""
+        with self.handle() as handle:
+            handle.seek(self.layout.body if self.layout else 0)
+            while handle.tell() < start:
+                lines += handle.read(min(self.block, start - handle.tell())).count(b"\n")
+
+        def named(match: re.Match[str]) -> str:
+            return f"line {number(int(match[1].replace(',', '')) + lines)}"
+
+        return SourceError(re.sub(r"line ([\d,]+)", named, str(error)))
 
     def sample(self) -> pl.DataFrame:
         """Return a sample of the rows; all rows of a small file."""
@@ -181,17 +219,41 @@ class RawFile:
         return first[0].head(SAMPLE)
 
 
-def _end_of_lines(block: bytes, quote: bytes) -> int:
-    """Return the position after the last line that ends outside quotes; 0 without any."""
-    end = block.rfind(b"\n") + 1
-    if not quote:
-        return end
-    is_open = block.count(quote, 0, end) % 2
-    while end and is_open:
-        earlier = block.rfind(b"\n", 0, end - 1) + 1
-        is_open = (is_open + block.count(quote, earlier, end)) % 2
-        end = earlier
-    return end
+def _end_of_lines(block: bytes, quote: bytes, delimiter: bytes) -> int:
+    """Return the position after the last line that ends outside quotes; 0 without any.
+
+    A quote opens at the start of a cell only, as for the readers of whole files.
+    """
+    if not quote or quote not in block:
+        return block.rfind(b"\n") + 1
+    q, sign = re.escape(quote), re.escape(delimiter)
+    cell = rb"(?:\A|(?<=[%s\r\n]))%s[^%s]*(?:%s%s[^%s]*)*(%s|\Z)" % (sign, q, q, q, q, q, q)
+    until = len(block)
+    for match in reversed(deque(re.finditer(cell, block), maxlen=CELLS)):
+        end = block.rfind(b"\n", match.end(), until) + 1 if match[1] else 0
+        if end:
+            return end
+        until = match.start()
+    return block.rfind(b"\n", 0, until) + 1
+
+
+def concat_samples(samples: Sequence[pl.DataFrame], files: Sequence[RawFile]) -> pl.DataFrame:
+    """Put the samples of a table's files together, whatever the order of their columns.
+
+    Raises
+    ------
+    SourceError
+        If they have different columns.
+    """
+    first = samples[0].columns
+    for sample, file in zip(samples, files, strict=True):
+        if set(sample.columns) != set(first):
+            raise SourceError(
+                f"{file.table}: {files[0].path.name} and {file.path.name} have different columns "
+                f"({', '.join(sorted(set(sample.columns) ^ set(first)))}); expected files of the "
+                "same layout"
+            )
+    return pl.concat([sample.select(first) for sample in samples], how="vertical_relaxed")
 
 
 def list_files(source: Any, mapping: ColumnMapping, base: Path | None) -> dict[str, list[Path]]:

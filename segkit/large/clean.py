@@ -14,10 +14,13 @@ from typing import Any
 import polars as pl
 
 from segkit.display import counted
+from segkit.errors import DataError
 from segkit.intake.clean import ORDER, Reading, read_columns, run
-from segkit.intake.columns import Shared
+from segkit.intake.columns import Columns, Shared
+from segkit.intake.evidence import ENOUGH
 from segkit.intake.ledger import MICRO, Ledger, Part, Rejection, Step, money_from_micro
 from segkit.intake.mapping import Mapping as ColumnMapping
+from segkit.intake.money import numbered_rows
 from segkit.intake.store import Intake
 from segkit.large.split import ROW, Split, without_overlap
 from segkit.large.work import Stage
@@ -94,7 +97,9 @@ def _placed(rejection: Rejection, rows: pl.Series, first_line: int | None) -> Re
     return replace(rejection, examples=examples)
 
 
-def write_clean(stage: Stage, part: int, result: Intake, notes: Iterable[str]) -> None:
+def write_clean(
+    stage: Stage, part: int, result: Intake, raw: pl.DataFrame, notes: Iterable[str]
+) -> None:
     """Write a part's clean tables and rejects, then its record with the ledger."""
     for name in result.tables:
         stage.write(result.tables[name], name, part)
@@ -104,6 +109,9 @@ def write_clean(stage: Stage, part: int, result: Intake, notes: Iterable[str]) -
     ids = lines.select(kind, pl.col("order_id").hash().alias("order")).unique()
     stage.write(ids.sort("order", "kind"), "order-ids", part)
     record = {"ledger": result.ledger.to_dict(), "lines": lines.height, "notes": list(notes)}
+    if not result.mapping.is_set("orders", "duplicates"):
+        numbered = numbered_rows(Columns("orders", raw, result.mapping))
+        record |= {"rows": raw.height, "once": numbered[0], "numbered": numbered[1]}
     stage.record(part, record)
 
 
@@ -113,6 +121,7 @@ def add_up(stage: Stage, parts: int, whole: Ledger | None, notes: tuple[str, ...
     Customers are disjoint, so counts of customers add up; orders are counted by their ids, as an
     order may have lines of several customers.
     """
+    _ask_repeats([stage.done(part) or {} for part in range(parts)])
     ledgers = [Ledger.from_dict((stage.done(part) or {})["ledger"]) for part in range(parts)]
     order = {name: place for place, name in enumerate((*ORDER, "orders"))}
     tables = sorted({s.table for one in ledgers for s in one.steps}, key=lambda t: order[t])
@@ -123,6 +132,21 @@ def add_up(stage: Stage, parts: int, whole: Ledger | None, notes: tuple[str, ...
     parts_of_all = [_add_parts([one.parts for one in ledgers], k, counts) for k in range(2)]
     added.sort(key=lambda step: order[step.table])
     return Ledger(tuple(added), tuple(parts_of_all), ledgers[0].currency, notes).check()
+
+
+def _ask_repeats(records: Sequence[Mapping[str, Any]]) -> None:
+    """Raise where rows seem to stand twice in the files, as `about_overlaps` asks in memory."""
+    if not all("once" in record for record in records):
+        return
+    rows, once = (sum(record[name] for record in records) for name in ("rows", "once"))
+    numbered = set.intersection(*(set(r["numbered"]) for r in records if r["rows"]))
+    if numbered and rows >= ENOUGH and 0.5 * rows < once < rows:
+        raise DataError(
+            f"the data quality gate is closed; {counted(rows - once, 'row')} repeat others in "
+            f"every column, {min(numbered)!r} too, which is another on every other row: do the "
+            'same rows stand twice in the file? Answer with: [orders] duplicates = "drop" (or '
+            '"flag"; "keep", if they are sales of their own)'
+        )
 
 
 def _add_steps(listed: list[list[Step]]) -> list[Step]:

@@ -27,7 +27,7 @@ from segkit.intake.people import UNLINKED, erased_ids, pseudonyms
 from segkit.intake.readers import Gathered, gather
 from segkit.intake.readers import read_table as read_whole
 from segkit.intake.reshape import fill_orders
-from segkit.large.chunks import WHOLE, RawFile, list_files
+from segkit.large.chunks import WHOLE, RawFile, concat_samples, list_files
 from segkit.large.clean import add_up, clean_part, write_clean
 from segkit.large.gates import ask_all_rows
 from segkit.large.split import (
@@ -158,7 +158,7 @@ class Job:
                     where = f"in the first of {counted(prepared.parts, 'part')}"
                     noted += [f"{where}: {note}" for note in result.notes
                               if not (is_pruned and note.endswith(UNLINKED))]  # fmt: skip
-                write_clean(stage, part, result, noted)
+                write_clean(stage, part, result, raw["orders"], noted)
         if whole is not None:
             for name, frame in whole.tables.items():
                 stage.write(frame, name, 0)
@@ -272,7 +272,7 @@ def prepare(source: Any, mapping: Any, preset: str | None, partitions: Any) -> P
             prints[table] = [fingerprint(path) for path in paths if path.is_file()]
             files[table] = [RawFile.open(path, table, given) for path in paths]
             samples = [file.sample() for file in files[table]]
-            frames[table] = pl.concat(samples, how="vertical_relaxed")
+            frames[table] = concat_samples(samples, files[table])
             if table in ("orders", "events"):
                 rows += sum(f.rows or text_bytes(f.path) // LINE_BYTES for f in files[table])
         else:
