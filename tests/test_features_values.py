@@ -256,3 +256,92 @@ def test_buyers_who_returned_more_than_they_bought_are_counted_and_said():
     bought = lines.filter(pl.col("amount") > 0)
     again = build_features(bought, features=["frequency", "monetary"]).notes
     assert not any("net revenue of zero" in note for note in again)
+
+
+ENGINES = ["polars", "duckdb"]
+
+
+def built(lines, engine, tmp_path, features, events=None, **options):
+    """Build features of tables written to disk, as an engine reads them."""
+    paths = [tmp_path / "lines.parquet", tmp_path / "acts.parquet"]
+    lines.write_parquet(paths[0])
+    if events is not None:
+        events.write_parquet(paths[1])
+    acts = None if events is None else paths[1]
+    return build(paths[0], acts, features=features, engine=engine, **options).frame
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("base", [0, 5_000_000, 1_000_000_000, 2_000_000_000_000])
+def test_the_spread_of_large_order_values_is_exact(base, engine, tmp_path):
+    cents = [7, 1_200, 1_900_001, 3]
+    lines = pl.DataFrame(
+        {"customer_id": ["a"] * 4, "order_id": ["1", "2", "3", "4"], "order_day": [1, 2, 3, 4],
+         "amount": [base + cent / 100 for cent in cents]}
+    )  # fmt: skip
+    exact = [Fraction(round(x * 1e6), 10**6) for x in lines["amount"]]
+    for k in range(3):
+        mixed = lines.sample(fraction=1, shuffle=True, seed=k)
+        value = built(mixed, engine, tmp_path, ["order_value_std"])["order_value_std"].item()
+        assert value == pytest.approx(float(statistics.stdev(exact)), rel=1e-15)
+    level = built(lines.with_columns(amount=base + 0.1), engine, tmp_path, ["order_value_std"])
+    assert str(level["order_value_std"].item()) == "0.0"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("monetary", ["net", "gross"])
+@pytest.mark.parametrize("customers", [1, 2, 3])
+def test_money_is_the_true_quotient_of_whole_millionths(monetary, customers, engine, tmp_path):
+    amounts = [0.05, 0.07, 0.1][:customers]
+    lines = pl.DataFrame(
+        {"customer_id": ["a", "b", "c"][:customers], "order_day": 1, "amount": amounts}
+    )
+    names = ["monetary", "order_value_mean"]
+    frame = built(lines, engine, tmp_path, names, monetary=monetary)
+    assert frame["monetary"].to_list() == amounts
+    assert frame["order_value_mean"].to_list() == amounts
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_sums_beyond_what_a_float_holds_are_rounded_once(engine, tmp_path):
+    amounts = [9007199254.740993, 9007199254.740995, -9007199254.740997]
+    lines = pl.DataFrame({"customer_id": ["a", "a", "b"], "order_day": 1, "amount": amounts})
+    frame = built(lines, engine, tmp_path, ["monetary"], population="all")
+    whole_ = [int(x * 10**6) for x in amounts]
+    assert frame["monetary"].to_list() == [float(whole_[0] + whole_[1]) / 1e6, whole_[2] / 1e6]
+
+
+def test_categories_before_1970_have_their_recency():
+    lines = pl.DataFrame(
+        {"customer_id": ["a", "a", "b"], "order_day": [-400, -390, -100], "amount": 1.0,
+         "category": "x"}
+    )  # fmt: skip
+    frame = build(lines, features=["category_recency_days_x"]).frame
+    assert frame["category_recency_days_x"].to_list() == [290, 0]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_unknown_duration_does_not_hide_that_the_others_are_too_large(engine, tmp_path):
+    lines = pl.DataFrame({"customer_id": ["a"], "order_day": [12], "amount": [1.0]})
+    acts = pl.DataFrame(
+        {"customer_id": "a", "event_type": "page_view", "event_day": 12,
+         "duration_seconds": [8e12, 8e12, math.nan]}
+    )  # fmt: skip
+    with pytest.raises(DataError, match="duration_seconds of events adds up to"):
+        built(lines, engine, tmp_path, ["time_seconds"], acts)
+    some = acts.with_columns(pl.col("duration_seconds") / 8e12)
+    assert built(lines, engine, tmp_path, ["time_seconds"], some)["time_seconds"].item() == 2.0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_piece_without_a_known_category_joins_the_others(engine, tmp_path, monkeypatch):
+    number = pl.int_range(40)
+    lines = pl.DataFrame({"order_day": [18_000 + k % 8 for k in range(40)]}).with_columns(
+        customer_id="c" + (number + 10).cast(pl.String), amount=1.0,
+        category=pl.when(number > 30).then("k" + (number % 14).cast(pl.String)),
+    )  # fmt: skip
+    lines = pl.concat([lines, lines.with_columns(pl.col("category").str.replace("k", "z"))])
+    whole_ = built(lines, engine, tmp_path, ["categories"])
+    monkeypatch.setattr("segkit.features.definitions.ROWS_A_PIECE", 20)
+    names = [name for name in whole_.columns if "affinity" not in name]
+    assert_frame_equal(built(lines, engine, tmp_path, ["categories"])[names], whole_[names])

@@ -46,12 +46,14 @@ from segkit.features.sources import (
     Rows,
     are_tidy,
     check_rows,
+    check_squares,
     collect,
     event_rows,
     event_types,
     levels,
     open_lazy,
     order_rows,
+    square_names,
     with_ids,
 )
 from segkit.frames import is_sold, takes_frames
@@ -499,8 +501,9 @@ def _order_plan(
     if products is not None and (kinds or _asks(wanted_names, "breadth", "category_breadth")):
         left += count_unlisted(rows.frame.filter(nw.col("day") <= as_of), products)
     facts = from_orders.OrderFacts(
-        rows.columns, rows.first, as_of, monetary, channels, calendar, tuple(kinds), products
-    )
+        rows.columns, rows.first, as_of, monetary, channels, calendar, tuple(kinds), products,
+        size=rows.size,
+    )  # fmt: skip
     notes += [*rows.notes, *left]
     if rows.n_later:
         notes.append(f"not used: {counted(rows.n_later, 'order line')} after {day_date(as_of)}")
@@ -556,7 +559,7 @@ def _sums(
         buys = pl.col("orders.n_orders") > 0
         rest = base.filter(~buys)
         frame = base.lazy().filter(buys).sort(CUSTOMER).collect(engine="streaming")
-        worth = frame["orders.amount"].round(6)
+        worth = frame["orders.amount"]
         counts = {
             "returners": rest.height,
             "returned": float(rest["orders.amount"].sum()),
@@ -572,8 +575,9 @@ def _sums(
     for table in others:
         frame = frame.join(table, on=CUSTOMER, how="left", maintain_order="left")
     zeros = [name for plan in plans for name in plan.zeros(frame.columns)]
-    frame = frame.with_columns(pl.col(zeros).fill_null(0.0))
-    return round_money(frame), counts
+    frame = frame.with_columns(pl.col(zeros).fill_null(0))
+    check_orders(frame)
+    return frame, counts
 
 
 def needed_sums(bound: list[Bound], as_of: int) -> list[tuple[str, str, Window]]:
@@ -583,10 +587,11 @@ def needed_sums(bound: list[Bound], as_of: int) -> list[tuple[str, str, Window]]
     return buyers + [sums for column in bound for sums in column.sums()]
 
 
-def round_money(frame: pl.DataFrame) -> pl.DataFrame:
-    """Round money to millionths, as the intake keeps it; smaller parts are errors of rounding."""
-    money = [name for name in frame.columns if name.startswith("orders.amount")]
-    return frame.with_columns(pl.col(money).round(6))
+def check_orders(frame: pl.DataFrame) -> None:
+    """Raise if a customer has more orders than their values' squares can be summed for."""
+    parts = next((n for n in (3, 2) if f"orders.{square_names('value', n)[-1]}" in frame), 0)
+    if parts:
+        check_squares(frame["orders.n_orders"], parts)
 
 
 def note_left(counts: Map[str, float]) -> list[str]:

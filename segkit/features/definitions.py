@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import narwhals as nw
+import numpy as np
 import polars as pl
 
 from segkit.errors import ParameterError, unknown
 from segkit.features.calendar import Window, before, day_date, last, whole
-from segkit.features.sources import CUSTOMER, Rows, collect, is_spark
+from segkit.features.sources import CUSTOMER, MICRO, Rows, collect, is_spark
 
 # From a sum's name to its column for the window at hand.
 Pick = Callable[[str], pl.Expr]
@@ -255,13 +256,10 @@ class Plan:
         table = pl.concat(
             _collected(add(rows, self.facts), names) for rows in pieces(self.rows, window)
         )
-        columns = [
-            read_sum(pl.col(name), zero=not self.is_unknown(name)).alias(
-                f"{block}.{name}{window.suffix}"
-            )
-            for name in names
-        ]
-        return table.filter(pl.col(CUSTOMER).is_not_null()).select(CUSTOMER, *columns)
+        columns = {
+            f"{block}.{name}{window.suffix}": (name, not self.is_unknown(name)) for name in names
+        }
+        return read_sums(table.filter(pl.col(CUSTOMER).is_not_null()), columns)
 
     def zeros(self, columns: Iterable[str]) -> list[str]:
         """Return those of the columns in which a customer without rows has a zero."""
@@ -285,10 +283,41 @@ def _collected(sums: Any, names: list[str]) -> pl.DataFrame:
     return collect(sums.select(CUSTOMER, *names))
 
 
-def read_sum(column: pl.Expr, *, zero: bool) -> pl.Expr:
-    """Return a sum as a float; a missing one becomes zero where ``zero``, else stays null."""
-    number = column.cast(pl.Float64).fill_nan(None)
-    return number.fill_null(0.0) if zero else number
+# Sums of whole millionths: those that become units, and those that stay whole.
+MILLIONTHS = re.compile(r"orders\.(amount|gross|returned|discount)|spend\.|events\.seconds")
+WHOLE = "orders.value_"
+
+
+def is_exact(full: str) -> bool:
+    """Whether a sum, by its full name, is of whole millionths, which a float may not hold."""
+    return full.startswith(WHOLE) or MILLIONTHS.match(full) is not None
+
+
+def read_sums(table: pl.DataFrame, columns: Mapping[str, tuple[str, bool]]) -> pl.DataFrame:
+    """Return sums under their full names, as floats, with millionths in units.
+
+    Parameters
+    ----------
+    table : polars.DataFrame
+    columns : mapping of str to (str, bool)
+        Full name to the column in ``table``, and whether a missing sum is zero; else it is null.
+    """
+    read: list[pl.Series] = [table[CUSTOMER]]
+    for full, (name, zero) in columns.items():
+        sums = table[name]
+        if is_exact(full):
+            sums = sums.cast(pl.Int64)
+            sums = sums.fill_null(0) if zero else sums
+            if not full.startswith(WHOLE):
+                # Polars divides by a constant through its reciprocal, which rounds twice.
+                missing = sums.is_null()
+                units = pl.Series(sums.fill_null(0).to_numpy().astype(np.float64) / MICRO)
+                sums = units.set(missing, None) if missing.any() else units
+        else:
+            sums = sums.cast(pl.Float64).fill_nan(None)
+            sums = sums.fill_null(0.0) if zero else sums
+        read.append(sums.alias(full))
+    return pl.DataFrame(read)
 
 
 def bind(

@@ -11,7 +11,7 @@ import polars as pl
 
 from segkit.features.definitions import Catalogue, Feature, Pick, as_count, per_year, ratio
 from segkit.features.orders import trend
-from segkit.features.sources import CUSTOMER, PER_MICRO, is_unknown, micro
+from segkit.features.sources import CUSTOMER, is_unknown, micro
 
 COUNTED = {
     "visits": "site_visit",
@@ -71,7 +71,7 @@ def event_sums(events: Any, facts: EventFacts) -> Any:
     )
     if not seconds:
         return summed
-    return summed.with_columns(*(nw.col(name).cast(nw.Float64) * PER_MICRO for name in seconds))
+    return summed.with_columns(*(nw.col(name).cast(nw.Int64) for name in seconds))
 
 
 def mail_sums(events: Any, facts: EventFacts) -> Any:

@@ -12,7 +12,16 @@ import polars as pl
 from segkit.features.calendar import Calendar
 from segkit.features.definitions import Catalogue, Feature, Pick, as_count, per_year, ratio
 from segkit.features.products import PLURAL, Levels, add_products, listed_columns, product_features
-from segkit.features.sources import CUSTOMER, PER_MICRO, SQUARES, micro, spread, squares, within
+from segkit.features.sources import (
+    CUSTOMER,
+    MICRO,
+    TWO_PARTS,
+    micro,
+    spread,
+    square_names,
+    squares,
+    within,
+)
 
 # A purchase line is one that is not a return; "gross" is what purchase lines add up to.
 GROSS = "spend on purchase lines (returns not deducted)"
@@ -37,6 +46,8 @@ class OrderFacts:
         Product table to be joined, as `read_products` returns it.
     customers : polars.Series or None
         The ids of all customers, once they are known from sums over the whole history.
+    size : float
+        Sum of the absolute amounts.
     """
 
     columns: tuple[str, ...]
@@ -48,6 +59,12 @@ class OrderFacts:
     kinds: tuple[Levels, ...] = ()
     products: Any = None
     customers: pl.Series | None = None
+    size: float = 0.0
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts order values are split before they are squared."""
+        return 2 if self.size <= TWO_PARTS else 3
 
     @property
     def all_columns(self) -> tuple[str, ...]:
@@ -88,9 +105,10 @@ def order_sums(lines: Any, facts: OrderFacts) -> Any:
     )
     value = nw.col("amount" if facts.monetary == "net" else "gross").cast(nw.Int64)
     bought = ~nw.col("first_day").is_null()
+    products = square_names("value", facts.parts)
     return (
         orders.with_columns(value=nw.when(bought).then(value))
-        .with_columns(**squares("value"))
+        .with_columns(**squares("value", facts.parts))
         .group_by(CUSTOMER)
         .agg(
             nw.col("value").count().alias("n_orders"),
@@ -101,9 +119,9 @@ def order_sums(lines: Any, facts: OrderFacts) -> Any:
             nw.col("first_day").min(),
             nw.col("last_day").max(),
             nw.col("value").sum().alias("value_sum"),
-            nw.col(*(f"value_{part}" for part in SQUARES)).sum(),
+            nw.col(*products).sum(),
         )
-        .with_columns(nw.col(*money).cast(nw.Float64) * PER_MICRO)
+        .with_columns(nw.col(*money, "value_sum", *products).cast(nw.Int64))
     )
 
 
@@ -148,7 +166,7 @@ def spend_sums(lines: Any, facts: OrderFacts) -> Any:
         .with_columns(**parts)
         .group_by(CUSTOMER)
         .agg(nw.col(*parts).sum())
-        .with_columns(nw.col(*parts).cast(nw.Float64) * PER_MICRO)
+        .with_columns(nw.col(*parts).cast(nw.Int64))
     )
 
 
@@ -243,15 +261,17 @@ def _core(facts: OrderFacts) -> list[Feature]:
                none, lambda c: as_count(facts.as_of - c("orders.first_day"))),
         _order("order_value_mean", "core", "money", "mean, over the orders counted by frequency, "
                f"of the sum of the order's lines ({policy} within the order)", none,
-               lambda c: ratio(c("orders.value_sum"), c("orders.n_orders")) * PER_MICRO),
+               lambda c: ratio(c("orders.value_sum").cast(pl.Float64),
+                               c("orders.n_orders") * float(MICRO))),
         _order("order_value_std", "core", "money", "standard deviation (n - 1) of the same order "
-               "values", "null below two orders", _value_std),
+               "values", "null below two orders",
+               lambda c: _value_std(c, facts.parts)),
     ]  # fmt: skip
 
 
-def _value_std(c: Pick) -> pl.Expr:
-    high, mixed, low = (c(f"orders.value_{part}") for part in SQUARES)
-    return spread(c("orders.n_orders"), c("orders.value_sum"), (high, mixed, low))
+def _value_std(c: Pick, parts: int) -> pl.Expr:
+    products = [c(f"orders.{name}") for name in square_names("value", parts)]
+    return spread(c("orders.n_orders"), c("orders.value_sum"), products, parts)
 
 
 def _rhythm() -> list[Feature]:

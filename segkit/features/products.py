@@ -286,7 +286,11 @@ def _set_out(customers: pl.Series, listed: pl.DataFrame, levels: Levels) -> pl.D
     at, began = listed["at"].to_numpy(), flat["first"]
     last = flat.get("last", began)
     size, shape = customers.len() * (other + 1), (customers.len(), other + 1)
-    whole = np.zeros(size, np.int64), np.full(size, NEVER, np.int32), np.zeros(size, np.int32)
+    whole = (
+        np.zeros(size, np.int64),
+        np.full(size, NEVER, np.int32),
+        np.full(size, -NEVER, np.int32),
+    )
     np.add.at(whole[0], at, flat["spend"])
     np.minimum.at(whole[1], at, began)
     np.maximum.at(whole[2], at, last)
@@ -301,7 +305,8 @@ def _set_out(customers: pl.Series, listed: pl.DataFrame, levels: Levels) -> pl.D
     start = first.min(axis=1)
     if "lines" in flat:  # a row per level, those without a feature of their own too
         place = at // (other + 1)
-        later = np.bincount(place, weights=began > start[place], minlength=customers.len())
+        later = np.zeros(customers.len())
+        np.add.at(later, place, began > start[place])
     else:
         later = ((lines > 0) & (first > start[:, None])).sum(axis=1).astype(np.float64)
     named = lines[:, :other] > 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
@@ -151,10 +151,10 @@ def is_unknown(column: str) -> Any:
 
 
 MICRO = 1_000_000
-PER_MICRO = 1 / MICRO  # a factor: Polars divides a lone row otherwise than a column
 LARGEST = 9.2e12  # a sum whose millionths still fit into 64 bits
-HALF = 1 << 20
-SQUARES = ("high", "mixed", "low")
+# Into how many parts of how many bits a number is split before it is squared.
+BITS = {2: 20, 3: 21}
+TWO_PARTS = 3e9  # a sum up to which two parts will do: the squares' sums fit into 64 bits
 
 
 def micro(column: Any) -> Any:
@@ -178,22 +178,48 @@ def check_size(size: float, column: str, what: str) -> None:
         )
 
 
-def squares(name: str) -> dict[str, Any]:
-    """Return three columns from whose sums the sum of squares of a whole column follows exactly.
+def square_names(name: str, parts: int) -> list[str]:
+    """List the columns that `squares` makes."""
+    return [f"{name}_{i}{j}" for i in range(parts) for j in range(i + 1)]
 
-    The square of a number of millionths does not fit into 64 bits, so the number is split in two,
-    x = high * 2**20 + low, and high * high, high * low and low * low are summed apart. These are
-    floats, exact up to 2**53, which amounts below about a million do not reach.
+
+def squares(name: str, parts: int) -> dict[str, Any]:
+    """Return columns from whose sums the sum of squares of a whole column follows exactly.
+
+    The square of a number of millionths does not fit into 64 bits, so the number is split, as in
+    x = high * 2**20 + low, and high * high, high * low and low * low are summed apart, in whole
+    numbers. Sums of up to `TWO_PARTS` need two parts, larger ones three.
     """
-    whole = nw.col(name)
-    high = (whole.cast(nw.Float64) / HALF).floor()  # a division of whole numbers takes longer
-    high = high.cast(nw.Float64)  # Spark's floor is a whole number, whose square may not fit
-    low = (whole - high.cast(nw.Int64) * HALF).cast(nw.Float64)
-    parts = (high * high, high * low, low * low)
-    return {f"{name}_{part}": value for part, value in zip(SQUARES, parts, strict=True)}
+    wide, rest = float(1 << BITS[parts]), nw.col(name)
+    digits = list[Any]()
+    for _ in range(parts - 1):
+        # A division of whole numbers takes longer; if rounding makes this one miss by a little, the
+        # rest is a little negative or too large, and the sum of both is as exact.
+        high = (rest.cast(nw.Float64) / wide).floor().cast(nw.Int64)
+        digits.append(rest - high * int(wide))
+        rest = high
+    digits.append(rest)
+    products = [digits[i] * digits[j] for i in range(parts) for j in range(i + 1)]
+    return dict(zip(square_names(name, parts), products, strict=True))
 
 
-def spread(n: pl.Expr, total: pl.Expr, parts: tuple[pl.Expr, pl.Expr, pl.Expr]) -> pl.Expr:
+def check_squares(orders: pl.Series, parts: int) -> None:
+    """Raise if a customer has so many orders that the sums of `squares` may not fit into 64 bits.
+
+    Raises
+    ------
+    DataError
+        If a customer has over a million orders (four if two parts do).
+    """
+    most, limit = cast("float", orders.max() or 0), 1 << (62 - 2 * BITS[parts])
+    if most > limit:
+        raise DataError(
+            f"a customer has {number(most)} orders; the spread of order values is kept exactly for "
+            f"up to {number(limit)}: remove who is no customer, such as sales at a till"
+        )
+
+
+def spread(n: pl.Expr, total: pl.Expr, products: Sequence[pl.Expr], parts: int) -> pl.Expr:
     """Return the standard deviation (n - 1) from the count, the sum and `squares`' sums.
 
     It is taken about the whole part of the mean, in whole numbers, so that nothing cancels.
@@ -202,7 +228,8 @@ def spread(n: pl.Expr, total: pl.Expr, parts: tuple[pl.Expr, pl.Expr, pl.Expr]) 
     ----------
     n, total : polars.Expr
         Of whole millionths.
-    parts : tuple of polars.Expr
+    products : sequence of polars.Expr
+    parts : int
 
     Returns
     -------
@@ -212,23 +239,25 @@ def spread(n: pl.Expr, total: pl.Expr, parts: tuple[pl.Expr, pl.Expr, pl.Expr]) 
     Examples
     --------
     >>> frame = nw.from_native(pl.DataFrame({"x": [1_000_000, 3_000_000]}))
-    >>> sums = frame.with_columns(**squares("x")).to_native().sum()
-    >>> parts = tuple(pl.col(f"x_{part}") for part in SQUARES)
-    >>> round(sums.select(spread(pl.lit(2), pl.col("x"), parts)).item() ** 2, 9)
+    >>> sums = frame.with_columns(**squares("x", 2)).to_native().sum()
+    >>> products = [pl.col(name) for name in square_names("x", 2)]
+    >>> round(sums.select(spread(pl.lit(2), pl.col("x"), products, 2)).item() ** 2, 9)
     2.0
     """
     count, whole = (x.cast(pl.Int64) for x in (n, total))
-    high, mixed, low = (x.cast(pl.Int128) for x in parts)
-    wide = pl.lit(HALF, dtype=pl.Int128)
-    squared = (high * wide + 2 * mixed) * wide + low
+    places = [(i, j) for i in range(parts) for j in range(i + 1)]
+    squared = pl.lit(0, dtype=pl.Int128)
+    for (i, j), product in zip(places, products, strict=True):
+        factor = (1 if i == j else 2) << (BITS[parts] * (i + j))
+        squared = squared + product.cast(pl.Int128) * pl.lit(factor, dtype=pl.Int128)
     some = pl.when(n > 1).then(count)
     middle = whole // some  # in 64 bits: a division in 128 takes ten times as long
     over = whole - middle * some
     rest = over.cast(pl.Float64)
     # The same as squared - 2 middle whole + n middle^2.
-    about = (squared - middle.cast(pl.Int128) * (whole.cast(pl.Int128) + over)).cast(pl.Float64)
-    variance = (about - rest * rest / n) / (n - 1)
-    return pl.max_horizontal(variance, 0.0 * variance).sqrt() * PER_MICRO
+    about = squared - middle.cast(pl.Int128) * (whole.cast(pl.Int128) + over)
+    variance = (about.cast(pl.Float64) - rest * rest / n) / ((n - 1) * float(MICRO**2))
+    return pl.when(variance > 0).then(variance).when(variance <= 0).then(0.0).sqrt()
 
 
 CUSTOMER = "customer_id"
@@ -249,6 +278,8 @@ class Rows:
         Day numbers of the first and the last row, after what is cut off at ``as_of``.
     n_used, n_later : int
         Rows up to ``as_of``, rows after it.
+    size : float
+        Sum of the absolute amounts, of order lines.
     notes : tuple of str
         What was assumed or left out.
     ids_checked : bool
@@ -262,6 +293,7 @@ class Rows:
     n_used: int
     n_later: int
     notes: tuple[str, ...] = ()
+    size: float = 0.0
     ids_checked: bool = True
 
     def window(self, window: Window) -> Any:
@@ -326,7 +358,7 @@ def order_rows(lazy: Any, as_of: int | None, *, check_ids: bool = True) -> Rows:
         )
     for name, size in sizes.items():
         check_size(size, name, "orders")
-    rows = Rows(frame, tuple(columns), notes=tuple(notes), n_later=0, **sums)
+    rows = Rows(frame, tuple(columns), notes=tuple(notes), n_later=0, size=sizes["amount"], **sums)
     rows = replace(_cut(rows, as_of, "orders"), ids_checked=check_ids)
     return check_rows(rows) if rows.n_later else rows
 
@@ -455,7 +487,8 @@ def _day(time: str, wanted: str, notes: list[str]) -> Any:
 
 def _sums(frame: Any, bad: list[Any], added: list[str]) -> dict[str, Any]:
     marks = {f"bad_{k}": nw.when(mark).then(1).otherwise(0) for k, mark in enumerate(bad)}
-    sizes = {f"size_{name}": nw.col(name).cast(nw.Float64).abs() for name in added}
+    values = {name: nw.col(name).cast(nw.Float64) for name in added}
+    sizes = {f"size_{n}": nw.when(~v.is_nan()).then(v.abs()) for n, v in values.items()}
     marked = frame.select("day", **marks, **sizes)
     facts = collect(
         marked.select(
@@ -482,7 +515,7 @@ def _cut(rows: Rows, as_of: int | None, what: str) -> Rows:
     later = nw.when(nw.col("day") > as_of).then(1).otherwise(0)
     n_later = collect(rows.frame.select(later.alias("n")).select(nw.col("n").sum()))["n"].item()
     used = int(rows.n_used) - int(n_later)
-    return Rows(rows.frame, rows.columns, rows.first, as_of, used, int(n_later), rows.notes)
+    return replace(rows, final=as_of, n_used=used, n_later=int(n_later))
 
 
 def event_types(rows: Rows, as_of: int) -> tuple[str, ...]:

@@ -13,12 +13,12 @@ import polars as pl
 from segkit.features.build import (
     CustomerTable,
     FeaturePlan,
+    check_orders,
     needed_sums,
     plan_features,
-    round_money,
 )
 from segkit.features.calendar import Window
-from segkit.features.definitions import Plan, read_sum
+from segkit.features.definitions import Plan, is_exact, read_sums
 from segkit.features.products import (
     PAIR_SUMS,
     Levels,
@@ -30,7 +30,7 @@ from segkit.features.products import (
     pair_sums,
     set_out,
 )
-from segkit.features.sources import CUSTOMER, check_rows
+from segkit.features.sources import CUSTOMER, MICRO, check_rows
 from segkit.spark.engine import (
     as_frame,
     check_columns,
@@ -131,7 +131,8 @@ def _blocks(plan: FeaturePlan) -> tuple[list[Any], Names]:
             for name in wanted:
                 full = f"{block}.{name}{window.suffix}"
                 names[full] = f"c{len(names)}", not table.is_unknown(name)
-                columns.append(functions.col(name).cast("double").alias(names[full][0]))
+                dtype = "bigint" if is_exact(full) else "double"
+                columns.append(functions.col(name).cast(dtype).alias(names[full][0]))
             sums = _sums(table, block, window)
             blocks.append(
                 sums.where(functions.col(CUSTOMER).isNotNull()).select(CUSTOMER, *columns)
@@ -188,16 +189,17 @@ def _count_left(base: Any, names: Names) -> dict[str, float]:
     from pyspark.sql import functions
 
     orders, amount = (functions.col(names[f"orders.{name}"][0]) for name in ("n_orders", "amount"))
-    worth, buys = functions.round(amount, 6), functions.coalesce(orders, functions.lit(0.0)) > 0
+    buys = functions.coalesce(orders, functions.lit(0.0)) > 0
     sums = {
         "returners": functions.when(~buys, 1),
         "returned": functions.when(~buys, amount),
         "buyers": functions.when(buys, 1),
-        "worthless": functions.when(buys & (worth <= 0), 1),
-        "lost": functions.when(buys & (worth <= 0), worth),
+        "worthless": functions.when(buys & (amount <= 0), 1),
+        "lost": functions.when(buys & (amount <= 0), amount),
     }
     row = collect(base.agg(*(functions.sum(value).alias(name) for name, value in sums.items())))
-    return {name: value or 0 for name, value in row.row(0, named=True).items()}
+    counts = {name: value or 0 for name, value in row.row(0, named=True).items()}
+    return counts | {name: counts[name] / MICRO for name in ("returned", "lost")}
 
 
 def _join(plan: FeaturePlan, blocks: list[Any], names: Names) -> Any:
@@ -229,10 +231,9 @@ def _reader(names: Names) -> Callable[[pl.DataFrame], pl.DataFrame]:
     """Return the function that reads a batch of sums under their full names."""
 
     def read(batch: pl.DataFrame) -> pl.DataFrame:
-        columns = (
-            read_sum(pl.col(short), zero=zero).alias(full) for full, (short, zero) in names.items()
-        )
-        return round_money(batch.select(CUSTOMER, *columns))
+        sums = read_sums(batch, names)
+        check_orders(sums)
+        return sums
 
     return read
 
