@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from polars.testing import assert_frame_equal
 
-from segkit.errors import DataError
+from segkit.errors import ColumnError, DataError
 from segkit.features import build_features as build
 from segkit.features.calendar import whole
 from segkit.features.definitions import pieces
@@ -345,3 +345,26 @@ def test_a_piece_without_a_known_category_joins_the_others(engine, tmp_path, mon
     monkeypatch.setattr("segkit.features.definitions.ROWS_A_PIECE", 20)
     names = [name for name in whole_.columns if "affinity" not in name]
     assert_frame_equal(built(lines, engine, tmp_path, ["categories"])[names], whole_[names])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_columns_of_another_kind_are_read_alike_or_refused(engine, tmp_path):
+    lines = pl.DataFrame(
+        {"customer_id": ["5", "5", "7"], "order_day": [10, 20, 15], "amount": [5.0, 7.0, 9.0],
+         "discount": 0.0, "is_return": False}
+    )  # fmt: skip
+    names = ["recency_days"]
+    expected = built(lines, engine, tmp_path, names)
+    days = lines.with_columns(pl.col("order_day").cast(pl.Int32).cast(pl.Date))
+    assert_frame_equal(built(days, engine, tmp_path, names), expected)
+    decimal = lines.with_columns(pl.col("customer_id").cast(pl.Decimal(9, 1)))
+    assert_frame_equal(built(decimal, engine, tmp_path, names), expected)
+    for error, words, column in (
+        (ColumnError, "whole day numbers or dates", pl.col("order_day") + 0.5),
+        (ColumnError, "expected amount as numbers", pl.lit("7,5").alias("amount")),
+        (ColumnError, "true and false", pl.lit("no").alias("is_return")),
+        (DataError, "no number", pl.lit(math.nan).alias("discount")),
+        (DataError, "3 order lines without a day", pl.lit(None, pl.Int32).alias("order_day")),
+    ):
+        with pytest.raises(error, match=words):
+            built(lines.with_columns(column), engine, tmp_path, names)

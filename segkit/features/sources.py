@@ -328,8 +328,15 @@ def order_rows(lazy: Any, as_of: int | None, *, check_ids: bool = True) -> Rows:
     columns, notes = list(schema.names()), list[str]()
     time = "order_day" if "order_day" in columns else "order_time"
     require_columns(columns, [CUSTOMER, time, "amount"], "orders")
+    for name in ("amount", "discount", "is_return"):
+        flag = name == "is_return" and schema.get(name) == nw.Boolean
+        if name in columns and not (
+            flag or schema[name].is_numeric() or schema[name] == nw.Unknown
+        ):
+            kinds = "true and false" if name == "is_return" else "numbers"
+            raise ColumnError(f"orders: expected {name} as {kinds}, got {schema[name]}")
     amount = nw.col("amount").cast(nw.Float64)
-    day = _day(time, "order_day", notes)
+    day = _day(schema, time, "order_day", notes)
     back = amount < 0
     if "is_return" in columns:
         flagged = nw.col("is_return")
@@ -348,14 +355,20 @@ def order_rows(lazy: Any, as_of: int | None, *, check_ids: bool = True) -> Rows:
         back.alias("is_return"), *discount, *keep,
     )  # fmt: skip
     money = ["amount", *(["discount"] if discount else [])]
-    sums = _sums(frame, [is_infinite("amount"), is_unknown("amount")], money)
+    bad = [is_infinite("amount"), is_unknown("amount"), nw.col("day").is_null()]
+    bad += [nw.col(name).is_nan() for name in money[1:]]
+    sums = _sums(frame, bad, money)
     sizes = {name: sums.pop(f"size_{name}") for name in money}
-    infinite, missing = sums.pop("bad_0"), sums.pop("bad_1")
+    infinite, missing, dayless, *no_number = (sums.pop(f"bad_{k}") for k in range(len(bad)))
     if infinite or missing:
         raise DataError(
             f"orders hold {number(infinite)} infinite and {counted(missing, 'missing amount')}; "
             "segkit.clean_data rejects such lines with a reason"
         )
+    if dayless:
+        raise DataError(f"{counted(dayless, 'order line')} without a day; expected one in each")
+    if any(no_number):
+        raise DataError(f"orders hold {counted(no_number[0], 'discount')} that are no number (NaN)")
     for name, size in sizes.items():
         check_size(size, name, "orders")
     rows = Rows(frame, tuple(columns), notes=tuple(notes), n_later=0, size=sizes["amount"], **sums)
@@ -389,7 +402,7 @@ def event_rows(lazy: Any, as_of: int) -> Rows:
     columns, notes = list(schema.names()), list[str]()
     time = "event_day" if "event_day" in columns else "event_time"
     require_columns(columns, [CUSTOMER, time, "event_type"], "events")
-    day = _day(time, "event_day", notes)
+    day = _day(schema, time, "event_day", notes)
     optional = ("campaign_id", "session_id", "page", "duration_seconds", "event_time")
     keep = [c for c in optional if c in columns]
     frame = with_ids(lazy, "events").select(CUSTOMER, day.alias("day"), "event_type", *keep)
@@ -455,6 +468,8 @@ def with_ids(lazy: Any, what: str, column: str = CUSTOMER, *, check: bool = True
         read = read.otherwise(fits.cast(nw.String))
     else:
         read = ids.cast(nw.String)
+        if dtype.is_decimal():
+            read = read.str.replace_all(r"\.0+$", "")
         if dtype.is_numeric() or not check:
             return lazy.with_columns(read.alias(column))
         lost, odd = read.str.contains(MANGLED), read.str.contains(ODD)
@@ -478,7 +493,14 @@ def with_ids(lazy: Any, what: str, column: str = CUSTOMER, *, check: bool = True
     return lazy.with_columns(read.alias(column))
 
 
-def _day(time: str, wanted: str, notes: list[str]) -> Any:
+def _day(schema: Any, time: str, wanted: str, notes: list[str]) -> Any:
+    dtype = schema[time]
+    dated = dtype == nw.Date or dtype == nw.Datetime
+    if not dated and not (time == wanted and (dtype.is_integer() or dtype == nw.Unknown)):
+        expected = "whole day numbers or dates" if time == wanted else "dates or times"
+        raise ColumnError(f"expected {time} as {expected}, got {dtype}")
+    if time == wanted and dated:
+        return day_of(time).cast(nw.Int32)
     if time == wanted:
         return nw.col(time).cast(nw.Int32)
     notes.append(f"without {wanted}, days are those of {time} as it stands, in no time zone")
