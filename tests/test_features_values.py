@@ -368,3 +368,13 @@ def test_columns_of_another_kind_are_read_alike_or_refused(engine, tmp_path):
     ):
         with pytest.raises(error, match=words):
             built(lines.with_columns(column), engine, tmp_path, names)
+
+
+@pytest.mark.parametrize("column", ["amount", "discount"])
+def test_a_single_nan_in_a_parquet_file_is_refused_by_every_engine(tmp_path, column):
+    lines = {"customer_id": ["a", "b", "c"], "order_day": [1, 2, 3], "amount": [5.0, 7.0, 9.0]}
+    lines |= {"discount": [0.0, 1.0, 0.0], column: [1.0, float("nan"), 2.0]}
+    pl.DataFrame(lines).write_parquet(tmp_path / "orders.parquet")
+    for engine in ("polars", "duckdb"):
+        with pytest.raises(DataError, match=r"missing amount|NaN"):
+            build_features(tmp_path / "orders.parquet", features=["core"], engine=engine)

@@ -163,13 +163,17 @@ def micro(column: Any) -> Any:
 
 
 def check_size(size: float, column: str, what: str) -> None:
-    """Raise if a sum is too large for whole millionths in 64 bits.
+    """Raise if a sum is too large for whole millionths in 64 bits, or no number.
+
+    DuckDB trusts a Parquet file's statistics, which leave NaN out, and so finds none: the sum does.
 
     Raises
     ------
     DataError
-        If the absolute values of the column add up to too much.
+        If the absolute values of the column add up to too much, or to NaN.
     """
+    if math.isnan(size):
+        raise DataError(f"{what} hold NaN in {column}; expected a number, or null for none")
     if size >= LARGEST:
         raise DataError(
             f"the column {column} of {what} adds up to {number(size)}; sums are kept to a "
