@@ -378,3 +378,16 @@ def test_a_single_nan_in_a_parquet_file_is_refused_by_every_engine(tmp_path, col
     for engine in ("polars", "duckdb"):
         with pytest.raises(DataError, match=r"missing amount|NaN"):
             build_features(tmp_path / "orders.parquet", features=["core"], engine=engine)
+
+
+def test_whole_numbers_are_names_of_categories_and_other_numbers_are_not():
+    lines = {"customer_id": ["a", "b", "a"], "order_day": [1, 2, 3], "amount": [5.0, 7.0, 9.0]}
+    numbers, texts = ({**lines, "category": c} for c in ([7, 8, 7], ["7", "8", "7"]))
+    tables = [build_features(pl.DataFrame(each), engine=engine).frame
+              for each in (numbers, texts) for engine in ("polars", "duckdb")]  # fmt: skip
+    assert any("category" in name for name in tables[0].columns)
+    for other in tables[1:]:
+        assert_frame_equal(tables[0], other)
+    for column in ([True, False, True], [0.5, 1.0, 2.0]):
+        with pytest.raises(ColumnError, match="category as text"):
+            build_features(pl.DataFrame({**lines, "category": column}))

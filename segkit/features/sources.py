@@ -350,7 +350,8 @@ def order_rows(lazy: Any, as_of: int | None, *, check_ids: bool = True) -> Rows:
     order = nw.col("order_id") if "order_id" in columns else day
     if "order_id" not in columns:
         notes.append("without order ids, a customer's lines of one day are one order")
-    keep = [c for c in ("category", "brand", "product_id", "channel") if c in columns]
+    keep = [nw.col("product_id")] if "product_id" in columns else []
+    keep += [_level(schema, c) for c in ("category", "brand", "channel") if c in columns]
     if "product_id" in columns and schema["product_id"] != nw.String:
         lazy = with_ids(lazy, "orders", "product_id")
     discount = [nw.col("discount").cast(nw.Float64)] if "discount" in columns else []
@@ -495,6 +496,15 @@ def with_ids(lazy: Any, what: str, column: str = CUSTOMER, *, check: bool = True
     if odd is not None and found["odd"]:
         read = tidy
     return lazy.with_columns(read.alias(column))
+
+
+def _level(schema: Any, name: str) -> Any:
+    """Return a column of names as text; whole numbers are names too."""
+    if schema[name].is_integer():
+        return nw.col(name).cast(nw.String)
+    if schema[name] == nw.Boolean or schema[name].is_numeric():
+        raise ColumnError(f"orders: expected {name} as text or whole numbers, got {schema[name]}")
+    return nw.col(name)
 
 
 def _day(schema: Any, time: str, wanted: str, notes: list[str]) -> Any:
