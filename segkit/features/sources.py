@@ -218,8 +218,8 @@ def check_squares(orders: pl.Series, parts: int) -> None:
     most, limit = cast("float", orders.max() or 0), 1 << (62 - 2 * BITS[parts])
     if most > limit:
         raise DataError(
-            f"a customer has {number(most)} orders; the spread of order values is kept exactly for "
-            f"up to {number(limit)}: remove who is no customer, such as sales at a till"
+            f"a customer has {counted(most, 'order')}; the spread of order values is kept exactly "
+            f"for up to {number(limit)}: remove who is no customer, such as sales at a till"
         )
 
 
