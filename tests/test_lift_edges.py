@@ -324,7 +324,7 @@ def test_difference_and_relative_lift_of_a_row_never_contradict_each_other():
         converted=(pl.col("converted") | more).cast(pl.Int8),
         revenue=pl.when(pl.col("converted") | more).then(pl.lit(pl.Series(rng.gamma(2, 20, n)))),
     ).with_columns(pl.col("revenue").fill_null(0.0))
-    for shares in ("newcombe", "score"):
+    for shares in ("newcombe", "score", "agresti-caffo"):
         found = segkit.measure_lift(rows, control="hold", shares=shares).effects.fill_nan(None)
         found = found.drop_nulls(["difference_low", "relative_low"])
         clear = (found["difference_low"] > 0) | (found["difference_high"] < 0)

@@ -23,7 +23,12 @@ from segkit.stats.intervals import (
     z_value,
 )
 from segkit.stats.moments import PairOfMeans, cuped, plain_means, ratio_of_sums, stratified
-from segkit.stats.shares import agresti_caffo, score_difference, score_ratio
+from segkit.stats.shares import (
+    agresti_caffo,
+    agresti_caffo_ratio,
+    score_difference,
+    score_ratio,
+)
 from segkit.stats.two_part import (
     EXPECTED_BUYERS,
     Amounts,
@@ -45,6 +50,11 @@ SHARE_INTERVALS: dict[str, Callable[..., Estimate]] = {
     "newcombe": share_difference,
     "score": score_difference,
     "agresti-caffo": agresti_caffo,
+}
+# Relative intervals of the same family, which exclude no effect in the same cases.
+SHARE_RATIOS: dict[str, Callable[..., Estimate]] = {
+    "score": score_ratio,
+    "agresti-caffo": agresti_caffo_ratio,
 }
 
 
@@ -309,7 +319,7 @@ def compare_arms(
         Post-stratify by segment.
     relative : {"recovered", "log", "fieller", "delta"}
     shares : {"newcombe", "score", "agresti-caffo"}
-        Interval of the difference of shares; "score" gives the relative one too.
+        Interval of the difference of shares; the last two give the relative one too.
     level : float
 
     Returns
@@ -352,8 +362,8 @@ def _shares(one: Amounts, two: Amounts, relative: str, shares: str, level: float
         for p, n in ((p1, n1), (p2, n2))
     )
     difference = SHARE_INTERVALS[shares](x1, n1, x2, n2, level=level)
-    if shares == "score":
-        lift = score_ratio(x1, n1, x2, n2, level=level)
+    if shares in SHARE_RATIOS:
+        lift = SHARE_RATIOS[shares](x1, n1, x2, n2, level=level)
     elif relative == "recovered":
         lift = recovered_ratio(*(_share_limits(x, n, level) for x, n in ((x1, n1), (x2, n2))))
     elif relative == "log":

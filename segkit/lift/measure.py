@@ -89,12 +89,12 @@ def measure_lift(
         Whether the effect over all customers pools them or weights the segments' effects
         (post-stratification). "auto" pools unless the arms' split differs between segments.
     relative : {"recovered", "log", "fieller", "delta"}
-        Interval of the relative lift. "recovered" is made from both arms' limits; it excludes no
-        effect exactly where the interval of the difference does (unless ``shares`` is
-        "agresti-caffo").
+        Interval of the relative lift. "recovered" is made from both arms' limits; it alone excludes
+        no effect exactly where the interval of the difference does.
     shares : {"newcombe", "score", "agresti-caffo"}
-        Interval of the difference of shares without covariates. With "score" the relative lift of
-        shares gets the score interval of the ratio, and both exclude no effect in the same cases.
+        Interval of the difference of shares without covariates. With "score" or "agresti-caffo" the
+        relative lift of shares gets the ratio's interval of the same kind, whatever ``relative``
+        says, and both exclude no effect in the same cases.
     margins : mapping of str to float, optional
         For each key figure, the largest difference that is not relevant, in its unit, declared
         beforehand. It is needed for the verdict "same" and for a guardrail to pass.
