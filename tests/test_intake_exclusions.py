@@ -184,3 +184,44 @@ def test_what_the_mapping_file_names_is_not_asked():
         segkit.clean_data(frame, {"orders": {"columns": columns}})
     own = {"columns": columns, "constants": {"status": "sale"}}
     assert taken_money(frame, {"orders": own})[1] == N
+
+
+def asked_columns(frame):
+    blocks = [one for one in segkit.audit_data(frame).findings if one.severity == "block"]
+    return [set(re.findall(r"'([^']*)'", one.finding)) & {*frame.columns} for one in blocks]
+
+
+def test_what_a_question_already_asked_would_leave_out_is_not_asked_again():
+    void = [None if i % 20 != 3 else "asked for" for i in range(N)]  # within the rows of BAD
+    other = [None if i % 20 != 4 else "asked for" for i in range(N)]
+    frame = orders("Void reason", "", "").with_columns(
+        pl.Series("Return state", ["approved return" if out else None for out in BAD])
+    )
+    within = frame.with_columns(pl.Series("Void reason", void)).select(
+        pl.exclude("Void reason"), "Void reason"
+    )
+    beside = within.with_columns(pl.Series("Void reason", other))
+    assert asked_columns(within) == [{"Return state"}]
+    assert {*map(frozenset, asked_columns(beside))} == {
+        frozenset({"Return state"}),
+        frozenset({"Void reason"}),
+    }
+
+
+def test_a_time_that_many_rows_lack_is_no_rival_of_the_orders_time():
+    frame = orders("Order date completed", "2024-06-01", None).rename({"Date": "Order date placed"})
+    late = [None if i % 2 else "2024-12-31" for i in range(N)]
+    later = frame.with_columns(pl.Series("Order date completed", late))
+    full = frame.with_columns(pl.lit("2024-12-31").alias("Order date completed"))
+    assert asked_columns(later) == []
+    assert asked_columns(full) == [{"Order date placed", "Order date completed"}]
+
+
+def test_columns_with_one_answer_for_the_decimal_sign_are_one_question():
+    rupiah = [f"{10 + i}.000" for i in range(N)]
+    frame = orders("Discount", "1.000", "2.000", **{"Unit price": rupiah}).with_columns(
+        pl.Series("Total", rupiah)
+    )
+    asked = [one for one in asked_columns(frame) if "Total" in one]
+    assert len(asked) == 1
+    assert {"Total", "Unit price"} <= asked[0]

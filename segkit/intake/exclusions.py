@@ -141,6 +141,7 @@ def about_exclusions(
         return []
     worth = cache(lambda: line_money(columns))
     findings, owed = _about_refunds(profiles, frame, named), False
+    still_counted = _counted_by_states(columns)  # and by the columns asked about so far
     for header, shown in profiles.items():
         meant, _ = concepts(header)
         if not shown.distinct or ("refund" in meant and _is_money(shown)):
@@ -156,8 +157,9 @@ def about_exclusions(
             continue
         if "status" in part.columns and _excludes_most(columns, cells, meanings):
             continue  # a stage that the sales have, too
-        if _is_at_stake(cells, meanings, worth()):
+        if _is_at_stake(cells, meanings, worth(), still_counted):
             owed = owed or is_owed
+            still_counted &= _counted(cells, meanings)
             findings.append(_question(columns, shown, meanings, named, worth()))
     return findings
 
@@ -188,9 +190,20 @@ def _excludes_most(columns: Columns, cells: pl.Series, meanings: dict[str, str])
     return bool(others.len() and (~others).mean() > 0.5)  # type: ignore[operator]
 
 
-def _is_at_stake(cells: pl.Series, meanings: dict[str, str], worth: pl.Series | None) -> bool:
-    """Return whether a row that would not count has money above zero."""
-    others = ~_counted(cells, meanings)
+def _counted_by_states(columns: Columns) -> pl.Series:
+    """Mark the rows that the columns of states already read do not exclude."""
+    counted_ = pl.Series([True]).new_from_index(0, columns.raw.height)
+    for name in STATUS_COLUMNS:
+        if columns.source(name):
+            counted_ &= (states_of(columns, name) == "sale").fill_null(value=True)
+    return counted_
+
+
+def _is_at_stake(
+    cells: pl.Series, meanings: dict[str, str], worth: pl.Series | None, still_counted: pl.Series
+) -> bool:
+    """Return whether a row that still counts, and would not, has money above zero."""
+    others = still_counted & ~_counted(cells, meanings)
     return bool((others if worth is None else others & (worth > 0)).any())
 
 

@@ -235,8 +235,8 @@ def _rivals(
     """Ask which column is meant where the lead of the best is too small, with what each gives."""
     questions = []
     used = {*taken, *columns.values()}
-    is_same = partial(_is_same, frame, profiles)
-    for role, rivals in close_rivals(scores, columns, used, is_same):
+    is_no_rival = partial(_is_no_rival, frame, profiles)
+    for role, rivals in close_rivals(scores, columns, used, is_no_rival):
         listed = (repr(name) + _yield_of(frame, role, name, profiles) for name in rivals)
         answer = f'[orders.columns] {role} = "{rivals[0]}"'
         must = role in ("customer_id", "order_time", "amount")
@@ -261,14 +261,20 @@ def _note_money(columns: dict[str, str]) -> list[Finding]:
     return findings
 
 
-def _is_same(
-    frame: pl.DataFrame, profiles: dict[str, ColumnProfile], role: str, one: str, other: str
+def _is_no_rival(
+    frame: pl.DataFrame, profiles: dict[str, ColumnProfile], role: str, header: str, best: str
 ) -> bool:
-    """Return whether two columns say the same: equal numbers, or the same groups of rows."""
-    numbers = profiles[one].numbers, profiles[other].numbers
+    """Return whether a column says the same as the best one: equal numbers, or groups of rows.
+
+    A time that many rows lack is of payment, delivery or the end beside one that they all have.
+    """
+    shown, leading = profiles[header], profiles[best]
+    if role == "order_time" and shown.rows >= ENOUGH and shown.filled < 0.8 * leading.filled:
+        return True
     if role not in ("amount", "refund", "discount", "unit_price", "quantity"):
-        grouped = frame.height >= ENOUGH and same_groups(frame, one, other)
-        return grouped or frame[one].equals(frame[other])
+        grouped = frame.height >= ENOUGH and same_groups(frame, header, best)
+        return grouped or frame[header].equals(frame[best])
+    numbers = shown.numbers, leading.numbers
     return numbers[0] is not None and numbers[1] is not None and numbers[0].equals(numbers[1])
 
 

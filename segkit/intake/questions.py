@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from segkit.display import counted, money, number
+from segkit.display import counted, join_words, money, number
 from segkit.ids import INVISIBLE, LOOK_ALIKE, fold_ids, mangled_ids, read_ids
 from segkit.intake.cells import DECISIVE, is_text
 from segkit.intake.columns import Columns
@@ -159,31 +159,47 @@ def _dated(cells: pl.Series, order: DayOrder) -> bool:
     return bool(sample.select(pl.coalesce(read).is_not_null().mean() >= 0.5).item())
 
 
-def about_decimals(columns: Columns, name: str) -> list[Finding]:
-    """Ask for the decimal sign, if the texts do not show it."""
-    raw_column, table = str(columns.source(name)), columns.table
-    if columns.option("decimal") is not None or not is_text(columns.raw.schema[raw_column]):
-        return []
-    unique, (dialect, sure) = columns.spellings(raw_column), columns.seen_dialect(raw_column)
-    # 1.234 alone is read as computers write it; 1,234 alone can be either.
-    if sure:
-        return []
-    shares = try_decimals(columns, name, raw_column)
-    best, other = shares
-    is_better = shares[best] > shares[other]
-    if columns.stated_decimal(raw_column) or (is_better and best == dialect.decimal):
-        return []
-    doubtful = unique.filter(unique.str.contains(r"\d[.,]\d{3}\D*$"))
-    example = mask_cell(doubtful.sort()[0] if doubtful.len() else unique[0])
-    finding = (
-        f"It cannot be seen whether {dialect.decimal!r} in {raw_column!r} is the decimal sign or "
-        "parts thousands."
-    )
-    # Three figures behind every sign are rather thousands than decimals.
-    likely, rival = (".", ",") if dialect.decimal == "," else (",", ".")
-    answer = f'[{table}] decimal = "{best if is_better else likely}"'
-    answer += "" if is_better else f' (or "{rival}")'
-    return [Finding("block", table, name, finding, example=example, answer=answer)]
+def doubted_decimals(columns: Columns, names: Iterable[str]) -> dict[str, tuple[str, str, str]]:
+    """Return the sign, the answer and an example of each column with an unclear decimal sign."""
+    doubted: dict[str, tuple[str, str, str]] = {}
+    for name in names:
+        raw_column = str(columns.source(name))
+        if columns.option("decimal") is not None or not is_text(columns.raw.schema[raw_column]):
+            continue
+        unique, (dialect, sure) = columns.spellings(raw_column), columns.seen_dialect(raw_column)
+        # 1.234 alone is read as computers write it; 1,234 alone can be either.
+        if sure:
+            continue
+        shares = try_decimals(columns, name, raw_column)
+        best, other = shares
+        is_better = shares[best] > shares[other]
+        if columns.stated_decimal(raw_column) or (is_better and best == dialect.decimal):
+            continue
+        unclear = unique.filter(unique.str.contains(r"\d[.,]\d{3}\D*$"))
+        example = mask_cell(unclear.sort()[0] if unclear.len() else unique[0])
+        # Three figures behind every sign are rather thousands than decimals.
+        likely, rival = (".", ",") if dialect.decimal == "," else (",", ".")
+        answer = f'[{columns.table}] decimal = "{best if is_better else likely}"'
+        answer += "" if is_better else f' (or "{rival}")'
+        doubted[name] = dialect.decimal, answer, example
+    return doubted
+
+
+def about_decimals(columns: Columns, doubted: Map[str, tuple[str, str, str]]) -> list[Finding]:
+    """Ask for the decimal sign, once for all columns that the same answer settles."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for name, (sign, answer, _) in doubted.items():
+        alike.setdefault((sign, answer), []).append(name)
+    return [
+        Finding(
+            "block", columns.table, names[0],
+            f"It cannot be seen whether {sign!r} in "
+            f"{join_words([repr(columns.source(name)) for name in names])} is the decimal sign or "
+            "parts thousands.",
+            example=doubted[names[0]][2], answer=answer,
+        )
+        for (sign, answer), names in alike.items()
+    ]  # fmt: skip
 
 
 def about_currencies(columns: Columns, *, with_fx: bool) -> list[Finding]:
@@ -392,6 +408,7 @@ def open_questions(columns: Columns, *, with_fx: bool) -> list[Finding]:
         text = f"No column of {table} could be recognised as {name}; {_filled_columns(columns)}."
         answer = f'[{table}.columns] {name} = "{_likely(name, columns)}"'
         questions.append(Finding("block", table, name, text, frame.height, answer=answer))
+    numbers = []
     for field in CONTRACTS[table]:
         raw_column = part.columns.get(field.name)
         if raw_column is None or not frame.height:
@@ -401,7 +418,11 @@ def open_questions(columns: Columns, *, with_fx: bool) -> list[Finding]:
         if field.kind in ("time", "date") and not unfit:
             questions += about_dates(columns, field.name)
         elif field.kind in ("money", "number") and not unfit:
-            questions += about_decimals(columns, field.name) or about_no_value(columns, field.name)
+            numbers.append(field.name)
+    doubted = doubted_decimals(columns, numbers)
+    questions += about_decimals(columns, doubted)
+    for name in numbers:
+        questions += [] if name in doubted else about_no_value(columns, name)
     if table == "survey":
         questions += _about_answers(frame, mapping)
     return questions + about_currencies(columns, with_fx=with_fx)

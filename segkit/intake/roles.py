@@ -172,7 +172,7 @@ def close_rivals(
     scores: Scores,
     columns: dict[str, str],
     used: Collection[str],
-    is_same: Callable[[str, str, str], bool],
+    is_no_rival: Callable[[str, str, str], bool],
 ) -> Iterator[tuple[str, list[str]]]:
     """List the roles whose best column leads by too little, with all that could be meant."""
     for role, best in columns.items():
@@ -181,7 +181,7 @@ def close_rivals(
             header
             for header, score in sorted(ranked.items(), key=lambda item: -item[1])
             if header not in used and score >= LEAST and score > ranked.get(best, inf) - LEAD
-            and not is_same(role, header, best)
+            and not is_no_rival(role, header, best)
         ]  # fmt: skip
         if close:
             yield role, [best, *close]

@@ -15,7 +15,7 @@ from segkit.intake.cells import is_text, present_cells
 from segkit.intake.clean import complete_mapping
 from segkit.intake.columns import Columns, Shared
 from segkit.intake.mapping import Mapping as ColumnMapping
-from segkit.intake.questions import about_dates, about_decimals
+from segkit.intake.questions import about_dates, about_decimals, doubted_decimals
 from segkit.intake.readers import Gathered
 from segkit.large.work import Stage
 from segkit.schema import fields
@@ -124,13 +124,12 @@ def _ask_formats(
     findings = []
     for table, shared in facts.items():
         columns = Columns(table, raw[table], mapping, shared=dict(shared))
-        for name, field in fields(table).items():
-            if columns.source(name) is None:
-                continue
+        given = [field for name, field in fields(table).items() if columns.source(name)]
+        for field in given:
             if field.kind in ("time", "date"):
-                findings += about_dates(columns, name)
-            elif field.kind in ("money", "number"):
-                findings += about_decimals(columns, name)
+                findings += about_dates(columns, field.name)
+        numbers = [field.name for field in given if field.kind in ("money", "number")]
+        findings += about_decimals(columns, doubted_decimals(columns, numbers))
     asked = [f"{q.finding} Answer with: {q.answer}" for q in findings if q.severity == "block"]
     if asked:
         raise DataError("the data quality gate is closed; " + "; ".join(asked))
