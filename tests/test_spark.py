@@ -97,6 +97,7 @@ def test_times_ids_products_and_everybody_are_read_as_in_polars(session):
     )
     own = collected(table.frame)
     assert own["customer_id"].to_list() == ["7", "ann@shop.org", "b", "c", "new"]
+    assert table.rows == own.height
     assert_frame_equal(own, expected.frame, rel_tol=1e-9, abs_tol=1e-9)
     assert table.about.notes == expected.notes
 
@@ -219,6 +220,17 @@ def test_parameters_and_folders_are_checked_before_anything_is_written(session, 
             spark.segment_lines(
                 session, lines, out=str(tmp_path / "out"), features=["monetary"], **options
             )
+    many = pl.DataFrame(
+        {"customer_id": [f"c{k}" for k in range(60)], "order_day": 1, "amount": 2.0}
+    )
+    for orders, k, words in (
+        (lines, None, "at least 50 customers.*there are 2"),
+        (in_spark(session, many, 1), 61, "61 segments need as many different customers"),
+    ):
+        with pytest.raises(DataError, match=words):
+            spark.segment_lines(
+                session, orders, out=str(tmp_path / "out"), features=["monetary"], k=k, sample=70
+            )
     assert not (tmp_path / "out").exists()
     (tmp_path / "assignments").mkdir()
     with pytest.raises(ParameterError, match="assignments is there already"):
@@ -234,18 +246,19 @@ def test_ids_and_values_of_customers_are_checked(session):
         {"customer_id": [f"c{k}" for k in range(20)], "monetary": np.arange(20.0), "visits": 1}
     ).with_columns(visits=pl.int_range(20) % 3)
     model = cluster_customers(table, features=["monetary", "visits"], k=2).model
-    twice = spark.score_table(model, in_spark(session, pl.concat([table, table.head(1)]), 1))
-    with (
-        pytest.raises(DataError, match=r"^customer_id must be there and differ"),
-        spark.plain_errors(),
-    ):
-        twice.collect()
     row = pl.int_range(20) == 3
     nobody = table.with_columns(customer_id=pl.when(~row).then("customer_id"))
     endless = table.with_columns(monetary=pl.when(row).then(float("inf")).otherwise("monetary"))
-    for frame, words in ((nobody, "1 are missing"), (endless, "monetary holds 1 infinite")):
+    apart = in_spark(session, table, 2).union(in_spark(session, table.head(1), 1))
+    for frame, words in (
+        (in_spark(session, nobody, 1), "1 are missing, 0 are repeats"),
+        (apart, "0 are missing, 1 are repeats"),  # in two partitions
+        (in_spark(session, endless, 1), "monetary holds 1 infinite value"),
+    ):
         with pytest.raises(DataError, match=words):
-            spark.cluster_table(in_spark(session, frame, 1), features=["monetary", "visits"])
+            spark.cluster_table(frame, features=["monetary", "visits"])
+    with pytest.raises(DataError, match="1 are repeats"):
+        spark.score_table(model, apart)
     for options in ({"sample": 2}, {"micro": 2}):
         with pytest.raises(ParameterError, match="must be at least k = 3"):
             spark.cluster_table(in_spark(session, table), features=["monetary"], k=3, **options)

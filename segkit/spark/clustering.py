@@ -15,9 +15,16 @@ from segkit.cluster.matrix import Floats, feature_rows
 from segkit.cluster.model import SegmentModel
 from segkit.cluster.segments import Segmentation
 from segkit.cluster.twostep import MICRO, SAMPLE, fit_two_step
-from segkit.errors import DataError, ParameterError, require_columns, require_least
+from segkit.errors import ParameterError, require_columns, require_least
 from segkit.features.sources import CUSTOMER
-from segkit.spark.engine import check_session, collect, map_batches, map_frames, to_batches
+from segkit.spark.engine import (
+    check_customers,
+    check_session,
+    collect,
+    map_batches,
+    map_frames,
+    to_batches,
+)
 from segkit.transform import Transform
 
 KEY = "_key"
@@ -65,8 +72,7 @@ def cluster_table(
     Parameters
     ----------
     frame : pyspark.sql.DataFrame
-        ``customer_id`` (one row each; not checked across the frame) and the features. It is read
-        three times.
+        ``customer_id`` and the features, one row per customer. It is read four times.
     features : sequence of str
     sample : int
         Customers to fit on, chosen by a hash of their ids.
@@ -83,13 +89,13 @@ def cluster_table(
     Raises
     ------
     ColumnError, DataError, ParameterError
-        As `segkit.cluster.cluster_customers`, on the sample; of all customers, if one has no id
-        or an infinite value, and if sample or micro is below k.
+        As `segkit.cluster.cluster_customers`, on the sample; of all customers, if one has no id,
+        comes twice or has an infinite value, and if sample or micro is below k.
     """
     check_numbers(options.get("k"), seed, sample=sample, micro=micro)
     check_session(frame.sparkSession)
     require_columns(frame.columns, [CUSTOMER, *features], "the customer table")
-    check_values(frame, features)
+    check_customers(frame, features)
     chosen = draw_customers(frame, sample, seed)
     return cluster_about(frame, chosen, features=features, micro=micro, seed=seed, **options)
 
@@ -134,23 +140,6 @@ def check_numbers(k: int | None, seed: int, **sizes: int) -> None:
                 f"{name} must be at least {'2' if k is None else f'k = {k}'}, since as many "
                 f"segments start from it; got {value}"
             )
-
-
-def check_values(frame: Any, features: Sequence[str]) -> None:
-    """Raise ``DataError`` if a customer of a Spark frame has no id or an infinite value."""
-    from pyspark.sql import functions
-
-    types = dict(frame.dtypes)
-    bad = {name: functions.abs(name) == float("inf") for name in features
-           if types[name] in ("float", "double")}  # fmt: skip
-    bad[CUSTOMER] = functions.col(CUSTOMER).isNull()
-    sums = (functions.count(functions.when(mark, 1)).alias(name) for name, mark in bad.items())
-    counts = collect(frame.agg(*sums)).row(0, named=True)
-    if missing := counts.pop(CUSTOMER):
-        raise DataError(f"customer_id must be there on every row; {missing} are missing")
-    for name, infinite in counts.items():
-        if infinite:
-            raise DataError(f"{name} holds {infinite} infinite values; mend them before clustering")
 
 
 def draw_customers(frame: Any, size: int, seed: int) -> pl.DataFrame:

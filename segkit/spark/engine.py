@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +14,9 @@ from typing import Any, Protocol
 import polars as pl
 
 from segkit import errors
-from segkit.errors import ColumnError, ParameterError, SegkitError, SourceError
+from segkit.display import counted, number
+from segkit.errors import ColumnError, DataError, ParameterError, SegkitError, SourceError
+from segkit.features.sources import CUSTOMER
 
 UTC = ("UTC", "Etc/UTC", "GMT", "Etc/GMT", "Z", "+00:00")
 TYPES = {
@@ -169,6 +171,30 @@ def check_columns(frame: Any, what: str) -> Any:
             stop = functions.raise_error(functions.lit(error)).cast(types[name])
             frame = frame.withColumn(name, functions.when(bad, stop).otherwise(column))
     return frame
+
+
+def check_customers(frame: Any, values: Sequence[str] = ()) -> None:
+    """Raise ``DataError`` if a customer of a Spark frame has no id, or comes twice anywhere in it.
+
+    So does an infinite value in one of the columns ``values``.
+    """
+    from pyspark.sql import functions
+
+    types = dict(frame.dtypes)
+    decimals = [name for name in values if types[name] in ("float", "double")]
+    endless = (functions.when(functions.abs(name) == float("inf"), 1) for name in decimals)
+    ids = [functions.count("*"), functions.count(CUSTOMER), functions.countDistinct(CUSTOMER)]
+    rows, named, different, *infinite = collect(
+        frame.agg(*ids, *(functions.count(mark) for mark in endless))
+    ).row(0)
+    if different < rows:
+        raise DataError(
+            f"customer_id must be there and differ on every row; {number(rows - named)} are "
+            f"missing, {number(named - different)} are repeats"
+        )
+    for name, count in zip(decimals, infinite, strict=True):
+        if count:
+            raise DataError(f"{name} holds {counted(count, 'infinite value')}; mend them first")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import polars as pl
 from segkit.cluster.model import SegmentScorer
 from segkit.errors import require_columns
 from segkit.features.sources import CUSTOMER
-from segkit.spark.engine import Frame, map_frames, polars_schema
+from segkit.spark.engine import Frame, check_customers, map_frames, polars_schema
 
 
 def score_table(model: SegmentScorer, frame: Any) -> Frame:
@@ -19,8 +19,8 @@ def score_table(model: SegmentScorer, frame: Any) -> Frame:
     ----------
     model : SegmentModel, MixtureModel, LatentModel or MixedModel
     frame : pyspark.sql.DataFrame
-        ``customer_id`` (one row each; checked within batches alone, when the scores are computed:
-        `plain_errors` gives the ``DataError`` that Spark wraps) and the model's columns.
+        ``customer_id`` and the model's columns, one row per customer. The ids are read at once, to
+        see that each comes once: write a table that takes long to compute, and read that.
 
     Returns
     -------
@@ -31,10 +31,17 @@ def score_table(model: SegmentScorer, frame: Any) -> Frame:
     ------
     ColumnError
         If a column is missing.
+    DataError
+        If a customer has no id or comes twice.
     """
-    wanted = [CUSTOMER, *model.columns]
-    require_columns(frame.columns, wanted, "the customer table")
-    rows = frame.select(*wanted)
+    require_columns(frame.columns, [CUSTOMER, *model.columns], "the customer table")
+    check_customers(frame)
+    return score_rows(model, frame)
+
+
+def score_rows(model: SegmentScorer, frame: Any) -> Frame:
+    """Assign every customer of a Spark frame as `score_table` does, without a look at the ids."""
+    rows = frame.select(CUSTOMER, *model.columns)
     scores: Frame = map_frames(rows, model.score, score_schema(model, rows))
     return scores
 

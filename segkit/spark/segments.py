@@ -8,17 +8,18 @@ from typing import Any
 
 import polars as pl
 
+from segkit.cluster.matrix import require_distinct
 from segkit.cluster.model import SegmentModel
 from segkit.cluster.segments import CAVEAT, Segmentation
 from segkit.cluster.twostep import SAMPLE
 from segkit.display import counted, number, percent
 from segkit.errors import ParameterError, SegkitError, require_choice
 from segkit.features.build import CustomerTable
-from segkit.pipeline import LEAST_CUSTOMERS, choose_variables
+from segkit.pipeline import LEAST_CUSTOMERS, choose_variables, require_customers
 from segkit.result import Result
 from segkit.spark.clustering import check_numbers, cluster_about, draw_customers
 from segkit.spark.engine import check_absent, check_session, collect, plain_errors
-from segkit.spark.scores import score_table
+from segkit.spark.scores import score_rows
 from segkit.spark.table import build_table
 
 
@@ -120,7 +121,8 @@ def segment_lines(
         If the session is not in UTC or not ANSI, an option is unknown or out of range, or ``out``
         holds either folder; nothing is written then.
     SourceError, ColumnError, DataError
-        As the steps raise them. If the customer table is written by then, a note says where.
+        As the steps raise them; nothing is written where there are fewer customers than 50 or than
+        k. If the customer table is written by then, a note says where.
     """
     check_session(session)
     check_numbers(k, seed, sample=sample)
@@ -133,6 +135,8 @@ def segment_lines(
     built = build_table(session, orders, events, products=products, **options)
     for name in variables:
         require_choice("column of the customer table", name, built.frame.columns)
+    require_customers(built.rows)
+    require_distinct(built.rows, k or 2, built.rows)
     with plain_errors():
         built.frame.write.parquet(customers)
     table = session.read.parquet(customers)
@@ -152,7 +156,7 @@ def segment_lines(
         error.add_note(f"The customer table is written: {customers}; cluster_table can read it.")
         raise
     with plain_errors():
-        score_table(clusters.model, table).write.parquet(assignments)
+        score_rows(clusters.model, table).write.parquet(assignments)
     counts, unlike = _count(session.read.parquet(assignments))
     assigned = sum(count for one, count in counts.items() if one is not None)
     segments = tuple(replace(one, size=counts.get(one.id, 0)) for one in clusters.model.segments)

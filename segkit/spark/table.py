@@ -58,10 +58,13 @@ class SparkTable:
         it as Parquet and read that before several uses.
     about : CustomerTable
         Definitions, what was skipped, the as-of date and notes, without rows.
+    rows : int
+        Customers.
     """
 
     frame: Any
     about: CustomerTable
+    rows: int
 
 
 def build_table(
@@ -112,10 +115,15 @@ def build_table(
     lines, *others = plan.tables
     plan = replace(plan, tables=[replace(lines, rows=check_rows(lines.rows)), *others])
     blocks, names = _blocks(plan)
-    counts = _count_left(blocks[0], names) if plan.population == "buyers" else {}
-    sums = _join(plan, blocks, names)
+    people = _population(plan, blocks, names)
+    buyers = plan.population == "buyers"
+    counts = _count_left(blocks[0], names) if buyers else {}
+    rows = int(counts["buyers"] if buyers else collect(people.agg({"*": "count"})).item())
+    sums = people
+    for block in blocks[1:] if buyers else blocks:
+        sums = sums.join(block, on=CUSTOMER, how="left")
     plan = _with_level_totals(plan, sums, names)
-    return SparkTable(_finish(plan, sums, names), plan.table(plan.empty.frame, counts))
+    return SparkTable(_finish(plan, sums, names), plan.table(plan.empty.frame, counts), rows)
 
 
 def _blocks(plan: FeaturePlan) -> tuple[list[Any], Names]:
@@ -202,24 +210,20 @@ def _count_left(base: Any, names: Names) -> dict[str, float]:
     return counts | {name: counts[name] / MICRO for name in ("returned", "lost")}
 
 
-def _join(plan: FeaturePlan, blocks: list[Any], names: Names) -> Any:
-    """Join the blocks to the customers of the population."""
+def _population(plan: FeaturePlan, blocks: list[Any], names: Names) -> Any:
+    """Return the customers of the population; buyers with their first block of sums."""
     from pyspark.sql import functions
 
-    base, *others = blocks
+    base = blocks[0]
     if plan.population == "buyers":
-        joined = base.where(functions.col(names["orders.n_orders"][0]) > 0)
-    else:
-        joined, others = base.select(CUSTOMER), blocks
-        for table in plan.tables[1:]:
-            rows = table.rows.frame.to_native().where(functions.col("day") <= plan.day)
-            joined = joined.union(rows.select(CUSTOMER))
-        if plan.listed is not None:
-            joined = joined.union(_listed(joined, plan.listed))
-        joined = joined.where(functions.col(CUSTOMER).isNotNull()).distinct()
-    for other in others:
-        joined = joined.join(other, on=CUSTOMER, how="left")
-    return joined
+        return base.where(functions.col(names["orders.n_orders"][0]) > 0)
+    people = base.select(CUSTOMER)
+    for table in plan.tables[1:]:
+        rows = table.rows.frame.to_native().where(functions.col("day") <= plan.day)
+        people = people.union(rows.select(CUSTOMER))
+    if plan.listed is not None:
+        people = people.union(_listed(people, plan.listed))
+    return people.where(functions.col(CUSTOMER).isNotNull()).distinct()
 
 
 def _listed(frame: Any, ids: pl.Series) -> Any:
