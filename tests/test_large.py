@@ -23,6 +23,7 @@ from segkit.intake.mapping import Mapping
 from segkit.large import job, score_large_files, segment_files
 from segkit.large import work as work_folder
 from segkit.large.chunks import RawFile, list_files
+from segkit.large.gates import _adds_empty
 from segkit.large.work import Stage, Work
 from segkit.pipeline import link_source
 from segkit.progress import Stopped, watched_by
@@ -222,7 +223,7 @@ def test_a_killed_process_goes_on_and_writes_the_same_bytes(
 ):
     small_blocks(monkeypatch)
     source, work = str(messy / "lines.csv"), str(tmp_path / "work")
-    chunks = len(list((undisturbed.orders.parent.parent).glob("split-*/orders/*.parquet")))
+    chunks = len(list(RawFile.open(messy / "lines.csv", "orders", Mapping()).chunks()))
     code = KILLED.format(records=chunks + 2, source=source, work=work)  # in the second part
     root = Path(__file__).parents[1]
     done = subprocess.run(
@@ -383,16 +384,62 @@ def test_no_bit_of_a_customers_features_depends_on_who_else_is_in_the_part():
         assert_frame_equal(pl.concat(frames), whole, check_exact=True)
 
 
-def test_overlapping_files_count_a_row_once(tmp_path, monkeypatch):
+def first_of_order(lines):
+    """Leave customer and date on the first of every two lines alone, as some exports do."""
+    first = pl.int_range(pl.len()) % 2 == 0
+    order = (pl.int_range(pl.len()) // 2).cast(pl.String)
+    return lines.with_columns(
+        *(pl.when(first).then(name).alias(name) for name in ("Customer", "Date")), Order=order
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "change_of_second", "dropped"),
+    [
+        (lambda lines: lines, lambda lines: lines.select(reversed(lines.columns)), ()),
+        (first_of_order, lambda lines: lines, ()),
+        (lambda lines: lines, lambda lines: lines, ("order_id",)),  # ids are made of the row
+    ],
+)
+def test_overlapping_files_count_a_row_once(
+    tmp_path, monkeypatch, change, change_of_second, dropped
+):
+    small_blocks(monkeypatch, size=3_000)
+    lines = change(plain_lines())
+    names = {name: raw for name, raw in PLAIN.items() if name not in dropped}
+    lines = lines.select(names.values())
+    paths = [tmp_path / "orders.csv", tmp_path / "orders 2.csv"]
+    lines[:200].write_csv(paths[0])
+    change_of_second(lines[150:]).write_csv(paths[1])
+    mapping = {"orders": {"columns": names}}
+    whole = segkit.clean_data({"orders": paths}, mapping)
+    with Work.open(tmp_path / "w") as work:
+        own = job.Job({"orders": paths}, work, mapping, None, 3)
+        stage = own.clean()
+    assert whole.orders.height == 300
+    assert_frame_equal(read_all(stage.folder / "orders", "source_row"), whole.orders)
+    assert "orders: 50 rows in an earlier file too left out" in own.ledger(stage).notes
+
+
+def test_nothing_in_the_folder_is_of_who_is_erased(tmp_path, monkeypatch):
     small_blocks(monkeypatch)
-    lines = messy_lines(900, 70)
-    lines[:500].write_csv(tmp_path / "orders.csv")
-    lines[450:].write_csv(tmp_path / "orders 2.csv")
-    paths = {"orders": [tmp_path / "orders.csv", tmp_path / "orders 2.csv"]}
-    whole = segkit.segment(paths, mapping=MAPPING, k=2)
-    found = segment_files(paths, tmp_path / "w", mapping=MAPPING, k=2, partitions=2)
-    assert found.ledger.reasons() == whole.intake.ledger.reasons()
-    assert_frame_equal(read_all(found.features, "customer_id"), whole.table.frame)
+    source, work, erase = (tmp_path / name for name in ("o.csv", "w", "erase.txt"))
+    messy_lines(400, 70).write_csv(source)
+    mapping = MAPPING | {"erase_file": str(erase)}
+    erase.write_text("")
+
+    def find(customer):
+        frames = (pl.read_parquet(path) for path in work.rglob("*.parquet"))
+        return sum(customer in frame.write_csv() for frame in frames)
+
+    first = segment_files(source, work, mapping=mapping, k=2, partitions=2)
+    score_large_files(first.model, source, work, mapping=mapping, partitions=2)
+    assert find("K017") > 3
+    erase.write_text("K017")
+    again = segment_files(source, work, mapping=mapping, k=2, partitions=2)
+    assert again.ledger.reasons()["erased"] > 1
+    assert not find("K017")
+    assert not list(work.glob("split-*")) + list(work.glob("scores-*"))
 
 
 def test_blocks_of_text_end_where_lines_end(tmp_path):
@@ -513,10 +560,27 @@ def test_what_shows_beyond_the_sample_is_asked_as_in_memory(tmp_path, monkeypatc
     twice.write_csv(path)
     with pytest.raises(DataError, match=r"90 rows repeat others.*'order_id' too"):
         segment_files(path, tmp_path / "w", partitions=3)
-    lines.with_columns(flag.alias("cancelled")).write_csv(path)
-    assert segkit.clean_data(path).ledger.reasons()["cancelled"] > 9
-    with pytest.raises(DataError, match=r"words that the sample does not .orders: 'cancelled'"):
-        segment_files(path, tmp_path / "w", partitions=3)
+
+
+def test_a_column_that_is_empty_in_the_sample_is_read_as_in_memory(tmp_path, monkeypatch):
+    small_blocks(monkeypatch, size=3_000)
+    path, late = tmp_path / "orders.csv", pl.int_range(pl.len()) >= 250
+    flag = pl.when(late & (pl.int_range(pl.len()) % 2 == 0)).then(pl.lit("yes"))
+    plain_lines().with_columns(flag.alias("cancelled")).write_csv(path)
+    whole = segkit.clean_data(path)
+    assert whole.ledger.reasons()["cancelled"] > 9
+    for clean_part in (job.clean_part, None):  # the second call cleans nothing again
+        monkeypatch.setattr(job, "clean_part", clean_part)
+        with Work.open(tmp_path / "w") as work:
+            own = job.Job(path, work, None, None, 3)
+            stage = own.clean()
+        assert_frame_equal(read_all(stage.folder / "orders", "source_row"), whole.orders)
+        assert own.ledger(stage).reasons() == whole.ledger.reasons()
+    plain = Mapping.from_dict({"orders": {"columns": PLAIN}})
+    sample = pl.DataFrame({"c": [None, ""], "d": ["x", None]})
+    for column, is_empty in (("c", True), ("d", False)):  # the others are refused
+        more = Mapping.from_dict({"orders": {"columns": PLAIN | {"category": column}}})
+        assert _adds_empty(more, plain, sample, "orders") == is_empty
 
 
 def test_signs_coupons_and_nobodies_ids_are_told_by_all_rows(tmp_path, monkeypatch):

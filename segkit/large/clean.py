@@ -22,7 +22,7 @@ from segkit.intake.ledger import MICRO, Ledger, Part, Rejection, Step, money_fro
 from segkit.intake.mapping import Mapping as ColumnMapping
 from segkit.intake.money import numbered_rows
 from segkit.intake.store import Intake
-from segkit.large.split import ROW, Split, without_overlap
+from segkit.large.split import ROW, Split
 from segkit.large.work import Stage
 
 IDS_AT_ONCE = 8_000_000  # of orders, counted one slice of their hashes after another
@@ -38,24 +38,21 @@ def clean_part(
     links: Split | None,
     base: Path | None,
     first_lines: Mapping[str, int],
-) -> tuple[Intake, dict[str, pl.DataFrame], list[str]]:
+) -> tuple[Intake, dict[str, pl.DataFrame]]:
     """Clean the rows of one part as the intake would clean a whole shop.
 
     ``facts`` hold what only all rows of a column can tell, and ``small`` the tables that were read
-    whole. Row numbers in the result are those of the raw files.
+    whole. Row numbers in the result are those of the raw files, one after the other, without rows
+    that an earlier file has too.
 
     Returns
     -------
-    tuple of (Intake, dict of str to polars.DataFrame, list of str)
-        The clean part, its raw tables, and notes.
+    tuple of (Intake, dict of str to polars.DataFrame)
+        The clean part, and its raw tables.
     """
-    raw, rows, notes = dict(small), dict[str, pl.Series](), list[str]()
+    raw, rows = dict(small), dict[str, pl.Series]()
     for name, split in splits.items():
         frame = split.read(part)
-        if name in ("orders", "events"):
-            frame, repeated = without_overlap(frame, split.starts)
-            if repeated:
-                notes.append(f"{name}: {counted(repeated, 'row')} in an earlier file too left out")
         rows[name], raw[name] = frame[ROW], frame.drop(ROW)
     readings: dict[str, Reading] = {
         name: read_columns(name, raw[name], mapping, shared=dict(facts[name])) for name in splits
@@ -70,7 +67,7 @@ def clean_part(
     tables = {name: _numbered(result.tables[name], rows[name]) for name in rows}
     rejects = {name: _numbered(result.rejects[name], rows[name]) for name in rows}
     ledger = replace(result.ledger, steps=tuple(steps_of_all))
-    return replace(result, tables=tables, rejects=rejects, ledger=ledger), raw, notes
+    return replace(result, tables=tables, rejects=rejects, ledger=ledger), raw
 
 
 def _numbered(frame: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:

@@ -27,6 +27,21 @@ IDS_AT_ONCE = 8_000_000  # hashes of ids compared at a time
 READ = ("id", "money", "number", "time", "date")
 
 
+class LateColumnsError(DataError):
+    """Columns without a value in the sample, which a mapping completed by later rows names.
+
+    Attributes
+    ----------
+    mapping : Mapping
+    raw : dict of str to polars.DataFrame
+        The sample and the later rows.
+    """
+
+    def __init__(self, message: str, mapping: ColumnMapping, raw: dict[str, pl.DataFrame]) -> None:
+        super().__init__(message)
+        self.mapping, self.raw = mapping, raw
+
+
 def watched_words(like: pl.DataFrame, table: str, mapping: ColumnMapping) -> dict[str, pl.Series]:
     """Return the words of each column of a sample that holds few or none, by the column's name."""
     kinds = {raw: fields(table)[name].kind for name, raw in mapping.tables[table].columns.items()}
@@ -96,8 +111,10 @@ def ask_all_rows(
 
     Raises
     ------
+    LateColumnsError
+        If rows beyond the sample give a meaning to columns that are empty in it.
     DataError, MappingError
-        If a question is open, or if rows beyond the sample change the mapping.
+        If a question is open, or if those rows change the mapping in another way.
     """
     _ask_formats(gathered.raw, mapping, facts)
     _ask_words(gathered, mapping, stages)
@@ -164,11 +181,26 @@ def _ask_words(gathered: Gathered, mapping: ColumnMapping, stages: Mapping[str, 
         ) from error
     changed = [table for table in stages if _said(settled, table) != _said(mapping, table)]
     if changed:
-        raise DataError(
+        message = (
             f"{what} hold words that the sample does not ({listed}), and with them the columns of "
             f"{', '.join(changed)} would be read in another way: name them in the mapping "
             f"([{changed[0]}.columns]), as segkit.audit proposes them"
         )
+        if all(_adds_empty(settled, mapping, gathered.raw[table], table) for table in changed):
+            raise LateColumnsError(message, settled, raw)
+        raise DataError(message)
+
+
+def _adds_empty(
+    settled: ColumnMapping, mapping: ColumnMapping, sample: pl.DataFrame, table: str
+) -> bool:
+    """Return whether a mapping differs from another in columns alone that a sample has empty."""
+    (new, *rest), (old, *rest_before) = _said(settled, table), _said(mapping, table)
+    added = dict(new.items() - old.items())
+    nulls = tuple(mapping.option(table, "nulls"))
+    empty = (present_cells(sample[name], nulls).null_count() == sample.height
+             for name in added.values())  # fmt: skip
+    return rest == rest_before and old.items() <= new.items() and all(empty)
 
 
 def _said(mapping: ColumnMapping, table: str) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,17 +29,18 @@ from segkit.intake.readers import read_table as read_whole
 from segkit.intake.reshape import fill_orders
 from segkit.large.chunks import WHOLE, RawFile, concat_samples, list_files
 from segkit.large.clean import add_up, clean_part, write_clean
-from segkit.large.gates import ask_all_rows
+from segkit.large.gates import LateColumnsError, ask_all_rows
 from segkit.large.split import (
     ROW,
     Split,
     find_headers,
+    find_repeats,
     needs_whole_orders,
     split_by_customer,
     split_table,
     write_parts,
 )
-from segkit.large.work import Stage, Work, fingerprint, frame_hash
+from segkit.large.work import Stage, Work, fingerprint, frame_hash, stage_key
 from segkit.pipeline import (
     IDENTIFIERS,
     link_tables,
@@ -77,6 +78,15 @@ class Prepared:
     small: dict[str, pl.DataFrame]
     parts: int
 
+    def made_from(self) -> dict[str, Any]:
+        """Return what the rows are split by, for a stage's key."""
+        return {
+            "files": self.fingerprints,
+            "small": {name: frame_hash(frame) for name, frame in self.small.items()},
+            "mapping": self.mapping.to_dict(),
+            "parts": self.parts,
+        }
+
     def facts(self) -> dict[str, str | None]:
         """Return hashes of what cleaning reads besides the files: erased ids, pseudonyms' key."""
         options = self.mapping.options
@@ -109,18 +119,27 @@ class Job:
         return link_people(self.prepared)
 
     def clean(self) -> Stage:
-        """Split and clean all rows."""
-        prepared, facts = self.prepared, self.prepared.facts()
-        made_from = {
-            "files": prepared.fingerprints,
-            "small": {name: frame_hash(frame) for name, frame in prepared.small.items()},
-            "mapping": prepared.mapping.to_dict(),
-            "parts": prepared.parts,
-        }
-        split_stage = self.work.stage("split", **made_from)
-        stage = self.work.stage("clean", split=split_stage.key, **facts)
+        """Split and clean all rows; once more by a mapping that later rows complete."""
+        late = self.work.stage("mapping", **self.prepared.made_from())
+        if late.done("late") is None:
+            try:
+                return self._clean_all()
+            except LateColumnsError as error:
+                gathered = replace(self.prepared.gathered, raw=error.raw)
+                mapping = _pin_clocks(gathered, error.mapping, self.prepared.files)
+                late.record("late", mapping.to_dict())
+        mapping = ColumnMapping.from_dict(late.done("late") or {})
+        self.prepared = replace(self.prepared, mapping=mapping)
+        self.__dict__.pop("people", None)  # linked by the mapping before
+        return self._clean_all()
+
+    def _clean_all(self) -> Stage:
+        made_from, facts = self.prepared.made_from(), self.prepared.facts()
+        stage = self.work.stage("clean", split=stage_key(**made_from)[0], **facts)
         if not self.is_done(stage):
+            split_stage = self.work.stage("split", **made_from)
             self.timed("clean", lambda: self._clean(split_stage, stage))
+        self.work.remove("split")  # raw rows, of those too whom the clean ones leave out
         return stage
 
     def is_done(self, stage: Stage) -> bool:
@@ -131,7 +150,7 @@ class Job:
         prepared, mapping = self.prepared, self.prepared.mapping
         people, is_pruned = self.timed("link", lambda: self.people)
         try:
-            splits, facts = self.timed("split", lambda: self._split(split_stage))
+            splits, facts, repeats = self.timed("split", lambda: self._split(split_stage))
         finally:
             self._check_unchanged(split_stage)
         _check_currencies(splits["orders"], mapping, with_fx="fx" in prepared.small)
@@ -148,12 +167,10 @@ class Job:
         for part in steps(range(prepared.parts), "parts cleaned"):
             if stage.done(part) is None:
                 base = prepared.gathered.base
-                result, raw, noted = clean_part(
-                    part, splits, facts, mapping, rates, links, base, firsts
-                )
+                result, raw = clean_part(part, splits, facts, mapping, rates, links, base, firsts)
                 if part == 0:
                     doubt_result(raw["orders"], prepared.gathered.given, mapping, result)
-                noted += result.notes if prepared.parts == 1 else ()
+                noted = list(result.notes) if prepared.parts == 1 else []
                 if part == 0 and prepared.parts > 1:
                     where = f"in the first of {counted(prepared.parts, 'part')}"
                     noted += [f"{where}: {note}" for note in result.notes
@@ -163,7 +180,8 @@ class Job:
             for name, frame in whole.tables.items():
                 stage.write(frame, name, 0)
         done = [stage.done(part) or {} for part in range(prepared.parts)]
-        notes = (*prepared.gathered.notes, *(note for each in done for note in each["notes"]))
+        own = (note for each in done for note in each["notes"])
+        notes = (*prepared.gathered.notes, *repeats, *own)
         ledger = add_up(stage, prepared.parts, None if whole is None else whole.ledger, notes)
         if not any(each["lines"] for each in done):
             raise DataError(f"no order line is left: {ledger.text}")
@@ -182,11 +200,11 @@ class Job:
                 "nobody writes it"
             )
 
-    def _split(self, stage: Stage) -> tuple[dict[str, Split], dict[str, Shared]]:
+    def _split(self, stage: Stage) -> tuple[dict[str, Split], dict[str, Shared], list[str]]:
         """Split each table with customers; orders by order first, where they need it."""
         prepared, mapping = self.prepared, self.prepared.mapping
         raw, given = prepared.gathered.raw, prepared.gathered.given
-        splits, facts = dict[str, Split](), dict[str, Shared]()
+        splits, facts, notes = dict[str, Split](), dict[str, Shared](), list[str]()
         for name, files in prepared.files.items():
             whole_orders = name == "orders" and needs_whole_orders(
                 Columns(name, raw[name], mapping)
@@ -200,6 +218,9 @@ class Job:
                 split = split_table(again, *ask[1:], by_order=True)
                 whole_orders = True
             known = split.facts(mapping)
+            split = replace(split, repeats=find_repeats(split))
+            if split.repeats is not None and (repeats := split.repeats.len()):
+                notes.append(f"{name}: {counted(repeats, 'row')} in an earlier file too left out")
             if whole_orders:
                 found = find_headers(split, mapping)
                 known |= {("header", column): stands for column, stands in found.items()}
@@ -209,7 +230,7 @@ class Job:
             splits[name], facts[name] = split, known
         stages = {name: split.stage for name, split in splits.items()}
         ask_all_rows(prepared.gathered, mapping, stages, facts)
-        return splits, facts
+        return splits, facts, notes
 
     def describe(
         self, name: str, clean: Stage, plan_of: Callable[[Stage], FeaturePlan], **inputs: Any

@@ -49,6 +49,8 @@ class Split:
         Row number, among all rows of the table, of the first row of each file.
     name : str
         Beginning of the names of the files on disk.
+    repeats : polars.Series or None
+        Row numbers to leave out; see `find_repeats`.
     """
 
     stage: Stage
@@ -57,14 +59,10 @@ class Split:
     records: list[dict[str, Any]]
     starts: list[int]
     name: str
-
-    @property
-    def rows(self) -> int:
-        """Rows of the table."""
-        return sum(sum(record["sizes"]) for record in self.records)
+    repeats: pl.Series | None = None
 
     def read(self, part: int) -> pl.DataFrame:
-        """Read a part, its rows in the order of the files."""
+        """Read a part, its rows in the order of the files, numbered without the repeats."""
         frames = []
         for chunk, record in enumerate(self.records):
             sizes = record["sizes"]
@@ -72,7 +70,11 @@ class Split:
                 path = self.stage.path(self.name, chunk)
                 frames.append(pl.scan_parquet(path).slice(sum(sizes[:part]), sizes[part]))
         frame: pl.DataFrame = pl.concat(frames).collect()
-        return frame if frame[ROW].is_sorted() else frame.sort(ROW)
+        frame = frame if frame[ROW].is_sorted() else frame.sort(ROW)
+        if self.repeats is None:
+            return frame
+        frame = frame.filter(~pl.col(ROW).is_in(self.repeats.implode()))
+        return frame.with_columns(frame[ROW] - self.repeats.search_sorted(frame[ROW]))
 
     def facts(self, mapping: Mapping) -> Shared:
         """Return the different texts of each column over all rows, for `Columns` (``shared``).
@@ -325,14 +327,21 @@ def needs_whole_orders(columns: Columns) -> bool:
     )
 
 
-def without_overlap(frame: pl.DataFrame, starts: Sequence[int]) -> tuple[pl.DataFrame, int]:
-    """Leave out rows of a file that an earlier file has too, as where two periods overlap."""
-    if len(starts) < 2:
-        return frame, 0
-    file = pl.sum_horizontal(pl.col(ROW) >= start for start in starts)
-    own = [name for name in frame.columns if name != ROW]
-    kept = frame.filter(file == file.min().over(own))
-    return kept, frame.height - kept.height
+def find_repeats(split: Split) -> pl.Series | None:
+    """List the rows that an earlier file has too, as where two periods overlap, in rising order."""
+    if len(split.starts) < 2 or split.table not in ("orders", "events"):
+        return None
+    stage, name = split.stage, f"{split.name}-repeats"
+    file = pl.sum_horizontal(pl.col(ROW) >= start for start in split.starts)
+    listed = []
+    for part in steps(range(split.parts), "parts compared between files"):
+        if stage.done(f"{name}-{part:05}") is None:
+            frame = split.read(part)
+            own = [column for column in frame.columns if column != ROW]
+            stage.write(frame.filter(file > file.min().over(own)).select(ROW), name, part)
+            stage.record(f"{name}-{part:05}", {})
+        listed.append(pl.read_parquet(stage.path(name, part))[ROW])
+    return pl.concat(listed).sort()
 
 
 def find_headers(orders: Split, mapping: Mapping) -> dict[str, bool]:
@@ -341,8 +350,7 @@ def find_headers(orders: Split, mapping: Mapping) -> dict[str, bool]:
     for name in [name for name, known in orders.headers().items() if known is None]:
         stated = set()
         for part in range(orders.parts):
-            frame, _ = without_overlap(orders.read(part), orders.starts)
-            columns = Columns("orders", frame.drop(ROW), mapping)
+            columns = Columns("orders", orders.read(part).drop(ROW), mapping)
             stated.add(_seems_header(columns, name))
         headers[name] = "no" not in stated and "yes" in stated
     return headers
@@ -381,4 +389,4 @@ def split_by_customer(
             sizes = write_parts(stage, name, part, frame, keys, orders.parts)
             record = stage.record(f"{name}-{part:05}", {"sizes": sizes, "headers": {}})
         records.append(record)
-    return Split(stage, "orders", orders.parts, records, orders.starts, name)
+    return Split(stage, "orders", orders.parts, records, [0], name)

@@ -103,8 +103,8 @@ class Stage:
 class Work:
     """Work folder, in which each stage's folder is named by a hash of what it was made from.
 
-    Other inputs or options make another folder; the old one of the stage is removed, so that the
-    disk holds each stage once.
+    Other inputs or options make another folder; the old one of the stage is removed with all that
+    was made from it, so that the disk holds each stage once, and nothing of who is to be erased.
     """
 
     folder: Path
@@ -124,13 +124,11 @@ class Work:
         path = Path(folder)
         if path.exists() and not path.is_dir():
             raise SourceError(f"{path.name} is a file; expected a folder to work in")
-        try:
+        with write_errors(path):
             names = {each.name for each in path.iterdir()} if path.is_dir() else set()
             if STATE not in names and not all(map(OURS.fullmatch, names)):
                 raise SourceError(f"{path.name}/ is not empty and no work folder; choose another")
             private_folder(path)
-        except OSError as error:
-            raise WriteError(error.errno, error.strerror or str(error), str(path)) from error
         handle = _lock(path)
         try:
             if not (path / STATE).is_file():
@@ -141,24 +139,39 @@ class Work:
                 os.close(handle)
 
     def stage(self, name: str, **inputs: Any) -> Stage:
-        """Open the stage for these inputs (JSON); remove its folder for any other inputs."""
-        inputs |= {"segkit": __version__, "polars": pl.__version__}
-        text = json.dumps(inputs, sort_keys=True, default=str)
-        key = hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Open the stage for these inputs (JSON); for any others, remove it and what it led to."""
+        key, kept = stage_key(**inputs)
         folder = self.folder / f"{name}-{key}"
         state = self._state()
-        entry = {"folder": folder.name, "inputs": json.loads(text)}
-        old = state.get(name, {}).get("folder")
-        if old != folder.name and re.fullmatch(rf"{name}-[0-9a-f]{{16}}", str(old)):
-            shutil.rmtree(self.folder / str(old), ignore_errors=True)
+        entry = {"folder": folder.name, "inputs": kept}
         if state.get(name) != entry:
+            self._drop(state, name)
             state[name] = entry
-            write_whole(self.folder / STATE, json.dumps(state, indent=1), private=True)
-        try:
+            self._write(state)
+        with write_errors(folder):
             private_folder(folder)
-        except OSError as error:
-            raise WriteError(error.errno, error.strerror or str(error), str(folder)) from error
         return Stage(folder, key)
+
+    def remove(self, name: str) -> None:
+        """Remove a stage's folder, and keep what was made from it."""
+        state = self._state()
+        if name in state:
+            self._drop({name: state.pop(name)}, name)
+            self._write(state)
+
+    def _drop(self, state: dict[str, dict[str, Any]], name: str) -> None:
+        """Remove a stage, and those whose inputs name its key, from the disk and the state."""
+        folder = str(state.pop(name, {}).get("folder"))
+        if not re.fullmatch(rf"{name}-[0-9a-f]{{16}}", folder):
+            return
+        for other in [n for n, e in state.items() if folder[-16:] in e.get("inputs", {}).values()]:
+            self._drop(state, other)
+        with write_errors(self.folder / folder):
+            if (self.folder / folder).exists():
+                shutil.rmtree(self.folder / folder)
+
+    def _write(self, state: dict[str, dict[str, Any]]) -> None:
+        write_whole(self.folder / STATE, json.dumps(state, indent=1), private=True)
 
     def _state(self) -> dict[str, dict[str, Any]]:
         try:
@@ -170,6 +183,22 @@ class Work:
                 f"{STATE} in {self.folder.name}/ is damaged: remove that folder, or choose another"
             )
         return state
+
+
+def stage_key(**inputs: Any) -> tuple[str, dict[str, Any]]:
+    """Return the key of a stage made from these inputs (JSON), and the inputs as they are kept."""
+    inputs |= {"segkit": __version__, "polars": pl.__version__}
+    text = json.dumps(inputs, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16], json.loads(text)
+
+
+@contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Raise ``WriteError`` in place of what the operating system raises about a path."""
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def _lock(folder: Path) -> int | None:
