@@ -206,6 +206,7 @@ def _annotate_bars(
     axes.margins(x=0.14 if horizontal else None, y=None if horizontal else 0.14)
 
 
+@narrows
 def panel_bars(
     frame: pl.DataFrame,
     panel: str,
@@ -254,11 +255,13 @@ def panel_bars(
     data = drawn(frame, [panel, x, y, highlight, *(interval or ())], [panel, x, y])
     one_each(data, [panel, x])
     panels, names = names_of(data, panel), names_of(data, x)
-    wide = min(across, len(panels))
+    wide = 1 if draw.is_narrow() else min(across, len(panels))
     deep = math.ceil(len(panels) / wide)
-    labels = [draw.wrap(draw.words(str(name)), 66) for name in names]
+    labels = [draw.wrap(draw.words(str(name)), 24 if draw.is_narrow() else 66) for name in names]
+    lines = max(label.count("\n") + 1 for label in labels)
     longest = max(len(line) for label in labels for line in label.split("\n"))
-    tall = max(1.5, PANEL_BAR * len(names) + PANEL_HEAD) * deep + 0.5
+    thick = max(PANEL_BAR, 0.16 * lines) if draw.is_narrow() else PANEL_BAR
+    tall = max(1.5, thick * len(names) + PANEL_HEAD) * deep + 0.5
     size = (max(3.1, 0.3 + 0.068 * longest) + 2.1 * wide, tall)
     with draw.canvas(*size, rows=deep, columns=wide, title=title) as (figure, grid):
         for axes in grid[len(panels) :]:

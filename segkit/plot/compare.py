@@ -332,6 +332,7 @@ def waterfall(
 _LOW, _MIDDLE, _HIGH = draw.OKABE_ITO[3], "#d9d9d9", draw.OKABE_ITO[0]
 
 
+@narrows
 def likert(
     frame: pl.DataFrame,
     item: str = "item",
@@ -398,7 +399,8 @@ def likert(
         grid[items.index(name), steps.index(value)] = part
     middle = len(steps) // 2 if len(steps) % 2 else None
     half = len(steps) // 2
-    with draw.canvas(8.4, max(2.2, 0.32 * len(items) + 1.2), title=title) as (figure, (axes,)):
+    row, head = (0.5, 2.0) if draw.is_narrow() else (0.32, 1.2)
+    with draw.canvas(8.4, max(2.2, row * len(items) + head), title=title) as (figure, (axes,)):
         _draw(axes, grid, steps, middle, (low, high))
         draw.name_rows(axes, items, "", 44, 0.6)
         draw.number_axis(
@@ -444,4 +446,5 @@ def _draw(
         start = start + grid[:, j]
     axes.axvline(0, color=draw.GREY, linewidth=0.9)
     place: Look = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
-    axes.legend(ncols=len(answers), columnspacing=1.2, handlelength=1.2, **place)
+    columns = 2 if draw.is_narrow() else len(answers)
+    axes.legend(ncols=columns, columnspacing=1.2, handlelength=1.2, **place)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from segkit.display import counted, number
 from segkit.errors import DataError
 from segkit.plot import figure as draw
-from segkit.plot.figure import Figure, Look
+from segkit.plot.figure import Figure, Look, narrows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,6 +32,7 @@ class _Node:
     group: int
 
 
+@narrows
 def dendrogram(
     linkage: Floats, groups: Ints, names: Sequence[str], *, leaves: int = 40, unit: str = "rows"
 ) -> Figure:
@@ -65,7 +66,7 @@ def dendrogram(
     if len(groups) != n:
         raise DataError(f"expected one group for each of {n} leaves, got {len(groups)}")
     k = len(set(np.asarray(groups).tolist()))
-    shown = min(n, max(leaves, k, 2))
+    shown = min(n, max(min(leaves, 16) if draw.is_narrow() else leaves, k, 2))
     feet, merges = _top(linkage, np.asarray(groups), shown)
     cut = _cut_height(linkage, k)
     data = pl.DataFrame(merges)

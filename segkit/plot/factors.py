@@ -11,7 +11,7 @@ from segkit.display import counted, number, percent
 from segkit.errors import DataError, require_columns
 from segkit.plot import figure as draw
 from segkit.plot.describe import drawn, names_of
-from segkit.plot.figure import Figure, Look
+from segkit.plot.figure import Figure, Look, narrows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +20,7 @@ _KINDS = {"component": "Components (correlations)", "factor": "Factors (what ite
 _AGREE, _REFUSE = draw.OKABE_ITO[0], draw.OKABE_ITO[3]
 
 
+@narrows
 def scree(frame: pl.DataFrame, *, n_factors: int, percentile: float = 0.95) -> Figure:
     """Draw eigenvalues by rank, with those of random data.
 
@@ -84,6 +85,7 @@ def _scree_panel(axes: Axes, frame: pl.DataFrame, kind: str, percentile: float) 
     return above
 
 
+@narrows
 def paths(
     loadings: pl.DataFrame,
     links: pl.DataFrame | None = None,
@@ -125,15 +127,22 @@ def paths(
     wanted = [_middle(shown.filter(pl.col("factor") == f), rows) for f in factors]
     gap = max(1.6, len(items) / max(len(factors), 1) * 0.6)
     height = dict(zip(factors, draw.spread(wanted, gap), strict=True))
-    with draw.canvas(8.4, max(2.6, 0.31 * len(items) + 0.9), title=title) as (figure, (axes,)):
+    item_width, row = (18, 0.52) if draw.is_narrow() else (52, 0.31)
+    with draw.canvas(8.4, max(2.6, row * len(items) + 0.9), title=title) as (figure, (axes,)):
         for item, factor, loading in shown.select("item", "factor", "loading").iter_rows():
             _path(axes, height[factor], rows[item], loading)
         for factor in factors:
             box: Look = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": draw.EDGE}
             look: Look = {"fontsize": 9.5, "fontweight": "bold", "zorder": 4, "bbox": box}
-            draw.note(axes, draw.wrap(factor, 20), (0.0, height[factor]), ha="center", **look)
+            draw.note(
+                axes,
+                draw.wrap(factor, 14 if draw.is_narrow() else 20),
+                (0.0, height[factor]),
+                ha="center",
+                **look,
+            )
         for item in items:
-            axes.text(1.04, rows[item], draw.wrap(item, 52), va="center", fontsize=9)
+            axes.text(1.04, rows[item], draw.wrap(item, item_width), va="center", fontsize=9)
         linked = _links(axes, links, height, least)
         axes.set_xlim(-0.75 if linked else -0.3, 2.1)
         axes.set_ylim(-len(items) + 0.3, 0.7)
@@ -160,7 +169,8 @@ def _path(axes: Axes, start: float, end: float, loading: float) -> None:
         linestyle="-" if loading > 0 else (0, (3, 1.2)),
         zorder=1,
     )
-    place = (0.86, start + 0.86 * (end - start))
+    along = 0.74 if draw.is_narrow() else 0.86
+    place = (along, start + along * (end - start))
     box: Look = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
     draw.note(axes, f"{loading:.2f}", place, ha="center", bbox=box, zorder=3)
 

@@ -34,6 +34,7 @@ _DRAWING = threading.RLock()
 INK = "#1b2126"
 P = ParamSpec("P")
 PHONE = 3.3  # inches of a figure that fits a phone without scrolling, texts as large as ever
+LINE = 38  # characters that fit beside one another in it
 _NARROW: ContextVar[bool] = ContextVar("narrow", default=False)
 STYLE: dict[Any, Any] = {
     "text.color": INK,
@@ -181,13 +182,19 @@ def canvas(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as MatplotlibFigure
 
-    width = min(width, PHONE) if is_narrow() else width
+    if is_narrow():  # panels stand below one another
+        width, height = min(width, PHONE), height * (columns if columns > 1 else 1)
+        rows, columns = rows * columns, 1
     style: dict[Any, Any] = {**STYLE, "axes.prop_cycle": cycler(color=OKABE_ITO)}
     with _DRAWING, mpl.rc_context(style):
         figure = MatplotlibFigure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         grid = figure.subplots(rows, columns, squeeze=False)
         yield figure, [axes for row in grid for axes in row]
+        for axes in figure.axes if is_narrow() else ():
+            for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
+                lines = text.get_text().split("\n")
+                text.set_text("\n".join(textwrap.fill(line, LINE) for line in lines))
         if title:
             broken = wrap(title, int(width * 11.5))
             figure.suptitle(broken, x=0.0, ha="left", fontsize=11, fontweight="bold")
@@ -323,25 +330,31 @@ def write(value: float | None, in_percent: bool) -> str:
 
 
 def number_axis(axis: Axis, label: str, *, in_percent: bool = False) -> None:
-    """Label a numeric axis and write its ticks with thousands separators or in percent."""
-    from matplotlib.ticker import FuncFormatter
+    """Label a numeric axis; write its ticks with separators, in millions, or in percent."""
+    from matplotlib.ticker import AutoLocator, FuncFormatter
 
     def tick(value: float, _position: object = None) -> str:
-        return f"{value * 100:,.10g}%" if in_percent else f"{value:,.10g}"
+        if in_percent:
+            return f"{value * 100:,.10g}%"
+        in_millions = value and max(map(abs, axis.get_view_interval())) >= 1e6
+        return f"{value / 1e6:,.10g}m" if in_millions else f"{value:,.10g}"
 
     axis.set_major_formatter(FuncFormatter(tick))
     axis.set_label_text(label)
+    locator = axis.get_major_locator()
+    if is_narrow() and isinstance(locator, AutoLocator):
+        locator.set_params(nbins=5)
 
 
 def name_axis(axis: Axis, places: Iterable[float], names: Iterable[object], width: int) -> None:
     """Write names, wrapped, at their places on an axis."""
+    width = min(width, 17) if is_narrow() else width
     axis.set_ticks(list(places), labels=[wrap(name, width) for name in names])
     axis.set_tick_params(length=0)
 
 
 def name_rows(axes: Axes, names: Sequence[object], label: str, width: int, room: float) -> None:
     """Name the rows of a horizontal picture from top to bottom, with so much room at its ends."""
-    width = min(width, 17) if is_narrow() else width
     name_axis(axes.yaxis, range(len(names)), names, width)
     axes.set_ylim(len(names) - 1 + room, -room)
     axes.set_ylabel(label)
@@ -359,16 +372,17 @@ def mark_reference(
 
 def legend(axes: Axes, handles: Sequence[Any], names: Sequence[object], title: str = "") -> None:
     """Put the legend beside the axes, where it covers no data; below them on a phone."""
-    below, beside = {"loc": "outside lower left", "ncols": 2}, {"loc": "upper left"}
-    place: Look = beside | {"bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}
+    beside: Look = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}
+    one_column = max(len(str(name)) for name in names) > LINE // 2 - 2
+    below: Look = {"loc": "outside lower left", "ncols": 1 if one_column else 2}
     where: Any = axes.figure if is_narrow() else axes
     where.legend(
         handles,
-        [wrap(name, 22) for name in names],
+        [wrap(name, LINE - 6 if is_narrow() else 22) for name in names],
         title=title or None,
         alignment="left",
         markerscale=1.6,
-        **(below if is_narrow() else place),
+        **(below if is_narrow() else beside),
     )
 
 

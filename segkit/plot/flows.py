@@ -12,7 +12,7 @@ from segkit.display import number
 from segkit.errors import DataError
 from segkit.plot import figure as draw
 from segkit.plot.describe import describe_rows, drawn, one_each
-from segkit.plot.figure import Figure
+from segkit.plot.figure import Figure, narrows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +24,7 @@ WIDTH = 0.04  # of a column
 STEPS = 40  # points of a band's edge
 
 
+@narrows
 def flow_bands(
     frame: pl.DataFrame,
     start: str,
@@ -103,7 +104,7 @@ def flow_bands(
                 x = -WIDTH if side == 0 else 1.0
                 axes.add_patch(_box(x, top - size, WIDTH, size, colours[name]))
                 place = (x - 0.02 if side == 0 else x + WIDTH + 0.02, top - size / 2)
-                text = f"{draw.wrap(name, 24)}\n{number(sums[name])}"
+                text = f"{draw.wrap(name, 12 if draw.is_narrow() else 24)}\n{number(sums[name])}"
                 draw.note(axes, text, place, ha="right" if side == 0 else "left", va="center")
             axes.text(0 if side == 0 else 1, 0.03, labels[side], ha="center", color=draw.GREY)
     text = describe_rows("Bands", (frame, data), value, [start, end], title, False, value)

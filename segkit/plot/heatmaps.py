@@ -14,7 +14,7 @@ import polars as pl
 from segkit.display import number
 from segkit.plot import figure as draw
 from segkit.plot.describe import Interval, describe_mark, describe_rows, drawn, names_of, one_each
-from segkit.plot.figure import Figure, Look
+from segkit.plot.figure import Figure, Look, narrows
 from segkit.plot.vector import mark_box, mark_cells
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ ORANGE_BELOW = (ORANGE, "#ffffff", BLUE)
 Three = tuple[str, str, str]  # colours of a scale, or columns: across, down, value
 
 
+@narrows
 def heatmap(
     frame: pl.DataFrame,
     x: str,
@@ -90,9 +91,10 @@ def heatmap(
         for width in (14, UPRIGHT)
     )
     lying = 2.4 + len(across) * max(0.55, 0.085 * longest)
-    upright = lying > WIDEST
+    upright = lying > (draw.PHONE if draw.is_narrow() else WIDEST)
     width = min(14.0, max(4.5, 2.4 + 0.55 * len(across) if upright else lying))
-    written = annotate and (width - 2.4) / len(across) >= 0.5
+    room, least = (1.9, 0.36) if draw.is_narrow() else (width - 2.4, 0.5)
+    written = annotate and room / len(across) >= least
     texts = _texts(grid, lambda cell: draw.write(cell, in_percent) if written else "")
     height = max(2.2, 1.2 + 0.36 * len(down)) + (0.075 * longest_upright if upright else 0.0)
     with draw.canvas(width, height, title=title) as (figure, (axes,)):
@@ -110,6 +112,7 @@ def heatmap(
     return Figure(figure, alt or text, data)
 
 
+@narrows
 def offer_map(
     frame: pl.DataFrame,
     x: str,
@@ -164,10 +167,11 @@ def offer_map(
     texts = _texts(grid, lambda cell: draw.write(cell, in_percent))
     framed = data.filter(pl.col(mark)) if mark else data.clear()
     for row in data.drop_nulls(interval).iter_rows(named=True):
-        limits = " to ".join(draw.write(float(row[limit]), in_percent) for limit in interval)
+        between = "\nto\n" if draw.is_narrow() else " to "
+        limits = between.join(draw.write(float(row[limit]), in_percent) for limit in interval)
         texts[down.index(row[y]), across.index(row[x])] += f"\n{limits}"
     width = min(14.0, 2.6 + 1.35 * len(across))
-    height = max(2.4, 1.5 + 0.55 * len(down))
+    height = max(2.4, 1.5 + (0.75 if draw.is_narrow() else 0.55) * len(down))
     with draw.canvas(width, height, title=title) as (figure, (axes,)):
         _draw_cells(axes, grid, texts, RISING, _limits(grid, False))
         _mark_cells(axes, data, (x, y, value), interval, in_percent)
@@ -176,7 +180,7 @@ def offer_map(
             corner = (across.index(j) + 0.02, down.index(i) + 0.04)
             look: Look = {"edgecolor": ORANGE, "linewidth": 2.4}
             axes.add_patch(Rectangle(corner, 0.96, 0.92, fill=False, **look))
-        _name_cells(axes, across, down, 28)
+        _name_cells(axes, across, down, 28, upright=draw.is_narrow())
         meaning = f" (framed: {mark_label})" if mark_label else ""
         axes.set_xlabel(draw.wrap(f"{x_label or draw.words(x)}{meaning}", int(11 * width)))
         axes.set_ylabel(y_label or draw.words(y))
@@ -187,6 +191,7 @@ def offer_map(
     return Figure(figure, text, data)
 
 
+@narrows
 def loading_map(
     frame: pl.DataFrame, *, least: float = 0.1, title: str = "", strong: float = 0.4
 ) -> Figure:
@@ -220,13 +225,14 @@ def loading_map(
     items, factors = names_of(frame, "item"), names_of(frame, "factor")
     grid = np.nan_to_num(_cells(loadings, factors, items))
     texts = _texts(grid, lambda loading: f"{loading:.2f}" if abs(loading) >= least else "")
-    size = (3.6 + 0.95 * len(factors), max(2.2, 0.31 * len(items) + 1.0))
+    row, head = (0.46, 2.6) if draw.is_narrow() else (0.31, 1.0)
+    size = (3.6 + 0.95 * len(factors), max(2.2, row * len(items) + head))
     with draw.canvas(*size, title=title) as (figure, (axes,)):
         _draw_cells(axes, grid, texts, ORANGE_BELOW, (-1.0, 1.0))
         _colour_bar(axes, f"Loading (unwritten: below {least})", in_percent=False)
         for text, loading in zip(axes.texts, grid.flat, strict=True):
             text.set_fontweight("bold" if abs(loading) >= strong else "normal")
-        _name_cells(axes, factors, items, 46)
+        _name_cells(axes, factors, items, 46, upright=draw.is_narrow())
         axes.xaxis.tick_top()
     strongest = "; ".join(
         f"{factor} {item} {number(loading)}"
@@ -316,10 +322,14 @@ def _hatch_cells(
 
 def _colour_bar(axes: Axes, label: str, in_percent: bool) -> None:
     """Draw the bar that gives the colours' meaning."""
-    bar: Any = axes.figure.colorbar(axes.collections[0], ax=axes, fraction=0.04, pad=0.02)
+    look: Look = (
+        {"location": "bottom", "fraction": 0.04} if draw.is_narrow() else {"fraction": 0.04}
+    )
+    bar: Any = axes.figure.colorbar(axes.collections[0], ax=axes, pad=0.02, **look)
     bar.outline.set_visible(False)
     mark_cells(bar.solids)
-    draw.number_axis(bar.ax.yaxis, label, in_percent=in_percent)
+    axis = bar.ax.xaxis if draw.is_narrow() else bar.ax.yaxis
+    draw.number_axis(axis, label, in_percent=in_percent)
 
 
 def _name_cells(

@@ -11,9 +11,10 @@ import polars as pl
 from segkit.display import counted, number
 from segkit.plot import figure as draw
 from segkit.plot.describe import Interval, drawn, finish, floats, reach
-from segkit.plot.figure import Figure
+from segkit.plot.figure import Figure, narrows
 
 
+@narrows
 def response(
     frame: pl.DataFrame,
     x: str,
@@ -98,6 +99,7 @@ def response(
     return Figure(figure, alt or finish(text, title=title), data)
 
 
+@narrows
 def rootogram(
     frame: pl.DataFrame, x: str, observed: str, expected: str, *, title: str = "", x_label: str = ""
 ) -> Figure:

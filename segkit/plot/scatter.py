@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 HALF = 1.3863  # median of chi-square with 2 degrees of freedom: the ellipse holds half of a normal
 
 
+@narrows
 def points(
     frame: pl.DataFrame,
     x: str,
@@ -115,10 +116,17 @@ def points(
         )
         if label:
             for row in data.iter_rows(named=True):
-                draw.note(axes, draw.wrap(row[label], 32), (row[x], row[y]), (6, 4), va="baseline")
+                draw.note(
+                    axes,
+                    draw.wrap(row[label], 14 if draw.is_narrow() else 32),
+                    (row[x], row[y]),
+                    (6, 4),
+                    va="baseline",
+                )
             axes.margins(0.12)
         if group:
             handles, labels = axes.get_legend_handles_labels()
+            axes.legend_ = None  # seaborn's
             draw.legend(axes, handles, labels, draw.words(group))
     spans = ", ".join(_span(data, c, draw.as_percent(p, c)) for c, p in ((x, None), (y, percent)))
     drawn_of = f", a sample of {complete:,}" if complete > data.height else ""
@@ -208,7 +216,7 @@ def clouds(
         low, high = axes.get_ylim()
         heights = draw.spread(middle.get_column(y).to_list(), (high - low) * 0.065)
         for row, style, height in zip(rows, looks, heights, strict=True):
-            name, place = draw.wrap(row[group], 40), (row[x], height)
+            name, place = draw.wrap(row[group], 20 if draw.is_narrow() else 40), (row[x], height)
             box = {"facecolor": "white", "edgecolor": style.colour, "pad": 2, "alpha": 0.9}
             draw.note(axes, name, place, ha="center", color=style.ink, fontweight="bold", bbox=box)
         draw.number_axis(axes.xaxis, draw.wrap(x_label or draw.words(x), 80))
@@ -232,6 +240,7 @@ def _ellipse(row: dict[str, float], x: str, y: str) -> tuple[np.ndarray, np.ndar
     return row[x] + path[0], row[y] + path[1]
 
 
+@narrows
 def histograms(
     frame: pl.DataFrame,
     columns: Sequence[str],
@@ -279,7 +288,7 @@ def histograms(
     panels_of = {name: _count(frame.get_column(name), name in log, bins) for name in columns}
     if all(panel is None for panel in panels_of.values()):
         raise DataError(f"nothing to draw: no finite value in {', '.join(columns)}")
-    wide = min(across, len(columns))
+    wide = 1 if draw.is_narrow() else min(across, len(columns))
     deep = math.ceil(len(columns) / wide)
     size = (max(4.0, 2.7 * wide), 2.1 * deep + 0.3)
     tables, findings = [], []

@@ -11,7 +11,7 @@ import polars as pl
 from segkit.display import counted, number, percent
 from segkit.plot import figure as draw
 from segkit.plot.describe import Floats, drawn, floats
-from segkit.plot.figure import Figure, Look
+from segkit.plot.figure import Figure, Look, narrows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,6 +49,7 @@ def _draw_errors(axes: Axes, ks: Floats, values: Floats, se: Floats, dash: objec
     )
 
 
+@narrows
 def agreement_over_k(frame: pl.DataFrame) -> Figure:
     """Draw over k how far two refits agree, and how well one half predicts the other.
 
@@ -84,6 +85,12 @@ def agreement_over_k(frame: pl.DataFrame) -> Figure:
 
 
 def _direct_labels(axes: Axes, k: float, rand: float, halves: float) -> None:
+    """Name both lines: beside their ends, on a phone above the axes."""
+    if draw.is_narrow():
+        draw.note(axes, "two refits (band: 10 to 90%)", (0, 1), (0, 18), edge="xy", color=BLUE)
+        text = "split halves (bars: 95% interval)"
+        draw.note(axes, text, (0, 1), (0, 6), edge="xy", color=ORANGE)
+        return
     gap = 0.06 if abs(rand - halves) < 0.12 else 0.0
     gap = gap if rand >= halves else -gap
     for value, words, colour in (
@@ -93,6 +100,7 @@ def _direct_labels(axes: Axes, k: float, rand: float, halves: float) -> None:
         draw.note(axes, words, (k, value), (8, 0), color=colour)
 
 
+@narrows
 def segment_stability(frame: pl.DataFrame) -> Figure:
     """Draw each segment's Jaccard coefficient over refits, with Hennig's bands.
 
@@ -122,7 +130,7 @@ def segment_stability(frame: pl.DataFrame) -> Figure:
             if row["jaccard"] is None:
                 draw.note(axes, row["band"], (0.02, place), color=draw.EDGE)
         names = [f"{row['segment']} ({percent(row['share'])})" for row in rows]
-        axes.set_yticks(at, labels=names)
+        draw.name_axis(axes.yaxis, at, names, 40)
         axes.set_ylim(-0.6, data.height - 0.4)
         axes.set_xlim(0.0, 1.01)
         draw.number_axis(axes.xaxis, "Jaccard coefficient: dot mean, line 10 to 90% of refits")
@@ -142,12 +150,16 @@ def segment_stability(frame: pl.DataFrame) -> Figure:
 def _draw_bands(axes: Axes) -> None:
     edges = [0.0, *(edge for edge, _ in _BANDS), 1.0]
     words = [*(word for _, word in _BANDS), "highly stable"]
+    levels = 4 if draw.is_narrow() else 2
     for i, ((start, end), word) in enumerate(zip(pairwise(edges), words, strict=True)):
         axes.axvspan(start, end, color=draw.GREY, alpha=0.22 - 0.055 * i, linewidth=0)
         look: Look = {"ha": "center", "va": "baseline", "color": draw.EDGE}
-        draw.note(axes, word, ((start + end) / 2, 1.0), (0, 3 + 12 * (i % 2)), edge="y", **look)
+        draw.note(
+            axes, word, ((start + end) / 2, 1.0), (0, 3 + 12 * (i % levels)), edge="y", **look
+        )
 
 
+@narrows
 def flow_over_k(segments: pl.DataFrame, flow: pl.DataFrame) -> Figure:
     """Draw how segments split and join as their number grows.
 
@@ -222,6 +234,7 @@ def _describe_flow(segments: pl.DataFrame, ks: list[int]) -> str:
     )
 
 
+@narrows
 def structure_over_k(
     frame: pl.DataFrame, *, verdict: str, threshold: float, alpha: float = 0.05
 ) -> Figure:
@@ -254,13 +267,13 @@ def structure_over_k(
         left.fill_between(ks, 0, null, color=draw.GREY, alpha=0.25, linewidth=0)
         left.plot(ks, valley, color=BLUE, marker="o", linewidth=1.8)
         left.set_ylim(0.0, 1.12 * max(threshold, float(valley.max()), 1.0))
-        left.set_title("Empty ground between segments?", fontsize=10)
+        left.set_title("Empty ground between segments?", fontsize=10, pad=30)
         above, below = (f"{100 * share:g}%" for share in (alpha, 1 - alpha))
         text = (
             f"dashed: {above} of data without groups\nlie above it at some k; grey: {below} per k"
         )
-        look: Look = {"ha": "right", "va": "top", "color": draw.EDGE}
-        draw.note(left, text, (1.0, 0.98), edge="xy", **look)
+        look: Look = {"va": "bottom", "color": draw.EDGE}
+        draw.note(left, text, (0.0, 1.0), (0, 3), edge="xy", **look)
         _k_axis(left, "Shallowest valley (standard errors)")
         _draw_errors(right, ks, stability, se)
         draw.mark_reference(right, 0.8)
@@ -278,6 +291,7 @@ def structure_over_k(
     return Figure(figure, text, data)
 
 
+@narrows
 def criteria_over_k(frame: pl.DataFrame, *, chosen: int) -> Figure:
     """Draw each criterion over k in its own panel, and mark the k that it votes for.
 
@@ -303,10 +317,10 @@ def criteria_over_k(frame: pl.DataFrame, *, chosen: int) -> Figure:
     """
     drawn(frame, ["criterion", "k", "value", "se", "voted", "rule"], [])
     names = frame["criterion"].unique(maintain_order=True).to_list()
-    columns = min(3, len(names))
+    columns = 1 if draw.is_narrow() else min(3, len(names))
     rows = -(-len(names) // columns)
     ks = floats(frame, "k")
-    size = (2.75 * columns + 0.6, 2.7 * rows + 0.5)
+    size = (2.75 * columns + 0.6, (2.2 if draw.is_narrow() else 2.7) * rows + 0.5)
     title = f"Dot: where each criterion votes. Dashed: {chosen} segments, in force"
     with draw.canvas(*size, rows=rows, columns=columns, title=title) as (figure, panels):
         for axes, name in zip(panels, names, strict=False):

@@ -43,7 +43,8 @@ LAB = '<style>[data-jp-theme-light="false"] .segkit-figure{color-scheme:dark}</s
 NARROW = "_narrow"  # at the end of the name of a figure's file for phones
 ON_PHONES = (
     "<style>.segkit-figure>.on-narrow{display:none}@media screen and (max-width:480px)"
-    "{.segkit-figure>.on-narrow{display:block}.segkit-figure>.on-wide{display:none}}</style>"
+    "{.segkit-figure>.on-narrow{display:block;max-width:100%;height:auto}"
+    ".segkit-figure>.on-wide{display:none}}</style>"
 )
 PAPER = 532.0  # points between the margins of a sheet (A4)
 MANY = 400  # points of a scatter plot that are drawn as an image within the figure

@@ -17,6 +17,7 @@ from segkit.report.page import anchor
 CLOSING = "12_summary"
 PROFILE = "06_profiles/tables/profile.csv"
 USABLE = "06_profiles/tables/usable.csv"
+STABILITY = "05_segments/tables/segment_stability.csv"
 PICTURES = ("waterfall", "campaign_lift", "lift_by_segment", "segment_profiles")
 # Basis of a decision, as the table of next steps names it -> in words.
 BASES = {
@@ -192,6 +193,7 @@ def _cards(folder: Path, closing: Path, currency: str | None) -> list[dict[str, 
     """Return a card for each segment, those with most revenue first."""
     rows = read_rows(folder / PROFILE)
     judged = {row["segment"]: row for row in read_rows(folder / USABLE)}
+    bands = {row["segment"]: row["band"] for row in read_rows(folder / STABILITY)}
     steps = {row["segment"]: row for row in _next_steps(closing)}
     cards = []
     for row in rows:
@@ -206,13 +208,31 @@ def _cards(folder: Path, closing: Path, currency: str | None) -> list[dict[str, 
                 f"{percent(float(row['customer_share']))}",
                 "worth": f"{percent(float(share))} of revenue, {worth} each" if share else "",
                 "marks": row.get("segment_description") or _marks(row.get("marked_by", "")),
-                "usable": _usable(tests.get("verdict", ""), steps.get(name)),
                 "stable": {"true": "yes", "false": "no"}.get(tests.get("stable", ""), ""),
+                "judged": _judged(
+                    tests, bands.get(row.get("segment_name") or name, ""), steps.get(name)
+                ),
                 "order": share or row["customer_share"],
                 **_decision(steps.get(name), currency),
             }
         )
     return sorted(cards, key=lambda card: -float(card["order"]))
+
+
+def _judged(tests: Mapping[str, str], band: str, step: Mapping[str, str] | None) -> str:
+    """Say how stable and how usable a segment is.
+
+    Examples
+    --------
+    >>> _judged({"stable": "true", "verdict": "usable"}, "highly stable", None)
+    'Highly stable; usable'
+    >>> _judged({"stable": "false", "verdict": "not shown usable"}, "pattern", None)
+    'Not stable; not shown usable'
+    """
+    steady = band if band.endswith("stable") else "stable"
+    stable = {"true": steady, "false": "not stable"}.get(tests.get("stable", ""), "")
+    text = "; ".join(part for part in (stable, _usable(tests.get("verdict", ""), step)) if part)
+    return text[:1].upper() + text[1:]
 
 
 def _usable(verdict: str, step: Mapping[str, str] | None) -> str:

@@ -95,6 +95,7 @@ def write_report(folder: Path, stem: str, manifest: Mapping[str, Any], *, run_na
     if manifest["status"] == "done":
         notebook.cells = _without_left_out(notebook.cells)
         _drop_bare_headings(notebook.cells)
+        notebook.cells = _with_code_joined(notebook.cells)
     mark_tables(notebook)
     fold_words(notebook.cells)
     text, _ = _exporter().from_notebook_node(notebook, resources={"segkit": page})
@@ -281,6 +282,18 @@ def _drop_bare_headings(cells: list[Any]) -> None:
         below = list(takewhile(lambda other: other.cell_type == "code", cells[place + 1 :]))
         if heading and below and not any(other.outputs for other in below):
             cell.source = cell.source[: heading.start()]
+
+
+def _with_code_joined(cells: list[Any]) -> list[Any]:
+    """Join code without an output to the code below it: one fold for what makes an output."""
+    joined: list[Any] = []
+    for cell in cells:
+        last = joined[-1] if joined else None
+        if last and last.cell_type == cell.cell_type == "code" and not last.outputs:
+            cell.source = f"{last.source}\n\n{cell.source}".strip()
+            joined.pop()
+        joined.append(cell)
+    return joined
 
 
 def _parameters(notebook: Any, used: Mapping[str, Any]) -> list[dict[str, str]]:
