@@ -302,7 +302,11 @@ def _mapping_options() -> list[str]:
 
 @_command(app)
 def check(
-    data: Path, mapping: Path | None = None, save: Path | None = None, preset: str | None = None
+    data: Path,
+    mapping: Path | None = None,
+    save: Path | None = None,
+    preset: str | None = None,
+    answer: list[str] | None = None,
 ) -> None:
     """Audit data: can they be used, what was found, and which mapping fits.
 
@@ -316,17 +320,25 @@ def check(
         Where to write the proposed mapping
     preset : str | None
         Layout of the export, such as shopify; or none
+    answer : list[str] | None
+        An answer to a question, as it is offered; can be repeated
 
     Examples
     --------
     segkit check shop.csv
-    segkit check shop.csv --save mapping.toml
+    segkit check shop.csv --answer "orders.columns.amount=Net total" --save mapping.toml
     segkit check exports --preset shopify
     """
     from segkit.runner.workspace import audit_files
 
-    audit = audit_files(data, mapping, preset)
+    audit = audit_files(data, mapping, preset, answer or ())
     typer.echo(str(audit))
+    if audit.blocked:
+        own = f" --mapping {_quoted(mapping)}" if mapping else ""
+        typer.echo(
+            "\nGive the right answer of each question, or write it into a mapping file:\n"
+            f'  segkit check {_quoted(data)}{own} --answer "..." --save mapping.toml'
+        )
     if save is not None:
         if save.exists():
             raise ParameterError(f"{save} exists; it is not overwritten")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,9 @@ import polars as pl
 from segkit.campaign.outlook import Outlook, build_outlook
 from segkit.campaign.platforms import MAIL_TOOLS, shape_mail_import
 from segkit.display import counted, number, percent
-from segkit.errors import DataError, ParameterError, SourceError
+from segkit.errors import DataError, SourceError
 from segkit.intake import Mapping
-from segkit.intake.mapping import OPTIONS
+from segkit.intake.answers import as_options, mapping_of, offered_answers
 from segkit.pipeline import LEAST_CUSTOMERS, link_source
 from segkit.report.outlook_page import write_outlook_page
 from segkit.spreadsheets import as_workbook
@@ -41,14 +40,6 @@ HEADINGS = {
     "contact": "May be written to",
     "action": "Suggested action",
 }
-# An assignment in an answer of the audit: [table] "word" = value (or other values).
-_ASSIGNED = re.compile(
-    r'(?:\[([\w.]+)\]\s*)?([\w.]+|"[^"]*")\s*=\s*("[^"]*"|\[[^\]]*\]|[^\s,;()]+)'
-    r"(\s*\(or [^)]*\))?"
-)
-_QUOTED = r'"[^"]*"|\([^)]*\)|\[[^\]]*\]'
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
-
 # Asks a question: its text and the answers offered, the best first; returns what was typed: empty
 # for the first, the number of one, a value, or an answer of one's own.
 Ask = Callable[[str, Sequence[str]], str]
@@ -146,7 +137,7 @@ def settle(data: Path, given: Mapping, answers: Sequence[str], ask: Ask | None) 
     """
     from segkit.intake import audit_data
 
-    mapping = _mapping_of(answers).over(given)
+    mapping = mapping_of(answers).over(given)
     asked = 0
     while True:
         audit = audit_data(data, mapping)
@@ -167,117 +158,20 @@ def _reply(question: Finding, ask: Ask) -> Mapping:
     offered = [" and ".join(offer) for offer in offers]
     typed = ask(f"{question.finding}{example}", offered or [question.answer]).strip()
     if not typed and offered:
-        return _mapping_of(offers[0])
+        return mapping_of(offers[0])
     if typed.isdecimal() and 1 <= int(typed) <= len(offered):
-        return _mapping_of(offers[int(typed) - 1])
+        return mapping_of(offers[int(typed) - 1])
     lines = [line.rpartition("=")[0] for line in shown[0]] if shown else []
     section = {line.rpartition(".")[0] for line in lines}
     if lines and "=" not in typed:  # the value alone, of every word that is asked about
-        return _mapping_of(
+        return mapping_of(
             [f"{line}={typed}" for line in (lines if len(section) == 1 else lines[-1:])]
         )
     words = re.findall(r"([^=,]+)=\s*(\w+)", typed)
     if len(section) == 1 and ".values." in lines[0] and not re.match(r"\[|\w+\.", typed):
         bare = [(word.strip(" '\""), meant) for word, meant in words]
-        return _mapping_of([f"{min(section)}.'{word}'={meant}" for word, meant in bare])
-    return _mapping_of([typed])
-
-
-def _mapping_of(answers: Sequence[str]) -> Mapping:
-    mapping = Mapping()
-    for text in answers:
-        mapping = Mapping.from_dict(read_answer(text)).over(mapping)
-    return mapping
-
-
-def offered_answers(text: str) -> list[list[str]]:
-    """Read the answers that a question offers, the best first.
-
-    Parameters
-    ----------
-    text : str
-        A `Finding`'s answer, such as ``[orders] day_first = true (or false)``.
-
-    Returns
-    -------
-    list of list of str
-        Each an answer, which may take several lines of a mapping; "..." where the audit knows no
-        value.
-
-    Examples
-    --------
-    >>> offered_answers("[orders] day_first = true (or false)")
-    [['orders.day_first=true'], ['orders.day_first=false']]
-    >>> offered_answers('[orders.columns] amount = "..."')
-    [['orders.columns.amount=...']]
-    >>> offered_answers('[orders.values.status] "A" = "sale", "B" = "unpaid"; or currency = "EUR"')
-    [['orders.values.status.A=sale', 'orders.values.status.B=unpaid'], ['currency=EUR']]
-    """
-    offers: list[list[str]] = []
-    for part in re.sub(rf"({_QUOTED})|;", lambda m: m[1] or "\0", text).split("\0"):
-        offers += _alternatives(part)
-    return offers
-
-
-def _alternatives(text: str) -> list[list[str]]:
-    """Read one answer: its lines, and the same with each other value of the first."""
-    values: dict[str, list[str]] = {}
-    table = ""
-    for named, key, value, others in _ASSIGNED.findall(text):
-        if not named and not key.startswith('"') and key not in OPTIONS:
-            continue  # a word of the explanation
-        table = named or (table if key.startswith('"') else "")
-        bare = key.strip('"')
-        last = bare if _BARE.fullmatch(bare) else f"'{bare}'" if "'" not in bare else key
-        path = f"{table}.{last}" if table else last
-        more = re.split(r",\s*|\s+or\s+", others.strip()[4:-1].partition(";")[0]) if others else []
-        values.setdefault(path, []).extend(_unquoted(one) for one in (value, *more) if one)
-    if not values:
-        return []
-    first, *rest = values
-    also = [f"{path}={values[path][0]}" for path in rest]
-    return [[f"{first}={value}", *also] for value in dict.fromkeys(values[first])]
-
-
-def _unquoted(value: str) -> str:
-    """Take quotes off a text, so that no command line does: it is read without them too."""
-    bare = value.strip()
-    if bare.startswith("["):
-        return bare.replace('"', "'")
-    return bare[1:-1] if len(bare) > 1 and bare[0] == bare[-1] == '"' else bare
-
-
-def read_answer(text: str) -> dict[str, Any]:
-    """Read an answer: ``orders.columns.amount=Total``, or the line of a mapping file.
-
-    Raises
-    ------
-    ParameterError
-        If it is neither.
-
-    Examples
-    --------
-    >>> read_answer("orders.day_first=true"), read_answer('[orders.columns] amount = "Net total"')
-    ({'orders': {'day_first': True}}, {'orders': {'columns': {'amount': 'Net total'}}})
-    >>> read_answer("orders.columns.amount=Net total")
-    {'orders': {'columns': {'amount': 'Net total'}}}
-    """
-    match = re.fullmatch(r"\s*(?:\[([^\]]+)\])?\s*([^=]+?)\s*=\s*(.*?)\s*", text, re.DOTALL)
-    if match is None:
-        raise ParameterError(f"expected an answer such as orders.day_first=true, got {text!r}")
-    table, key, value = match.groups()
-    path = f"{table}.{key}" if table else key
-    for written in (value, _quoted(value)):
-        try:
-            return tomllib.loads(f"{path} = {written}")
-        except tomllib.TOMLDecodeError:
-            continue
-    raise ParameterError(f"expected an answer such as orders.day_first=true, got {text!r}")
-
-
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+        return mapping_of([f"{min(section)}.'{word}'={meant}" for word, meant in bare])
+    return mapping_of([typed])
 
 
 def _stop(questions: Sequence[Finding], asked: int) -> str:
@@ -286,8 +180,7 @@ def _stop(questions: Sequence[Finding], asked: int) -> str:
     if asked:
         lines = [f"after {counted(asked, 'answer')} there are open questions still:"]
     for question in questions:
-        offers = offered_answers(question.answer)
-        options = " or ".join(" ".join(f'--answer "{one}"' for one in offer) for offer in offers)
+        options = " or ".join(as_options(question.answer))
         lines.append(f"- {question.finding}\n  pass {options or question.answer}")
     return "\n".join(lines)
 

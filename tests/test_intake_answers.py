@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 
 import segkit
+from segkit.intake.answers import offered_answers, read_answer
 from segkit.intake.mapping import Mapping
-from segkit.start import offered_answers, read_answer
 
 N = 60
 CENTS = [1000 + 37 * n for n in range(N)]

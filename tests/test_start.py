@@ -6,7 +6,8 @@ import pytest
 
 from segkit import cli
 from segkit.errors import DataError, ParameterError
-from segkit.start import PAGE, WORKBOOK, offered_answers, read_answer, start
+from segkit.intake.answers import offered_answers, read_answer
+from segkit.start import PAGE, WORKBOOK, start
 from tests.test_campaign_outlook import lines, people
 
 RETURNS = (

@@ -11,6 +11,7 @@ import polars as pl
 
 from segkit.display import counted, lower_first, number, percent
 from segkit.errors import SegkitError
+from segkit.intake.answers import as_options, quote_text
 from segkit.intake.cells import is_text
 from segkit.intake.clean import ORDER, Audited, Reading, read_columns, run
 from segkit.intake.columns import Columns, Shared
@@ -88,7 +89,7 @@ def findings_of(
                     f"({percent(item.rows / rows)} of its rows).",
                     item.rows,
                     item.examples[0] if item.examples else "",
-                    item.change,
+                    item.change.replace("the source", "correct the source"),
                 )
                 for item in step.rejected
             ]
@@ -105,6 +106,14 @@ def findings_of(
     notes = reading_notes if taken is None else taken.notes
     findings += [Finding("info", _table_of(note), "", note) for note in notes]
     findings += _about_columns(raw, mapping)
+    odd = [
+        name for frame in raw.values() for name in frame.columns if quote_text(name)[1:-1] != name
+    ]
+    for name in odd:
+        findings = [
+            replace(one, answer=one.answer.replace(f'"{name}"', quote_text(name)))
+            for one in findings
+        ]
     return tuple(sorted(findings, key=lambda item: (RANK[item.severity], -(item.rows or 0))))
 
 
@@ -277,32 +286,37 @@ class Audit(Result):
     @property
     def text(self) -> str:
         """The audit in words: tables read, questions to answer, other findings."""
-        read = ", ".join(
-            counted(rows, f"{table} row", f"{table} rows") for table, rows in self.rows.items()
-        )
         blocks = self._of("block")
-        if blocks:
-            asked_answers = " ".join(
-                f"{item.finding} Answer with: {item.answer}." for item in blocks[:MOST_ASKED]
-            )
-            if len(blocks) > MOST_ASKED:
-                asked_answers += f" Then {number(len(blocks) - MOST_ASKED)} more."
-            questions = counted(len(blocks), "question")
-            verdict = f"Before they can be used, {questions} must be answered. {asked_answers}"
-        else:
-            verdict = "They can be used as mapped."
-            if "orders" not in self.rows:
-                verdict += " They hold no orders: segments need a table of order lines beside them."
+        asked_answers = " ".join(
+            f"{item.finding} Answer with: {item.answer}." for item in blocks[:MOST_ASKED]
+        )
+        if len(blocks) > MOST_ASKED:
+            asked_answers += f" Then {number(len(blocks) - MOST_ASKED)} more."
+        opening = f"{self._opening()} {asked_answers}".strip()
         look = self._look()
         consent = [item.finding for item in self.findings if item.finding.startswith(CONSENT)]
         return " ".join(
             [
-                f"Read {read}. {verdict}",
+                opening,
                 *([f"{look[0].upper()}{look[1:]}."] if look else []),
                 *(f"{one[0].upper()}{one[1:]}." for one in consent),
                 *(item.finding for item in self.findings if item.kind == "calendar"),
             ]
         )
+
+    def _opening(self) -> str:
+        """Say what was read, and whether it can be used."""
+        read = ", ".join(
+            counted(rows, f"{table} row", f"{table} rows") for table, rows in self.rows.items()
+        )
+        blocks = len(self._of("block"))
+        if blocks:
+            verdict = f"Before they can be used, {counted(blocks, 'question')} must be answered."
+        else:
+            verdict = "They can be used as mapped."
+            if "orders" not in self.rows:
+                verdict += " They hold no orders: segments need a table of order lines beside them."
+        return f"Read {read}. {verdict}"
 
     @property
     def headline(self) -> str:
@@ -356,15 +370,30 @@ class Audit(Result):
         return f"{Result._repr_html_(self)}<pre>{toml}</pre>"
 
     def __str__(self) -> str:
-        understood = ["", *self.understood.splitlines()] if self.understood else []
-        mapping = ["", "Proposed mapping:", "", self.mapping.to_toml(), "", "Findings:"]
-        lines = [self.text, *understood, *mapping]
-        for item in self.findings:
-            count = f" ({counted(item.rows, 'row')})" if item.rows is not None else ""
-            example = f" E.g. {item.example}." if item.example else ""
+        lines = [self._opening()]
+        lines += ["", *self.understood.splitlines()] if self.understood else []
+        questions, others = (
+            self._of("block"),
+            [one for one in self.findings if one.severity != "block"],
+        )
+        if questions:
+            lines += ["", "Questions, the costliest first:"]
+        for place, item in enumerate(questions, 1):
+            lines.append(f"  {place}. {_told(item)}")
+            lines.append(f"     Answer with: {item.answer}")
+            lines += [f"     {options}" for options in as_options(item.answer)]
+        lines += ["", "Proposed mapping:", "", self.mapping.to_toml().strip()]
+        lines += ["", "Findings:"]
+        for item in others:
             answer = f" -> {item.answer}" if item.answer else ""
-            lines.append(f"  {item.severity}: {item.finding}{count}{example}{answer}")
-        return "\n".join(lines if self.findings else [*lines, "  none"])
+            lines.append(f"  {item.severity}: {_told(item)}{answer}")
+        return "\n".join(lines if others else [*lines, "  none"])
+
+
+def _told(item: Finding) -> str:
+    """Return a finding with its rows and an example."""
+    count = f" ({counted(item.rows, 'row')})" if item.rows is not None else ""
+    return f"{item.finding}{count}" + (f" E.g. {item.example}." if item.example else "")
 
 
 def audit_data(

@@ -389,7 +389,7 @@ def _about_similar(table_of: str, ids: pl.Series) -> list[Finding]:
     differences = ", ".join(kind for kind, there in differs.items() if there) or "spelling"
     text = (
         f"{counted(alike.height, 'customer id')} differ from another one only in {differences}; "
-        f"taken for one each, they would be {counted(customers, 'customer')}."
+        f"joined, these {number(alike.height)} are {counted(customers, 'customer')}."
     )
     answer = 'similar_ids = "join" if they are the same customers, similar_ids = "apart" if not '
     answer += "(at the top of the mapping)"

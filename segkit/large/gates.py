@@ -127,8 +127,8 @@ def ask_all_rows(
         if ids:
             raise DataError(
                 f"the data quality gate is closed; {counted(ids, 'customer id')} differ from "
-                "another one only in case, width, accents or look-alike letters; taken for one "
-                f"each, they would be {counted(people, 'customer')}. Answer with: similar_ids = "
+                "another one only in case, width, accents or look-alike letters; joined, these "
+                f"{number(ids)} are {counted(people, 'customer')}. Answer with: similar_ids = "
                 '"join" if they are the same customers, similar_ids = "apart" if not (at the top '
                 "of the mapping)"
             )

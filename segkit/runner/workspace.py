@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +79,13 @@ def paths_from(texts: Mapping[str, str], start: Path, place: Path) -> dict[str, 
     return paths
 
 
-def audit_files(data: Path, mapping: Path | None = None, preset: str | None = None) -> Audit:
-    """Audit data by a mapping, or by the one that is proposed for them.
+def audit_files(
+    data: Path,
+    mapping: Path | None = None,
+    preset: str | None = None,
+    answers: Sequence[str] = (),
+) -> Audit:
+    """Audit data by a mapping and answers, or by the mapping that is proposed for them.
 
     Raises
     ------
@@ -91,8 +96,12 @@ def audit_files(data: Path, mapping: Path | None = None, preset: str | None = No
         if path is not None and not path.exists():
             raise SourceError(f"there is no file {path}")
     from segkit.intake import Mapping, audit_data
+    from segkit.intake.answers import mapping_of
 
-    return audit_data(data, Mapping.load(mapping) if mapping else None, preset=preset)
+    given = Mapping.load(mapping) if mapping else None
+    if answers:
+        given = mapping_of(answers).over(given or Mapping())
+    return audit_data(data, given, preset=preset)
 
 
 def lay_out(folder: Path, data: Path | None = None) -> list[Path]:

@@ -1,0 +1,141 @@
+"""Answers to the audit's questions: what a question offers, and what somebody wrote."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from typing import Any
+
+from segkit.errors import ParameterError
+from segkit.intake.mapping import OPTIONS, Mapping
+
+# An assignment in an answer of the audit: [table] "word" = value (or other values).
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+_ASSIGNED = re.compile(
+    rf"(?:\[([\w.]+)\]\s*)?([\w.]+|{_TEXT})\s*=\s*({_TEXT}|\[[^\]]*\]|[^\s,;()]+)"
+    r"(\s*\(or [^)]*\))?"
+)
+_QUOTED = rf"{_TEXT}|\([^)]*\)|\[[^\]]*\]"
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def mapping_of(answers: Sequence[str]) -> Mapping:
+    """Read answers as a mapping; a later one overrules an earlier one."""
+    mapping = Mapping()
+    for text in answers:
+        mapping = Mapping.from_dict(read_answer(text)).over(mapping)
+    return mapping
+
+
+def offered_answers(text: str) -> list[list[str]]:
+    """Read the answers that a question offers, the best first.
+
+    Parameters
+    ----------
+    text : str
+        A `Finding`'s answer, such as ``[orders] day_first = true (or false)``.
+
+    Returns
+    -------
+    list of list of str
+        Each an answer, which may take several lines of a mapping; "..." where the audit knows no
+        value.
+
+    Examples
+    --------
+    >>> offered_answers("[orders] day_first = true (or false)")
+    [['orders.day_first=true'], ['orders.day_first=false']]
+    >>> offered_answers('[orders.columns] amount = "..."')
+    [['orders.columns.amount=...']]
+    >>> offered_answers('[orders.values.status] "A" = "sale", "B" = "unpaid"; or currency = "EUR"')
+    [['orders.values.status.A=sale', 'orders.values.status.B=unpaid'], ['currency=EUR']]
+    """
+    offers: list[list[str]] = []
+    for part in re.sub(rf"({_QUOTED})|;", lambda m: m[1] or "\0", text).split("\0"):
+        offers += _alternatives(part)
+    return offers
+
+
+def as_options(text: str) -> list[str]:
+    """Write the answers that a question offers as options of a command, the best first.
+
+    Examples
+    --------
+    >>> as_options("[orders] day_first = true (or false)")
+    ['--answer "orders.day_first=true"', '--answer "orders.day_first=false"']
+    """
+    return [
+        " ".join(f"--answer '{one}'" if '"' in one else f'--answer "{one}"' for one in offer)
+        for offer in offered_answers(text)
+    ]
+
+
+def _alternatives(text: str) -> list[list[str]]:
+    """Read one answer: its lines, and the same with each other value of the first."""
+    values: dict[str, list[str]] = {}
+    table = ""
+    for named, key, value, others in _ASSIGNED.findall(text):
+        if not named and not key.startswith('"') and key not in OPTIONS:
+            continue  # a word of the explanation
+        table = named or (table if key.startswith('"') else "")
+        bare = _unquoted(key)
+        last = bare if _BARE.fullmatch(bare) else f"'{bare}'" if "'" not in bare else key
+        path = f"{table}.{last}" if table else last
+        more = re.split(r",\s*|\s+or\s+", others.strip()[4:-1].partition(";")[0]) if others else []
+        values.setdefault(path, []).extend(_unquoted(one) for one in (value, *more) if one)
+    if not values:
+        return []
+    first, *rest = values
+    also = [f"{path}={values[path][0]}" for path in rest]
+    return [[f"{first}={value}", *also] for value in dict.fromkeys(values[first])]
+
+
+def _unquoted(value: str) -> str:
+    """Take quotes off a text, so that no command line does: it is read without them too."""
+    bare = value.strip()
+    if bare.startswith("["):
+        return bare.replace('"', "'")
+    if len(bare) > 1 and bare[0] == bare[-1] == '"':
+        return re.sub(r"\\(.)", r"\1", bare[1:-1])
+    return bare
+
+
+def read_answer(text: str) -> dict[str, Any]:
+    """Read an answer: ``orders.columns.amount=Total``, or the line of a mapping file.
+
+    Raises
+    ------
+    ParameterError
+        If it is neither.
+
+    Examples
+    --------
+    >>> read_answer("orders.day_first=true"), read_answer('[orders.columns] amount = "Net total"')
+    ({'orders': {'day_first': True}}, {'orders': {'columns': {'amount': 'Net total'}}})
+    >>> read_answer("orders.columns.amount=Net total")
+    {'orders': {'columns': {'amount': 'Net total'}}}
+    """
+    match = re.fullmatch(r"\s*(?:\[([^\]]+)\])?\s*([^=]+?)\s*=\s*(.*?)\s*", text, re.DOTALL)
+    if match is None:
+        raise ParameterError(f"expected an answer such as orders.day_first=true, got {text!r}")
+    table, key, value = match.groups()
+    path = f"{table}.{key}" if table else key
+    for written in (value, quote_text(value)):
+        try:
+            return tomllib.loads(f"{path} = {written}")
+        except tomllib.TOMLDecodeError:
+            continue
+    raise ParameterError(f"expected an answer such as orders.day_first=true, got {text!r}")
+
+
+def quote_text(value: str) -> str:
+    r"""Write a text as a mapping file needs it.
+
+    Examples
+    --------
+    >>> print(quote_text('5" nails'))
+    "5\" nails"
+    """
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
