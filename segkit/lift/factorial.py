@@ -6,14 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from segkit.display import counted, number, percent
-from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.errors import DataError, ParameterError, require_columns, require_least, unknown
 from segkit.frames import takes_frames
 from segkit.lift.effects import FEW, KPIS, Kpi
 from segkit.lift.outcomes import Outcomes
@@ -202,9 +202,6 @@ def _coded(values: pl.Series, levels: list[str]) -> Array:
     return np.array([codes.get(value, none) for value in values]).reshape(len(values), -1)
 
 
-SUMS = ("II", "III")
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Factorial(Result):
     """Contrasts of a multivariate test.
@@ -227,8 +224,6 @@ class Factorial(Result):
         One row per combination of levels: the factors, customers, buyers, value (plain mean).
     metric, label, kind : str
     level : float
-    errors, sums : str
-        How errors were estimated, and the type of the sums of squares.
     freedom : int
         Residual degrees of freedom.
     notes : tuple of str
@@ -242,8 +237,6 @@ class Factorial(Result):
     label: str
     kind: str
     level: float
-    errors: str
-    sums: str
     freedom: int
     notes: tuple[str, ...]
 
@@ -252,7 +245,7 @@ class Factorial(Result):
         """Finding: which contrasts are statistically clear, with their size."""
         count = self.table.height
         tests = f"Holm over {counted(count, 'contrast')}" if count > 1 else "one contrast"
-        how = f"least squares, {self.errors} errors, type {self.sums}, {tests}"
+        how = f"least squares, tests of type III, {tests}"
         clear = [_told(row, self.kind) for row in self.table.iter_rows(named=True)]
         clear = [words for words in clear if words]
         label = f"{self.label[0].upper()}{self.label[1:]}"
@@ -305,8 +298,6 @@ def estimate_factorial_effects(
     blocks: Sequence[str] = (),
     covariates: Sequence[str] = (),
     control: str | None = None,
-    errors: Literal["classical", "hc2", "hc3"] = "classical",
-    sums: Literal["II", "III"] = "III",
     level: float = 0.95,
 ) -> Factorial:
     """Estimate main effects and interactions of a multivariate test by least squares.
@@ -332,13 +323,6 @@ def estimate_factorial_effects(
         Numbers known before the assignment.
     control : str, optional
         Label in ``arm`` of the customers who were not contacted; by default those without levels.
-    errors : {"classical", "hc2", "hc3"}
-        "classical" assumes one variance in all combinations; "hc2" and "hc3" do not, and suit
-        shares whose combinations differ much. All use t with the residual degrees of freedom.
-    sums : {"II", "III"}
-        Type of the tests where combinations differ in size. "III" weighs combinations alike; "II"
-        tests a contrast in the model without the interactions that contain it, and has more power
-        if there are none (classical errors only).
     level : float
 
     Returns
@@ -356,7 +340,8 @@ def estimate_factorial_effects(
 
     Notes
     -----
-    With two levels coded -1 and 1, a contrast's value is ``2**order`` times its coefficient.
+    With two levels coded -1 and 1, a contrast's value is ``2**order`` times its coefficient. One
+    variance is assumed for all combinations, and combinations weigh alike (tests of type III).
     Source: Box, Hunter & Hunter (2005), Statistics for Experimenters, chapter 5 (an interaction is
     half of the value given here); Searle (1987), Linear Models for Unbalanced Data, chapters 4 and
     5, for the types of sums of squares.
@@ -374,12 +359,7 @@ def estimate_factorial_effects(
     0.2
     """
     frame, figure = _checked(outcomes, factors, metric, blocks, covariates, control)
-    if interactions < 1 or sums not in SUMS:
-        raise ParameterError(
-            f"expected interactions >= 1 and sums II or III, got {interactions} and {sums}"
-        )
-    if sums == "II" and errors != "classical":
-        raise ParameterError("sums of type II are given with classical errors; use sums='III'")
+    require_least(interactions=(interactions, 1))
     parts = _split(frame, list(factors), control)
     layout = Layout(parts, list(factors), min(interactions, len(factors)), list(blocks))
     layout.refuse_aliased()
@@ -387,11 +367,10 @@ def estimate_factorial_effects(
     beside = beside.reshape(frame.height, len(covariates))
     outcome = frame[figure.column].cast(pl.Float64).to_numpy()
     design = Design(layout.groups, layout.table, beside - beside.mean(axis=0))
-    fit = fit_least_squares(design, outcome, errors=errors, needed=layout.needed)
+    fit = fit_least_squares(design, outcome, needed=layout.needed)
     buyers = outcome != 0
     rows = [
-        _contrast(layout, name, fit, sums, level)
-        | {"few": _is_few(layout, name, buyers, figure.kind)}
+        _contrast(layout, name, fit, level) | {"few": _is_few(layout, name, buyers, figure.kind)}
         for name in layout.terms
     ]
     return Factorial(
@@ -402,8 +381,6 @@ def estimate_factorial_effects(
         label=figure.label,
         kind=figure.kind,
         level=level,
-        errors=errors,
-        sums=sums,
         freedom=fit.freedom,
         notes=_notes(layout, fit, covariates, rows, interactions),
     )
@@ -473,20 +450,12 @@ def _split(frame: pl.DataFrame, factors: list[str], control: str | None) -> pl.D
     return levels
 
 
-def _contrast(
-    layout: Layout, term: tuple[str, ...], fit: Fit, sums: str, level: float
-) -> dict[str, Any]:
+def _contrast(layout: Layout, term: tuple[str, ...], fit: Fit, level: float) -> dict[str, Any]:
     from scipy.special import fdtrc, stdtrit
 
     columns = layout.terms[term]
-    if sums == "II":
-        wider = [other for other in layout.terms if set(term) < set(other)]
-        f, b, v = fit.without(
-            columns, [column for other in wider for column in layout.terms[other]]
-        )
-    else:
-        f, b = fit.wald(columns), fit.coefficients[columns]
-        v = fit.covariance[np.ix_(columns, columns)]
+    f, b = fit.wald(columns), fit.coefficients[columns]
+    v = fit.covariance[np.ix_(columns, columns)]
     row: dict[str, Any] = {
         "effect": layout.words(term),
         "factors": ", ".join(term),

@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from segkit.display import counted
-from segkit.errors import DataError, require_choice
+from segkit.errors import DataError
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-ERRORS = ("classical", "hc2", "hc3")
 _ROWS = 65_536  # rows of the design that are built at a time
 _ALIKE = 1e-9  # share of a column's variation below which it repeats those before it
 
@@ -56,22 +55,15 @@ class Fit:
         Residual variance; zero where the model fits every row.
     freedom : int
         Residual degrees of freedom.
-    gram, moments : array
-        ``X'X`` and ``X'y`` (y less its mean).
     used : array of bool
         Which columns entered.
-    errors : str
-        How the covariance was estimated.
     """
 
     coefficients: Array
     covariance: Array
     variance: float
     freedom: int
-    gram: Array
-    moments: Array
     used: npt.NDArray[np.bool_]
-    errors: str
 
     def wald(self, columns: Sequence[int]) -> float:
         """Compute the F statistic of some columns, all others in the model (type III).
@@ -84,40 +76,14 @@ class Fit:
             return float("nan")
         return float(b @ np.linalg.solve(v, b)) / len(which)
 
-    def without(self, columns: Sequence[int], beyond: Sequence[int]) -> tuple[float, Array, Array]:
-        """Compute the F statistic of some columns in a model without those beyond them (type II).
 
-        The residual variance stays that of the whole model.
-
-        Returns
-        -------
-        tuple of (float, array, array)
-            F, and the columns' coefficients with their covariance.
-        """
-        columns_left = self.used.copy()
-        columns_left[list(beyond)] = False
-        inner = np.flatnonzero(columns_left)
-        inverse = _inverse(self.gram[np.ix_(inner, inner)])
-        at = np.searchsorted(inner, np.asarray(columns))
-        b, v = (inverse @ self.moments[inner])[at], inverse[np.ix_(at, at)]
-        if not self.variance > 0:
-            return float("nan"), b, v * self.variance
-        f = float(b @ np.linalg.solve(v, b)) / len(at) / self.variance
-        return f, b, v * self.variance
-
-
-def fit_least_squares(
-    design: Design, outcome: Array, *, errors: str = "classical", needed: int = 0
-) -> Fit:
-    """Fit a linear model by least squares.
+def fit_least_squares(design: Design, outcome: Array, *, needed: int = 0) -> Fit:
+    """Fit a linear model by least squares, with one variance for all rows.
 
     Parameters
     ----------
     design : Design
     outcome : array of shape (rows,)
-    errors : {"classical", "hc2", "hc3"}
-        "classical" takes one variance for all rows. "hc2" and "hc3" hold where it differs (as it
-        does for shares): squared residuals divided by ``1 - h`` or ``(1 - h)**2``, h the leverage.
     needed : int
         The first ``needed`` columns must enter; later ones that are collinear are left out.
 
@@ -127,16 +93,8 @@ def fit_least_squares(
 
     Raises
     ------
-    ParameterError
-        If the errors' name is unknown.
     DataError
-        If there are no more rows than columns, or a needed column repeats others; for "hc2" and
-        "hc3" if a row alone decides a coefficient.
-
-    Notes
-    -----
-    Source: MacKinnon & White (1985), "Some heteroskedasticity-consistent covariance matrix
-    estimators with improved finite sample properties", Journal of Econometrics 29.
+        If there are no more rows than columns, or a needed column repeats others.
 
     Examples
     --------
@@ -145,7 +103,6 @@ def fit_least_squares(
     >>> found.coefficients.round(3).tolist(), found.freedom, found.variance
     ([3.5, 1.5], 2, 2.0)
     """
-    require_choice("kind of errors", errors, ERRORS)
     width = design.table.shape[1] + design.covariates.shape[1]
     middle = float(outcome.mean())
     gram, moments = np.zeros((width, width)), np.zeros(width)
@@ -167,30 +124,19 @@ def fit_least_squares(
         for rows, x in design.chunks():
             left += x[:, inner].T @ (outcome[rows] - middle - x[:, inner] @ b)
         b = b + inverse @ left
-    squares, meat = 0.0, np.zeros(inverse.shape)
+    squares = 0.0
     for rows, x in design.chunks():
-        own = x[:, inner]
-        residual = outcome[rows] - middle - own @ b
+        residual = outcome[rows] - middle - x[:, inner] @ b
         squares += float(residual @ residual)
-        if errors != "classical":
-            room = 1 - ((own @ inverse) * own).sum(axis=1)
-            if (room < _ALIKE).any():
-                raise DataError(
-                    f"errors {errors!r} need at least two customers in each combination; one "
-                    "customer alone decides a coefficient. Use errors='classical'"
-                )
-            weighted = own * (residual / (np.sqrt(room) if errors == "hc2" else room))[:, None]
-            meat += weighted.T @ weighted
     away = outcome - middle
     if squares <= 1e-24 * max(float(away @ away), middle**2 * len(outcome)):
         squares = 0.0  # rounding alone
     variance = squares / freedom
-    v = inverse * variance if errors == "classical" else inverse @ meat @ inverse
     coefficients, covariance = np.zeros(width), np.zeros((width, width))
     coefficients[inner] = b
     coefficients[0] += middle
-    covariance[np.ix_(inner, inner)] = v
-    return Fit(coefficients, covariance, variance, freedom, gram, moments, used, errors)
+    covariance[np.ix_(inner, inner)] = inverse * variance
+    return Fit(coefficients, covariance, variance, freedom, used)
 
 
 def _distinct(gram: Array, needed: int) -> npt.NDArray[np.bool_]:
