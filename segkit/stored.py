@@ -173,6 +173,7 @@ TYPES: dict[str, str] = {
 # Type name -> the changes of its fields that made its versions 2, 3, ...: old name -> new name, or
 # None where the field is gone. A type that is not here has version 1.
 FIELDS: dict[str, list[dict[str, str | None]]] = {
+    "assignment": [{"stayed": None}],
     "factorial": [{"errors": None, "sums": None}],
     "ledger_step": [{"apart": "rejected"}],
 }

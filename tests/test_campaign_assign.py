@@ -8,7 +8,13 @@ import polars as pl
 import pytest
 from scipy.stats import chisquare, kstest
 
-from segkit.campaign import BY_CUSTOMER, assign_arms, assign_factors, check_eligibility
+from segkit.campaign import (
+    BY_CUSTOMER,
+    assign_arms,
+    assign_factors,
+    check_eligibility,
+    read_assignment,
+)
 from segkit.campaign.assignment import check_balance
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.stats.hashing import hash_key, unit_hash
@@ -141,16 +147,6 @@ def test_the_frame_is_the_contract():
     assert (tailored["offer"] == tailored["own"]).all()
 
 
-def test_earlier_assignments_stay():
-    before = people().head(500).select("customer_id", arm=pl.lit("holdout"))
-    made = drawn(people(), earlier=before)
-    kept = made.frame.join(before, on="customer_id", how="semi")
-    assert made.stayed == 500
-    assert (kept["arm"] == "holdout").all()
-    assert made.verdict == "look"  # so many in one arm are not what was asked for
-    assert "NOT what was asked for" in made.text
-
-
 def test_balance_is_fine_when_random_and_seen_when_broken():
     options = {"covariates": ["spend", "region", "marketing_consent"]}
     bad = [drawn(people(), seed=seed, **options).verdict == "look" for seed in range(60)]
@@ -160,11 +156,15 @@ def test_balance_is_fine_when_random_and_seen_when_broken():
     assert set(rows.filter(covariate="region")["level"]) == {"north", "south", "(missing)"}
     # A customer's arm that follows its spend is found.
     spend = people().sort("spend", descending=True)
-    rigged = spend.select(
-        "customer_id", arm=pl.when(pl.int_range(pl.len()) < 1200).then(pl.lit("holdout"))
-        .when(pl.int_range(pl.len()) < 3000).then(pl.lit("generic")).otherwise(pl.lit("tailored"))
+    rigged = spend.with_columns(
+        arm=pl.when(pl.int_range(pl.len()) < 1200).then(pl.lit("holdout"))
+        .when(pl.int_range(pl.len()) < 3000).then(pl.lit("generic")).otherwise(pl.lit("tailored")),
+        campaign_id=pl.lit("spring"),
     )  # fmt: skip
-    assert drawn(people(), earlier=rigged, **options).verdict == "look"
+    assert read_assignment(rigged, shares=ARMS, **options).verdict == "look"
+    many = rigged.with_columns(arm=pl.when(pl.int_range(pl.len()) < 2000).then(pl.lit("holdout"))
+                               .otherwise("arm"))  # fmt: skip
+    assert "NOT what was asked for" in read_assignment(many, shares=ARMS).text
 
 
 def test_balance_figures_are_the_textbooks():
@@ -228,11 +228,6 @@ def test_a_small_holdout_is_warned_of():
         ({"method": "dice"}, ParameterError, "unknown method 'dice'"),
         ({"segment": "group"}, ColumnError, "lacks group"),
         ({"covariates": ["age"]}, ColumnError, "lacks age"),
-        (
-            {"earlier": pl.DataFrame({"customer_id": ["C000001"], "arm": ["mail"]})},
-            ParameterError,
-            "unknown arm among the earlier assignments 'mail'",
-        ),
     ],
 )
 def test_wrong_designs_are_refused(more, error, message):

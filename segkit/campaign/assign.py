@@ -38,10 +38,8 @@ def assign_arms(
     offers: Mapping[str, str] | None = None,
     seed: int = 0,
     segment: str | None = "segment",
-    offer: str = "offer",
     method: Method = "hash",
     eligibility: Eligibility | None = None,
-    earlier: pl.DataFrame | None = None,
     covariates: Sequence[str] = (),
 ) -> Assignment:
     """Assign customers to arms at random, repeatably, within every segment.
@@ -64,17 +62,13 @@ def assign_arms(
     seed : int
     segment : str or None
         Column to stratify by and to freeze; None if there is none.
-    offer : str
-        Column read for `BY_CUSTOMER`.
     method : {"hash", "quota"}
         "hash": the arm depends only on seed, campaign and id, so that a customer keeps it when
         other customers are added or removed; shares are exact only on average. "quota": the
         customers of a segment are ranked by their hash and split at the exact shares. New customers
-        may then change others' arms, so that ``earlier`` should be given.
+        may then change others' arms.
     eligibility : Eligibility, optional
         Only those who may be contacted are assigned, holdout included.
-    earlier : DataFrame, optional
-        customer_id, arm: earlier assignments of this campaign, which are kept.
     covariates : sequence of str
         Columns known before, shown in the balance table.
 
@@ -107,12 +101,11 @@ def assign_arms(
     people, strata = _to_assign(customers, segment, eligibility, method)
     draws = unit_hash(people.get_column("customer_id"), seed, campaign_id, "arm")
     chosen = np.array(list(shares), dtype=object)[pick(draws, shares, strata)]
-    arm, stayed = _keep_earlier(people, chosen, shares, earlier)
-    people = people.with_columns(pl.Series("arm", arm, dtype=pl.String))
+    people = people.with_columns(pl.Series("arm", chosen, dtype=pl.String))
     sent = pl.col("arm").replace_strict(given, return_dtype=pl.String)
     for name, offered in given.items():
         if offered == BY_CUSTOMER or offered.startswith(f"{BY_CUSTOMER}:"):
-            column = offered.partition(":")[2] or offer
+            column = offered.partition(":")[2] or "offer"
             require_columns(people.columns, [column], "customers")
             own = pl.col(column).fill_null(NO_OFFER)
             sent = pl.when(pl.col("arm") == name).then(own).otherwise(sent)
@@ -123,7 +116,6 @@ def assign_arms(
         covariates=covariates,
         method=method,
         seed=seed,
-        stayed=stayed,
         left_out=None if eligibility is None else eligibility.counts,
     )
 
@@ -138,7 +130,6 @@ def assign_factors(
     seed: int = 0,
     segment: str | None = "segment",
     holdout: float = 0.0,
-    offer: str = "",
     method: Method = "hash",
     eligibility: Eligibility | None = None,
     covariates: Sequence[str] = (),
@@ -156,9 +147,6 @@ def assign_factors(
         Factor to its levels (equal shares), or to a mapping of level to share.
     holdout : float
         Share of customers who are not contacted.
-    offer : str
-        Offer that is sent; by default the names of the levels joined, which are also the arm's
-        name.
 
     Returns
     -------
@@ -201,10 +189,9 @@ def assign_factors(
         if strata is not None:  # exact also within the combinations of earlier factors
             strata = strata * len(shares) + chosen
     joined = pl.concat_str(list(levels), separator=" + ")  # null for the holdout
-    sent = pl.lit(offer) if offer else joined
     people = people.with_columns(
         arm=joined.fill_null("holdout"),
-        offer=pl.when(joined.is_not_null()).then(sent).otherwise(pl.lit(NO_OFFER)),
+        offer=pl.when(joined.is_not_null()).then(joined).otherwise(pl.lit(NO_OFFER)),
     )
     every = {"holdout": holdout} if holdout else {}
     for combination in product(*(shares.items() for shares in levels.values())):
@@ -288,26 +275,6 @@ def _offers(shares: Mapping[str, float], offers: Mapping[str, str] | None) -> di
     for arm in given:
         require_choice("arm", arm, shares)
     return given
-
-
-def _keep_earlier(
-    people: pl.DataFrame,
-    arm: npt.NDArray[np.object_],
-    shares: Mapping[str, float],
-    earlier: pl.DataFrame | None,
-) -> tuple[npt.NDArray[np.object_], int]:
-    if earlier is None:
-        return arm, 0
-    require_columns(earlier.columns, ["customer_id", "arm"], "earlier assignments")
-    check_customers(earlier)
-    for name in earlier.get_column("arm").drop_nulls().unique().sort():
-        require_choice("arm among the earlier assignments", str(name), shares)
-    before = earlier.select("customer_id", before="arm")
-    ids = people.select("customer_id")
-    joined = ids.join(before, on="customer_id", how="left", maintain_order="left")
-    old = joined.get_column("before")
-    fixed = old.is_not_null().to_numpy()
-    return np.where(fixed, old.to_numpy(), arm), int(fixed.sum())
 
 
 def _freeze(

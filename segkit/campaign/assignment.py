@@ -57,8 +57,6 @@ class Assignment(Result):
     seed : int
     method : str
     factors : tuple of str
-    stayed : int
-        Customers who kept an arm assigned earlier.
     """
 
     frame: pl.DataFrame
@@ -69,7 +67,6 @@ class Assignment(Result):
     seed: int
     method: str
     factors: tuple[str, ...]
-    stayed: int
 
     def to_frame(self) -> pl.DataFrame:
         """Return the counts by segment, arm and offer."""
@@ -96,8 +93,6 @@ class Assignment(Result):
         how = "are said to be assigned" if self.method == "given" else "are assigned"
         customers = f"{counted(self.frame.height, 'customer')} in {counted(segments, 'segment')}"
         parts = [f"{customers} {how} at random: {arms}.", self._balance_words()]
-        if self.stayed:
-            parts.append(f"{number(self.stayed)} keep the arm that they had.")
         small = [arm for arm, n in self.sizes.items() if n < SMALL_ARM]
         if small:
             parts.append(
@@ -171,7 +166,6 @@ def build_assignment(
     method: str,
     seed: int = 0,
     factors: Sequence[str] = (),
-    stayed: int = 0,
     left_out: pl.DataFrame | None = None,
 ) -> Assignment:
     """Build an assignment from customers with the columns of `CONTRACT` and the covariates."""
@@ -188,7 +182,6 @@ def build_assignment(
         seed,
         method,
         tuple(factors),
-        stayed,
     )
 
 

@@ -147,7 +147,7 @@ class SegmentContract:
 
 
 # Channels that need an e-mail address, and those that need a phone number.
-BY_EMAIL, BY_PHONE = ("email",), ("sms", "phone")
+ADDRESSES = {"email": ["email"], "sms": ["phone"], "phone": ["phone"]}  # columns by channel
 REASONS = {
     "no_contact": "held out, or without an offer",
     "erased": "erased at their request",
@@ -325,8 +325,6 @@ def build_audience(
     contract: SegmentContract,
     kind: ListKind = "crm",
     channel: Channel | None = None,
-    email: str = "email",
-    phone: str = "phone",
     consent: str | None = "marketing_consent",
     unrecorded: Unrecorded | None = None,
     columns: Sequence[str] = (),
@@ -359,10 +357,8 @@ def build_audience(
         tool.
     channel : {"email", "sms", "phone", "post", "ads"}, optional
         Channel of the list; by default "ads" for an upload to an ad platform, else "email". E-mail
-        needs an
-        address and text message or phone a number that can be read; an upload needs either.
-    email, phone : str
-        Columns of e-mail addresses and of phone numbers.
+        needs an address (column ``email``) and text message or phone a number that can be read
+        (column ``phone``); an upload needs either.
     consent : str or None
         Column of consent to the purpose. The channel's own consent is read from
         ``<channel>_consent`` where customers have such a column; a list needs both. None is for
@@ -427,13 +423,16 @@ def build_audience(
     (['007'], 1)
     """
     mailed = kind == "upload" and platform in MAIL_TOOLS
-    channel = channel or ("ads" if kind == "upload" and not mailed else "email")
+    hashed = kind == "upload" and not mailed
+    channel = channel or ("ads" if hashed else "email")
     if policy is not None:
         consent = policy.consent_column(purpose) or None
         unrecorded = unrecorded or (policy.unrecorded if consent else "granted")
     unrecorded = unrecorded or ("granted" if consent is None else "refused")
     _check_options(kind, channel, unrecorded, platform, min_cell, columns)
-    needed = _needed("crm" if mailed else kind, channel, customers.columns, email, phone)
+    needed = ADDRESSES.get(channel, [])
+    if hashed:
+        needed = [name for name in ("email", "phone") if name in customers.columns] or ["email"]
     require_columns(assignments.columns, ["customer_id", "offer", "segment"], "assignments")
     require_columns(customers.columns, ["customer_id", *needed, *columns], "customers")
     require_consent(customers.columns, consent)
@@ -447,22 +446,20 @@ def build_audience(
     people = people.join(about, on="customer_id", how="left").sort("customer_id")
     require_columns(people.columns, cell, "the list")
     optouts = _optouts_by(optouts, channel)
-    form = (kind, channel, mailed, platform, region)
-    own, everyone = _named(people, email, phone), _named(customers, email, phone)
-    emails, normal, rejected = _identified(own, *form)
-    gone, notes = _opted_out(own, emails, optouts)
+    form = (hashed, channel, cast("PlatformName", platform), region)
+    emails, normal, rejected = _identified(people, *form)
+    gone, notes = _opted_out(people, emails, optouts)
     people = people.with_columns(
         gone.alias("_gone"),
         emails.alias("_address"),
         *(normal[name].alias(f"_{name}") for name in normal.columns),
-        *(own[name].cast(pl.String).alias(f"_raw_{name}") for name in needed.values()),
         _plain=is_plain(emails),
-        _erased=own["customer_id"].is_in(erased_ids(erased, None).implode()),
-        _held=_held_back(policy, own, assignments, at, channel, purpose, contacts),
+        _erased=people["customer_id"].is_in(erased_ids(erased, None).implode()),
+        _held=_held_back(policy, people, assignments, at, channel, purpose, contacts),
     )
     refusals = agreed.reasons()
     refused = [refusals[name] for name in ("no_consent", "no_channel_consent") if name in refusals]
-    refusing, meant, _ = _identified(_refusing(everyone, refused, optouts), *form)
+    refusing, meant, _ = _identified(_refusing(customers, refused, optouts), *form)
     theirs = {"_address": refusing} | {f"_{name}": meant[name] for name in meant.columns}
     shared = [
         pl.col(name).is_in(theirs[name].drop_nulls().unique().implode())
@@ -470,13 +467,6 @@ def build_audience(
         if name in theirs
     ]
     held_out = pl.col("offer").is_null() | (pl.col("offer") == NO_OFFER)
-    reasons_asked_for = {
-        name: text
-        for name, text in REASONS.items()
-        if (name not in _BY_POLICY or policy is not None)
-        and (name != "erased" or erased is not None)
-        and (name != "formula_email" or mailed)
-    }
     reason = first_reason(
         {
             "no_contact": held_out,
@@ -487,38 +477,26 @@ def build_audience(
             "opted_out": pl.col("_gone"),
             "address_refused": pl.any_horizontal(shared),
             **{name: pl.col("_held") == name for name in HELD if name in _BY_POLICY},
-            **_unreachable(list(needed.values()), normal.columns),
+            **_unreachable(needed, normal.columns),
             **({"formula_email": ~pl.col("_plain")} if mailed else {}),
         }
     )
     people = people.with_columns(_reason=reason)
     free = pl.col("_reason").is_null()
     if needed:
-        key = pl.coalesce([f"_{name}" for name in needed.values()])
+        key = pl.coalesce([f"_{name}" for name in needed])
         again = free & ~(key.is_first_distinct().over(free))
         people = people.with_columns(_reason=_where(again, "same_email"))
     cell_sizes = free.sum().over(list(cell)) if cell else free.sum()
     people = people.with_columns(_reason=_where(free & (cell_sizes < min_cell), "small_cell"))
     contacted = people.filter(~held_out & pl.col("_known").is_not_null())
     listed = people.with_row_index("_row").filter(free)
-    if kind == "crm":
-        address = [pl.col("_address").alias(email)] if email in columns else []
-        others = [name for name in dict.fromkeys(columns) if name != email]
-        frame = listed.select("customer_id", *address, "offer", "segment", *others)
-    elif mailed:
-        by = listed.sort("_address").select("segment", "offer", email="_address")
-        tool, day = cast("MailTool", platform), contract.as_of
-        shaped = shape_mail_import(by, tool, as_of=day, campaign=contract.campaign_id)
-        # beside the tool's own columns, those by which lists are parted
-        frame = pl.concat([shaped, by.select("offer", "segment")], how="horizontal")
-    else:
-        hashed = hash_identifiers(normal[listed["_row"]], platform=cast("PlatformName", platform))
-        frame = pl.concat([hashed, listed.select("offer", "segment")], how="horizontal")
-        # Sorted by hash, so that the order of the rows reveals nothing about the ids.
-        frame = frame.sort(hashed.columns, nulls_last=True)
+    without = set() if erased is not None else {"erased"}
+    without |= (set() if mailed else {"formula_email"}) | (_BY_POLICY if policy is None else set())
+    descriptions = {name: text for name, text in REASONS.items() if name not in without}
     return Audience(
-        frame=frame,
-        counts=count_reasons(people.get_column("_reason"), "on a list", reasons_asked_for),
+        frame=_shape(listed, normal, contract, kind, platform, columns),
+        counts=count_reasons(people.get_column("_reason"), "on a list", descriptions),
         cells=listed.group_by("segment", "offer").agg(customers=pl.len()).sort("segment", "offer"),
         contract=contract,
         kind=kind,
@@ -574,40 +552,46 @@ def _held_back(
     )
 
 
-def _needed(
-    kind: str, channel: str, there: Sequence[str], email: str, phone: str
-) -> dict[str, str]:
-    """Return the columns of addresses that the list needs, and what they contain."""
-    if kind == "upload":
-        both = {email: "email", phone: "phone"}
-        return {name: what for name, what in both.items() if name in there} or {email: "email"}
-    if channel in BY_EMAIL:
-        return {email: "email"}
-    return {phone: "phone"} if channel in BY_PHONE else {}
-
-
 def _where(condition: pl.Expr, reason: str) -> pl.Expr:
     return pl.when(condition).then(pl.lit(reason)).otherwise("_reason")
 
 
-def _named(frame: pl.DataFrame, email: str, phone: str) -> pl.DataFrame:
-    frame = frame.rename({email: "email"} if email in frame.columns else {})
-    return frame.rename({phone: "phone"} if phone in frame.columns and phone != "email" else {})
+def _shape(
+    listed: pl.DataFrame,
+    normal: pl.DataFrame,
+    contract: SegmentContract,
+    kind: str,
+    platform: str,
+    columns: Sequence[str],
+) -> pl.DataFrame:
+    """Return the lists' rows in the columns of their receiver, with the offer and segment."""
+    if kind == "crm":
+        address = [pl.col("_address").alias("email")] if "email" in columns else []
+        others = [name for name in dict.fromkeys(columns) if name != "email"]
+        return listed.select("customer_id", *address, "offer", "segment", *others)
+    if platform in MAIL_TOOLS:
+        listed = listed.sort("_address").select("segment", "offer", email="_address")
+        tool, day = cast("MailTool", platform), contract.as_of
+        shaped = shape_mail_import(listed, tool, as_of=day, campaign=contract.campaign_id)
+        return pl.concat([shaped, listed.select("offer", "segment")], how="horizontal")
+    hashed = hash_identifiers(normal[listed["_row"]], platform=cast("PlatformName", platform))
+    frame = pl.concat([hashed, listed.select("offer", "segment")], how="horizontal")
+    # Sorted by hash, so that the order of the rows reveals nothing about the ids.
+    return frame.sort(hashed.columns, nulls_last=True)
 
 
 def _identified(
-    own: pl.DataFrame, kind: str, channel: str, mailed: bool, platform: str, region: str | None
+    own: pl.DataFrame, hashed: bool, channel: str, platform: PlatformName, region: str | None
 ) -> tuple[pl.Series, pl.DataFrame, pl.DataFrame]:
     """Return the addresses, the identifiers that the list needs, and those that are unreadable."""
     none = pl.Series("email", [None] * own.height, dtype=pl.String)
     emails = read_emails(own["email"]) if "email" in own.columns else none
-    if mailed or (kind != "upload" and channel in BY_EMAIL):
-        return emails, emails.alias("email").to_frame(), _NO_IDENTIFIERS
-    if kind == "upload":
+    if hashed:
         identifiers = own.select(name for name in IDENTIFIERS if name in own.columns)
-        by = cast("PlatformName", platform)
-        return emails, *normalise_identifiers(identifiers, platform=by, region=region)
-    if channel in BY_PHONE:
+        return emails, *normalise_identifiers(identifiers, platform=platform, region=region)
+    if channel == "email":
+        return emails, emails.alias("email").to_frame(), _NO_IDENTIFIERS
+    if channel in ADDRESSES:
         numbers = own.select(name for name in ("phone", "country") if name in own.columns)
         where = own["country"] if "country" in own.columns else None
         _, rejected = normalise_identifiers(numbers, region=region)
@@ -683,6 +667,6 @@ def _unreachable(needed: list[str], available: Sequence[str]) -> dict[str, pl.Ex
     if not needed:
         return {}
     missing = pl.all_horizontal(pl.col(f"_{n}").is_null() for n in needed if n in available)
-    blank = {n: pl.col(f"_raw_{n}").str.strip_chars().fill_null("") == "" for n in needed}
+    blank = {n: pl.col(n).cast(pl.String).str.strip_chars().fill_null("") == "" for n in needed}
     bad = {f"bad_{name}": missing & ~empty for name, empty in blank.items()}
     return bad | {f"no_{name}": missing for name in needed}

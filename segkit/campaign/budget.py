@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from segkit.campaign.assignment import NO_OFFER
 from segkit.display import counted, money
 from segkit.errors import DataError, require_choice, require_columns, require_range
 from segkit.frames import takes_frames
@@ -223,7 +224,6 @@ def estimate_pilot_gains(
     customers: Mapping[str, int],
     costs: Mapping[str, float] | float,
     *,
-    nothing: str = "none",
     paid: bool = False,
 ) -> pl.DataFrame:
     """Compute the input of `plan_budget` from a pilot's cells: gains against no contact.
@@ -236,8 +236,6 @@ def estimate_pilot_gains(
         Segment to the customers who may be contacted now.
     costs : mapping of str to float, or float
         Of one contact, by offer.
-    nothing : str
-        The offer that means no contact.
     paid : bool
         Whether the cost is already subtracted from the pilot's payoff; it is then added back.
 
@@ -259,7 +257,7 @@ def estimate_pilot_gains(
     >>> estimate_pilot_gains(cells, {"A": 10}, 0.1).row(0, named=True)["gain"]
     0.5
     """
-    base = cells.filter(pl.col("offer") == nothing)
+    base = cells.filter(pl.col("offer") == NO_OFFER)
     if not base.height:
         raise DataError(
             "the pilot had no customers without an offer, so that it shows no gain over no contact"
@@ -267,7 +265,7 @@ def estimate_pilot_gains(
     joint = "payoff_loading" in cells.columns
     values = [f"payoff_{name}" for name in ("shrunken", "error", *(["loading"] if joint else []))]
     base = base.select("segment", pl.col(values).name.prefix("base_"))
-    offers = cells.filter(pl.col("offer") != nothing).join(base, on="segment", how="left")
+    offers = cells.filter(pl.col("offer") != NO_OFFER).join(base, on="segment", how="left")
     names = offers.get_column("offer").unique().to_list()
     price = {name: costs[name] if isinstance(costs, Mapping) else float(costs) for name in names}
     cost = pl.col("offer").replace_strict(price, return_dtype=pl.Float64)

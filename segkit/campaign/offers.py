@@ -13,7 +13,7 @@ import polars as pl
 from segkit.campaign.assignment import NO_OFFER
 from segkit.campaign.eligibility import check_customers
 from segkit.display import counted, number, percent
-from segkit.errors import ParameterError, RuleError, require_columns
+from segkit.errors import RuleError
 from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.rules import Domain, Rule, RuleCheck, RuleSet
@@ -131,16 +131,14 @@ class OfferRules:
         return cls(tuple(rules), dict(domains or {}))
 
     @classmethod
-    def of_policy(
-        cls, policy: Mapping[str, str], *, column: str = "segment", written: Sequence[str] = ()
-    ) -> Self:
+    def of_policy(cls, policy: Mapping[str, str], *, written: Sequence[str] = ()) -> Self:
         """Turn segment -> offer into rules, one per segment; ``written`` replaces them all."""
         if written:
             return cls.parse("\n".join(written))
         rules = []
         for segment, offer in policy.items():
             quoted = str(segment).replace("'", "''")
-            rules.append(TargetRule(offer, Rule(f"{segment}", f"{column} = '{quoted}'")))
+            rules.append(TargetRule(offer, Rule(f"{segment}", f"segment = '{quoted}'")))
         return cls(tuple(rules))
 
     @property
@@ -179,8 +177,6 @@ class OfferRules:
         self,
         customers: pl.DataFrame,
         *,
-        offers: Sequence[str] | None = None,
-        rank_by: str | None = None,
         seed: int = 0,
     ) -> Offered:
         """Apply the rules: each customer's offer, and who has none.
@@ -189,11 +185,6 @@ class OfferRules:
         ----------
         customers : DataFrame
             customer_id and the columns that the rules read.
-        offers : sequence of str, optional
-            Offers that exist: a rule with another is an error.
-        rank_by : str, optional
-            Column by which a cap chooses, highest first; by default at random (by hash of their
-            id), so that the order of rows has no influence.
         seed : int
 
         Returns
@@ -206,20 +197,10 @@ class OfferRules:
             If a column is missing, a customer comes twice, or a rule's offer is unknown.
         """
         check_customers(customers)
-        if offers is not None:
-            for name in self.offers:
-                if name not in (*offers, NO_OFFER):
-                    raise ParameterError(
-                        f"unknown offer {name!r} in the rules. Available: {', '.join(offers)}"
-                    )
         names = [one.rule.name for one in self.rules]
         matches = RuleSet(tuple(one.rule for one in self.rules), "many").matches(customers)
         met = matches.select(names).to_numpy()
         order = unit_hash(customers.get_column("customer_id"), seed, "cap").argsort(kind="stable")
-        if rank_by is not None:
-            require_columns(customers.columns, [rank_by], "customers")
-            worth = customers.get_column(rank_by).cast(pl.Float64).fill_null(-np.inf).to_numpy()
-            order = order[np.argsort(-worth[order], kind="stable")]
         chosen = np.full(customers.height, -1, dtype=np.int64)
         beyond = np.zeros(len(names), dtype=np.int64)
         for k in sorted(range(len(names)), key=lambda k: self.rules[k].rule.priority):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,7 @@ import polars as pl
 from segkit.campaign.assignment import NO_OFFER, name_segments
 from segkit.campaign.eligibility import check_customers
 from segkit.display import counted, money, number, percent
-from segkit.errors import DataError, ParameterError, require_choice, require_columns, require_range
+from segkit.errors import DataError, require_columns, require_range
 from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
 from segkit.result import Figure, Result
@@ -254,8 +253,6 @@ SMALL_CELL = 30
 TIE_MARK = " / "
 TIE = 0.1  # an offer with this chance to be the best of its segment is tied with the one chosen
 _DRAWS = 4000  # of the cells' true payoffs, for the chances
-Method = Literal["shrunken", "mean"]
-METHODS: tuple[Method, ...] = get_args(Method)
 
 
 @takes_frames
@@ -264,11 +261,8 @@ def read_pilot(
     outcome: str = "converted",
     *,
     payoff: str | None = None,
-    segment: str = "segment",
     name: str | None = None,
-    offers: Mapping[str, float] | None = None,
     label: str = "",
-    method: Method = "shrunken",
     folds: int = 5,
     repeats: int = 200,
     level: float = 0.95,
@@ -291,15 +285,10 @@ def read_pilot(
     payoff : str, optional
         What the policy is to maximise (profit per customer, the cost of the contact taken off);
         the outcome by default.
-    segment, name : str
-        Columns of the segment's id and, optionally, its name.
-    offers : mapping of str to float, optional
-        Offer to the share that the design gave it; by default the shares observed.
+    name : str, optional
+        Column of the segment's name.
     label : str
         The outcome in words, for the figure.
-    method : {"shrunken", "mean"}
-        How the best offer is chosen: by cell means shrunken towards no interaction, or by plain
-        means.
     folds : int
         Number of parts of the customers. The policy learnt on the first part is valued on the
         second, the policy learnt on the first two is valued on the third, and so on.
@@ -333,15 +322,14 @@ def read_pilot(
     >>> dict(found.policy.select("segment", "offer").iter_rows()), found.pays
     ({'A': 'x', 'B': 'y'}, True)
     """
-    require_choice("method", method, METHODS)
     check_customers(frame)
     aim = payoff or outcome
-    need = ["offer", segment, outcome, aim, *([name] if name else [])]
+    need = ["offer", "segment", outcome, aim, *([name] if name else [])]
     require_columns(frame.columns, need, "the pilot")
     frame = frame.sort("customer_id")  # results must not depend on the row order
-    trial, segments, options = make_trial(frame, segment, "offer", aim, offers)
+    trial, segments, options = make_trial(frame, "segment", "offer", aim)
     learners: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "tailored by segment": partial(learn_best, trial, method=method),
+        "tailored by segment": partial(learn_best, trial),
         "best single offer": partial(learn_best, trial, method="single"),
     }
     for k, option in enumerate(options):
@@ -361,7 +349,7 @@ def read_pilot(
         table["payoff_shrunken"].to_numpy().reshape(len(segments), -1),
         np.array(table["payoff_loading"].to_list()),
     )
-    names = name_segments(frame, segment, name)
+    names = name_segments(frame, "segment", name)
     learnt = [options[k] for k in best]
     policy = pl.DataFrame(
         {
@@ -369,7 +357,7 @@ def read_pilot(
             "segment_name": [names[s] for s in segments],
             "offer": learnt,
             "offer_name": [words(offer) for offer in learnt],
-            "sure_share": _how_sure(trial, best, method, repeats, seed),
+            "sure_share": _how_sure(trial, best, repeats, seed),
             "tied": [TIE_MARK.join(ties) for ties in find_ties(*cell_values, options, best, seed)],
         }
     )
@@ -404,7 +392,6 @@ def make_trial(
     group: str,
     option: str,
     outcome: str,
-    shares: Mapping[str, float] | None = None,
 ) -> tuple[Trial, list[str], list[str]]:
     """Turn a randomised frame into codes, and return the groups' and options' names too.
 
@@ -420,14 +407,8 @@ def make_trial(
             f"{number(lost[1])} no {option}; leave them out and count them"
         )
     columns = [frame.get_column(name).cast(pl.String) for name in (group, option)]
-    groups, observed = (sorted(column.unique().to_list()) for column in columns)
-    ordered = sorted(observed, key=lambda one: one != NO_OFFER)  # no offer first
-    options = ordered if shares is None else [str(name) for name in shares]
-    for name in ordered:
-        require_choice(f"{option} in the data", name, options)
-    absent = [name for name in options if name not in ordered]
-    if absent:
-        raise DataError(f"nobody got {', '.join(absent)}; the data hold {', '.join(ordered)}")
+    groups, options = (sorted(column.unique().to_list()) for column in columns)
+    options.sort(key=lambda one: one != NO_OFFER)  # no offer first
     if len(options) < 2:
         raise DataError(f"one {option} alone compares with nothing: all got {options[0]!r}")
     group_code, code = (
@@ -435,10 +416,6 @@ def make_trial(
         for column, names in zip(columns, (groups, options), strict=True)
     )
     chance = np.bincount(code, minlength=len(options)) / len(code)
-    if shares is not None:
-        chance = np.array([float(shares[name]) for name in options])
-        if abs(chance.sum() - 1) > 1e-6 or (chance <= 0).any():
-            raise ParameterError(f"the offers' shares must be above 0 and sum to 1, got {shares}")
     y = finite_values(frame, outcome)
     return Trial(group_code, code, y, chance, len(groups), len(options)), groups, options
 
@@ -493,7 +470,7 @@ def _cell_table(
     return table.with_columns(pl.col(pl.Float64).fill_nan(None)), spread
 
 
-def _how_sure(trial: Trial, best: np.ndarray, method: str, repeats: int, seed: int) -> list[float]:
+def _how_sure(trial: Trial, best: np.ndarray, repeats: int, seed: int) -> list[float]:
     """Return the share of resamples of the pilot in which each segment's best offer stays best."""
     rng = np.random.default_rng(seed)
     n, mean, variance = cells(trial)
@@ -502,8 +479,7 @@ def _how_sure(trial: Trial, best: np.ndarray, method: str, repeats: int, seed: i
     level = np.where(n > 0, mean, 0.0)
     for _ in range(repeats):  # cell means are nearly normal; no need to resample customers
         drawn = np.where(n > 0, level + error * rng.standard_normal(n.shape), np.nan)
-        if method == "shrunken":
-            drawn = shrink(n, drawn, variance, lent)[0]
+        drawn = shrink(n, drawn, variance, lent)[0]
         top = np.nanmax(drawn, axis=1, keepdims=True)
         same += np.argmax(drawn >= top - 1e-12 * (1 + np.abs(top)), axis=1) == best
     return [float(share) for share in same / max(1, repeats)]

@@ -103,7 +103,6 @@ def compute_segment_power(
     *,
     shares: Mapping[str, float],
     relative_effect: float,
-    segment: str = "segment",
     name: str | None = None,
     label: str = "",
     covariates: tuple[str, ...] = (),
@@ -123,8 +122,8 @@ def compute_segment_power(
         Arm to share, the control first.
     relative_effect : float
         The relative lift to be detected.
-    segment, name : str
-        Columns of the segment's id and, optionally, its name.
+    name : str, optional
+        Column of the segment's name.
     label : str
         The outcome in words.
     covariates : tuple of str
@@ -148,14 +147,14 @@ def compute_segment_power(
     >>> found.table["segment"].to_list()
     ['all', 'A', 'B']
     """
-    require_columns(past.columns, [outcome, segment, *covariates], "the past outcomes")
+    require_columns(past.columns, [outcome, "segment", *covariates], "the past outcomes")
     arms = check_shares(shares)
-    segmented = past.drop_nulls(segment).with_columns(pl.col(segment).cast(pl.String))
+    segmented = past.drop_nulls("segment").with_columns(pl.col("segment").cast(pl.String))
     if not segmented.height:
         raise DataError("no customer of the past has a segment")
     parts = {
         str(key[0]): part
-        for key, part in sorted(segmented.partition_by(segment, as_dict=True).items())
+        for key, part in sorted(segmented.partition_by("segment", as_dict=True).items())
     }
     sizes = {group: part.height for group, part in parts.items()}
     if customers is not None:
@@ -164,7 +163,7 @@ def compute_segment_power(
     comparisons = len(arms) - 1
     whole = measure_metric(segmented, outcome, covariates=covariates, name=label)
     rows = [("all", "All customers", *plan(whole, sum(sizes.values()), comparisons))]
-    names = name_segments(segmented, segment, name)
+    names = name_segments(segmented, "segment", name)
     for group, part in parts.items():
         try:
             metric = measure_metric(part, outcome, covariates=covariates)

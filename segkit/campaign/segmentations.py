@@ -140,7 +140,6 @@ def assign_segmentations(
     campaign_id: str,
     segmentations: Mapping[str, tuple[str, Mapping[str, str]]],
     at: datetime | date,
-    shares: Mapping[str, float] | None = None,
     holdout: float = 0.0,
     seed: int = 0,
     method: Method = "hash",
@@ -161,8 +160,6 @@ def assign_segmentations(
         Name to (column of its segment, segment -> offer).
     at, seed, method, eligibility
         As in `assign_arms`; with "quota" the shares are exact within each pair of segments.
-    shares : mapping of str to float, optional
-        Name to share; equal by default. With a holdout, shares of the contacted customers.
     holdout : float
         Share that gets nothing.
 
@@ -204,9 +201,8 @@ def assign_segmentations(
         own = pl.col(column).cast(pl.String).replace_strict(dict(policy), default=NO_OFFER)
         people = people.with_columns(own.cast(pl.String).alias(f"offer_by_{name}"))
         offer = pl.when(pl.col("arm") == name).then(pl.col(f"offer_by_{name}")).otherwise(offer)
-    given = dict(shares) if shares else {name: 1 / len(segmentations) for name in segmentations}
     arms = {"holdout": holdout} if holdout else {}
-    arms |= {name: share * (1 - holdout) for name, share in given.items()}
+    arms |= dict.fromkeys(segmentations, (1 - holdout) / len(segmentations))
     drawn = assign_arms(
         people,
         campaign_id=campaign_id,
@@ -292,8 +288,6 @@ def read_segmentation_test(
 def recall_offers(
     assignments: pl.DataFrame,
     segmentations: Mapping[str, tuple[ProfileArchive, Mapping[str, str]]],
-    *,
-    at: str = "assigned_at",
 ) -> pl.DataFrame:
     """Look up which offer each segmentation meant for a customer when it was assigned.
 
@@ -307,7 +301,6 @@ def recall_offers(
         customer_id and the time ``at`` (`assign_segmentations`, or the outcomes of its campaign).
     segmentations : mapping
         Name to (archive with the versions of its segments, segment -> offer).
-    at : str
 
     Returns
     -------
@@ -322,7 +315,7 @@ def recall_offers(
     """
     frame = assignments
     for name, (archive, policy) in segmentations.items():
-        segments = archive.known_when_assigned(assignments, at=at)["segment"]
+        segments = archive.known_when_assigned(assignments, at="assigned_at")["segment"]
         if segments.null_count():
             raise DataError(
                 f"{counted(segments.null_count(), 'customer')} had no known segment by {name!r} "
@@ -350,7 +343,6 @@ def compare_segmentations(
     outcome: str,
     *,
     segmentations: Mapping[str, str],
-    folds: int = 5,
     level: float = 0.95,
     seed: int = 0,
     currency: str | None = None,
@@ -390,7 +382,7 @@ def compare_segmentations(
     pilot = pilot.sort("customer_id")
     trials = {name: make_trial(pilot, c, "offer", outcome)[0] for name, c in segmentations.items()}
     # The same folds for both, stratified by offer: the same customers are held out.
-    splits = split_folds(replace(trials[one], group=np.zeros_like(trials[one].group)), folds, seed)
+    splits = split_folds(replace(trials[one], group=np.zeros_like(trials[one].group)), 5, seed)
     scores = {
         name: honest_scores(trial, {name: partial(learn_best, trial)}, splits)[name]
         for name, trial in trials.items()
