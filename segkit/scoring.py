@@ -180,7 +180,6 @@ def _forecast(
         taken.tables["orders"],
         events=taken.events,
         customers=taken.customers,
-        products=taken.products,
         as_of=as_of,
         value=value,
         churn=churn,
@@ -206,7 +205,6 @@ def add_forecasts(
     *,
     events: pl.DataFrame | None = None,
     customers: pl.DataFrame | None = None,
-    products: pl.DataFrame | None = None,
     as_of: date,
     value: ValueModel | None = None,
     churn: PropensityModel | None = None,
@@ -217,7 +215,7 @@ def add_forecasts(
     ----------
     assignments : polars.DataFrame
         ``customer_id`` and whatever else.
-    orders, events, customers, products : polars.DataFrame
+    orders, events, customers : polars.DataFrame
         Clean tables, as given to the models at the fit.
     as_of : datetime.date
         Last day that is used.
@@ -238,7 +236,7 @@ def add_forecasts(
         frame = frame.join(ahead, on="customer_id", how="left", maintain_order="left")
     if churn is not None:
         scores = score_propensity(
-            churn, orders, events=events, customers=customers, products=products, as_of=as_of
+            churn, orders, events=events, customers=customers, as_of=as_of
         ).customers.select("customer_id", "churn_probability")
         frame = frame.join(scores, on="customer_id", how="left", maintain_order="left")
     return frame

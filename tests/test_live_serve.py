@@ -27,7 +27,7 @@ from segkit.features import build_features, rebuild_features
 from segkit.live.serve import app as module
 from segkit.live.serve import keys as keys_module
 from segkit.live.serve.app import Service, build_app, run_server
-from segkit.live.serve.bodies import EVENT_COLUMNS, ORDER_COLUMNS, read_customer
+from segkit.live.serve.bodies import EVENT_COLUMNS, ORDER_COLUMNS
 from segkit.live.serve.histories import Histories
 from segkit.live.serve.keys import Keys, add_key, hash_key
 from segkit.live.serve.models import ServedModel, read_places
@@ -811,17 +811,9 @@ def test_a_model_folder_without_segments_says_so(tmp_path):
         ServedModel.load("x", tmp_path)
 
 
-def test_churn_is_open_for_who_is_not_active_enough_to_be_scored(service):
+def test_features_beside_all_other_customers_are_refused(service):
     model = service.models["shop"]
-    churn = replace(model.churn, active_days=30)
-    histories = Histories.of(model.scorer, None, churn)
-    customers = [
-        read_customer({"as_of": day, "orders": [ORDER], "events": []})
-        for day in ("2025-01-20", "2025-02-28")
-    ]
-    scores = histories.describe(customers)["churn_probability"].to_list()
-    assert 0 < scores[0] < 1
-    assert scores[1] is None
+    churn = model.churn
     relative = replace(churn, features=(*churn.features, "category_affinity_dresses"))
     with pytest.raises(ModelError, match="sets a customer beside all the others"):
         Histories.of(model.scorer, None, relative)

@@ -514,14 +514,6 @@ def test_ids_of_any_type_and_lazy_tables_are_read(scores, orders):
     assert again.equals(scores.customers)
 
 
-def test_only_recent_customers_where_that_is_asked_for(orders):
-    model = fit_churn(orders, active_days=120)
-    scores = score_propensity(model, orders)
-    last = orders.group_by("customer_id").agg(pl.col("order_day").max())
-    recent = last.filter(pl.col("order_day") >= FIRST + DAYS - 1 - 120)
-    assert set(scores.customers["customer_id"]) == set(recent["customer_id"])
-
-
 def test_probabilities_follow_the_formula_in_the_docstring(scores):
     model = scores.model
     numeric = scores.frame.select(model.features)

@@ -240,7 +240,8 @@ def test_expectations_are_the_means_of_simulated_futures(name):
     few = history.unique(["repeat_purchases"]).sort("repeat_purchases")[[0, 1, -1]]
     horizon = 8 if name == "bg_bb" else 400
     many = pl.concat([few] * 20_000)
-    drawn = fitted.simulate(many, horizon, np.random.default_rng(0)).reshape(-1, 3)
+    draw = fitted.prepare_simulation(many, horizon)
+    drawn = draw(np.random.default_rng(0), fitted.point).reshape(-1, 3)
     told = fitted.predict(few, horizon)
     error = drawn.std(axis=0) / np.sqrt(len(drawn))
     assert (np.abs(told["expected_orders"].to_numpy() - drawn.mean(axis=0)) < 4.5 * error).all()

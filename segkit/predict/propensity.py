@@ -79,7 +79,6 @@ class PropensityModel(StoredModel):
         Share with the event in the last window.
     attributes : tuple of str
     known_date : str or None
-    active_days : int or None
         See `fit_churn` and `fit_leads`.
     """
 
@@ -106,7 +105,6 @@ class PropensityModel(StoredModel):
     base_rate: float
     attributes: tuple[str, ...]
     known_date: str | None
-    active_days: int | None
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
@@ -278,7 +276,6 @@ def fit_logistic(
         base_rate,
         tuple(tables.attributes),
         tables.known_date,
-        tables.active_days,
     )
     if calibration is None:
         return model
@@ -359,13 +356,10 @@ def fit_churn(
     *,
     events: pl.DataFrame | None = None,
     customers: pl.DataFrame | None = None,
-    products: pl.DataFrame | None = None,
     as_of: date | None = None,
     horizon_days: int = 90,
     windows: int = 5,
-    features: Sequence[str] | None = None,
     attributes: Sequence[str] = (),
-    active_days: int | None = None,
 ) -> PropensityModel:
     """Fit the probability that a customer does not order within the days to come.
 
@@ -376,22 +370,17 @@ def fit_churn(
     ----------
     orders : polars or pandas frame
         Clean order lines: customer_id, order_day, amount; see `segkit.build_features`.
-    events, customers, products : polars or pandas frame, optional
-        Clean events, customer records (for ``attributes``) and products.
+    events, customers : polars or pandas frame, optional
+        Clean events, and customer records (for ``attributes``).
     as_of : date, optional
         Last day observed; by default the last day with an order line.
     horizon_days : int
         Who does not order for so many days has churned.
     windows : int
         Past dates used at most; those with under 90 days of purchases before them are left out.
-    features : sequence of str, optional
-        Names or groups as `build_features` takes them; by default recency, frequency, rhythm and
-        what else the tables allow.
     attributes : sequence of str
         Columns of ``customers``: numbers, yes or no, or text. Only what does not change, or was
         recorded before the first past date: a present state gives away what happened since.
-    active_days : int, optional
-        Fit and score only customers who bought within so many days.
 
     Returns
     -------
@@ -403,7 +392,7 @@ def fit_churn(
         If no past date has enough history before and after it, or fewer than 20 customers ordered,
         or did not.
     ParameterError
-        If an option is out of range or a feature unknown.
+        If an option is out of range or an attribute unknown.
 
     Examples
     --------
@@ -419,8 +408,7 @@ def fit_churn(
 
     `score_propensity` scores the customers of a date with it.
     """
-    rest = (features, attributes, None, active_days)
-    tables = Tables(orders, events, customers, products, "churn", *rest)
+    tables = Tables(orders, events, customers, "churn", attributes)
     return _fit(tables, as_of, horizon_days, windows)
 
 
@@ -433,10 +421,8 @@ def fit_leads(
     as_of: date | None = None,
     horizon_days: int = 90,
     windows: int = 5,
-    features: Sequence[str] | None = None,
     attributes: Sequence[str] = (),
     known_date: str | None = None,
-    active_days: int | None = None,
 ) -> PropensityModel:
     """Fit the probability that a contact who has not bought orders within the days to come.
 
@@ -452,13 +438,11 @@ def fit_leads(
         Clean events: engagement by which a contact is described, and from which on it is known.
     customers : polars or pandas frame, optional
         Contact records, for ``attributes`` and ``known_date``.
-    as_of, horizon_days, windows, features, attributes
-        As in `fit_churn`; ``features`` are those made from events.
+    as_of, horizon_days, windows, attributes
+        As in `fit_churn`.
     known_date : str, optional
         Column of ``customers`` with the day on which a contact became known (signed up); by default
         known_since, where it is there. The day of the first event counts too: of both the earlier.
-    active_days : int, optional
-        Only contacts who did anything, or became known, within so many days.
 
     Returns
     -------
@@ -488,8 +472,7 @@ def fit_leads(
     >>> model.outcome, "visits" in model.features
     ('first_order', True)
     """
-    rest = (features, attributes, known_date, active_days)
-    tables = Tables(orders, events, customers, None, "first_order", *rest)
+    tables = Tables(orders, events, customers, "first_order", attributes, known_date)
     return _fit(tables, as_of, horizon_days, windows)
 
 

@@ -169,14 +169,11 @@ def backtest_churn(
     *,
     events: pl.DataFrame | None = None,
     customers: pl.DataFrame | None = None,
-    products: pl.DataFrame | None = None,
     as_of: date | None = None,
     horizon_days: int = 90,
     origins: int = 3,
     windows: int = 5,
-    features: Sequence[str] | None = None,
     attributes: Sequence[str] = (),
-    active_days: int | None = None,
     resamples: int = 200,
     level: float = 0.95,
     seed: int = 1,
@@ -189,7 +186,7 @@ def backtest_churn(
 
     Parameters
     ----------
-    orders, events, customers, products, horizon_days, windows, features, attributes, active_days
+    orders, events, customers, horizon_days, windows, attributes
         As in `fit_churn`.
     as_of : date, optional
         Last day of the last horizon; by default the last day with an order line.
@@ -222,8 +219,7 @@ def backtest_churn(
     >>> judged.compare()["score"].to_list()
     ['logistic', 'gradient boosting', 'BG/NBD', 'recency alone', 'base rate']
     """
-    rest = (features, attributes, None, active_days)
-    tables = Tables(orders, events, customers, products, "churn", *rest)
+    tables = Tables(orders, events, customers, "churn", attributes)
     return _backtest(tables, as_of, horizon_days, (origins, windows, resamples), level, seed)
 
 
@@ -237,10 +233,8 @@ def backtest_leads(
     horizon_days: int = 90,
     origins: int = 3,
     windows: int = 5,
-    features: Sequence[str] | None = None,
     attributes: Sequence[str] = (),
     known_date: str | None = None,
-    active_days: int | None = None,
     resamples: int = 200,
     level: float = 0.95,
     seed: int = 1,
@@ -249,7 +243,7 @@ def backtest_leads(
 
     Parameters
     ----------
-    orders, events, customers, horizon_days, windows, features, attributes, known_date, active_days
+    orders, events, customers, horizon_days, windows, attributes, known_date
         As in `fit_leads`.
     as_of, origins, resamples, level, seed
         As in `backtest_churn`.
@@ -279,8 +273,7 @@ def backtest_leads(
     >>> judged.compare()["score"].to_list()
     ['logistic', 'gradient boosting', 'recency alone', 'base rate']
     """
-    rest = (features, attributes, known_date, active_days)
-    tables = Tables(orders, events, customers, None, "first_order", *rest)
+    tables = Tables(orders, events, customers, "first_order", attributes, known_date)
     return _backtest(tables, as_of, horizon_days, (origins, windows, resamples), level, seed)
 
 

@@ -141,7 +141,7 @@ class PurchaseModel(StoredModel):
             least one order within the horizon), expected_orders (within the horizon).
         """
         require_range("(0, inf)", horizon=horizon)
-        alive, parameters, histories = self._find_alive(*self._read_history(history))
+        alive, parameters, histories = self._find_alive(*self._read_history(history), self.point)
         family = FAMILIES[self.model]
         computed = {
             "p_alive": alive,
@@ -164,7 +164,7 @@ class PurchaseModel(StoredModel):
         -------
         ndarray of shape (len(horizons), n)
         """
-        alive, parameters, histories = self._find_alive(*self._read_history(history))
+        alive, parameters, histories = self._find_alive(*self._read_history(history), self.point)
         any_order = FAMILIES[self.model].any_order
         return np.stack([alive * any_order(parameters, histories, horizon) for horizon in horizons])
 
@@ -202,37 +202,13 @@ class PurchaseModel(StoredModel):
         return rng.multivariate_normal(self.point, self.covariance, size=draws, method="eigh")
 
     @takes_frames
-    def simulate(
-        self,
-        history: pl.DataFrame,
-        horizon: float,
-        rng: np.random.Generator,
-        point: Array | None = None,
-    ) -> Array:
-        """Draw each customer's number of orders within the horizon once.
-
-        Parameters
-        ----------
-        history, horizon
-            As in `predict`.
-        rng : numpy.random.Generator
-        point : ndarray, optional
-            Parameters as `draw_points` gives them; by default the estimate.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-        """
-        return self.prepare_simulation(history, horizon)(rng, point)
-
-    @takes_frames
     def prepare_simulation(
         self, history: pl.DataFrame, horizon: float
-    ) -> Callable[[np.random.Generator, Array | None], Array]:
+    ) -> Callable[[np.random.Generator, Array], Array]:
         """Return a function that draws each customer's orders, for many draws of one history."""
         read = self._read_history(history)
 
-        def draw(rng: np.random.Generator, point: Array | None = None) -> Array:
+        def draw(rng: np.random.Generator, point: Array) -> Array:
             alive, parameters, histories = self._find_alive(*read, point)
             active = rng.random(len(alive)) < alive
             return np.where(
@@ -248,10 +224,10 @@ class PurchaseModel(StoredModel):
         return histories, (_design(history, purchase), _design(history, dropout))
 
     def _find_alive(
-        self, histories: Histories, design: tuple[Array, Array], point: Array | None = None
+        self, histories: Histories, design: tuple[Array, Array], point: Array
     ) -> tuple[Array, Parameters, Histories]:
         """Return each customer's chance to be active, the parameters and the histories."""
-        parameters = _parameters(self.point if point is None else point, *design)
+        parameters = _parameters(point, *design)
         alive = FAMILIES[self.model].likelihood(parameters, histories, False).active
         return alive, parameters, histories
 

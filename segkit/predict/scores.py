@@ -213,7 +213,6 @@ def score_propensity(
     *,
     events: pl.DataFrame | None = None,
     customers: pl.DataFrame | None = None,
-    products: pl.DataFrame | None = None,
     as_of: date | None = None,
 ) -> Propensity:
     """Score each customer's churn, or each contact's first order, as of a date.
@@ -222,7 +221,7 @@ def score_propensity(
     ----------
     model : PropensityModel
         From `fit_churn` or `fit_leads`, or loaded.
-    orders, events, customers, products : polars or pandas frame
+    orders, events, customers : polars or pandas frame
         As given at fitting.
     as_of : date, optional
         Last day known; by default the last day with an order line.
@@ -258,15 +257,7 @@ def score_propensity(
         raise ParameterError(f"model is what fit_churn or fit_leads return; got {model!r}")
     built = tuple(n for n in model.features if n not in (*model.attributes, "known_days"))
     tables = Tables(
-        orders,
-        events,
-        customers,
-        products,
-        model.outcome,
-        built,
-        model.attributes,
-        model.known_date,
-        model.active_days,
+        orders, events, customers, model.outcome, model.attributes, model.known_date, built
     )
     origin = check_as_of(orders, as_of)
     frame = tables.describe(origin).frame

@@ -119,26 +119,15 @@ class SpendModel(StoredModel):
         return rng.multivariate_normal(self.point, self.covariance, size=draws, method="eigh")
 
     @takes_frames
-    def simulate(
-        self,
-        history: pl.DataFrame,
-        orders: Array,
-        rng: np.random.Generator,
-        point: Array | None = None,
-    ) -> Array:
-        """Draw the spend of each customer over a number of future purchases once."""
-        return self.prepare_simulation(history)(orders, rng, point)
-
-    @takes_frames
     def prepare_simulation(
         self, history: pl.DataFrame
-    ) -> Callable[[Array, np.random.Generator, Array | None], Array]:
+    ) -> Callable[[Array, np.random.Generator, Array], Array]:
         """Return a function that draws each customer's spend, for many draws of one history."""
         x, mean = repeat_spend(history)
         spent = x * mean
 
-        def draw(orders: Array, rng: np.random.Generator, point: Array | None = None) -> Array:
-            p, q, gamma = np.exp(self.point if point is None else point)
+        def draw(orders: Array, rng: np.random.Generator, point: Array) -> Array:
+            p, q, gamma = np.exp(point)
             some = np.flatnonzero(orders)
             rate = rng.gamma(q + p * x[some]) / (gamma + spent[some])
             values = np.zeros(len(orders))

@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import counted
-from segkit.errors import DataError, ParameterError, require_choice, require_columns, require_least
+from segkit.errors import DataError, ParameterError, require_choice, require_columns
 from segkit.features import build_features
 from segkit.features.calendar import check_days
 from segkit.ids import require_unique
@@ -87,32 +86,28 @@ class Tables:
 
     Attributes
     ----------
-    orders, events, customers, products : polars.DataFrame or None
+    orders, events, customers : polars.DataFrame or None
         As for `build_features`.
     outcome : str
         "churn" (of customers) or "first_order" (of contacts who have not bought).
-    features : sequence of str or None
-        Names or groups as `build_features` takes them; None for the usual ones.
     attributes : sequence of str
         Columns of ``customers`` to use, known at every origin.
     known_date : str or None
         Column of ``customers``: the day on which a contact became known.
-    active_days : int or None
-        Only who bought (contacts: did anything, or became known) within so many days.
+    features : tuple of str, optional
+        What a model reads, where one is there; None for the usual ones.
     """
 
     orders: pl.DataFrame
     events: pl.DataFrame | None = None
     customers: pl.DataFrame | None = None
-    products: pl.DataFrame | None = None
     outcome: Outcome = "churn"
-    features: Sequence[str] | None = None
     attributes: Sequence[str] = ()
     known_date: str | None = None
-    active_days: int | None = None
+    features: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("orders", "events", "customers", "products"):
+        for name in ("orders", "events", "customers"):
             if isinstance(table := getattr(self, name), pl.LazyFrame):
                 object.__setattr__(self, name, table.collect())
         object.__setattr__(self, "attributes", tuple(self.attributes))
@@ -120,8 +115,6 @@ class Tables:
         if self.outcome == "first_order" and self.known_date is None and dated:
             object.__setattr__(self, "known_date", SINCE)
         require_choice("outcome", self.outcome, get_args(Outcome))
-        if self.active_days is not None:
-            require_least(active_days=(self.active_days, 1))
         wanted = [*self.attributes, *([self.known_date] if self.known_date else [])]
         if wanted and self.customers is None:
             raise ParameterError(f"{', '.join(wanted)}: give customers, the table that holds them")
@@ -148,10 +141,7 @@ class Tables:
             frame = frame.join(own, on="customer_id", how="left", maintain_order="left")
         if frame.is_empty():
             who = "customer" if self.outcome == "churn" else "contact without an order"
-            within = (
-                f" active within {counted(self.active_days, 'day')}" if self.active_days else ""
-            )
-            raise DataError(f"no {who}{within} is known as of {origin.isoformat()}")
+            raise DataError(f"no {who} is known as of {origin.isoformat()}")
         return Window(origin, frame)
 
     def label(self, window: Window, purchases: pl.DataFrame, horizon_days: int) -> Window:
@@ -166,20 +156,16 @@ class Tables:
     def _buyers(self, origin: date) -> pl.DataFrame:
         names = self.features
         if names is None:
-            orders = [*self.orders.columns, *([] if self.products is None else ["category"])]
-            names = (*(n for n, need in FROM_ORDERS.items() if need in orders), *self._acts(origin))
+            possible = (n for n, need in FROM_ORDERS.items() if need in self.orders.columns)
+            names = (*possible, *self._acts(origin))
         table = build_features(
             self.orders,
             self.events,
             as_of=origin,
             features=list(dict.fromkeys(["recency_days", *names])),
             monetary="gross",  # never below zero, so that every customer can be scored
-            products=self.products,
-        ).frame
-        if self.features is None:  # some of the names are names of groups too
-            table = table.select("customer_id", *(n for n in names if n in table.columns))
-        if self.active_days is not None:
-            table = table.filter(pl.col("recency_days") <= self.active_days)
+        ).frame  # some of the names are names of groups too
+        table = table.select("customer_id", *(n for n in names if n in table.columns))
         past = count_purchases(self.orders, as_of=origin).select(HISTORY)
         return table.join(past, on="customer_id", how="left", maintain_order="left")
 
@@ -220,7 +206,7 @@ class Tables:
             .filter(~pl.col("customer_id").is_in(bought.implode()))
             .sort("customer_id")
         )
-        names = list(self.features) if self.features is not None else self._acts(origin)
+        names = self._acts(origin) if self.features is None else self.features
         if names:
             recency = ["engagement_recency_days"] if self.events is not None else []
             acts = build_features(
@@ -231,12 +217,8 @@ class Tables:
                 features=list(dict.fromkeys([*recency, *names])),
                 population="all",
             ).frame
-            if self.features is None:
-                acts = acts.select("customer_id", *(n for n in names if n in acts.columns))
+            acts = acts.select("customer_id", *(n for n in names if n in acts.columns))
             frame = frame.join(acts, on="customer_id", how="left", maintain_order="left")
-        if self.active_days is not None:
-            lately = ["known_days", *(n for n in frame.columns if n == "engagement_recency_days")]
-            frame = frame.filter(pl.min_horizontal(lately) <= self.active_days)
         return frame
 
 

@@ -239,7 +239,6 @@ class Histories:
             }
             for place in range(count)
         ] * repeats
-        bought.append({**bought[0], "order_day": (day - EPOCH).days})  # active, whatever that means
         time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=first)
         pages = self._levels("page")
         same = {"event_day": first, "event_time": time, "session_id": REFERENCE}
