@@ -9,6 +9,7 @@ import pytest
 import segkit
 from segkit.errors import DataError, ParameterError
 from segkit.lift.effects import KPIS
+from segkit.lift.outcomes import Outcomes
 from segkit.lift.sums import sum_up
 
 
@@ -166,8 +167,9 @@ def test_refusals_say_what_can_be_done():
     both = campaign([("mail", "S", 50, 5), ("none", "S", 50, 5)])
     for call in (segkit.measure_lift, segkit.measure_profit):
         more = {"margin": 0.5, "cost_per_contact": 0.1} if call is segkit.measure_profit else {}
+        chosen = Outcomes(both, pl.DataFrame(), None, None, randomised=False)
         with pytest.raises(DataError, match=r"chosen, not assigned at random.*before/after"):
-            call(both, control="none", randomised=False, **more)
+            call(chosen, control="none", **more)
         with pytest.raises(DataError, match="come twice"):
             call(pl.concat([both, both.head(3)]), control="none", **more)
         with pytest.raises(ParameterError, match="unknown arm 'noen'; did you mean 'none'"):

@@ -96,7 +96,7 @@ def test_without_an_equal_period_before_it_is_refused():
         DataError, match=r"28 days before the first assignment.*begin on 2025-10-16"
     ):
         segkit.lift.describe_change(chosen, contacted="mail")
-    early = campaign(years=0.05, data_from=START - timedelta(days=28))
+    early = campaign(years=0.2)
     assert segkit.lift.describe_change(early, contacted="mail").days == 28
     with pytest.raises(ParameterError, match="window_days=14"):
         segkit.lift.describe_change(early, contacted="mail", days=14)

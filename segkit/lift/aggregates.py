@@ -148,7 +148,7 @@ def _check(sums: Sums, shares: Sequence[str]) -> None:
 
 
 @takes_frames
-def read_aggregates(table: pl.DataFrame, *, randomised: bool = True) -> Aggregates:
+def read_aggregates(table: pl.DataFrame) -> Aggregates:
     """Read counts and sums per arm, or per segment and arm, in place of a row per customer.
 
     A share needs its cases (``converted``); a mean its sum (``revenue``), the customers with any
@@ -159,8 +159,6 @@ def read_aggregates(table: pl.DataFrame, *, randomised: bool = True) -> Aggregat
     ----------
     table : DataFrame
         arm, customers, segment where there are segments, the outcomes.
-    randomised : bool
-        False means that customers were chosen, not randomised: an error is raised.
 
     Returns
     -------
@@ -180,7 +178,7 @@ def read_aggregates(table: pl.DataFrame, *, randomised: bool = True) -> Aggregat
     >>> measure_lift(read_aggregates(counts), control="holdout").row()["difference"]
     0.15
     """
-    read_test(table, randomised=randomised)
+    read_test(table)
     require_columns(table.columns, ["arm", CUSTOMERS], "the aggregates")
     keys = ["segment", "arm"] if "segment" in table.columns else ["arm"]
     missing = table.select(pl.col(keys).null_count()).row(0)
@@ -197,9 +195,7 @@ def read_aggregates(table: pl.DataFrame, *, randomised: bool = True) -> Aggregat
 
 
 @takes_frames
-def aggregate_outcomes(
-    outcomes: Any, metrics: Sequence[str | Kpi] | None = None, *, segment: str | None = "segment"
-) -> Aggregates:
+def aggregate_outcomes(outcomes: Any, metrics: Sequence[str | Kpi] | None = None) -> Aggregates:
     """Sum the outcomes of customers by segment and arm, as `read_aggregates` takes them.
 
     Parameters
@@ -208,7 +204,6 @@ def aggregate_outcomes(
         As for `measure_lift`.
     metrics : sequence of str or Kpi, optional
         By default every share and mean that can be computed from the columns.
-    segment : str or None
 
     Returns
     -------
@@ -225,7 +220,7 @@ def aggregate_outcomes(
     chosen = [m for m in choose_metrics(names, metrics) if metrics is not None or not m.below]
     if ratios := [metric.label for metric in chosen if metric.below]:
         raise DataError(f"aggregates hold no ratio, got {', '.join(ratios)}")
-    by = segment if segment in names or segment != "segment" else None
+    by = "segment" if "segment" in names else None
     shares = [metric.column for metric in chosen if metric.kind == "share"]
     columns = list(dict.fromkeys(metric.column for metric in chosen))
     sums = sum_up(frame, columns, shares=shares, segment=by)
@@ -253,7 +248,6 @@ def sum_test(
     *,
     covariates: Sequence[str] = (),
     segment: str | None = "segment",
-    randomised: bool = True,
 ) -> tuple[tuple[Kpi, ...], Sums, bool]:
     """Choose the figures of a test and sum them up, from customers or from aggregates.
 
@@ -262,7 +256,7 @@ def sum_test(
     tuple of (tuple of Kpi, Sums, bool)
         The figures, their sums by segment and arm, and whether there are segments.
     """
-    frame = read_test(outcomes, randomised=randomised)
+    frame = read_test(outcomes)
     if isinstance(outcomes, Aggregates):
         segmented = segment in outcomes.columns or segment not in ("segment", None)
         chosen = outcomes.choose(metrics)

@@ -101,7 +101,6 @@ def check_sample_ratio(
     outcomes: Outcomes | pl.DataFrame,
     planned: Mapping[str, float] | None = None,
     *,
-    segment: str | None = "segment",
     alpha: float = 0.01,
 ) -> SampleRatio:
     """Test whether the arms are as large as planned, overall and in each segment.
@@ -112,7 +111,6 @@ def check_sample_ratio(
         One row per customer with arm, optionally segment.
     planned : mapping of str to float, optional
         Planned weight of each arm; by default the column planned_share, else equal weights.
-    segment : str or None
     alpha : float
         Significance level. It is small because a mismatch is rare and makes the results unusable.
 
@@ -138,7 +136,7 @@ def check_sample_ratio(
     'good'
     """
     frame = frame_of(outcomes)
-    by = segment if segment in frame.columns else None
+    by = "segment" if "segment" in frame.columns else None
     sums = sum_up(frame, [], segment=by)
     plan = dict(planned or _told(frame) or dict.fromkeys(sums.arms, 1.0))
     for arm in sums.arms:

@@ -196,7 +196,7 @@ def choose_metrics(
     return chosen
 
 
-def list_kpis(metrics: Sequence[Kpi] = KPIS) -> pl.DataFrame:
+def list_kpis() -> pl.DataFrame:
     """List each key figure with its definition and denominator.
 
     Returns
@@ -220,7 +220,7 @@ def list_kpis(metrics: Sequence[Kpi] = KPIS) -> pl.DataFrame:
             "causal" if m.causal else "descriptive",
             m.better,
         )
-        for m in metrics
+        for m in KPIS
     ]
     roi = (
         "roi",

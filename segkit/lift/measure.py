@@ -52,7 +52,6 @@ def measure_lift(
     control: str,
     arms: Sequence[str] | None = None,
     metrics: Sequence[str | Kpi] | None = None,
-    primary: str | None = None,
     segment: str | None = "segment",
     covariates: Sequence[str] = (),
     overall: Overall = "auto",
@@ -60,8 +59,6 @@ def measure_lift(
     shares: ShareInterval = "newcombe",
     margins: Mapping[str, float] | None = None,
     level: float = 0.95,
-    power: float = 0.8,
-    randomised: bool = True,
 ) -> Lift:
     """Measure the lift of each arm over the control, overall and by segment.
 
@@ -77,10 +74,8 @@ def measure_lift(
     arms : sequence of str, optional
         Arms to compare; by default all but the control.
     metrics : sequence of str or Kpi, optional
-        By default every key figure that can be computed from the columns.
-    primary : str, optional
-        The figure on which the decision rests, declared beforehand; by default the first. The
-        others are exploratory.
+        By default every key figure that can be computed from the columns. The decision rests on
+        the first, declared beforehand; the others are exploratory.
     segment : str or None
         Column of the segments, frozen before the assignment; None measures all customers alone.
     covariates : sequence of str
@@ -100,10 +95,6 @@ def measure_lift(
         beforehand. It is needed for the verdict "same" and for a guardrail to pass.
     level : float
         Nominal coverage; 1 - level is the error rate of each family of tests.
-    power : float
-        Power for which the smallest detectable effect is computed.
-    randomised : bool
-        False means that customers were chosen, not randomised: an error is raised.
 
     Returns
     -------
@@ -132,22 +123,27 @@ def measure_lift(
         ("shares", shares, SHARE_INTERVALS),
     ):
         require_choice(f"value of {name}", value, choices)
-    chosen, sums, segmented = sum_test(
-        outcomes, metrics, covariates=covariates, segment=segment, randomised=randomised
-    )
-    first = primary or chosen[0].name
-    for name in [first, *(margins or {})]:
+    chosen, sums, segmented = sum_test(outcomes, metrics, covariates=covariates, segment=segment)
+    for name in margins or {}:
         require_choice("metric", name, [metric.name for metric in chosen])
     places = check_arms(sums, control, arms, segmented)
     options: dict[str, Any] = {"relative": relative, "shares": shares, "level": level}
     options["covariates"] = tuple(covariates)
     rows, notes = _all_rows(sums, chosen, places, sums.arms.index(control), overall, options)
-    effects = judge(pl.DataFrame(rows, infer_schema_length=None), margins or {}, level, power)
+    effects = judge(pl.DataFrame(rows, infer_schema_length=None), margins or {}, level)
     effects, tested = _between_segments(effects, sums, chosen, level, adjusted=bool(covariates))
     effects = effects.drop(_INNER)
     guards = guardrails(effects, chosen, margins or {}, level)
     return Lift(
-        effects, tested, guards, control, first, level, relative, tuple(covariates), tuple(notes)
+        effects,
+        tested,
+        guards,
+        control,
+        chosen[0].name,
+        level,
+        relative,
+        tuple(covariates),
+        tuple(notes),
     )
 
 

@@ -155,9 +155,7 @@ def measure_profit(
     cost_per_contact: float | Mapping[str, float],
     fixed_cost: float = 0.0,
     arms: list[str] | None = None,
-    segment: str | None = "segment",
     level: float = 0.95,
-    randomised: bool = True,
     currency: str | None = None,
 ) -> Money:
     """Compute added revenue, profit and return of a campaign, per customer and in total.
@@ -185,11 +183,7 @@ def measure_profit(
         Cost that each arm except the control has once.
     arms : list of str, optional
         Arms to compare; by default all but the control.
-    segment : str or None
-        Column of the segments.
     level : float
-    randomised : bool
-        False is refused, as in `measure_lift`.
     currency : str, optional
         Of the revenue, for texts.
 
@@ -212,9 +206,9 @@ def measure_profit(
     >>> round(found.table["added_profit"][0], 2), round(found.table["roi"][0], 2)
     (1.8, 9.0)
     """
-    frame = read_test(outcomes, randomised=randomised)
+    frame = read_test(outcomes)
     require_columns(frame.columns, ["arm", "revenue"], "the outcomes")
-    by = segment if segment in frame.columns else None
+    by = "segment" if "segment" in frame.columns else None
     mailed = ["emails_sent"] if "emails_sent" in frame.columns else []
     sums = sum_up(frame, ["revenue", *mailed], segment=by)
     places, base = check_arms(sums, control, arms, by is not None), sums.arms.index(control)

@@ -96,9 +96,7 @@ def estimate_odds_ratios(
     control: str,
     arm: str | None = None,
     metric: str | Kpi = "conversion",
-    segment: str | None = "segment",
     level: float = 0.95,
-    randomised: bool = True,
 ) -> OddsRatios:
     """Estimate the odds ratio of a share by segment, and one for all segments together.
 
@@ -114,10 +112,7 @@ def estimate_odds_ratios(
         The arm compared; may be left out where there are two arms.
     metric : str or Kpi
         A share.
-    segment : str or None
     level : float
-    randomised : bool
-        False means that customers were chosen, not randomised: an error is raised.
 
     Returns
     -------
@@ -139,9 +134,7 @@ def estimate_odds_ratios(
     >>> round(found.table["odds_ratio"][0], 3)
     1.714
     """
-    (chosen,), sums, segmented = sum_test(
-        outcomes, [metric], segment=segment, randomised=randomised
-    )
+    (chosen,), sums, segmented = sum_test(outcomes, [metric], segment="segment")
     if chosen.kind != "share":
         raise DataError(f"odds are of a share of customers; {chosen.label} is a {chosen.kind}")
     others = [name for name in sums.arms if name != control]

@@ -30,7 +30,6 @@ def settle_assignments(
     assignments: pl.DataFrame,
     *,
     campaign_id: str | None = None,
-    arms: Sequence[str] | None = None,
     window: timedelta,
 ) -> tuple[pl.DataFrame, list[Issue]]:
     """Reduce assignments to one row per customer, and count what was dropped.
@@ -44,8 +43,6 @@ def settle_assignments(
         customer_id, arm, assigned_at; campaign_id where there are several campaigns.
     campaign_id : str, optional
         The campaign to measure; needed if there are several.
-    arms : sequence of str, optional
-        The planned labels; another label is an error.
     window : timedelta
         Time around the assignment in which another campaign's assignment of the same customer is
         counted.
@@ -59,7 +56,7 @@ def settle_assignments(
     ColumnError, DataError
         If a column is missing, a customer, arm or time is null, or nobody is left.
     ParameterError
-        If the campaign or an arm's label is unknown.
+        If the campaign is unknown.
 
     Examples
     --------
@@ -82,9 +79,6 @@ def settle_assignments(
         assigned_at=as_utc(assignments.schema, "assigned_at"),
     )
     mine, others = _one_campaign(frame, campaign_id)
-    if arms is not None:
-        for label in mine["arm"].unique().sort():
-            require_choice("arm", label, arms)
     refuse_later_segments(mine)
     assigned, issues = _first_only(mine)
     if assigned.is_empty():
@@ -283,9 +277,7 @@ def derive_outcomes(
     window_days: float = 28,
     campaign_id: str | None = None,
     holdout: str | None = None,
-    arms: Sequence[str] | None = None,
     pre_days: float = 365,
-    data_from: datetime | None = None,
     data_until: datetime | None = None,
     randomised: bool = True,
 ) -> Outcomes:
@@ -315,12 +307,8 @@ def derive_outcomes(
         The campaign, where assignments or mails are of several.
     holdout : str, optional
         The arm without contact. Its customers who got mail are counted as contaminated.
-    arms : sequence of str, optional
-        The planned labels; another is an error.
     pre_days : float
         Days before the assignment that the covariates cover.
-    data_from : datetime, optional
-        Start of the orders (UTC); by default the day of the first one.
     data_until : datetime, optional
         End of the data (UTC); by default the end of the day of the last order or event.
     randomised : bool
@@ -353,19 +341,17 @@ def derive_outcomes(
     if orders is None and events is None:
         raise DataError("outcomes need orders or events; neither was given")
     window, before = timedelta(days=window_days), timedelta(days=pre_days)
-    assigned, issues = settle_assignments(
-        assignments, campaign_id=campaign_id, arms=arms, window=window
-    )
+    assigned, issues = settle_assignments(assignments, campaign_id=campaign_id, window=window)
     until = data_until or _end(orders, events)
     assigned, censored = _censor(assigned, window, until)
     issues.append(censored)
     who = assigned.select("customer_id", "assigned_at")
-    periods: dict[str, timedelta] = {}
+    data_from, periods = None, dict[str, timedelta]()
     summed: list[str] = []
     if orders is not None:
         lines, unusable = _around(orders, "order_time", who, window, before)
         issues += unusable
-        data_from, periods = _periods(orders, who, window, data_from)
+        data_from, periods = _periods(orders, who, window)
         sums = _from_orders(lines, periods, window)
         assigned = assigned.join(sums, on="customer_id", how="left")
         summed += sums.columns[1:]
@@ -474,16 +460,16 @@ def _around(
 
 
 def _periods(
-    orders: pl.DataFrame, who: pl.DataFrame, window: timedelta, data_from: datetime | None
+    orders: pl.DataFrame, who: pl.DataFrame, window: timedelta
 ) -> tuple[datetime | None, dict[str, timedelta]]:
     """Return the start of the orders, and the start of each covered period by prefix.
 
     Starts are counted from the assignment; each period is as long as the window.
     """
-    first, drawn = data_from or orders["order_time"].min(), who["assigned_at"].min()
+    first, drawn = orders["order_time"].min(), who["assigned_at"].min()
     if not isinstance(first, datetime) or not isinstance(drawn, datetime):
         return None, {}
-    first = _midnight(first) if data_from is None else _zoned(first)
+    first = _midnight(first)
     starts = {"before_": -window, "last_year_": -YEAR, "before_last_year_": -YEAR - window}
     if drawn - YEAR - window < first:
         starts = {"before_": -window} if drawn - window >= first else {}

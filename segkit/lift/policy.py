@@ -116,7 +116,6 @@ def value_segment_policy(
     treatment: str,
     control: str,
     segment: str = "segment",
-    arm: str = "arm",
     cost: float = 0.0,
     worth: float = 1.0,
     folds: int = 5,
@@ -133,8 +132,8 @@ def value_segment_policy(
     outcome : str
     treatment, control : str
         Labels of the two arms.
-    segment, arm : str
-        Columns.
+    segment : str
+        Column of the segment.
     cost : float
         Cost of one contact, in money.
     worth : float
@@ -167,7 +166,7 @@ def value_segment_policy(
     ['A']
     """
     require_range("[0, inf)", cost=cost)
-    customers = two_arms(frame, arm, treatment, control, ["customer_id", segment, outcome])
+    customers = two_arms(frame, "arm", treatment, control, ["customer_id", segment, outcome])
     lost = customers.get_column(segment).null_count()
     if lost:
         raise DataError(
@@ -176,7 +175,7 @@ def value_segment_policy(
     names, group = np.unique(
         customers.get_column(segment).cast(pl.String).to_numpy(), return_inverse=True
     )
-    option = (customers.get_column(arm) == treatment).cast(pl.Int64).to_numpy()
+    option = (customers.get_column("arm") == treatment).cast(pl.Int64).to_numpy()
     chance = np.array([1 - option.mean(), option.mean()])
     paid = finite_values(customers, outcome) * worth - cost * option
     trial = Trial(group, option, paid, chance, len(names), 2)

@@ -122,14 +122,12 @@ def frame_of(outcomes: Any) -> Any:
     return getattr(outcomes, "frame", outcomes)
 
 
-def read_test(outcomes: Any, *, randomised: bool = True) -> Any:
+def read_test(outcomes: Any) -> Any:
     """Return the frame of a randomised test: a row per customer, segments from before it.
 
     Parameters
     ----------
     outcomes : Outcomes, DataFrame or LazyFrame
-    randomised : bool
-        False means that customers were chosen.
 
     Raises
     ------
@@ -138,7 +136,7 @@ def read_test(outcomes: Any, *, randomised: bool = True) -> Any:
         after the assignment.
     """
     frame = frame_of(outcomes)
-    if not (randomised and getattr(outcomes, "randomised", True)):
+    if not getattr(outcomes, "randomised", True):
         raise DataError(f"this campaign's customers were chosen, not assigned at random: {OFFER}")
     refuse_twice(frame)
     refuse_later_segments(frame)

@@ -122,7 +122,6 @@ def sum_up(
     ratios: Sequence[tuple[str, str]] = (),
     shares: Sequence[str] = (),
     segment: str | None = "segment",
-    arm: str = "arm",
 ) -> Sums:
     """Sum outcomes by segment and arm in one scan.
 
@@ -138,7 +137,7 @@ def sum_up(
         Numerator and denominator of each ratio; each one's square times the other is summed too.
     shares : sequence of str
         Columns of 0 and 1, for which cubes equal the values (`refuse_no_share` checks them).
-    segment, arm : str
+    segment : str
         Group columns; without a segment all customers are one.
 
     Raises
@@ -154,7 +153,7 @@ def sum_up(
     >>> sum_up(rows, ["x"]).totals[0, :, 0].tolist()
     [1.0, 2.0]
     """
-    keys = [arm] if segment is None else [segment, arm]
+    keys = ["arm"] if segment is None else [segment, "arm"]
     lazy = frame.lazy()
     if isinstance(frame, pl.DataFrame) and frame.height <= IN_ORDER and {*keys} <= {*frame.columns}:
         # Rows sorted by group are added in a fixed order, so that results are identical in every
@@ -177,7 +176,7 @@ def sum_up(
         grouped = pl.concat(part.select(*labels, *sums) for part in parts)
     else:
         grouped = lazy.group_by(keys, maintain_order=True).agg(sums).collect()
-    return _arrange(grouped, wanted, both, shift, segment, arm)
+    return _arrange(grouped, wanted, both, shift, segment)
 
 
 def _split(frame: pl.DataFrame, keys: list[str]) -> list[pl.DataFrame]:
@@ -246,14 +245,13 @@ def _arrange(
     pairs: list[tuple[str, str]],
     shift: Mapping[str, float],
     segment: str | None,
-    arm: str,
 ) -> Sums:
     if grouped.is_empty():
         raise DataError("there is no customer to measure")
     names, rows = ["all"], np.zeros(grouped.height, dtype=np.int64)
     if segment is not None:
         names, rows = _labels(grouped, segment, "segment")
-    arms, places = _labels(grouped, arm, "arm")
+    arms, places = _labels(grouped, "arm", "arm")
     shape = (len(names), len(arms))
 
     def spread(name: str, instead: Floats | None = None) -> Floats:

@@ -217,7 +217,6 @@ def fit_uplift(
     features: Sequence[str],
     treatment: str,
     control: str,
-    arm: str = "arm",
     learner: Learner = "t",
     model: Any = None,
     folds: int = 5,
@@ -239,8 +238,6 @@ def fit_uplift(
         Numbers, Booleans, or text (one 0/1 column for each of the 20 most frequent values).
     treatment, control : str
         Labels of the two arms.
-    arm : str
-        Column of the arm.
     learner : {"t", "x", "transformed"}
         See `segkit.lift.uplift.LEARNERS`.
     model : scikit-learn estimator, optional
@@ -278,9 +275,9 @@ def fit_uplift(
     """
     require_choice("learner", learner, LEARNERS)
     require_least(folds=(folds, 2))
-    customers = two_arms(frame, arm, treatment, control, ["customer_id", outcome, *features])
+    customers = two_arms(frame, "arm", treatment, control, ["customer_id", outcome, *features])
     y = finite_values(customers, outcome)
-    treated = (customers.get_column(arm) == treatment).to_numpy()
+    treated = (customers.get_column("arm") == treatment).to_numpy()
     X = feature_matrix(customers, features)
     fold = _deal(treated, y, folds, seed)
     chance = float(treated.mean())

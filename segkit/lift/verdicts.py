@@ -25,12 +25,11 @@ from segkit.stats.hypotheses import adjust
 from segkit.stats.intervals import z_value
 
 ALL = "all customers"
+POWER = 0.8  # of the smallest effect that a test would have found
 VERDICTS = ("higher", "lower", "same", "undecided", "not measured", "descriptive")
 
 
-def judge(
-    effects: pl.DataFrame, margins: Mapping[str, float], level: float, power: float
-) -> pl.DataFrame:
+def judge(effects: pl.DataFrame, margins: Mapping[str, float], level: float) -> pl.DataFrame:
     """Add a verdict to each effect.
 
     A family holds the comparisons of one figure over all arms: those over all customers are one
@@ -46,14 +45,14 @@ def judge(
         Effects as computed by `measure_lift`.
     margins : mapping of str to float
         For each key figure, the largest difference that is not relevant.
-    level, power : float
+    level : float
 
     Returns
     -------
     DataFrame
         With family, p_adjusted, p_same (of equivalence, adjusted), verdict ("higher", "lower",
         "same", "undecided", "not measured", "descriptive") and smallest_effect: the difference
-        that would have been found with the given power, allowing for the family.
+        that would have been found with 80% power, allowing for the family.
 
     Notes
     -----
@@ -70,7 +69,7 @@ def judge(
         margin = margins.get(part["metric"][0], np.nan)
         same = _equivalence(part, margin, level)
         tests = max(1, int((~np.isnan(p)).sum()))
-        reach = z_value(1 - (1 - level) / tests) + float(ndtri(power))
+        reach = z_value(1 - (1 - level) / tests) + float(ndtri(POWER))
         parts.append(
             part.with_columns(
                 p_adjusted=pl.Series(adjust(p)),
