@@ -8,7 +8,7 @@ import pytest
 
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.simulate import NO_OFFER, OFFERS, simulate_retailer
-from segkit.simulate.archetypes import VERSIONS
+from segkit.simulate.archetypes import PLANTED_LIFT
 from segkit.simulate.respond import respond
 from segkit.simulate.world import World, best_offers, conversion, lifts
 
@@ -227,8 +227,7 @@ def test_conversion_is_as_planted_over_seeds():
 
 @pytest.mark.parametrize("difficulty", ["easy", "hard"])
 @pytest.mark.parametrize("structure", ["archetypes", "none"])
-def test_lift_is_the_version_s_in_every_setting(difficulty, structure):
-    generator = 1 if difficulty == "hard" else 2
+def test_lift_is_the_planted_one_in_every_setting(difficulty, structure):
     shop = simulate_retailer(
         3000,
         seed=9,
@@ -236,11 +235,10 @@ def test_lift_is_the_version_s_in_every_setting(difficulty, structure):
         structure=structure,
         dirty=False,
         months=36,
-        generator=generator,
     )
     overall = shop.truth["lifts"].row(0, named=True)
     assert overall["archetype"] == "all"
-    assert abs(overall["lift"] - VERSIONS[generator].lift) < 0.03
+    assert abs(overall["lift"] - PLANTED_LIFT) < 0.03
     assert overall["holdout"] < overall["generic"] < overall["tailored"]
 
 

@@ -248,7 +248,7 @@ def _respond(
     from segkit.simulate.respond import respond
     from segkit.simulate.world import World
 
-    planted = ("difficulty", "structure", "lift", "generator")
+    planted = ("difficulty", "structure", "lift")
     given = {name: settings[name] for name in planted if name in settings}
     world = World(int(settings["customers"]), int(settings["seed"]), **given)
     weeks = int(-(-window_days // 7)) + 1  # the window starts at the assignment, not at the mail

@@ -27,7 +27,7 @@ EVENTS = ("customer_id", "event_day", "event_type", "session_id", "campaign_id")
 #: Beginnings of features' names -> columns that they need beside those.
 ALSO = {("view_to_", "cart_to_"): ("event_time",), ("time",): ("page", "duration_seconds")}
 QUARTER = 91  # days of 13 weeks
-SIMULATION = ("difficulty", "structure", "lift", "generator")
+SIMULATION = ("difficulty", "structure", "lift")
 #: Trait that can be planted -> feature in which it shows.
 SHOWS = {
     "orders_per_year": "orders_per_year",

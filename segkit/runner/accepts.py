@@ -23,7 +23,7 @@ SOURCES = (
     *("complete-journey", OWN_DATA),
 )
 # Parameters of the simulated retailer.
-SIMULATION = ("seed", "customers", "difficulty", "structure", "lift", "generator")
+SIMULATION = ("seed", "customers", "difficulty", "structure", "lift")
 ODD = re.compile(r'[/\\:*?"<>|{}#%]+')
 BRACKETS = re.compile(r"\s*\[([^\[\]]*)\]\s*$")
 NUMBER = r"-?\d+(?:\.\d+)?"

@@ -41,7 +41,6 @@ DEFAULTS: dict[str, Any] = {
     "difficulty": "medium",
     "structure": "archetypes",
     "lift": "planted",
-    "generator": 2,
 }
 
 

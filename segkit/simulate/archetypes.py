@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from segkit.simulate.draws import Floats
 
-Generator = Literal[1, 2]
-GENERATOR_VERSION: Generator = 2
-"""Raised whenever the same seed would give other bytes; earlier versions can still be asked for."""
+GENERATOR_VERSION = 2
+"""Raised whenever the same seed would give other bytes; version 1 planted weaker offers."""
 STREAMS = 1  # of the random numbers: both versions have the same customers and purchases
-
-
-class Version(NamedTuple):
-    """What a version of the generator plants.
-
-    Attributes
-    ----------
-    lift : float
-        Of conversion, if each archetype gets its own offer, over the generic one.
-    pilot_share : float
-        Share of the customers who may be written to that is in the pilot, by default.
-    """
-
-    lift: float
-    pilot_share: float
-
-
-# Version 2 was fixed once, on retailers with the seeds 990000 to 990011, which no study uses: the
-# policy that the whole analysis learns and sends lifts conversion by about 30% over the generic
-# offer (tests/studies/study_policy.py). In version 1 it was the lift of offers that nobody knows.
-VERSIONS: dict[Generator, Version] = {1: Version(0.30, 0.4), 2: Version(0.40, 0.6)}
-GENERATORS: tuple[Generator, ...] = get_args(Generator)
+# Lift of conversion over the generic offer where each archetype gets its own, and the pilot's
+# share of the customers who may be written to. Fixed once, on retailers with the seeds 990000 to
+# 990011, which no study uses: the policy that the whole analysis learns and sends lifts conversion
+# by about 30% over the generic offer (tests/studies/study_policy.py).
+PLANTED_LIFT, PILOT_SHARE = 0.40, 0.6
 
 ARCHETYPES = ("budget", "loyalist", "browser", "occasion", "lapsing")
 SHARES = np.array([0.28, 0.20, 0.22, 0.16, 0.14])

@@ -299,7 +299,7 @@ def _pilot(world: World, people: People) -> Ints:
     """Draw each customer's part in the pilot: place in OFFERS, 5 for the holdout, -1 for none."""
     day, draws = world.pilot_day, people.draws
     reachable = writable(people, day + 1) & (people.active_from < day)
-    chosen = reachable & (draws.uniform("in pilot") < world.tested_share)
+    chosen = reachable & (draws.uniform("in pilot") < world.pilot_share)
     offer = draws.choice("pilot offer", np.ones(len(OFFERS) + 1))
     return np.where(chosen, offer, -1)
 

@@ -78,7 +78,7 @@ def respond(world: World, assignments: pl.DataFrame, *, weeks: int = WINDOW_WEEK
     index = customer_numbers(world, assignments.get_column("customer_id"))
     offers = offer_codes(assignments.get_column("offer").to_list())
     day = _sending_days(world, assignments.get_column("assigned_at"), weeks)
-    turn = (day - world.calendar.days) // (7 * WINDOW_WEEKS) * (world.generator > 1)
+    turn = (day - world.calendar.days) // (7 * WINDOW_WEEKS)
     parts = []
     for number in np.unique(turn):
         order = np.flatnonzero(turn == number)

@@ -18,7 +18,7 @@ from segkit import spreadsheets
 from segkit.errors import ParameterError
 from segkit.frames import takes_frames
 from segkit.progress import steps
-from segkit.simulate.archetypes import GENERATOR_VERSION, DifficultyName, Generator
+from segkit.simulate.archetypes import PILOT_SHARE, DifficultyName
 from segkit.simulate.block import Block, make_block
 from segkit.simulate.catalogue import CURRENCY, ZONE
 from segkit.simulate.customers import items
@@ -143,8 +143,7 @@ def simulate_retailer(
     start: date = START,
     months: int = MONTHS,
     dirty: bool = True,
-    pilot_share: float | None = None,
-    generator: Generator = GENERATOR_VERSION,
+    pilot_share: float = PILOT_SHARE,
 ) -> Retailer:
     """Simulate a fashion retailer with known true effects.
 
@@ -165,13 +164,8 @@ def simulate_retailer(
         Length of history; the campaign's date is the day after it.
     dirty : bool
         Plant defects (`dirt.RATES`), each written down in ``truth["defects"]``.
-    pilot_share : float, optional
-        Share of the customers who may be written to that took part in the pilot; by default 0.6,
-        and 0.4 in version 1.
-    generator : {1, 2}
-        Version of the generator. In version 2 the right offer for each archetype lifts conversion
-        by 40% over the generic one, so that what the analysis finds and sends lifts it by about
-        30%; in version 1 by 30%. Customers, and what they buy without an offer, are the same.
+    pilot_share : float
+        Share of the customers who may be written to that took part in the pilot.
 
     Returns
     -------
@@ -189,9 +183,8 @@ def simulate_retailer(
     (datetime.date(2022, 9, 1), 50)
     """
     world = World(
-        n_customers, as_seed(seed), difficulty, structure, lift, start, months, dirty,
-        pilot_share, generator,
-    )  # fmt: skip
+        n_customers, as_seed(seed), difficulty, structure, lift, start, months, dirty, pilot_share
+    )
     firsts = steps(range(0, n_customers, BLOCK), f"blocks of {BLOCK:,} simulated customers")
     blocks = [make_block(world, first) for first in firsts]
     tables = {name: pl.concat([block.tables[name] for block in blocks]) for name in PER_CUSTOMER}
@@ -260,8 +253,7 @@ def simulate_to_parquet(
     start: date = START,
     months: int = MONTHS,
     dirty: bool = True,
-    pilot_share: float | None = None,
-    generator: Generator = GENERATOR_VERSION,
+    pilot_share: float = PILOT_SHARE,
     batch: int = 20_000,
 ) -> Path:
     """Simulate a retailer of any size straight to Parquet.
@@ -274,7 +266,7 @@ def simulate_to_parquet(
     ----------
     folder : path
         Made if it is not there; must not hold a simulation already.
-    n_customers, seed, difficulty, structure, lift, start, months, dirty, pilot_share, generator
+    n_customers, seed, difficulty, structure, lift, start, months, dirty, pilot_share
         As for `simulate_retailer`.
     batch : int
         Customers held in memory at a time, rounded up to whole blocks of 2,000; 20,000 need
@@ -291,9 +283,8 @@ def simulate_to_parquet(
         If a setting is unknown or out of range, or the folder already holds orders.
     """
     world = World(
-        n_customers, as_seed(seed), difficulty, structure, lift, start, months, dirty,
-        pilot_share, generator,
-    )  # fmt: skip
+        n_customers, as_seed(seed), difficulty, structure, lift, start, months, dirty, pilot_share
+    )
     target = Path(folder)
     if (target / "orders").exists():
         raise ParameterError(f"expected a folder without a simulation, got {target.name}/ with one")

@@ -18,15 +18,14 @@ from segkit.simulate.archetypes import (
     DISCOUNT_OF_OFFER,
     DRIVERS,
     GENERATOR_VERSION,
-    GENERATORS,
     NO_OFFER,
     OFFERS,
+    PILOT_SHARE,
+    PLANTED_LIFT,
     RESPONSE,
     STREAMS,
     TRAITS,
-    VERSIONS,
     WINDOW_WEEKS,
-    Generator,
 )
 from segkit.simulate.catalogue import (
     HORIZON_DAYS,
@@ -114,12 +113,11 @@ def plant(
     difficulty: str,
     structure: str,
     lift: str,
-    generator: Generator = GENERATOR_VERSION,
 ) -> Planted:
     """Solve the strength of the right offers on a reference population.
 
     Among customers who may be written to, the expected share with an order within
-    `WINDOW_WEEKS` is to be ``1 + VERSIONS[generator].lift`` times as high with the archetype's own
+    `WINDOW_WEEKS` is to be ``1 + PLANTED_LIFT`` times as high with the archetype's own
     offer as with the generic one. The reference customers are the same for every seed.
 
     Raises
@@ -141,7 +139,7 @@ def plant(
         kappa = (low + high) / 2
         tailored, generic = _conversions(people, base, chosen, Planted(pull_table(kappa), kappa))
         gain = tailored.mean() / generic.mean() - 1
-        low, high = (kappa, high) if gain < VERSIONS[generator].lift else (low, kappa)
+        low, high = (kappa, high) if gain < PLANTED_LIFT else (low, kappa)
     return Planted(pull_table(kappa), kappa)
 
 
@@ -254,11 +252,8 @@ class World:
         Length of history, 1 to 60; the campaign's date is the day after.
     dirty : bool
         Whether defects are planted.
-    pilot_share : float or None
-        Share of customers who may be written to that is in the pilot; None takes the version's.
-    generator : {1, 2}
-        Version of the generator: what offers do, and the pilot's size by default (`VERSIONS`).
-        Customers and purchases without an offer are the same in both.
+    pilot_share : float
+        Share of customers who may be written to that is in the pilot.
 
     Raises
     ------
@@ -274,12 +269,9 @@ class World:
     start: date = START
     months: int = MONTHS
     dirty: bool = True
-    pilot_share: float | None = None
-    generator: Generator = GENERATOR_VERSION
+    pilot_share: float = PILOT_SHARE
 
     def __post_init__(self) -> None:
-        if self.generator not in VERSIONS:
-            raise ParameterError(unknown("generator", str(self.generator), map(str, GENERATORS)))
         choices = {
             "difficulty": tuple(DIFFICULTIES),
             "structure": STRUCTURES,
@@ -291,7 +283,7 @@ class World:
             raise ParameterError(f"n_customers must be 1 to {2**24 - 1:,}, got {self.n_customers}")
         if not 1 <= self.months <= 60:
             raise ParameterError(f"months must be 1 to 60, got {self.months}")
-        if not 0 <= self.tested_share <= 1:
+        if not 0 <= self.pilot_share <= 1:
             raise ParameterError(f"pilot_share must be 0 to 1, got {self.pilot_share}")
 
     @cached_property
@@ -312,14 +304,7 @@ class World:
     @cached_property
     def planted(self) -> Planted:
         """The answers to offers."""
-        shop = (self.start, self.months, self.difficulty, self.structure)
-        return plant(*shop, self.lift, self.generator)
-
-    @property
-    def tested_share(self) -> float:
-        """The pilot's share of the customers who may be written to."""
-        given = self.pilot_share
-        return VERSIONS[self.generator].pilot_share if given is None else given
+        return plant(self.start, self.months, self.difficulty, self.structure, self.lift)
 
     @property
     def pilot_day(self) -> int:
@@ -424,7 +409,7 @@ def _settings(world: World) -> pl.DataFrame:
     """Return the settings as text, one row each."""
     factors = DIFFICULTIES[world.difficulty]
     facts = {
-        "generator_version": world.generator,
+        "generator_version": GENERATOR_VERSION,
         "n_customers": world.n_customers,
         "seed": world.seed,
         "difficulty": world.difficulty,
@@ -433,12 +418,12 @@ def _settings(world: World) -> pl.DataFrame:
         "structure": world.structure,
         "groups": len(ARCHETYPES) if world.structure == "archetypes" else 0,
         "lift": world.lift,
-        "planted_lift": VERSIONS[world.generator].lift if world.lift == "planted" else 0.0,
+        "planted_lift": PLANTED_LIFT if world.lift == "planted" else 0.0,
         "kappa": round(world.planted.kappa, 6),
         "start": world.start,
         "months": world.months,
         "campaign_date": world.calendar.campaign_date,
         "dirty": world.dirty,
-        "pilot_share": world.tested_share,
+        "pilot_share": world.pilot_share,
     }
     return pl.DataFrame({"setting": list(facts), "value": [str(value) for value in facts.values()]})
