@@ -197,7 +197,6 @@ def test_outcomes_that_cannot_be_summed_are_refused(change, message):
     ("options", "message"),
     [
         ({"metrics": ["conversoin"]}, "did you mean 'conversion'"),
-        ({"primary": "clv"}, "unknown metric 'clv'"),
         ({"margins": {"clv": 1.0}}, "unknown metric 'clv'"),
         ({"relative": "katz"}, "unknown value of relative"),
         ({"overall": "both"}, "unknown value of overall"),

@@ -339,7 +339,7 @@ def test_profit_at_its_edges_says_nothing_false():
         rows = pl.DataFrame(
             {"arm": ["hold"] * len(control) + ["mail"] * len(arm), "revenue": np.r_[control, arm]}
         )
-        terms = {"margin": 0.4, "cost_per_contact": 0.1, "segment": None, **options}
+        terms = {"margin": 0.4, "cost_per_contact": 0.1, **options}
         found = segkit.measure_profit(rows, control="hold", **terms)
         assert_readable(found.text)
         return found.text

@@ -234,8 +234,9 @@ def check_eligibility(
         }
         descriptions = REASONS
     else:
-        reasons_held = policy.hold_back(customers, at=at, channel=channel, purpose=purpose,
-                                contacts=contacts)  # fmt: skip
+        reasons_held = policy.hold_back(
+            customers, at=at, channel=channel, purpose=purpose, contacts=contacts
+        )
         customers = customers.with_columns(_held=reasons_held)
         reasons = {name: pl.col("_held") == name for name in HELD}
         descriptions = HELD | {k: v for k, v in REASONS.items() if k not in _BY_POLICY}

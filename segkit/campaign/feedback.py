@@ -129,8 +129,10 @@ def compare_response(
     >>> compare_response(now, pilot).cells["verdict"].to_list()
     ['below expectation']
     """
-    tests = [_values(frame, outcome, name) for frame, name in
-             ((outcomes, "the campaign"), (expected, "the earlier test"))]  # fmt: skip
+    tests = [
+        _values(frame, outcome, name)
+        for frame, name in ((outcomes, "the campaign"), (expected, "the earlier test"))
+    ]
     now, before = tests
     offered = sorted(cell for cell in now if cell[1] != NO_OFFER)
     if not offered:

@@ -374,9 +374,10 @@ def decide_next_steps(
     table = pl.DataFrame(rows, schema=STEPS)
     place = {name: i for i, name in enumerate(DECISIONS)}
     table = table.sort(
-        pl.col("decision").replace_strict(place), -pl.col("monthly").fill_null(0.0),
+        pl.col("decision").replace_strict(place),
+        -pl.col("monthly").fill_null(0.0),
         maintain_order=True,
-    )  # fmt: skip
+    )
     return NextSteps(table, usual, overall, level, currency)
 
 

@@ -123,9 +123,11 @@ def _compared(
         level=level,
     ).table
     table = table.join(
-        _conversions(pairs, against, offers, level), on=["arm", "segment"], how="left",
+        _conversions(pairs, against, offers, level),
+        on=["arm", "segment"],
+        how="left",
         maintain_order="left",
-    )  # fmt: skip
+    )
     sizes = dict(pairs.filter(arm=against).group_by("segment").len().iter_rows())
     sizes[ALL] = sum(sizes.values())
     table = table.with_columns(

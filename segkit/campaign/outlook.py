@@ -348,9 +348,11 @@ def _customers(
 
 
 def _segments(
-    customers: pl.DataFrame, scored: pl.DataFrame, names: tuple[str, ...],
+    customers: pl.DataFrame,
+    scored: pl.DataFrame,
+    names: tuple[str, ...],
     power: SegmentPower | None,
-) -> pl.DataFrame:  # fmt: skip
+) -> pl.DataFrame:
     """Return one row per segment with customers, in the table's order."""
     revenue = float(customers["revenue"].sum())
     recency = scored.group_by("segment").agg(pl.col("recency_days").median())
@@ -371,22 +373,23 @@ def _segments(
         .sort(pl.col("segment").replace_strict(place))
         .select(
             "segment",
-            pl.col("segment").replace_strict({k: v[0] for k, v in ACTIONS.items()})
+            pl.col("segment")
+            .replace_strict({k: v[0] for k, v in ACTIONS.items()})
             .alias("description"),
-            pl.col("segment").replace_strict({k: v[1] for k, v in ACTIONS.items()})
-            .alias("action"),
+            pl.col("segment").replace_strict({k: v[1] for k, v in ACTIONS.items()}).alias("action"),
             pl.col("segment").is_in(SLIPPING).alias("slipping"),
             "customers",
             (pl.col("customers") / customers.height).alias("customer_share"),
             "revenue",
-            (pl.col("revenue") / revenue if revenue > 0 else pl.lit(None, pl.Float64))
-            .alias("revenue_share"),
+            (pl.col("revenue") / revenue if revenue > 0 else pl.lit(None, pl.Float64)).alias(
+                "revenue_share"
+            ),
             "orders_per_customer",
             "recency_days",
             "listed",
             "smallest_lift_rate",
         )
-    )  # fmt: skip
+    )
 
 
 def _past(orders: pl.DataFrame, day: date, window_days: int) -> pl.DataFrame | None:

@@ -408,8 +408,10 @@ class _Shapes:
             kurtosis = (ratio**4 + 2 * ratio**3 + 3 * ratio**2 - 6) / cases
         else:
             variance, skewness, kurtosis = (
-                ratio / cases, ratio**1.5 / np.sqrt(cases), ratio**4 / cases,
-            )  # fmt: skip
+                ratio / cases,
+                ratio**1.5 / np.sqrt(cases),
+                ratio**4 / cases,
+            )
         a, b = -2 / 3 * np.sqrt(variance), 10 / 9 * variance
         kurtosis += 12 * a * skewness + 12 * a**2 + 4 * b
         return None if kurtosis > HEAVIEST else (float(skewness + 3 * a), float(kurtosis))

@@ -380,10 +380,12 @@ def compare_with_truth(
     both = both.with_columns(planted=group).drop_nulls("planted")
     usual = (
         both.filter(pl.col("planted") == STAYED)
-        .group_by("archetype_now", "now").len().sort("len", "now", descending=[True, False])
+        .group_by("archetype_now", "now")
+        .len()
+        .sort("len", "now", descending=[True, False])
         .unique("archetype_now", keep="first", maintain_order=True)
         .select("archetype_now", usual="now")
-    )  # fmt: skip
+    )
     judged = both.join(usual, on="archetype_now", how="left")
     counts = judged.group_by("planted").agg(
         customers=pl.len().cast(pl.Int64),

@@ -85,9 +85,11 @@ class ValueModel(StoredModel):
         """Return the parameters of both models."""
         parts = {"orders": self.purchases.to_frame(), "spend": self.spend.to_frame()}
         return pl.concat(
-            [frame.select(pl.lit(name).alias("model"), "parameter", "estimate", "standard_error")
-             for name, frame in parts.items()]
-        )  # fmt: skip
+            [
+                frame.select(pl.lit(name).alias("model"), "parameter", "estimate", "standard_error")
+                for name, frame in parts.items()
+            ]
+        )
 
     @property
     def text(self) -> str:

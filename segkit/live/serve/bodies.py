@@ -30,9 +30,7 @@ ROWS: dict[str, dict[str, Field]] = {
     table: {field.name: field for field in CONTRACTS[table] if field.name in columns}
     for table, columns in (("orders", ORDER_COLUMNS), ("events", EVENT_COLUMNS))
 }
-CUSTOMER_KEYS = (
-    "customer_id", "consent", "features", "orders", "events", "as_of", "attributes"
-)  # fmt: skip
+CUSTOMER_KEYS = ("customer_id", "consent", "features", "orders", "events", "as_of", "attributes")
 
 
 class FieldError(SegkitError):

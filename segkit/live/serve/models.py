@@ -29,8 +29,7 @@ PARTS = ("segment_model", "value_model", "churn_model", "offer_policy")
 NO_CONSENT, NOT_RECORDED = "no_consent", "consent_not_recorded"
 ASSIGNED = ("segment", "segment_name", "distance", "second_segment", "margin", "unlike_any",
             "reason", "probability", "unseen")  # fmt: skip
-VALUED = ("p_alive", "p_order", "expected_orders", "spend_per_order", "expected_value",
-          "next_date")  # fmt: skip
+VALUED = ("p_alive", "p_order", "expected_orders", "spend_per_order", "expected_value", "next_date")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -93,9 +93,9 @@ _REFUSALS = {
     422: "a field is missing, unknown or holds what it cannot; loc names it",
 }
 _FIELD = {"loc": _kind("array", items=_kind("string", "integer")), "msg": _TEXT}
-_DETAIL = _kind("object", properties={
-    "detail": _kind("array", items=_kind("object", properties=_FIELD))
-})  # fmt: skip
+_DETAIL = _kind(
+    "object", properties={"detail": _kind("array", items=_kind("object", properties=_FIELD))}
+)
 _WHICH = {"name": "model", "in": "query", "required": False, "schema": _TEXT,
           "description": "Name of the model; the first without it."}  # fmt: skip
 
@@ -140,9 +140,7 @@ def _operation(
 
 _ANY = _kind("object")
 _BATCH = _object({"customers": _kind("array", items=CUSTOMER)}, "customers")
-_ANSWERS = _kind("object", properties={
-    **_VERSION, "customers": _kind("array", items=ASSIGNMENT)
-})  # fmt: skip
+_ANSWERS = _kind("object", properties={**_VERSION, "customers": _kind("array", items=ASSIGNMENT)})
 _BODY = (404, 408, 413, 422)
 OPERATIONS: dict[str, dict[str, Any]] = {
     "/assign": _operation(

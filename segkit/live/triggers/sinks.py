@@ -240,8 +240,9 @@ class KafkaSink:
             customer = record["customer_id"]
             while True:
                 try:
-                    self.producer.produce(self.topic, body, customer, headers=headers,
-                                          on_delivery=confirm(place))  # fmt: skip
+                    self.producer.produce(
+                        self.topic, body, customer, headers=headers, on_delivery=confirm(place)
+                    )
                     break
                 except BufferError:  # the queue is full: wait for confirmations
                     self.producer.poll(0.1)
