@@ -571,8 +571,9 @@ def _shape(
         return listed.select("customer_id", *address, "offer", "segment", *others)
     if platform in MAIL_TOOLS:
         listed = listed.sort("_address").select("segment", "offer", email="_address")
-        tool, day = cast("MailTool", platform), contract.as_of
-        shaped = shape_mail_import(listed, tool, as_of=day, campaign=contract.campaign_id)
+        shaped = shape_mail_import(
+            listed, platform, as_of=contract.as_of, campaign=contract.campaign_id
+        )
         return pl.concat([shaped, listed.select("offer", "segment")], how="horizontal")
     hashed = hash_identifiers(normal[listed["_row"]], platform=cast("PlatformName", platform))
     frame = pl.concat([hashed, listed.select("offer", "segment")], how="horizontal")
