@@ -6,7 +6,7 @@ import importlib.metadata
 import inspect
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -135,35 +135,16 @@ def _online_retail(path: Path | None) -> Source:
     # Excel and CSV editions write the customer's column with or without a blank.
     who = next((n for n in frame.columns if n.replace(" ", "") == "CustomerID"), "CustomerID")
     _expect(frame, [who], "online-retail")
-    mapping = Mapping.from_dict(
-        {
-            "timezone": "Europe/London",
-            "currency": "GBP",
-            "orders": {
-                "return_prefix": "C",
-                "duplicates": "flag",
-                "non_products": list(NON_PRODUCTS),
-                "columns": {
-                    "customer_id": who,
-                    **_named("order_id=InvoiceNo order_time=InvoiceDate product_id=StockCode"),
-                    **_named("quantity=Quantity unit_price=UnitPrice"),
-                },
-            },
-        }
-    )
+    mapping = Mapping.of_source("online-retail")
+    orders = mapping.tables["orders"]
+    columns = {**orders.columns, "customer_id": who}
+    mapping = replace(mapping, tables={"orders": replace(orders, columns=columns)})
     notes = (
         "Invoices that start with C are returns; some have no purchase in the period.",
         'Postage and fees are lines here; [orders] non_product_lines = "set_apart" drops them.',
         "Many customers are wholesalers.",
     )
     return Source("online-retail", {"orders": frame}, mapping, None, notes)
-
-
-# Codes of postage, fees, manual and bank entries in Online Retail.
-NON_PRODUCTS = (
-    *("POST", "DOT", "M", "m", "C2", "D", "S", "B", "PADS", "CRUK"),
-    *("BANK CHARGES", "AMAZONFEE"),
-)
 
 
 def _cdnow(path: Path | None) -> Source:
@@ -175,22 +156,7 @@ def _cdnow(path: Path | None) -> Source:
             "blanks), or an installed Lifetimes wheel that holds it"
         )
     file = _file("cdnow", file, "the text file cdnow_master.txt")
-    mapping = Mapping.from_dict(
-        {
-            "timezone": "America/New_York",
-            "currency": "USD",
-            "orders": {
-                "delimiter": "whitespace",
-                "date_format": "%Y%m%d",
-                "decimal": ".",
-                "zero": "keep",
-                "order_grain": "day",
-                "columns": _named(
-                    "customer_id order_time=date quantity=number_of_cds amount=dollar_value"
-                ),
-            },
-        }
-    )
+    mapping = Mapping.of_source("cdnow")
     frame = read(file, mapping, "orders")
     _expect(frame, ["customer_id", "date", "number_of_cds", "dollar_value"], "cdnow")
     notes = (
@@ -205,18 +171,8 @@ def _rfm_demo(path: Path | None) -> Source:
     file = _file("rfm-demo", path, "a CSV file of R rfm's demo orders")
     frame = read(file, Mapping(), "orders")
     _expect(frame, ["customer_id", "order_date", "revenue"], "rfm-demo")
-    mapping = Mapping.from_dict(
-        {
-            "orders": {
-                "order_grain": "line",
-                "zero": "keep",
-                "date_format": "%Y-%m-%d",
-                "decimal": ".",
-                "columns": _named("customer_id order_time=order_date amount=revenue"),
-            }
-        }
-    )
     notes = ("Customers are known by name; the published scores are as of 2006-12-31.",)
+    mapping = Mapping.of_source("rfm-demo")
     return Source("rfm-demo", {"orders": frame}, mapping, None, notes)
 
 
@@ -241,22 +197,11 @@ def _hillstrom(path: Path | None) -> Source:
         pl.col("visit", "conversion").cast(pl.Int64),
         pl.col("spend").cast(pl.Float64),
     )
-    mapping = Mapping.from_dict(
-        {
-            "currency": "USD",
-            "customers": {
-                "columns": _named(
-                    "customer_id region=zip_code preferred_channel=channel recency "
-                    "history_segment history mens womens newbie"
-                )
-            },
-            "assignments": {"columns": _named("customer_id campaign_id arm=segment")},
-        }
-    )
     notes = (
         "The file has no customer ids; the row number stands for one.",
         "Outcomes (visit, conversion, spend in the two weeks after) lie in truth['outcomes'].",
     )
+    mapping = Mapping.of_source("hillstrom")
     return Source("hillstrom", tables, mapping, {"outcomes": outcomes}, notes)
 
 
@@ -276,7 +221,7 @@ def _fast_food(path: Path | None) -> Source:
         visit_frequency="VisitFrequency",
     )
     notes = ("The file has no ids of respondents; the row number stands for one.",)
-    mapping = Mapping.from_dict({"survey": {"columns": {"customer_id": "customer_id"}}})
+    mapping = Mapping.of_source("fast-food")
     return Source("fast-food", {"survey": frame}, mapping, None, notes)
 
 
@@ -388,38 +333,7 @@ def load_complete_journey(path: Path | str | None = None) -> Source:
         "campaigns": described,
         "assignments": assignments,
     }
-    traits = " ".join(n for n in JOURNEY["demographics"] if n not in ("household_id", "income"))
-    mapping = Mapping.from_dict(
-        {
-            "timezone": "America/New_York",
-            "currency": "USD",
-            "orders": {
-                "discount_unit": "money",
-                "discount_taken": True,
-                "columns": _named(
-                    "customer_id=household_id order_id=basket_id order_time=sold_at product_id "
-                    "quantity unit_price amount=sales_value discount channel=store"
-                ),
-            },
-            "products": {
-                "columns": _named(
-                    "product_id category=product_category name=product_type brand department"
-                )
-            },
-            "customers": {
-                "columns": _named(f"customer_id=household_id income_band=income {traits}")
-            },
-            "campaigns": {
-                "columns": _named("campaign_id offer=campaign_type starts=start_date ends=end_date")
-            },
-            "assignments": {
-                "columns": _named(
-                    "customer_id=household_id campaign_id arm offer=campaign_type "
-                    "assigned_at=start_date ends=end_date coupons_redeemed first_redeemed"
-                )
-            },
-        }
-    )
+    mapping = Mapping.of_source("complete-journey")
     return Source("complete-journey", tables, mapping, None, JOURNEY_NOTES)
 
 
@@ -456,12 +370,6 @@ def _journey_file(path: Path | str | None, name: str) -> pl.DataFrame:
         columns = pl.read_parquet_schema(content)
         _expect(pl.DataFrame(schema=columns), JOURNEY[name], "complete-journey")
         return pl.read_parquet(content, columns=list(JOURNEY[name]))
-
-
-def _named(columns: str) -> dict[str, str]:
-    """Return a mapping's columns: ``name=column of the source``, or one word where they agree."""
-    pairs = (word.partition("=") for word in columns.split())
-    return {name: column or name for name, _, column in pairs}
 
 
 def _file(name: str, path: Path | None, what: str) -> Path:

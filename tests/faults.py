@@ -272,10 +272,10 @@ FAULTS = [
     ),
     Fault(
         "campaign/assign.py",
-        "np.where(fixed, old.to_numpy(), arm)",
-        "np.where(fixed, arm, arm)",
+        'seed, campaign_id, "arm")',
+        'seed, "arm")',
         "test_campaign_assign",
-        "who was assigned earlier stays",
+        "another campaign draws its arms afresh",
     ),
     Fault(
         "campaign/audience.py",

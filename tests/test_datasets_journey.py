@@ -27,6 +27,8 @@ def test_wheel_and_folder_hold_the_same_tables(made, tmp_path):
     wheel = make_wheel(tmp_path, folder)
     one, two = load_complete_journey(folder.parent), segkit.load_source("complete-journey", wheel)
     assert one.mapping == two.mapping == Mapping.load(MAPPING)
+    for table, part in one.mapping.tables.items():
+        assert set(part.columns.values()) <= set(one.tables[table].columns)
     assert one.tables.keys() == two.tables.keys()
     assert all(one.tables[name].equals(two.tables[name]) for name in one.tables)
     assert one.tables["orders"].height == frames["transactions"].height

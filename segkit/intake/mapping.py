@@ -214,6 +214,13 @@ class Mapping:
             raise MappingError(f"{file.name} is not a valid TOML file: {error}") from error
         return cls.from_dict(data)
 
+    @classmethod
+    def of_source(cls, name: str) -> Mapping:
+        """Read the mapping of a known data set, from ``data/mappings`` or where it is installed."""
+        package = Path(__file__).parents[1]
+        folder = package.parent / "data" / "mappings"
+        return cls.load((folder if folder.is_dir() else package / "_mappings") / f"{name}.toml")
+
     def to_dict(self) -> dict[str, Any]:
         """Return the mapping as nested dictionaries, as `from_dict` takes them."""
         tables = {name: part.to_dict() for name, part in self.tables.items()}

@@ -19,7 +19,6 @@ from segkit.simulate.catalogue import HORIZON_DAYS, Calendar, Catalogue, make_ca
 from segkit.simulate.customers import People, leaving_day
 from segkit.simulate.draws import Draws, Floats, Ints
 from segkit.simulate.respond import find_numbers
-from segkit.simulate.retailer import MAPPING
 from segkit.simulate.world import BLOCK, World
 
 if TYPE_CHECKING:
@@ -97,12 +96,13 @@ class FurtherYear:
         """What the raw columns of orders, events and what they refer to mean, for the intake."""
         from segkit.intake.mapping import Mapping
 
-        content = dict(MAPPING)
+        mapping = Mapping.of_source("simulated")
+        tables = dict(mapping.tables)
         for name, frame in self.tables.items():
-            columns = content[name]["columns"]
-            there = {own: raw for own, raw in columns.items() if raw in frame.columns}
-            content[name] = content[name] | {"columns": there}
-        return Mapping.from_dict(content)
+            columns = tables[name].columns.items()
+            there = {own: raw for own, raw in columns if raw in frame.columns}
+            tables[name] = replace(tables[name], columns=there)
+        return replace(mapping, tables=tables)
 
 
 @takes_frames

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -20,7 +20,6 @@ from segkit.frames import takes_frames
 from segkit.progress import steps
 from segkit.simulate.archetypes import PILOT_SHARE, DifficultyName
 from segkit.simulate.block import Block, make_block
-from segkit.simulate.catalogue import CURRENCY, ZONE
 from segkit.simulate.customers import items
 from segkit.simulate.draws import as_seed
 from segkit.simulate.engagement import newsletters
@@ -41,47 +40,6 @@ if TYPE_CHECKING:
     from segkit.intake.mapping import Mapping
 
 
-def _columns(*same: str, **named: str) -> dict[str, dict[str, str]]:
-    """Map columns that are called as in the contract, and others by their names in the export."""
-    return {"columns": named | {name: name for name in same}}
-
-
-MAPPING: dict[str, Any] = {
-    "timezone": ZONE,
-    "currency": CURRENCY,
-    "duplicates": "drop",
-    "orders": {
-        "discount_unit": "money",
-        "discount_taken": False,
-        "cancelled": ["cancelled"],
-        "date_format": "%Y-%m-%d %H:%M:%S",
-        "decimal": ".",
-        **_columns(
-            *("product_id", "category", "quantity", "unit_price", "discount", "currency"),
-            *("channel", "status"),
-            customer_id="account_id",
-            order_id="order_no",
-            order_time="ordered_at",
-        ),
-    },
-    "events": _columns(
-        *("event_time", "event_type", "session_id", "campaign_id", "product_id", "page"),
-        *("channel", "duration_seconds", "email", "device_id"),
-        customer_id="account_id",
-    ),
-    "customers": _columns(
-        *("birth_date", "gender", "income_band", "region", "preferred_channel", "email"),
-        *("device_id", "loyalty_id", "marketing_consent", "profiling_consent"),
-        customer_id="account_id",
-    ),
-    "links": _columns("customer_id", "email", "device_id", "loyalty_id"),
-    "products": _columns("product_id", "category", "name", "list_price"),
-    "prices": _columns("product_id", "valid_from", "unit_price"),
-    "fx": _columns("currency", "valid_from", "rate"),
-    "campaigns": _columns("campaign_id", "offer", "starts", "cost_per_contact", "margin"),
-    "survey": _columns("nps", "csat", customer_id="account_id"),
-    "assignments": _columns("campaign_id", "arm", "offer", "assigned_at", customer_id="account_id"),
-}
 PER_CUSTOMER = ("orders", "events", "customers", "survey", "links", "assignments")
 EXTRAS = ("links", "promotions", "survey_items")
 
@@ -122,10 +80,10 @@ class Retailer:
 
     @property
     def mapping(self) -> Mapping:
-        """What the raw columns mean, for the intake; data/mappings/simulated.toml holds it too."""
+        """What the raw columns mean, for the intake: data/mappings/simulated.toml."""
         from segkit.intake.mapping import Mapping
 
-        return Mapping.from_dict(MAPPING)
+        return Mapping.of_source("simulated")
 
     @takes_frames
     def respond(self, assignments: pl.DataFrame, *, weeks: int = 4) -> Response:
