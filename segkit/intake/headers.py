@@ -42,6 +42,9 @@ _DOCUMENT_TYPE = re.compile(
     r"^(?:txn|tran|trans|transaction|doc|document|rec|record|line|row|sale)_?(?:type|kind|code)$"
 )
 _BARE = str.maketrans("äöüÄÖÜıİ", "aouAOUiI")
+# Letters that no accent is taken off: Danish, Vietnamese, Turkish, Polish.
+_STROKES = str.maketrans({"ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "ı": "i", "ł": "l", "Ł": "L",
+                          "æ": "ae", "Æ": "Ae"})  # fmt: skip
 LETTERS = r"\w\u0900-\u0eff"  # vowels of Indian and Thai letters are marks, too
 
 
@@ -50,12 +53,12 @@ def without_accents(text: str) -> str:
 
     Examples
     --------
-    >>> without_accents("Quantité")
-    'Quantite'
+    >>> without_accents("Quantité"), without_accents("Beløb"), without_accents("Đã hủy")
+    ('Quantite', 'Belob', 'Da huy')
     """
     letters = (
         letter
-        for letter in unicodedata.normalize("NFKD", text)
+        for letter in unicodedata.normalize("NFKD", text.translate(_STROKES))
         if not unicodedata.combining(letter) or "\u0900" <= letter <= "\u0eff"
     )
     return unicodedata.normalize("NFC", "".join(letters))
@@ -70,7 +73,7 @@ def plain(name: str) -> str:
     >>> plain("InvoiceNo"), plain("Kunden-Nr."), plain("Quantité"), plain("订单号")
     ('invoice_no', 'kunden_nr', 'quantite', '订单号')
     """
-    text = name.replace("ß", "ss").replace("ł", "l").replace("№", "no")
+    text = name.replace("ß", "ss").replace("№", "no")
     for umlaut, letters in (("ä", "ae"), ("ö", "oe"), ("ü", "ue")):
         text = text.replace(umlaut, letters).replace(umlaut.upper(), letters.capitalize())
     text = without_accents(text)

@@ -32,7 +32,7 @@ _PATTERNS = tuple(
 _ROW_PATTERNS = tuple((_pattern(stems), name) for name, stems in WORDS["rows"].items())
 
 # "Not delivered" is no sale for certain.
-_NEGATED = re.compile(r"\b(?:not|non|no|nicht|nao|niet|nie|sin|senza|ohne|sem)\b|未|不|非|нет|не ")
+_NEGATED = re.compile(pattern("negated"))
 
 
 def spelt(word: object) -> str:
@@ -43,7 +43,7 @@ def spelt(word: object) -> str:
     >>> spelt("wc-on-hold"), spelt(" Annulée "), spelt("Partially_Refunded")
     ('on hold', 'annulee', 'partially refunded')
     """
-    text = without_accents(str(word).casefold().replace("ł", "l").replace("ß", "ss"))
+    text = without_accents(str(word).casefold().replace("ß", "ss"))
     return re.sub(rf"[^{LETTERS}]+|_+", " ", text).strip().removeprefix("wc ") or str(word).strip()
 
 
