@@ -8,21 +8,24 @@ from segkit.errors import DataError, MappingError
 from segkit.intake.statuses import status_meaning
 
 WORDS = {
-    "sale": "paid completed Shipped partially_refunded Bezahlt Payé Pagado Pagato Aprovado Betaald "
-    "Opłacone 交易成功 発送済み wc-processing 待发货 Captured Teslim_Edildi Kargoda Tamamlandı Απεστάλη "
-    "Ολοκληρωμένη הושלמה נשלחה مرحلة مدفوعة Levererad Gennemført Fullført Maksettu Zaplaceno Doručená "
-    "Fizetve Kézbesítve Livrată Plaćeno Đã_giao Hoàn_thành จัดส่งแล้ว Lunas Selesai Виконано",
+    "sale": "paid completed Shipped partially_refunded Bezahlt Payé Pagado Pagato Aprovado "
+    "Betaald Opłacone 交易成功 発送済み wc-processing 待发货 Captured Teslim_Edildi Kargoda "
+    "Tamamlandı Απεστάλη Ολοκληρωμένη הושלמה נשלחה مرحلة مدفوعة Levererad Gennemført Fullført "
+    "Maksettu Zaplaceno Doručená Fizetve Kézbesítve Livrată Plaćeno Đã_giao Hoàn_thành "
+    "จัดส่งแล้ว Lunas Selesai Виконано",
     "unpaid": "pending on-hold Offen impayée Pendiente Aguardando Openstaand Nieopłacone "
-    "等待买家付款 入金待ち unpaid authorized 未完成 nicht_bezahlt Pending_Payment Taslak Ödeme_Bekliyor "
-    "Σε_εκκρεμότητα ממתינה_לתשלום טיוטה مسودة Ej_betald Utkast Kladde Afventer Luonnos Maksamatta "
-    "Nezaplaceno Koncept Piszkozat Függőben Neachitat Ciornă Chưa_thanh_toán รอชำระเงิน Belum_Bayar",
-    "cancelled": "voided Failed Storniert Annulée Anulado Annullato Recusado Geannuleerd Anulowane "
-    "交易关闭 キャンセル Closed_Lost expired Abgelehnt İptal_Edildi Tedarik_Edilemedi Ακυρωμένη בוטלה "
-    "ملغاة Makulerad Annulleret Kansellert Avbruten Peruutettu Zrušeno Stornováno Törölve Anulată "
-    "Otkazano Đã_hủy ยกเลิก Dibatalkan Скасовано",
-    "refunded": "Refunded Zurückerstattet Remboursé Reembolsado Rimborsato Devolvido Terugbetaald "
-    "Zwrócone 已退款 返金済み chargeback İade_Edildi Επιστροφή_χρημάτων זוכתה مرتجع Återbetald Krediterad "
-    "Refunderet Hyvitetty Palautettu Vráceno Visszatérítve Rambursat Hoàn_tiền คืนเงิน Dikembalikan",
+    "等待买家付款 入金待ち unpaid authorized 未完成 nicht_bezahlt Pending_Payment Taslak "
+    "Ödeme_Bekliyor Σε_εκκρεμότητα ממתינה_לתשלום טיוטה مسودة Ej_betald Utkast Kladde Afventer "
+    "Luonnos Maksamatta Nezaplaceno Koncept Piszkozat Függőben Neachitat Ciornă Chưa_thanh_toán "
+    "รอชำระเงิน Belum_Bayar",
+    "cancelled": "voided Failed Storniert Annulée Anulado Annullato Recusado Geannuleerd "
+    "Anulowane 交易关闭 キャンセル Closed_Lost expired Abgelehnt İptal_Edildi Tedarik_Edilemedi "
+    "Ακυρωμένη בוטלה ملغاة Makulerad Annulleret Kansellert Avbruten Peruutettu Zrušeno "
+    "Stornováno Törölve Anulată Otkazano Đã_hủy ยกเลิก Dibatalkan Скасовано",
+    "refunded": "Refunded Zurückerstattet Remboursé Reembolsado Rimborsato Devolvido "
+    "Terugbetaald Zwrócone 已退款 返金済み chargeback İade_Edildi Επιστροφή_χρημάτων זוכתה "
+    "مرتجع Återbetald Krediterad Refunderet Hyvitetty Palautettu Vráceno Visszatérítve "
+    "Rambursat Hoàn_tiền คืนเงิน Dikembalikan",
 }
 
 
