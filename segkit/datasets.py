@@ -15,7 +15,7 @@ import polars as pl
 
 from segkit.errors import ParameterError, SourceError, require_choice
 from segkit.intake import Mapping
-from segkit.intake.readers import read, readable
+from segkit.intake.readers import read_table, readable
 
 __all__ = ["Source", "list_notes", "load_complete_journey", "load_source"]
 
@@ -129,7 +129,7 @@ def _simulated(path: Path | str | None, options: dict[str, Any]) -> Source:
 def _online_retail(path: Path | None) -> Source:
     """UCI Online Retail: order lines of a UK gift retailer, December 2010 to December 2011."""
     file = _file("online-retail", path, "a Parquet, CSV or Excel file of UCI's Online Retail lines")
-    frame = read(file, Mapping(), "orders")
+    frame = read_table(file, Mapping(), "orders").frame
     names = ["InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "UnitPrice"]
     _expect(frame, names, "online-retail")
     # Excel and CSV editions write the customer's column with or without a blank.
@@ -157,7 +157,7 @@ def _cdnow(path: Path | None) -> Source:
         )
     file = _file("cdnow", file, "the text file cdnow_master.txt")
     mapping = Mapping.of_source("cdnow")
-    frame = read(file, mapping, "orders")
+    frame = read_table(file, mapping, "orders").frame
     _expect(frame, ["customer_id", "date", "number_of_cds", "dollar_value"], "cdnow")
     notes = (
         "80 purchases of zero dollars are kept, as the published models do.",
@@ -169,7 +169,7 @@ def _cdnow(path: Path | None) -> Source:
 def _rfm_demo(path: Path | None) -> Source:
     """R rfm's demo orders: one line is one transaction."""
     file = _file("rfm-demo", path, "a CSV file of R rfm's demo orders")
-    frame = read(file, Mapping(), "orders")
+    frame = read_table(file, Mapping(), "orders").frame
     _expect(frame, ["customer_id", "order_date", "revenue"], "rfm-demo")
     notes = ("Customers are known by name; the published scores are as of 2006-12-31.",)
     mapping = Mapping.of_source("rfm-demo")
@@ -179,7 +179,7 @@ def _rfm_demo(path: Path | None) -> Source:
 def _hillstrom(path: Path | None) -> Source:
     """Hillstrom's e-mail test of 2008: customers, arms and outcomes; no purchases by date."""
     file = _file("hillstrom", path, "a CSV file of Hillstrom's e-mail test")
-    frame = read(file, Mapping(), "customers")
+    frame = read_table(file, Mapping(), "customers").frame
     _expect(frame, HILLSTROM_COLUMNS, "hillstrom")
     width = len(str(frame.height))
     numbers = pl.int_range(1, pl.len() + 1).cast(pl.String).str.zfill(width)
@@ -208,7 +208,7 @@ def _hillstrom(path: Path | None) -> Source:
 def _fast_food(path: Path | None) -> Source:
     """Fast food survey: eleven yes/no items by 1,453 Australians, and who they are."""
     file = _file("fast-food", path, "a CSV file of the fast food survey")
-    frame = read(file, Mapping(), "survey")
+    frame = read_table(file, Mapping(), "survey").frame
     _expect(frame, FAST_FOOD_COLUMNS, "fast-food")
     numbers = pl.int_range(1, pl.len() + 1).cast(pl.String).str.zfill(len(str(frame.height)))
     liking = pl.col("Like").str.extract(r"([+-]?\d+)$").cast(pl.Int64)

@@ -176,6 +176,9 @@ FIELDS: dict[str, list[dict[str, str | None]]] = {
     "assignment": [{"stayed": None}],
     "factorial": [{"errors": None, "sums": None}],
     "ledger_step": [{"apart": "rejected"}],
+    "k_choice": [{"n_boot": "n_draws"}],
+    "stability": [{"n_boot": "n_refits"}],
+    "structure": [{"n_boot": "n_refits"}],
 }
 
 # Python path that segkit 0.1 stored -> type name, where the class has moved since. Where another

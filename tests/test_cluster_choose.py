@@ -125,7 +125,7 @@ def test_a_given_linkage_gives_the_same_table():
 @pytest.mark.parametrize("method", ["ward", "kmeans"])
 def test_shuffled_rows_give_the_same_table(method):
     order = np.random.default_rng(3).permutation(len(IRIS))
-    options = {"method": method, "criteria": list(CRITERIA), "n_boot": 4, "k_range": [2, 3, 4]}
+    options = {"method": method, "criteria": list(CRITERIA), "n_draws": 4, "k_range": [2, 3, 4]}
     one, other = choose_k(IRIS, **options), choose_k(IRIS[order], **options)
     assert one.table.equals(other.table)
     again = choose_k(IRIS, **options)
@@ -154,7 +154,7 @@ def test_gap_of_one_dimension_matches_its_definition():
 
 def test_more_segments_than_distinct_rows_are_left_out():
     X = np.repeat([[0.0], [1.0], [5.0], [9.0]], 10, axis=0)
-    found = choose_k(X, criteria=list(CRITERIA), n_boot=3)
+    found = choose_k(X, criteria=list(CRITERIA), n_draws=3)
     assert set(found.table["k"]) <= {1, 2, 3}
     assert "only 4 distinct rows" in found.text
 
@@ -171,7 +171,7 @@ def test_more_segments_than_distinct_rows_are_left_out():
         (IRIS, {"method": "wards"}, ParameterError, "did you mean 'ward'"),
         (IRIS, {"criteria": ["silhouete"]}, ParameterError, "did you mean 'silhouette'"),
         (IRIS, {"criteria": []}, ParameterError, "at least one criterion"),
-        (IRIS, {"n_boot": 1}, ParameterError, "n_boot >= 2"),
+        (IRIS, {"n_draws": 1}, ParameterError, "n_draws >= 2"),
     ],
 )
 def test_bad_input_is_named(X, options, error, words):
@@ -182,14 +182,14 @@ def test_bad_input_is_named(X, options, error, words):
 def test_constant_columns_are_harmless():
     wider = np.c_[IRIS, np.ones(len(IRIS))]
     one, other = (
-        choose_k(IRIS, criteria=list(CRITERIA), n_boot=3),
-        choose_k(wider, criteria=list(CRITERIA), n_boot=3),
+        choose_k(IRIS, criteria=list(CRITERIA), n_draws=3),
+        choose_k(wider, criteria=list(CRITERIA), n_draws=3),
     )
     assert one.k == other.k
 
 
 def test_picture_and_json():
-    found = choose_k(IRIS, criteria=["silhouette", "gap"], n_boot=3, k_range=[2, 3, 4])
+    found = choose_k(IRIS, criteria=["silhouette", "gap"], n_draws=3, k_range=[2, 3, 4])
     figure = found.plot()
     assert "silhouette votes for 2" in figure.alt
     assert set(figure.data.filter("voted")["criterion"]) == {"silhouette", "gap statistic"}
@@ -225,7 +225,7 @@ def test_stability_decides_first_and_the_others_vote_among_what_comes_out_again(
 def test_one_sentence_reconciles_votes_structure_and_the_number_in_force():
     X = np.concatenate([np.random.default_rng(0).normal(m, 1.0, (40, 2)) for m in (0, 9, 18)])
     choice = choose_k(X, k_range=[2, 3, 4], criteria=["silhouette", "calinski_harabasz"])
-    real = assess_structure(X, k_range=[2, 3, 4], k=3, n_null=19, n_boot=4)
+    real = assess_structure(X, k_range=[2, 3, 4], k=3, n_null=19, n_refits=4)
     agreed = "3 segments in force, as the votes recommend; natural groups."
     assert choice.reconcile(real) == agreed
     own = choice.choose(2, why="two campaigns")

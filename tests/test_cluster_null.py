@@ -18,7 +18,7 @@ from segkit.errors import DataError, ParameterError
 from tests.studies._populations import continuum, mixture
 
 IRIS = load_iris().data
-QUICK = {"n_null": 19, "n_boot": 4, "k_range": [2, 3, 4]}
+QUICK = {"n_null": 19, "n_refits": 4, "k_range": [2, 3, 4]}
 
 
 def draws(x, n=20_000):
@@ -148,7 +148,7 @@ def test_what_is_natural_is_read_off_the_p_values_alone(monkeypatch, deeper, alp
     monkeypatch.setattr(structure, "_valleys_over_k", lambda *_, **__: [valley])
     monkeypatch.setattr(structure, "_null_valleys", lambda *_, **__: references)
     X = np.random.default_rng(1).normal(size=(60, 2))
-    found = assess_structure(X, k=3, k_range=[3], n_null=99, n_boot=2, alpha=alpha)
+    found = assess_structure(X, k=3, k_range=[3], n_null=99, n_refits=2, alpha=alpha)
     assert found.natural_k == natural
     assert (found.verdict == "natural") == (natural == 3)
     assert ("would be natural" in found.text) is False
@@ -162,7 +162,7 @@ def test_the_threshold_and_the_quantile_per_k_follow_the_level(monkeypatch, alph
     )
     monkeypatch.setattr(structure, "_null_valleys", lambda *_, **__: references)
     X = np.random.default_rng(1).normal(size=(60, 2))
-    found = assess_structure(X, k_range=[2, 3], n_null=99, n_boot=2, alpha=alpha)
+    found = assess_structure(X, k_range=[2, 3], n_null=99, n_refits=2, alpha=alpha)
     per_k = np.quantile(references, 1 - alpha, axis=0)
     assert found.table["null_95"].to_list() == per_k.tolist()
     assert found.threshold == np.quantile(references.max(axis=1), 1 - alpha)
@@ -174,7 +174,7 @@ def test_the_threshold_and_the_quantile_per_k_follow_the_level(monkeypatch, alph
 def test_no_p_value_is_below_what_its_references_can_show():
     X, _ = mixture(3, k=4, n=300)
     for n_null, least in ((19, "0.05"), (39, "0.025")):
-        found = assess_structure(X, k=4, k_range=[4], n_null=n_null, n_boot=2)
+        found = assess_structure(X, k=4, k_range=[4], n_null=n_null, n_refits=2)
         assert found.p_value == 1 / (n_null + 1)
         assert f"(p <= {least}, the least that so many can show)" in found.text
 
@@ -196,7 +196,7 @@ def test_a_line_cut_by_kmeans_is_reproducible_and_a_ball_is_constructive():
 def test_continua_are_seldom_natural(kind):
     hits = sum(
         assess_structure(
-            continuum(seed, kind, n=100), k_range=[2, 3], n_null=19, n_boot=2, seed=seed
+            continuum(seed, kind, n=100), k_range=[2, 3], n_null=19, n_refits=2, seed=seed
         ).verdict
         == "natural"
         for seed in range(20)
@@ -231,7 +231,7 @@ def test_large_data_constant_features_and_copies_are_borne():
         (np.full((40, 1), np.nan), {}, DataError, "missing or infinite"),
         (IRIS, {"n_null": 10}, ParameterError, "n_null of at least 1 / alpha - 1"),
         (IRIS, {"alpha": 0.0}, ParameterError, "level 0"),
-        (IRIS, {"n_boot": 1}, ParameterError, "n_boot >= 2"),
+        (IRIS, {"n_refits": 1}, ParameterError, "n_refits >= 2"),
         (IRIS, {"method": "single"}, ParameterError, "unknown method"),
     ],
 )

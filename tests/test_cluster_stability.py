@@ -35,7 +35,7 @@ from segkit.stats.threads import single_thread
 from tests.reference.clusters import IRIS_JACCARD
 
 IRIS = load_iris().data
-QUICK = {"n_boot": 6, "n_splits": 2, "n_starts": 2}
+QUICK = {"n_refits": 6, "n_splits": 2, "n_starts": 2}
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_numbering_follows_the_members_when_k_skips():
 @pytest.mark.parametrize("method", ["kmeans", "ward"])
 def test_separate_groups_are_highly_stable_and_wrong_k_is_not(method):
     X, _ = make_blobs(200, 4, centers=4, cluster_std=0.6, random_state=2)
-    found = assess_stability(X, k_range=[4, 7], method=method, n_boot=20, n_splits=4)
+    found = assess_stability(X, k_range=[4, 7], method=method, n_refits=20, n_splits=4)
     assert found.of(4)["band"].to_list() == ["highly stable"] * 4
     assert found.of(4)["kept_share"].min() > 0.99
     rand = found.curve["rand"]
@@ -169,18 +169,18 @@ def test_refits_equal_a_plain_loop():
 
 
 @pytest.mark.parametrize("method", ["ward", "kmeans"])
-@pytest.mark.parametrize(("n_boot", "n_splits"), [(6, 2), (11, 5)])
-def test_the_refits_of_the_choice_give_the_same_figures(monkeypatch, method, n_boot, n_splits):
+@pytest.mark.parametrize(("n_refits", "n_splits"), [(6, 2), (11, 5)])
+def test_the_refits_of_the_choice_give_the_same_figures(monkeypatch, method, n_refits, n_splits):
     X, kind = make_blobs(150, 3, centers=4, cluster_std=2.0, random_state=3)
-    choice = choose_k(X, k_range=range(2, 6), method=method, n_boot=4, seed=7)
-    sizes = {"n_boot": n_boot, "n_splits": n_splits}
+    choice = choose_k(X, k_range=range(2, 6), method=method, n_draws=4, seed=7)
+    sizes = {"n_refits": n_refits, "n_splits": n_splits}
     how = {"k_range": [3, 4], "method": method, "seed": 7, "segments": kind, **sizes}
     alone = assess_stability(X, **how)
     fits, original = [], RefitPlan.fit
     monkeypatch.setattr(RefitPlan, "fit", lambda *a: fits.append(1) or original(*a))
     shared = assess_stability(X, choice=choice, **how)
     # Eight refits and four split halves of two fits each are there already.
-    assert len(fits) == max(n_boot - 8, 0) + 2 * max(n_splits - 4, 0)
+    assert len(fits) == max(n_refits - 8, 0) + 2 * max(n_splits - 4, 0)
     for name in ("curve", "segments", "refits", "own", "flow"):
         assert getattr(alone, name).equals(getattr(shared, name))
 
@@ -192,8 +192,8 @@ def test_the_refits_of_the_choice_give_the_same_figures(monkeypatch, method, n_b
 )  # fmt: skip
 def test_refits_of_another_choice_are_not_taken(other):
     X, _ = make_blobs(120, 3, centers=4, cluster_std=2.0, random_state=3)
-    choice = choose_k(X, k_range=range(2, 6), n_boot=2, seed=7)
-    how = {"k_range": [3, 4], "method": "ward", "seed": 7, "n_boot": 4, "n_splits": 2, **other}
+    choice = choose_k(X, k_range=range(2, 6), n_draws=2, seed=7)
+    how = {"k_range": [3, 4], "method": "ward", "seed": 7, "n_refits": 4, "n_splits": 2, **other}
     alone, shared = assess_stability(X, **how), assess_stability(X, choice=choice, **how)
     assert alone.refits.equals(shared.refits)
     assert alone.curve.equals(shared.curve)
@@ -201,7 +201,7 @@ def test_refits_of_another_choice_are_not_taken(other):
 
 def test_a_stored_choice_has_no_refits_and_serves_all_the_same():
     X, _ = make_blobs(60, 2, centers=3, random_state=1)
-    choice = choose_k(X, k_range=[2, 3, 4], n_boot=2)
+    choice = choose_k(X, k_range=[2, 3, 4], n_draws=2)
     back = KChoice.from_dict(choice.to_dict())
     assert back.refits is None
     assert "refits" not in choice.to_dict()
@@ -222,7 +222,7 @@ def test_seeds_are_those_of_scikit_learn(copies):
 
 def test_seeding_on_a_part_and_one_full_run_gives_the_same():
     X, _ = make_blobs(3_000, 4, centers=4, cluster_std=2.0, random_state=3)
-    options = {"k_range": [4], "n_boot": 10, "n_splits": 2}
+    options = {"k_range": [4], "n_refits": 10, "n_splits": 2}
     part = assess_stability(X, seeding_rows=125, **options)
     full = assess_stability(X, seeding_rows=3_000, **options)
     assert part.of(4)["jaccard"].to_list() == pytest.approx(
@@ -296,7 +296,7 @@ def test_copies_tiny_data_and_constant_columns_are_borne(method):
         ([[1.0], [np.nan], [2.0], [0.0]], {}, DataError, "missing or infinite"),
         (IRIS, {"method": "kmean"}, ParameterError, "did you mean 'kmeans'"),
         (IRIS, {"repeats": "twice"}, ParameterError, "way to count repeats"),
-        (IRIS, {"n_boot": 1}, ParameterError, "n_boot"),
+        (IRIS, {"n_refits": 1}, ParameterError, "n_refits"),
         (IRIS, {"max_rows": 3}, ParameterError, "max_rows >= 4"),
         (IRIS, {"k_range": [1]}, ParameterError, "at least 2"),
     ],

@@ -8,7 +8,7 @@ from segkit.cluster.grade import grade_structure
 from segkit.cluster.structure import assess_structure
 from segkit.errors import ColumnError
 
-QUICK = {"k_range": [2, 3], "n_null": 19, "n_boot": 4}
+QUICK = {"k_range": [2, 3], "n_null": 19, "n_refits": 4}
 
 
 def two_clouds(apart):

@@ -123,7 +123,7 @@ def test_stability_and_suggestion_are_the_librarys(explorer):
     explorer.assess(refits=6).wait(60)
     X = explorer.segmentation.model.transform.apply(TABLE)
     direct = segkit.assess_stability(
-        X, k_range=[3], method="ward", n_boot=6, n_splits=2,
+        X, k_range=[3], method="ward", n_refits=6, n_splits=2,
         segments=explorer.segmentation.assignments["segment"],
     )  # fmt: skip
     assert explorer.stability.own.equals(direct.own)
@@ -397,7 +397,7 @@ def test_means_or_medians_are_shown_as_chosen(looked_at):
 
 
 def test_the_number_suggested_can_be_taken(panel, explorer, monkeypatch):
-    quick = partial(segkit.choose_k, k_range=range(2, 6), n_boot=2)
+    quick = partial(segkit.choose_k, k_range=range(2, 6), n_draws=2)
     monkeypatch.setattr("segkit.explorer.findings.choose_k", quick)
     explorer.suggest().wait(60)
     three = panel.parts["number"].value

@@ -166,21 +166,6 @@ def test_a_cut_hub_does_not_part_the_rest_of_its_row():
     assert found.customers.height == 9
 
 
-def test_pairs_and_links_between_customer_ids():
-    pairs = pl.DataFrame(
-        {
-            "identifier_type": ["customer_id", "email", "customer_id"],
-            "identifier": ["1", "A@x", "8"],
-            "other_type": ["email", "device_id", "customer_id"],
-            "other": ["a@x", "d", "9"],
-        }
-    )
-    found = link_identifiers(pairs)
-    assert ids(found) == {"1": "1", "8": "8", "9": "8"}
-    assert ids(found, "device_id") == {"d": "1"}
-    assert found.links == 3
-
-
 def test_bad_input():
     good = frame(("1", "a@x", None))
     with pytest.raises(DataError, match="no links"):

@@ -38,15 +38,15 @@ TABLE = pl.DataFrame(
 WORK = {
     "choose_k": lambda: (
         segkit.choose_k(
-            CLOUDS, k_range=[2, 3], n_boot=4, criteria=["stability", "prediction_strength", "gap"]
+            CLOUDS, k_range=[2, 3], n_draws=4, criteria=["stability", "prediction_strength", "gap"]
         ).table
     ),
     "assess_stability": lambda: (
-        segkit.assess_stability(CLOUDS, k_range=[3], n_boot=6, n_splits=4, n_starts=1).segments
+        segkit.assess_stability(CLOUDS, k_range=[3], n_refits=6, n_splits=4, n_starts=1).segments
     ),
     "assess_stability, two threads": lambda: (
         segkit.assess_stability(
-            CLOUDS, k_range=[3], n_boot=6, n_splits=4, n_starts=1, n_jobs=2
+            CLOUDS, k_range=[3], n_refits=6, n_splits=4, n_starts=1, n_jobs=2
         ).segments
     ),
     "assess_structure": lambda: segkit.assess_structure(CLOUDS, k_range=[2, 3], n_null=19).table,

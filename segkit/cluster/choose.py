@@ -50,7 +50,7 @@ class KChoice(Result):
         "ward" or "kmeans".
     n, rows : int
         Customers in the input, and customers that the table is based on.
-    n_boot, n_starts, seed : int
+    n_draws, n_starts, seed : int
         Number of resamples, starts of k-means, seed.
     chosen_by : str
         "votes" or "analyst".
@@ -68,7 +68,7 @@ class KChoice(Result):
     method: str
     n: int
     rows: int
-    n_boot: int
+    n_draws: int
     n_starts: int
     seed: int
     chosen_by: str
@@ -177,7 +177,7 @@ def choose_k(
     linkage: Any = None,
     criteria: Sequence[str] = VOTERS,
     seed: int = 0,
-    n_boot: int = 20,
+    n_draws: int = 20,
     n_starts: int = 5,
     max_rows: int = MAX_ROWS,
     settle_steps: int = SETTLE_STEPS,
@@ -209,7 +209,7 @@ def choose_k(
         "silhouette", "davies_bouldin", "calinski_harabasz", "bic", "squared_silhouette"; by
         default all but the last.
     seed : int
-    n_boot : int
+    n_draws : int
         Reference data sets of the gap, split halves of the prediction strength and pairs of
         bootstrap refits of the stability.
     n_starts : int
@@ -241,7 +241,7 @@ def choose_k(
     matrix = as_matrix(X, min_rows=3)
     require_choice("method", method, METHODS)
     names = check_criteria(list(criteria))
-    require_least(n_boot=(n_boot, 2), n_starts=(n_starts, 1))
+    require_least(n_draws=(n_draws, 2), n_starts=(n_starts, 1))
     require_least(max_rows=(max_rows, 3), settle_steps=(settle_steps, 0))
     order = fair_order(matrix, seed)
     tree = None
@@ -251,7 +251,7 @@ def choose_k(
     how = Clustering(method, seed, n_starts, settle_steps)
     with single_thread():
         segmentations = how.over_k(used, ks, linkage=tree)
-        table, refits, more = measure(used, segmentations, names, how, n_boot=n_boot)
+        table, refits, more = measure(used, segmentations, names, how, n_draws=n_draws)
     votes = _votes(table, names)
     recommended, reason = recommend(votes, table)
     return KChoice(
@@ -263,7 +263,7 @@ def choose_k(
         method=method,
         n=len(matrix),
         rows=len(used),
-        n_boot=n_boot,
+        n_draws=n_draws,
         n_starts=n_starts,
         seed=seed,
         chosen_by="votes",

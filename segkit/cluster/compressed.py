@@ -134,7 +134,7 @@ def move_centres(model: SegmentModel, sample: pl.DataFrame, centres: Floats) -> 
     table = feature_rows(sample, model.features)
     X = model.transform.apply(table)
     groups = nearest_centre(X, centres)
-    described = describe_groups(X, groups, len(centres), model.transform, {})
+    described = describe_groups(X, groups, len(centres), model.transform)
     names = name_groups(sample, table, groups, described, RULES)
     named = (names, described)
     segments, _ = make_segments(table, X, model.transform, centres, groups, named, None)

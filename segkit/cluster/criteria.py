@@ -210,7 +210,11 @@ def gap_statistic(
 
 
 def measure(
-    X: Floats, segmentations: Mapping[int, Ints], names: Sequence[str], how: Clustering, n_boot: int
+    X: Floats,
+    segmentations: Mapping[int, Ints],
+    names: Sequence[str],
+    how: Clustering,
+    n_draws: int,
 ) -> tuple[pl.DataFrame, SharedRefits, list[str]]:
     """Compute every requested criterion for every segmentation.
 
@@ -223,7 +227,7 @@ def measure(
     names : sequence of str
         Criteria.
     how : Clustering
-    n_boot : int
+    n_draws : int
         As in `choose_k`.
 
     Returns
@@ -239,7 +243,7 @@ def measure(
     --------
     >>> X = np.array([[0.0], [1.0], [10.0], [11.0]])
     >>> codes = {2: np.array([0, 0, 1, 1])}
-    >>> table, _, _ = measure(X, codes, ["silhouette"], Clustering("ward"), n_boot=2)
+    >>> table, _, _ = measure(X, codes, ["silhouette"], Clustering("ward"), n_draws=2)
     >>> table["silhouette"].round(3).to_list()
     [0.9]
     """
@@ -261,10 +265,10 @@ def measure(
     if resampled and len(few) < len(X):
         notes.append(f"Criteria that resample rest on {number(len(few))} of these customers")
     if "gap" in names:
-        table = _joined(table, gap_statistic(few, list(segmentations), how, n_references=n_boot))
+        table = _joined(table, gap_statistic(few, list(segmentations), how, n_references=n_draws))
     plan = RefitPlan(tuple(segmentations), how.method, how.n_starts, settle_steps=how.settle_steps)
-    samples = range(2 * n_boot * ("stability" in names))
-    halves = range(n_boot * ("prediction_strength" in names))
+    samples = range(2 * n_draws * ("stability" in names))
+    halves = range(n_draws * ("prediction_strength" in names))
     refits = SharedRefits(
         few,
         plan,

@@ -59,7 +59,6 @@ def cluster_customers(
     k_range: Sequence[int] = range(2, 11),
     exact_rows: int = EXACT_ROWS,
     settle_steps: int = SETTLE_STEPS,
-    words: Mapping[str, tuple[str, str]] | None = None,
     aliases: Sequence[AliasRule] = RULES,
     definitions: Mapping[str, str] | None = None,
     as_of: date | None = None,
@@ -100,8 +99,6 @@ def cluster_customers(
         Customers up to which Ward is exact.
     settle_steps : int
         Maximum number of Lloyd's steps after Ward's cut; not used by k-means.
-    words : mapping, optional
-        Further words for descriptions, as in `segkit.cluster.segments.WORDS`.
     aliases : sequence of AliasRule
         Rules that give a segment its name, a short one that the trade uses, from any columns of
         ``frame``; without a rule that it meets a segment is named by its description.
@@ -150,7 +147,7 @@ def cluster_customers(
         k = choice.k
     clustered = _cluster(X, k, method, linkage, seed, settle_steps)
     groups = nearest_centre(X, clustered.centres)
-    described = describe_groups(X, groups, len(clustered.centres), fitted, words or {})
+    described = describe_groups(X, groups, len(clustered.centres), fitted)
     names = name_groups(frame, table, groups, described, aliases)
     segments, order = make_segments(
         table, X, fitted, clustered.centres, groups, (names, described), reference
@@ -207,15 +204,13 @@ def _cluster(
     return Groups(centres, route, linkage, leaf_groups, note, settled)
 
 
-def describe_groups(
-    X: Floats, groups: Ints, count: int, transform: Transform, words: Mapping[str, tuple[str, str]]
-) -> list[str]:
+def describe_groups(X: Floats, groups: Ints, count: int, transform: Transform) -> list[str]:
     """Describe each group by what marks it most."""
     if len(np.unique(groups)) < count:
         return [""] * count  # an error is on its way
     spread = X.std(axis=0)
     differences = (centres_of(X, groups) - X.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    return name_segments(differences, transform.names, words)
+    return name_segments(differences, transform.names)
 
 
 def name_groups(

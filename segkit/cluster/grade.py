@@ -342,7 +342,7 @@ def grade_structure(structure: Structure, truth: pl.DataFrame) -> StructureGrade
     >>> import numpy as np
     >>> from segkit.cluster.structure import assess_structure
     >>> X = np.random.default_rng(0).normal(size=(60, 2))
-    >>> structure = assess_structure(X, k_range=[2, 3], n_null=19, n_boot=6)
+    >>> structure = assess_structure(X, k_range=[2, 3], n_null=19, n_refits=6)
     >>> grade_structure(structure, pl.DataFrame({"archetype": [None] * 60})).right
     True
     """

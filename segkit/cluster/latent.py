@@ -301,7 +301,6 @@ def cluster_latent(
     k: int | None = None,
     k_range: Sequence[int] = range(1, 9),
     starts: int = 20,
-    words: Mapping[str, tuple[str, str]] | None = None,
     seed: int = 0,
 ) -> Segmentation:
     """Segment respondents by their yes/no answers, with each one's probability of each class.
@@ -318,8 +317,6 @@ def cluster_latent(
     k_range : sequence of int
     starts : int
         Random starts for each k; the one with the highest likelihood is kept.
-    words : mapping, optional
-        Item to the words for classes that say yes often and seldom.
     seed : int
 
     Returns
@@ -384,7 +381,7 @@ def cluster_latent(
         seed=seed,
         version=__version__,
         items=tuple(used),
-        classes=_classes(answers, fit, used, words or {}),
+        classes=_classes(answers, fit, used),
     )
     compared = compared.with_columns(chosen=pl.col("k") == chosen)
     return _segmentation(table, model, compared, dropped, starts)
@@ -419,21 +416,19 @@ def _compared(answers: Floats, fits: Mapping[int, ClassFit]) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def _classes(
-    answers: Floats, fit: ClassFit, items: list[str], words: Mapping[str, tuple[str, str]]
-) -> tuple[LatentClass, ...]:
+def _classes(answers: Floats, fit: ClassFit, items: list[str]) -> tuple[LatentClass, ...]:
     """Return the classes by decreasing size, named by their most distinctive answers."""
     bare = [
         LatentClass("", "", 0, weight, dict(zip(items, yes, strict=True)), 0.0)
         for weight, yes in zip(fit.weights.tolist(), fit.yes.tolist(), strict=True)
     ]
     overall = np.nanmean(answers, axis=0)
-    plain = {item: (item.lower(), f"not-{item.lower()}") for item in items}
+    words = {item: (item.lower(), f"not-{item.lower()}") for item in items}
 
     def name(classes: list[LatentClass], _: Any) -> list[str]:
         yes = np.array([list(latent.yes.values()) for latent in classes])
         apart = (yes - overall) / np.sqrt(overall * (1 - overall))
-        return name_segments(apart, items, {**plain, **words})
+        return name_segments(apart, items, words)
 
     return finish_parts(bare, answer_deviances(answers, fit.weights, fit.yes), fit.yes, name)
 

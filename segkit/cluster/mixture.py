@@ -204,7 +204,6 @@ def cluster_mixture(
     transform: Transform | None = None,
     floor: float = FLOOR,
     max_rows: int = MAX_ROWS,
-    words: Mapping[str, tuple[str, str]] | None = None,
     definitions: Mapping[str, str] | None = None,
     as_of: date | None = None,
     seed: int = 0,
@@ -238,7 +237,7 @@ def cluster_mixture(
     max_rows : int
         EM runs on a random sample of at most this many customers (chosen by their values, so row
         order does not matter); all customers are assigned.
-    words, definitions, as_of
+    definitions, as_of
         As for `segkit.cluster.cluster_customers`.
     seed : int
 
@@ -300,7 +299,7 @@ def cluster_mixture(
         seed=seed,
         version=__version__,
         definitions=dict(definitions or {}),
-        components=_components(X, chosen.fitted, fitted, words or {}),
+        components=_components(X, chosen.fitted, fitted),
         transform=fitted,
     )
     return _segmentation(table, model, tried, chosen, starts)
@@ -350,9 +349,7 @@ def _factors(model: Any, d: int) -> list[Floats]:
     return [np.diag(np.broadcast_to(scale, (d,))) for scale in factors]
 
 
-def _components(
-    X: Floats, model: Any, transform: Transform, words: Mapping[str, tuple[str, str]]
-) -> tuple[Component, ...]:
+def _components(X: Floats, model: Any, transform: Transform) -> tuple[Component, ...]:
     """Return the segments by decreasing size, named by their most distinctive features."""
     fitted = zip(
         model.weights_.tolist(),
@@ -368,7 +365,7 @@ def _components(
 
     def name(_: Any, groups: Ints) -> list[str]:
         means = np.array([X[groups == g].mean(axis=0) for g in range(len(bare))])
-        return name_segments((means - X.mean(axis=0)) / X.std(axis=0), transform.names, words)
+        return name_segments((means - X.mean(axis=0)) / X.std(axis=0), transform.names)
 
     return finish_parts(bare, deviances(X, bare), model.means_, name)
 

@@ -304,7 +304,7 @@ class Stability(Result):
         "ward" or "kmeans".
     n, rows : int
         Customers in the input, and customers used.
-    n_boot, n_splits, n_starts, seeding_rows, seed : int
+    n_refits, n_splits, n_starts, seeding_rows, seed : int
         Bootstrap refits, split halves, starts of k-means in every refit (they change the answer),
         customers per segment on which the starts run, seed.
     repeats : str
@@ -321,7 +321,7 @@ class Stability(Result):
     method: str
     n: int
     rows: int
-    n_boot: int
+    n_refits: int
     n_splits: int
     n_starts: int
     seeding_rows: int
@@ -352,7 +352,7 @@ class Stability(Result):
         notes = "".join(f" {note}." for note in self.notes)
         return self._of_own() + (
             f"Two refits to bootstrap samples of {counted(self.rows, 'customer')} agree with an "
-            f"adjusted Rand index of {span} ({counted(self.n_boot, 'refit')}, "
+            f"adjusted Rand index of {span} ({counted(self.n_refits, 'refit')}, "
             f"{METHOD_WORDS[self.method]}{starts}). {solid} Stable segments need not be natural "
             f"ones: a line cut in two is stable too.{notes}"
         )
@@ -437,7 +437,7 @@ def assess_stability(
     *,
     k_range: Iterable[int] = range(2, 9),
     method: Method = "kmeans",
-    n_boot: int = 100,
+    n_refits: int = 100,
     n_splits: int = 20,
     n_starts: int = 5,
     seed: int = 0,
@@ -465,7 +465,7 @@ def assess_stability(
     method : {"ward", "kmeans"}
         For the adjusted Rand index every customer is assigned to the nearest centre, like a new
         customer.
-    n_boot, n_splits : int
+    n_refits, n_splits : int
         Bootstrap refits (an even number is used in full) and split halves.
     n_starts : int
         k-means++ starts of every refit; the solution that is evaluated is the best of five times
@@ -510,7 +510,7 @@ def assess_stability(
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> X = np.concatenate([rng.normal(m, 1.0, (40, 2)) for m in (0, 9, 18)])
-    >>> stability = assess_stability(X, k_range=[2, 3], n_boot=10, n_splits=2)
+    >>> stability = assess_stability(X, k_range=[2, 3], n_refits=10, n_splits=2)
     >>> stability.of(3)["band"].to_list()
     ['highly stable', 'highly stable', 'highly stable']
     """
@@ -518,7 +518,7 @@ def assess_stability(
     require_choice("method", method, METHODS)
     require_choice("way to count repeats", repeats, get_args(Repeats))
     limit = MAX_ROWS[method] if max_rows is None else max_rows
-    require_least(n_boot=(n_boot, 2), seeding_rows=(seeding_rows, 2), n_splits=(n_splits, 1))
+    require_least(n_refits=(n_refits, 2), seeding_rows=(seeding_rows, 2), n_splits=(n_splits, 1))
     require_least(n_starts=(n_starts, 1), n_jobs=(n_jobs, 1))
     require_least(max_rows=(limit, 4), settle_steps=(settle_steps, 0))
     order = fair_order(matrix, seed)
@@ -534,9 +534,9 @@ def assess_stability(
         samples: tuple[Refit, ...] = ()
         halves: tuple[HalfScores, ...] = ()
         if choice is not None and choice.refits and choice.refits.serve(used, plan, seed):
-            samples, halves = choice.refits.samples[:n_boot], choice.refits.halves[:n_splits]
+            samples, halves = choice.refits.samples[:n_refits], choice.refits.halves[:n_splits]
         options: Any = {"seed": seed, "n_jobs": n_jobs}
-        further = refit_samples(used, plan, range(len(samples), n_boot), **options)
+        further = refit_samples(used, plan, range(len(samples), n_refits), **options)
         compared = compare_refits(chain(samples, further), segmentations)
         halves = (*halves, *split_halves(used, plan, range(len(halves), n_splits), **options))
     table, own = segment_table(segmentations, compared), None
@@ -555,7 +555,7 @@ def assess_stability(
         method=method,
         n=len(matrix),
         rows=len(used),
-        n_boot=n_boot,
+        n_refits=n_refits,
         n_splits=n_splits,
         n_starts=n_starts,
         seeding_rows=seeding_rows,

@@ -197,7 +197,7 @@ class Structure(Result):
         The references' ``1 - alpha`` quantile of the largest ``valley_z`` over k.
     n, rows : int
         Customers in the input, and customers used.
-    n_null, n_boot, n_starts, seed : int
+    n_null, n_refits, n_starts, seed : int
         References, refits, starts of k-means, seed.
     alpha : float
         Level of the test.
@@ -214,7 +214,7 @@ class Structure(Result):
     n: int
     rows: int
     n_null: int
-    n_boot: int
+    n_refits: int
     n_starts: int
     seed: int
     alpha: float
@@ -319,7 +319,7 @@ def assess_structure(
     k_range: Iterable[int] = range(2, 9),
     method: Method = "ward",
     n_null: int = 99,
-    n_boot: int = 40,
+    n_refits: int = 40,
     n_starts: int = 5,
     alpha: float = 0.05,
     seed: int = 0,
@@ -354,7 +354,7 @@ def assess_structure(
     k_range : iterable of int
         Numbers of segments, each at least 2.
     method : {"ward", "kmeans"}
-    n_null, n_boot, n_starts : int
+    n_null, n_refits, n_starts : int
         References, bootstrap refits, starts of k-means.
     alpha : float
         Level of the test.
@@ -383,7 +383,7 @@ def assess_structure(
     --------
     >>> rng = np.random.default_rng(0)
     >>> X = np.concatenate([rng.normal(m, 1.0, (60, 2)) for m in (0, 7)])
-    >>> structure = assess_structure(X, k_range=[2, 3], n_null=19, n_boot=6)
+    >>> structure = assess_structure(X, k_range=[2, 3], n_null=19, n_refits=6)
     >>> structure.verdict, structure.natural_k
     ('natural', 2)
     """
@@ -393,7 +393,7 @@ def assess_structure(
         raise ParameterError(
             f"a test at level {alpha} needs n_null of at least 1 / alpha - 1, got {n_null}"
         )
-    require_least(n_boot=(n_boot, 2), n_starts=(n_starts, 1))
+    require_least(n_refits=(n_refits, 2), n_starts=(n_starts, 1))
     require_least(max_rows=(max_rows, MIN_ROWS), settle_steps=(settle_steps, 0))
     if not (matrix.min(axis=0) < matrix.max(axis=0)).any():
         raise DataError("every feature is constant: there is nothing to segment by")
@@ -415,7 +415,7 @@ def assess_structure(
     with single_thread():
         valleys = _valleys_over_k(used, ks, clustering)
         null = _null_valleys(used, ks, n_null, clustering)
-        stable = _stability(used, ks, n_boot, clustering) if choice is None else {}
+        stable = _stability(used, ks, n_refits, clustering) if choice is None else {}
     highest = null.max(axis=1)
     table = pl.DataFrame(
         {
@@ -448,7 +448,7 @@ def assess_structure(
         n=len(matrix),
         rows=len(used),
         n_null=n_null,
-        n_boot=n_boot,
+        n_refits=n_refits,
         n_starts=n_starts,
         seed=seed,
         alpha=alpha,
@@ -474,11 +474,11 @@ def _null_valleys(X: Floats, ks: Sequence[int], n_null: int, clustering: Cluster
 
 
 def _stability(
-    X: Floats, ks: Sequence[int], n_boot: int, clustering: Clustering
+    X: Floats, ks: Sequence[int], n_refits: int, clustering: Clustering
 ) -> Mapping[int, Floats]:
     """Return, for each k, the adjusted Rand index of pairs of refits."""
     plan = RefitPlan(
         tuple(ks), clustering.method, clustering.n_starts, settle_steps=clustering.settle_steps
     )
-    refits = refit_samples(X, plan, range(n_boot), seed=clustering.seed)
+    refits = refit_samples(X, plan, range(n_refits), seed=clustering.seed)
     return compare_refits(refits, clustering.over_k(X, ks)).rand

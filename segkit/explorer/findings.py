@@ -216,7 +216,7 @@ def stability_of(
         X,
         k_range=[segmentation.k],
         method=refit,
-        n_boot=refits,
+        n_refits=refits,
         n_splits=FEW_SPLITS,
         segments=segmentation.assignments["segment"],
         seed=settings.seed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from segkit.display import counted
 from segkit.errors import ColumnError, DataError, SourceError, require_choice, require_columns
 from segkit.frames import takes_frames
 from segkit.intake.numbers import doubted_answers
-from segkit.intake.readers import read
+from segkit.intake.readers import read_table
 from segkit.plot.compare import likert
 from segkit.plot.figure import Figure
 from segkit.simulate import customers
@@ -187,7 +187,7 @@ def read_survey(path: Path | str, mapping: Path | str | None = None) -> pl.DataF
         As `segkit.clean_data` does.
     """
     chosen = intake.Mapping.load(mapping) if mapping else intake.Mapping()
-    raw: Any = read(Path(path), chosen, "survey")
+    raw = read_table(Path(path), chosen, "survey").frame
     table = chosen.tables.get("survey")
     wanted = table.columns.get("customer_id") if table else None
     if wanted is not None and wanted not in raw.columns:

@@ -72,14 +72,11 @@ def number_nodes(columns: Sequence[tuple[str, pl.Series]], customer: str) -> Gra
 
     Only distinct spellings are tidied, and each row is then looked up once.
     """
-    kinds = sorted({kind for kind, _ in columns})
-    rows = len(columns[0][1]) if columns else 0
-    codes = np.full((rows, len(columns)), _NONE, dtype=np.int32)
+    codes = np.empty((len(columns[0][1]), len(columns)), dtype=np.int32)
     nodes, offset = [], 0
-    for kind in kinds:
-        places = [place for place, (name, _) in enumerate(columns) if name == kind]
-        raw = pl.concat([_as_text(columns[place][1], kind).alias("raw") for place in places])
-        place_of, spellings = factorize(raw)
+    for place in sorted(range(len(columns)), key=lambda place: columns[place][0]):
+        kind, cells = columns[place]
+        row_of, spellings = factorize(_as_text(cells, kind).alias("raw"))
         spelt = tidy(spellings, kind).alias("identifier").to_frame()
         identifiers = spelt.select(pl.col("identifier").drop_nulls().unique().sort())
         numbered = identifiers.with_row_index("code", offset=offset)
@@ -90,8 +87,7 @@ def number_nodes(columns: Sequence[tuple[str, pl.Series]], customer: str) -> Gra
             .to_numpy()
         )
         # The last index is used for -1, a row without an identifier.
-        row_codes = np.append(code, np.int32(_NONE))[place_of]
-        codes[:, places] = row_codes.reshape(len(places), rows).T
+        codes[:, place] = np.append(code, np.int32(_NONE))[row_of]
         nodes.append(identifiers.select(pl.lit(kind).alias("identifier_type"), "identifier"))
         offset += identifiers.height
     table = pl.concat(nodes)

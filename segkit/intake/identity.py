@@ -117,7 +117,6 @@ class Identities(Result):
 
 
 IDENTIFIERS = ("customer_id", "email", "device_id", "loyalty_id")
-LONG = ("identifier_type", "identifier", "other_type", "other")
 
 
 @takes_frames
@@ -145,8 +144,7 @@ def link_identifiers(
     ----------
     links : polars.DataFrame
         One column per identifier type (customer_id, email, device_id, loyalty_id, or as named
-        in ``identifiers``), nulls allowed; or pairs: identifier_type, identifier, other_type,
-        other.
+        in ``identifiers``), nulls allowed.
     identifiers : sequence of str, optional
         The identifier columns, by default those of the four that the frame has.
     hard_keys : sequence of str, optional
@@ -217,8 +215,6 @@ def link_identifiers(
 
 def _columns(links: pl.DataFrame, identifiers: Sequence[str] | None) -> list[tuple[str, pl.Series]]:
     """Return the identifier columns with their types, the customer id first."""
-    if identifiers is None and set(LONG) <= set(links.columns):
-        return _from_pairs(links)
     names = [n for n in IDENTIFIERS if n in links.columns] if identifiers is None else identifiers
     require_columns(links.columns, names, "links")
     if len(set(names)) < 2:
@@ -226,27 +222,8 @@ def _columns(links: pl.DataFrame, identifiers: Sequence[str] | None) -> list[tup
             "expected at least two identifier columns, such as customer_id and email; got "
             f"{', '.join(names) or 'none'} among {', '.join(links.columns)}"
         )
-    ordered = sorted(names, key=lambda name: name != "customer_id")
+    ordered = sorted(dict.fromkeys(names), key=lambda name: name != "customer_id")
     return [(name, links[name]) for name in ordered]
-
-
-def _from_pairs(links: pl.DataFrame) -> list[tuple[str, pl.Series]]:
-    """Turn pairs into one column per type; a pair of the same type gets a second column."""
-    kinds = sorted(
-        set(links["identifier_type"].drop_nulls()) | set(links["other_type"].drop_nulls()),
-        key=lambda kind: (kind != "customer_id", kind),
-    )
-    ends = [pl.col("identifier").cast(pl.String), pl.col("other").cast(pl.String)]
-    columns = []
-    for kind in kinds:
-        first = pl.col("identifier_type") == kind
-        second = pl.col("other_type") == kind
-        one = pl.when(first).then(ends[0]).when(second).then(ends[1])
-        columns.append((kind, links.select(one.alias(kind)).to_series()))
-        if links.select((first & second).any()).item():
-            two = pl.when(first & second).then(ends[1])
-            columns.append((kind, links.select(two.alias(kind)).to_series()))
-    return columns
 
 
 def _cut(graph: Graph, max_degree: int | None, weak: Sequence[str]) -> tuple[Graph, np.ndarray]:

@@ -352,12 +352,10 @@ def count_unreadable(item: pl.Series, read: pl.Series, nulls: Sequence[object]) 
     return int((read.is_null() & lost & ~blank.to_series()).sum())
 
 
-def doubted_answers(
-    item: pl.Series, answers: tuple[float, float] | None = None
-) -> list[tuple[float, int]]:
+def doubted_answers(item: pl.Series) -> list[tuple[float, int]]:
     """List the values of an item that look like codes for 'no answer' outside its scale.
 
-    Without a stated scale, the item must look like one apart from such codes: whole numbers that
+    The item must look like a scale apart from such codes: whole numbers that
     begin between -5 and 1 and span at most 11 answers. Doubted are then numbers that surveys use
     as codes (-9, 9, 99, 998, …) and that do not continue the scale: a high one that leaves a gap,
     a negative one where the scale is not symmetric around 0, and a 0 below a scale to 5 or 7.
@@ -366,8 +364,6 @@ def doubted_answers(
     ----------
     item : polars.Series
         Answers as numbers; missing ones as null or NaN.
-    answers : (float, float), optional
-        Lowest and highest possible answer; every value outside is then doubted.
 
     Returns
     -------
@@ -378,15 +374,13 @@ def doubted_answers(
     --------
     >>> doubted_answers(pl.Series([1, 2, 3, 4, 5, 99, 99, -9, 0]))
     [(-9.0, 1), (0.0, 1), (99.0, 2)]
-    >>> doubted_answers(pl.Series([-2, -1, 0, 1, 2])), doubted_answers(pl.Series([0, 4, 5]), (0, 5))
-    ([], [])
+    >>> doubted_answers(pl.Series([-2, -1, 0, 1, 2]))
+    []
     """
     if not item.dtype.is_numeric():
         return []
     values = item.cast(pl.Float64).fill_nan(None).drop_nulls()
     counts = dict(values.value_counts().sort(values.name).iter_rows())
-    if answers is not None:
-        return [(v, n) for v, n in counts.items() if not answers[0] <= v <= answers[1]]
     if any(value != round(value) for value in counts):
         return []
     doubted = _codes_among(list(counts))

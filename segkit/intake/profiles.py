@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -429,24 +429,6 @@ class ProfileStore:
                 ]
             )
         return self._named(believed)
-
-    def missing_snapshots(self, every: str = "1mo") -> list[date]:
-        """Return the days on which a dump was due and none was recorded.
-
-        Parameters
-        ----------
-        every : str
-            Distance of two dumps in Polars' words ("1mo", "1w"), counted from the first one.
-        """
-        days = sorted({one.valid_at.date() for one in self.recordings if one.kind == "snapshot"})
-        if len(days) < 2:
-            return []
-        due = pl.date_range(days[0], days[-1], interval=every, eager=True).to_list()
-        return [
-            start
-            for start, end in zip(due, [*due[1:], date.max], strict=True)
-            if not any(start <= day < end for day in days)
-        ]
 
     def erase(self, customers: Any, *, at: Moment | None = None) -> int:
         """Erase every version of the given customers.

@@ -423,7 +423,7 @@ def _folder(folder: Path, given: Mapping) -> list[Part]:
     return parts
 
 
-def read(source: Any, mapping: Mapping, table: str, base: Path | None = None) -> pl.DataFrame:
+def read_table(source: Any, mapping: Mapping, table: str, base: Path | None = None) -> RawTable:
     """Read one raw table: a frame as it is, a file by its ending, a database by its query.
 
     Text files are read as text, cell by cell, so that nothing is guessed before the audit.
@@ -433,11 +433,6 @@ def read(source: Any, mapping: Mapping, table: str, base: Path | None = None) ->
     SourceError
         If the source is not there, is of no known kind, or cannot be read.
     """
-    return read_table(source, mapping, table, base).frame
-
-
-def read_table(source: Any, mapping: Mapping, table: str, base: Path | None = None) -> RawTable:
-    """Read one raw table as `read` does, with notes on the reading."""
     path = _file_of(source, mapping, table, base)
     if path is None:
         with readable(Path(table), "frame"):

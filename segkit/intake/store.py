@@ -111,24 +111,119 @@ class Intake:
         return self.tables[table].select(c for c in columns if c in self.tables[table].columns)
 
     def trace(self, customer_id: str) -> Trace:
-        """Return the raw and clean rows of one customer; see `segkit.intake.store.Trace`."""
-        return trace_customer(self, customer_id)
+        """Return the raw and clean rows of one customer.
+
+        Raises
+        ------
+        DataError
+            If no row names the customer (or the customer is erased), or the raw rows and rejects
+            of a saved intake are not there.
+        """
+        if self.tables and not self.rejects:
+            raise DataError(f"a customer cannot be traced: {self.notes[-1]}")
+        given_id, customer_id = customer_id, str(ids_of([customer_id], "customer_id")[0])
+        raw: dict[str, pl.DataFrame] = {}
+        clean: dict[str, pl.DataFrame] = {}
+        for table, frame in self.tables.items():
+            if "customer_id" not in frame.columns:
+                continue
+            clean[table] = frame.filter(pl.col("customer_id") == customer_id)
+            rejects = self.rejects[table].filter(pl.col(WHO) == customer_id)
+            raw[table] = _raw_rows(self, table, clean[table], rejects)
+        if not any(frame.height for frame in (*raw.values(), *clean.values())):
+            raise DataError(
+                f"no row names customer {given_id!r} (or it was erased); ids are text, compared "
+                "letter by letter"
+            )
+        return _totals(customer_id, raw, clean)
 
     def save(
         self, folder: Path | str, *, private: Path | str | None = None, owner: Path | None = None
     ) -> Path:
-        """Write the clean tables, rejects, ledger and mapping to a folder; return it.
+        """Write an intake to a temporary folder, and rename it to ``folder`` when complete.
 
-        With ``private``, raw rows and rejects are kept in a store there, on behalf of the run
-        ``owner``; see `segkit.intake.store.save_intake`.
+        All is readable by its owner alone. Of raw rows and rejects only mapped columns are kept.
+
+        Parameters
+        ----------
+        folder : path
+        private : path, optional
+            Root of the stores that take the raw rows and the rejects (`segkit.intake.privacy`); by
+            default they lie in ``folder`` too.
+        owner : pathlib.Path, optional
+            The run on whose behalf they are kept; ``folder`` itself by default.
+
+        Raises
+        ------
+        SourceError
+            If the folder exists and holds something other than an intake.
         """
-        root = None if private is None else Path(private)
-        return save_intake(self, Path(folder), private=root, owner=owner)
+        folder = Path(folder)
+        if folder.exists() and any(folder.iterdir()) and not (folder / LEDGER).exists():
+            raise SourceError(
+                f"{folder.name}/ is not empty and holds no intake; choose another folder"
+            )
+        aside = folder.with_name(f".{folder.name}.part")
+        shutil.rmtree(aside, ignore_errors=True)
+        private_folder(aside)
+        for name, frame in self.tables.items():
+            frame.write_parquet(aside / f"{name}.parquet", compression="zstd")
+        if private is None:
+            _write_rows(self, aside)
+        else:
+            pointer = keep_private(
+                Path(private), owner or folder, lambda place: _write_rows(self, place)
+            )
+            (aside / POINTER).write_text(json.dumps(pointer), encoding="utf-8")
+        (aside / LEDGER).write_text(json.dumps(self.ledger.to_dict(), indent=1), encoding="utf-8")
+        self.mapping.save(aside / MAPPING)
+        close_to_others(aside)
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.rename(folder)
+        return folder
 
     @classmethod
     def open(cls, folder: Path | str) -> Intake:
-        """Read back what `save` wrote."""
-        return open_intake(Path(folder))
+        """Read what `save` wrote: each table on first use, raw tables lazily.
+
+        If raw rows and rejects are kept elsewhere and are missing, a note says so, and `trace`
+        raises an error.
+
+        Raises
+        ------
+        SourceError
+            If the folder holds no intake.
+        """
+        folder = Path(folder)
+        if not (folder / LEDGER).is_file():
+            raise SourceError(
+                f"expected a saved intake (with {LEDGER}) in {folder.name}/, found none"
+            )
+        ledger = Ledger.from_dict(json.loads((folder / LEDGER).read_text(encoding="utf-8")))
+        tables = {
+            n: folder / f"{n}.parquet" for n in CONTRACTS if (folder / f"{n}.parquet").is_file()
+        }
+        notes, rows = ledger.notes, folder if not (folder / POINTER).is_file() else None
+        if rows is None:
+            pointer = json.loads((folder / POINTER).read_text(encoding="utf-8"))
+            rows = find_private(folder, pointer)
+            if rows is None:
+                message = (
+                    f"raw rows and rejects are not there: expected {pointer['store']} in "
+                    f"{pointer['root']} (from the run's folder), or in ${VARIABLE}"
+                )
+                notes = (*notes, message)
+        raw = {} if rows is None else {n: rows / "raw" / f"{n}.parquet" for n in tables}
+        stored_raw = {n: pl.scan_parquet(path) for n, path in raw.items() if path.is_file()}
+        rejected = {} if rows is None else {n: rows / "rejects" / f"{n}.parquet" for n in tables}
+        return cls(
+            StoredTables(tables),
+            StoredTables(rejected),
+            ledger,
+            Mapping.load(folder / MAPPING),
+            notes,
+            stored_raw or None,
+        )
 
     def __str__(self) -> str:
         return self.ledger.text
@@ -204,34 +299,6 @@ class Trace(Result):
         return f"{counts} No row of this customer is rejected."
 
 
-def trace_customer(taken: Intake, customer_id: str) -> Trace:
-    """Gather a customer's raw and clean rows from an intake.
-
-    Raises
-    ------
-    DataError
-        If no row names the customer (or the customer is erased), or the raw rows and rejects of a
-        saved intake are not there.
-    """
-    if taken.tables and not taken.rejects:
-        raise DataError(f"a customer cannot be traced: {taken.notes[-1]}")
-    given_id, customer_id = customer_id, str(ids_of([customer_id], "customer_id")[0])
-    raw: dict[str, pl.DataFrame] = {}
-    clean: dict[str, pl.DataFrame] = {}
-    for table, frame in taken.tables.items():
-        if "customer_id" not in frame.columns:
-            continue
-        clean[table] = frame.filter(pl.col("customer_id") == customer_id)
-        rejects = taken.rejects[table].filter(pl.col(WHO) == customer_id)
-        raw[table] = _raw_rows(taken, table, clean[table], rejects)
-    if not any(frame.height for frame in (*raw.values(), *clean.values())):
-        raise DataError(
-            f"no row names customer {given_id!r} (or it was erased); ids are text, compared "
-            "letter by letter"
-        )
-    return _totals(customer_id, raw, clean)
-
-
 def _raw_rows(
     taken: Intake, table: str, clean: pl.DataFrame, rejects: pl.DataFrame
 ) -> pl.DataFrame:
@@ -282,48 +349,6 @@ def _totals(
         amount,
         sales,
     )
-
-
-def save_intake(
-    taken: Intake, folder: Path, *, private: Path | None = None, owner: Path | None = None
-) -> Path:
-    """Write an intake to a temporary folder, and rename it to ``folder`` when complete.
-
-    All is readable by its owner alone. Of raw rows and rejects only mapped columns are kept.
-
-    Parameters
-    ----------
-    taken : Intake
-    folder : pathlib.Path
-    private : pathlib.Path, optional
-        Root of the stores that take the raw rows and the rejects (`segkit.intake.privacy`); by
-        default they lie in ``folder`` too.
-    owner : pathlib.Path, optional
-        The run on whose behalf they are kept; ``folder`` itself by default.
-
-    Raises
-    ------
-    SourceError
-        If the folder exists and holds something other than an intake.
-    """
-    if folder.exists() and any(folder.iterdir()) and not (folder / LEDGER).exists():
-        raise SourceError(f"{folder.name}/ is not empty and holds no intake; choose another folder")
-    aside = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)
-    private_folder(aside)
-    for name, frame in taken.tables.items():
-        frame.write_parquet(aside / f"{name}.parquet", compression="zstd")
-    if private is None:
-        _write_rows(taken, aside)
-    else:
-        pointer = keep_private(private, owner or folder, lambda place: _write_rows(taken, place))
-        (aside / POINTER).write_text(json.dumps(pointer), encoding="utf-8")
-    (aside / LEDGER).write_text(json.dumps(taken.ledger.to_dict(), indent=1), encoding="utf-8")
-    taken.mapping.save(aside / MAPPING)
-    close_to_others(aside)
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.rename(folder)
-    return folder
 
 
 def _write_rows(taken: Intake, folder: Path) -> None:
@@ -410,41 +435,3 @@ class StoredTables(Map[str, pl.DataFrame]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._paths  # without reading it
-
-
-def open_intake(folder: Path) -> Intake:
-    """Read what `save_intake` wrote: each table on first use, raw tables lazily.
-
-    If raw rows and rejects are kept elsewhere and are missing, a note says so, and `trace` raises
-    an error.
-
-    Raises
-    ------
-    SourceError
-        If the folder holds no intake.
-    """
-    if not (folder / LEDGER).is_file():
-        raise SourceError(f"expected a saved intake (with {LEDGER}) in {folder.name}/, found none")
-    ledger = Ledger.from_dict(json.loads((folder / LEDGER).read_text(encoding="utf-8")))
-    tables = {n: folder / f"{n}.parquet" for n in CONTRACTS if (folder / f"{n}.parquet").is_file()}
-    notes, rows = ledger.notes, folder if not (folder / POINTER).is_file() else None
-    if rows is None:
-        pointer = json.loads((folder / POINTER).read_text(encoding="utf-8"))
-        rows = find_private(folder, pointer)
-        if rows is None:
-            message = (
-                f"raw rows and rejects are not there: expected {pointer['store']} in "
-                f"{pointer['root']} (from the run's folder), or in ${VARIABLE}"
-            )
-            notes = (*notes, message)
-    raw = {} if rows is None else {n: rows / "raw" / f"{n}.parquet" for n in tables}
-    stored_raw = {n: pl.scan_parquet(path) for n, path in raw.items() if path.is_file()}
-    rejected = {} if rows is None else {n: rows / "rejects" / f"{n}.parquet" for n in tables}
-    return Intake(
-        StoredTables(tables),
-        StoredTables(rejected),
-        ledger,
-        Mapping.load(folder / MAPPING),
-        notes,
-        stored_raw or None,
-    )

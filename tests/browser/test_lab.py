@@ -104,9 +104,9 @@ EXPLORED = [
     'segkit.cluster_customers(table, features=["visits"], k=2, method="wrad")',
     """
     X = table.select("frequency", "visits")
-    segkit.assess_stability(X, n_boot=100_000)
+    segkit.assess_stability(X, n_refits=100_000)
     """,
-    "segkit.assess_stability(X, k_range=[3], n_boot=4, n_splits=2)",
+    "segkit.assess_stability(X, k_range=[3], n_refits=4, n_splits=2)",
 ]
 
 

@@ -23,7 +23,7 @@ def choice(setting, criteria, seed):
     """One mixture with 3 to 6 groups in 4 dimensions: each criterion's vote, and the outcome."""
     k = 3 + seed % 4
     X, _ = mixture(seed, k=k, n=N, **SETTINGS[setting])
-    found = choose_k(X, criteria=criteria, n_boot=8, seed=seed)
+    found = choose_k(X, criteria=criteria, n_draws=8, seed=seed)
     votes = dict(zip(found.votes["criterion"], found.votes["k"], strict=True))
     return {
         "setting": setting,

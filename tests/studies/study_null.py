@@ -33,7 +33,7 @@ def verdict(setting, seed):
         X, k = continuum(seed, setting, n=N), 1
     else:
         X, k = mixture(seed, n=N, **GROUPS[setting])[0], GROUPS[setting]["k"]
-    found = assess_structure(X, k_range=range(2, 6), n_null=19, n_boot=20, seed=seed)
+    found = assess_structure(X, k_range=range(2, 6), n_null=19, n_refits=20, seed=seed)
     return {
         "setting": setting,
         "seed": seed,
