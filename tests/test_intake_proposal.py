@@ -5,9 +5,9 @@ import pytest
 
 import segkit
 from segkit.errors import DataError
-from segkit.intake.evidence import profile_columns
+from segkit.intake.columns import Columns
 from segkit.intake.headers import concepts
-from segkit.intake.mapping import NULLS, Mapping
+from segkit.intake.mapping import Mapping
 from segkit.intake.proposal import propose_orders
 from tests.export_files import FOLDER
 
@@ -15,8 +15,7 @@ DAYS = [f"2024-{1 + i % 12:02}-{1 + i % 28:02}" for i in range(400)]
 
 
 def proposed(**columns):
-    frame = pl.DataFrame(columns)
-    return propose_orders(frame, Mapping(), profile_columns(frame, NULLS))[0]
+    return propose_orders(Columns("orders", pl.DataFrame(columns), Mapping()))[0]
 
 
 def asked(frame, mapping=None):
@@ -42,6 +41,19 @@ def shop(customers=30, orders=4, lines=2):
             "Amount": [round(3.5 + (i * 37 % 911) / 100, 2) for i in range(n)],
         }
     )
+
+
+def test_yes_and_no_of_any_language_are_read_as_a_status():
+    paid = proposed(**shop().to_dict(as_series=False), Paid=["tak", "tak", "nie"] * 80)
+    assert paid.values["status"] == {"nie": "unpaid", "tak": "sale"}
+
+
+def test_a_constant_quantity_gives_each_line_its_money():
+    goods = pl.when(pl.int_range(pl.len()) < 200).then(pl.lit("P1")).otherwise(pl.lit("POSTAGE"))
+    lines = shop().rename({"Amount": "Unit price"}).with_columns(SKU=goods)
+    mapping = Mapping.from_dict({"orders": {"constants": {"quantity": 1}}})
+    [postage] = [f for f in segkit.audit_data(lines, mapping).findings if "postage" in f.finding]
+    assert f"40 lines, {lines['Unit price'][200:].sum():,.0f}" in postage.finding
 
 
 # The four exports, without their presets ------------------------------------------------------

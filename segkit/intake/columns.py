@@ -29,6 +29,7 @@ from segkit.intake.dates import (
     formats,
     numeric_format,
 )
+from segkit.intake.evidence import ColumnProfile, profile_columns
 from segkit.intake.mapping import Mapping, as_date
 from segkit.intake.numbers import (
     CURRENCY_UNITS,
@@ -275,9 +276,8 @@ class Columns:
         return self._read[name, raw_column]
 
     def numbers(self, name: str) -> pl.Series:
-        """Read a column's cells as numbers, null where they hold no value."""
-        read = self._micros(name).to_frame("n")
-        return read.select(pl.when(~self.blank(name)).then(pl.col("n") / MICRO)).to_series()
+        """Return a column's numbers row by row, null where its cells hold no value."""
+        return self.raw.select(self.number(name).alias("n")).to_series()
 
     @property
     def money(self) -> tuple[str, ...]:
@@ -409,6 +409,15 @@ class Columns:
             self.option("missing_time"),
             words=words,
         )
+
+    @property
+    def profiles(self) -> dict[str, ColumnProfile]:
+        """What the values of each column show, by `segkit.intake.evidence.profile_columns`."""
+        key = ("profiles", self.nulls)
+        if key not in self.shared:
+            self.shared[key] = profile_columns(self.raw, self.nulls)
+        profiles: dict[str, ColumnProfile] = self.shared[key]
+        return profiles
 
     def spellings(self, raw_column: str) -> pl.Series:
         """Return the different texts of a raw column, in the order in which they first occur."""

@@ -117,17 +117,13 @@ def is_state_flag(frame: pl.DataFrame, part: TableMapping, shown: ColumnProfile)
     return worth is not None and bool((marked & (worth > 0)).any())
 
 
-def about_exclusions(
-    columns: Columns, profiles: dict[str, ColumnProfile], *, own: bool
-) -> list[Finding]:
+def about_exclusions(columns: Columns, *, own: bool) -> list[Finding]:
     """Ask about each unused column of orders that could exclude orders or reduce their money.
 
     Parameters
     ----------
     columns : Columns
         Raw order lines, with the mapping as completed.
-    profiles : dict of str to ColumnProfile
-        What their values show.
     own : bool
         Whether the mapping file (or a preset) is complete: then what it says about states stands,
         and only kinds that it does not name are asked.
@@ -136,7 +132,7 @@ def about_exclusions(
     part = mapping.tables["orders"]
     named = {*part.columns, *part.constants}
     settled = {*part.columns.values(), *mapping.option("orders", "not_states")}
-    profiles = {name: shown for name, shown in profiles.items() if name not in settled}
+    profiles = {name: shown for name, shown in columns.profiles.items() if name not in settled}
     if not profiles or not frame.height:
         return []
     worth = cache(lambda: line_money(columns))
@@ -386,7 +382,7 @@ def _question(
     ).to_series()  # fmt: skip
     table = count_words(kinds, worth)
     listed = ", ".join(
-        f"{'other values' if word == '*' and not few else say(word)} {say_rows(rows, worth_)}"
+        f"{'other values' if word == '*' and not few else say(word)} ({say_rows(rows, worth_)})"
         for word, rows, worth_, _ in table.head(MOST_SHOWN).iter_rows()
     )
     more = table.height - MOST_SHOWN

@@ -12,14 +12,14 @@ from functools import cache, partial
 
 import polars as pl
 
-from segkit.display import counted, money
-from segkit.intake.cells import is_text
+from segkit.display import counted
+from segkit.intake.cells import YES, is_text
 from segkit.intake.columns import Columns
 from segkit.intake.evidence import sample
 from segkit.intake.headers import WORDS, concepts, pattern, plain
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping
 from segkit.intake.questions import Finding
-from segkit.intake.states import line_money
+from segkit.intake.states import count_words, line_money, say_rows
 from segkit.intake.statuses import CREDIT, row_meaning, spelt, status_meaning, stem
 
 MOST_KINDS = 40
@@ -361,18 +361,13 @@ def _ask_carts(frame: pl.DataFrame, said: dict[str, object], columns: Columns) -
     return [Finding("block", "orders", "status", text, frame.height, answer=answer)]
 
 
-_YES = {"yes", "y", "true", "1", "ja", "oui", "si", "sim", "recovered"}
+_YES = {*YES, "recovered"}
 
 
 def _shown(cells: pl.Series, words: list[str], columns: Columns) -> str:
     """List words with their rows and their money."""
-    worth = columns.numbers("amount") if columns.source("amount") else None
-    shown = []
-    for word in words[:8]:
-        is_word = (cells == word).fill_null(value=False)
-        told = counted(int(is_word.sum()), "row")
-        total = "" if worth is None else f", {money(float(worth.filter(is_word).sum()))}"
-        shown.append(f"{word!r} {told}{total}")
+    counts = count_words(cells, line_money(columns)).rows_by_key("word", unique=True)
+    shown = [f"{word!r} {say_rows(*counts[word][:2])}" for word in words[:8]]
     return "; ".join(shown) + ("; ..." if len(words) > len(shown) else "")
 
 

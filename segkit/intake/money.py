@@ -9,11 +9,11 @@ import polars as pl
 from segkit.display import counted, money, number
 from segkit.intake.cells import PERSONS, is_text
 from segkit.intake.columns import Columns
-from segkit.intake.evidence import ENOUGH, ColumnProfile, profile_columns, sample
+from segkit.intake.evidence import ENOUGH, ColumnProfile, sample
 from segkit.intake.headers import concepts, pattern, plain
 from segkit.intake.mapping import STATUS_COLUMNS, TableMapping
 from segkit.intake.questions import Finding
-from segkit.intake.states import count_words, say_rows
+from segkit.intake.states import count_words, line_money, say_rows
 from segkit.intake.statuses import read_kinds
 
 
@@ -137,19 +137,16 @@ def numbered_rows(columns: Columns) -> tuple[int, list[str]]:
 def about_summaries(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping, list[Finding]]:
     """Find the words or empty cells that mark rows which sum up the other rows of their order."""
     order, amount = columns.source("order_id"), columns.source("amount")
-    priced = columns.has("quantity", "unit_price")
-    if order is None or not (amount or priced):
+    if order is None:
         return TableMapping(), []
     kinds, states = columns.source("row_kind"), columns.mapping.tables["orders"].columns
     part = sample(frame if kinds is None else frame.filter(_counted(columns)))
     if part[order].null_count() or part[order].n_unique() > 0.7 * part.height:
         return TableMapping(), []
     columns = Columns("orders", part, columns.mapping)
-    worth = (
-        columns.numbers("amount")
-        if amount
-        else columns.numbers("quantity") * columns.numbers("unit_price")
-    )
+    worth = line_money(columns)
+    if worth is None:
+        return TableMapping(), []
     product = columns.source("product_id")
     for name, kind in part.schema.items():
         if name in (order, amount, kinds, *map(states.get, STATUS_COLUMNS)) or not is_text(kind):
@@ -257,11 +254,7 @@ def about_non_products(columns: Columns) -> tuple[list[str], list[Finding]]:
     if not listed or len(listed) > 0.5 * once.len():
         return [], []
     marked = codes.is_in(listed).fill_null(value=False)
-    worth = None
-    if columns.source("amount"):
-        worth = columns.numbers("amount")
-    elif columns.has("quantity", "unit_price"):
-        worth = columns.numbers("quantity") * columns.numbers("unit_price")
+    worth = line_money(columns)
     total = "" if worth is None else f", {money(float(worth.filter(marked).sum()))}"
     rows = int(marked.sum())
     text = (
@@ -315,7 +308,7 @@ def _say_tests(
     words = frame[name].cast(pl.String).str.strip_chars()
     table = count_words(words, columns.numbers("amount")).filter(pl.col("word").is_in(tests))
     rows = int(table["rows"].sum())
-    shown = [f"{word!r} {say_rows(count, worth)}" for word, count, worth, _ in table.iter_rows()]
+    shown = [f"{word!r} ({say_rows(count, worth)})" for word, count, worth, _ in table.iter_rows()]
     part = TableMapping({"row_kind": name}, {}, {"row_kind": dict.fromkeys(tests, "test")})
     text = f"{name!r} marks tests: {', '.join(shown)}; they are rejected."
     change = f'[orders.values.row_kind] "{tests[0]}" = "line"'
@@ -355,7 +348,7 @@ def _written_out(columns: Columns, names: list[str]) -> tuple[dict[str, object],
     cents = Columns("orders", part, columns.mapping).numbers(names[0])
     if not (cents.drop_nulls() % 1 == 0).all() or not (cents.drop_nulls() >= 100).any():
         return {}, []
-    for name, shown in profile_columns(part, columns.nulls).items():
+    for name, shown in columns.profiles.items():
         if name == columns.source(names[0]) or shown.numbers is None or not shown.is_money:
             continue
         fits = ((shown.numbers * 100 - cents).abs() < 0.5).filter(cents != 0)

@@ -105,6 +105,7 @@ class ProfileStore:
     Examples
     --------
     >>> import tempfile
+    >>> from datetime import date
     >>> folder = tempfile.TemporaryDirectory()
     >>> store = ProfileStore(folder.name)
     >>> january, march = date(2026, 1, 1), date(2026, 3, 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 
 import polars as pl
 
@@ -17,8 +17,8 @@ from segkit.display import counted, money, percent
 from segkit.ids import is_no_customer, read_ids
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns, Shared
-from segkit.intake.evidence import ENOUGH, ColumnProfile, profile_columns, same_groups
-from segkit.intake.exclusions import about_exclusions, is_state_flag, place_flags
+from segkit.intake.evidence import ENOUGH, ColumnProfile, same_groups
+from segkit.intake.exclusions import about_exclusions, flag_meanings, is_state_flag, place_flags
 from segkit.intake.headers import concepts
 from segkit.intake.kinds import about_other_rows
 from segkit.intake.layouts import match_customer_columns, preset_mapping
@@ -55,10 +55,9 @@ from segkit.intake.statuses import status_meaning
 _LATER = frozenset(["refund", "cancelled", "shipping", "updated", "dispute", "age"])
 
 
-def propose_orders(
-    frame: pl.DataFrame, given: Mapping, profiles: dict[str, ColumnProfile]
-) -> tuple[TableMapping, list[Finding]]:
+def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     """Propose columns and options for raw order lines, from names, values and their fit."""
+    frame, given, profiles = raw_columns.raw, raw_columns.mapping, raw_columns.profiles
     part = given.tables.get("orders", TableMapping())
     scores = score_columns(profiles)
     fixed = {*part.columns, *({*STATUS_COLUMNS, "is_return"} & {*part.constants})}
@@ -205,9 +204,7 @@ def _words(
     values: dict[str, dict[str, object]] = {}
     for role, flagged in (("status", status), ("payment_status", more.get("payment_status"))):
         if flagged is not None and profiles[flagged].is_flag:
-            yes = {"true", "t", "yes", "y", "1", "ja", "oui", "si", "sim"}
-            cells = [str(word) for word in profiles[flagged].cells.drop_nulls().unique().sort()]
-            values[role] = {word: "sale" if word.lower() in yes else "unpaid" for word in cells}
+            values[role] = {**flag_meanings(profiles[flagged], "sale", "unpaid")}
     return values, more
 
 
@@ -347,15 +344,12 @@ def settle_mapping(
     """
     shared = {} if shared is None else shared
 
-    @cache
-    def profiles_of() -> dict[str, ColumnProfile]:
-        return profile_columns(raw["orders"], tuple(given.option("orders", "nulls")))
-
     def columns_of(name: str) -> Columns:
         return Columns(name, raw[name], completed, shared=shared.setdefault(name, {}))
 
     own, given = given, given.over(preset_mapping(raw, given))
-    proposed, questions = _propose_tables(raw, given, profiles_of)
+    completed = given
+    proposed, questions = _propose_tables(raw, given, columns_of)
     # With the likeliest of the rivals, so that all other questions are asked at the same time.
     completed = given.over(Mapping(proposed))
     if len(raw) > 1:
@@ -375,15 +369,13 @@ def settle_mapping(
     questions = other_rows + _without_returns(questions, other_rows)
     if "orders" in raw and not lacks("orders", completed.tables["orders"]):
         is_own = "orders" not in proposed
-        excluded = about_exclusions(columns_of("orders"), profiles_of(), own=is_own)
+        excluded = about_exclusions(columns_of("orders"), own=is_own)
         questions += _not_asked_yet(excluded, questions)
     return completed, questions + about_ids(raw, completed)
 
 
 def _propose_tables(
-    raw: dict[str, pl.DataFrame],
-    given: Mapping,
-    profiles_of: Callable[[], dict[str, ColumnProfile]],
+    raw: dict[str, pl.DataFrame], given: Mapping, columns_of: Callable[[str], Columns]
 ) -> tuple[dict[str, TableMapping], list[Finding]]:
     """Propose a mapping for each table whose given one lacks required columns."""
     proposed: dict[str, TableMapping] = {}
@@ -395,7 +387,7 @@ def _propose_tables(
         if part is not None:
             given.check_columns(name, frame)
         if name == "orders":
-            proposed[name], more = propose_orders(frame, given, profiles_of())
+            proposed[name], more = propose_orders(columns_of(name))
         else:
             proposed[name], more = propose_by_header(name, frame, given)
         questions += more

@@ -24,7 +24,6 @@ from segkit.intake.dates import (
     formats,
     numeric_format,
 )
-from segkit.intake.evidence import profile_columns
 from segkit.intake.mapping import Mapping, lacks
 from segkit.intake.numbers import CODES, doubted_answers, read_item
 from segkit.intake.privacy import mask_cell
@@ -242,7 +241,7 @@ def _stated_rates(columns: Columns, stated: pl.Series) -> str:
     if cash is None or columns.has("rate"):
         return ""
     worth = columns.numbers(cash)
-    for name, shown in profile_columns(columns.raw, columns.nulls).items():
+    for name, shown in columns.profiles.items():
         rates = shown.numbers
         if rates is None or rates.len() < stated.len() or name == columns.source(cash):
             continue

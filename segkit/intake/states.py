@@ -24,7 +24,7 @@ def line_money(columns: Columns) -> pl.Series | None:
     if cash is None:
         return None
     worth = columns.numbers(cash)
-    if columns.source("quantity") is None:
+    if not columns.has("quantity"):
         return worth
     quantity = columns.numbers("quantity")
     size = (worth * quantity if cash == "unit_price" else worth).abs()
@@ -45,14 +45,14 @@ def count_words(words: pl.Series, worth: pl.Series | None) -> pl.DataFrame:
 
 
 def say_rows(rows: int, worth: float | None) -> str:
-    """Say in brackets how many rows a word has, and their money where it is known.
+    """Say how many rows a word has, and their money where it is known.
 
     Examples
     --------
     >>> say_rows(2, 1250.0), say_rows(1, None)
-    ('(2 rows, 1,250)', '(1 row)')
+    ('2 rows, 1,250', '1 row')
     """
-    return f"({counted(rows, 'row')}" + ("" if worth is None else f", {money(worth)}") + ")"
+    return counted(rows, "row") + ("" if worth is None else f", {money(worth)}")
 
 
 def about_statuses(columns: Columns) -> list[Finding]:
@@ -72,7 +72,7 @@ def about_statuses(columns: Columns) -> list[Finding]:
         unknown = table.filter(pl.col("meaning").is_null())
         if unknown.height:
             listed = ", ".join(
-                f"{_word(word, words, few=few)!r} {say_rows(rows, worth_)}"
+                f"{_word(word, words, few=few)!r} ({say_rows(rows, worth_)})"
                 for word, _, rows, worth_ in unknown.head(MOST_KINDS).iter_rows()
             )
             answered = [
@@ -87,7 +87,7 @@ def about_statuses(columns: Columns) -> list[Finding]:
             findings.append(Finding("block", columns.table, name, text, rows, first, answer))
         listed = ", ".join(
             f"{'empty' if word is None else repr(_word(word, words, few=few))} as {meaning} "
-            + say_rows(rows, worth_)
+            f"({say_rows(rows, worth_)})"
             for word, meaning, rows, worth_ in table.head(MOST_KINDS).iter_rows()
             if meaning is not None
         )

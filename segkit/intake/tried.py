@@ -11,7 +11,7 @@ import polars as pl
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.dates import Clock
-from segkit.intake.evidence import is_dated, profile_columns
+from segkit.intake.evidence import is_dated
 from segkit.intake.headers import concepts, plain
 from segkit.intake.numbers import Dialect, read_numbers
 
@@ -170,11 +170,10 @@ def likely_amount(columns: Columns) -> str:
     """Return the unused column of numbers that could be the amount; empty if none could."""
     used = set(columns.mapping.tables[columns.table].columns.values())
     sums = {}
-    for name in columns.raw.columns:
+    for name, shown in columns.profiles.items():
         if name in used or _NO_AMOUNT & concepts(name)[0]:
             continue
-        shown = profile_columns(columns.raw.select(name), columns.nulls).get(name)
-        if shown is not None and shown.numbers is not None and not shown.dated:
+        if shown.numbers is not None and not shown.dated:
             worth = float(shown.numbers.sum())
             sums[name] = (shown.is_money, shown.filled > 0.5, worth)
     return max(sums, key=lambda name: sums[name]) if sums else ""
