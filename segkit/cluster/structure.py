@@ -416,24 +416,12 @@ def assess_structure(
         valleys = _valleys_over_k(used, ks, clustering)
         null = _null_valleys(used, ks, n_null, clustering)
         stable = _stability(used, ks, n_refits, clustering) if choice is None else {}
-    highest = null.max(axis=1)
-    table = pl.DataFrame(
-        {
-            "k": ks,
-            "valley_z": [valley.z for valley in valleys],
-            "valley_height": [valley.height for valley in valleys],
-            "first": [valley.first + 1 for valley in valleys],
-            "second": [valley.second + 1 for valley in valleys],
-            "null_95": np.quantile(null, 1 - alpha, axis=0),
-            # Against the references' maximum over all k (single-step maxT).
-            "p_value": [(1 + (highest >= v.z).sum()) / (n_null + 1) for v in valleys],
-        }
-    )
     stability = (
         pl.DataFrame({"k": ks, **mean_columns("stability", stable)})
         if choice is None
         else choice.table.select("k", "stability", "stability_se")
     )
+    table = _valley_table(ks, valleys, null, alpha)
     table = table.join(stability, on="k", how="left", maintain_order="left")
     clear = table.filter(pl.col("p_value") <= alpha).get_column("k").to_list()
     judged = table if k is None else table.filter(pl.col("k") == k)
@@ -444,7 +432,7 @@ def assess_structure(
         p_value=float(table["p_value"].to_numpy().min()),
         natural_k=max(clear, default=None),
         table=table,
-        threshold=float(np.quantile(highest, 1 - alpha)),
+        threshold=float(np.quantile(null.max(axis=1), 1 - alpha)),
         n=len(matrix),
         rows=len(used),
         n_null=n_null,
@@ -455,6 +443,24 @@ def assess_structure(
         method=method,
         notes=tuple(notes),
         k=k,
+    )
+
+
+def _valley_table(
+    ks: Sequence[int], valleys: Sequence[Valley], null: Floats, alpha: float
+) -> pl.DataFrame:
+    """Compare the valley of each k with those of the references, shape (references, k)."""
+    highest = null.max(axis=1)  # of each reference over all k (single-step maxT)
+    return pl.DataFrame(
+        {
+            "k": ks,
+            "valley_z": [valley.z for valley in valleys],
+            "valley_height": [valley.height for valley in valleys],
+            "first": [valley.first + 1 for valley in valleys],
+            "second": [valley.second + 1 for valley in valleys],
+            "null_95": np.quantile(null, 1 - alpha, axis=0),
+            "p_value": [(1 + (highest >= v.z).sum()) / (1 + len(null)) for v in valleys],
+        }
     )
 
 

@@ -264,8 +264,10 @@ def _without_nobody(
     if not empty.any():
         return read
     counts = read.filter(empty).value_counts(sort=True, name="rows")
-    listed = [f"{word!r} {number(rows)}" for word, rows in counts.sort("rows", read.name,
-              descending=[True, False]).iter_rows()]  # fmt: skip
+    listed = [
+        f"{word!r} {number(rows)}"
+        for word, rows in counts.sort("rows", read.name, descending=[True, False]).iter_rows()
+    ]
     more = f" and {number(len(listed) - MOST_NAMED)} more" if len(listed) > MOST_NAMED else ""
     kind = "customer ids" if name == "customer_id" else name.replace("_id", " ids")
     notes.append(

@@ -111,9 +111,11 @@ def is_state_flag(frame: pl.DataFrame, part: TableMapping, shown: ColumnProfile)
         return False
     columns = Columns("orders", frame, Mapping({"orders": part}))
     worth = line_money(columns)
-    marked = columns.cells(shown.name).cast(pl.String).is_in(
-        [word for word, meaning in meanings.items() if meaning == "yes"]
-    )  # fmt: skip
+    marked = (
+        columns.cells(shown.name)
+        .cast(pl.String)
+        .is_in([word for word, meaning in meanings.items() if meaning == "yes"])
+    )
     return worth is not None and bool((marked & (worth > 0)).any())
 
 

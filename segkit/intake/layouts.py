@@ -343,5 +343,7 @@ def _id_columns(table: str, frame: pl.DataFrame) -> list[str]:
 
 def words_of(values: Map[str, Any]) -> dict[str, str]:
     """Write the meanings of words as cells do ("true", "sale")."""
-    return {str(word): str(meant).lower() if isinstance(meant, bool) else str(meant)
-            for word, meant in values.items()}  # fmt: skip
+    return {
+        str(word): str(meant).lower() if isinstance(meant, bool) else str(meant)
+        for word, meant in values.items()
+    }

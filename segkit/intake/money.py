@@ -193,11 +193,12 @@ def _summing_word(orders: pl.Series, words: pl.Series, worth: pl.Series) -> str 
         .group_by("order", "word")
         .agg(pl.col("worth").sum(), rows=pl.len())
         .with_columns(
-            whole=pl.col("worth").sum().over("order"), kinds=pl.len().over("order"),
+            whole=pl.col("worth").sum().over("order"),
+            kinds=pl.len().over("order"),
             most=pl.col("rows").max().over("order"),
         )
         .filter((pl.col("kinds") > 1) & (pl.col("whole").abs() > 0.01))
-    )  # fmt: skip
+    )
     by_word = sums.group_by("word").agg(
         orders=pl.len(),
         fits=((pl.col("worth") * 2 - pl.col("whole")).abs() <= 0.02).mean(),
@@ -221,9 +222,11 @@ def _summing_word(orders: pl.Series, words: pl.Series, worth: pl.Series) -> str 
 
 def _repeating_words(orders: pl.Series, words: pl.Series, worth: pl.Series) -> list[str]:
     """Return the words whose rows each add up to the lines of their order: sale, payment."""
-    sums = pl.DataFrame({"order": orders, "word": words, "worth": worth}).group_by(
-        "order", "word"
-    ).agg(pl.col("worth").sum(), rows=pl.len())  # fmt: skip
+    sums = (
+        pl.DataFrame({"order": orders, "word": words, "worth": worth})
+        .group_by("order", "word")
+        .agg(pl.col("worth").sum(), rows=pl.len())
+    )
     most = sums.group_by("word").agg(pl.col("rows").mean(), pl.len()).sort("rows", "word")
     if most.height < 3 or most["rows"][-1] <= 1:
         return []
@@ -232,9 +235,11 @@ def _repeating_words(orders: pl.Series, words: pl.Series, worth: pl.Series) -> l
     fits = ((pl.col("worth") - pl.col("lines")).abs() <= 0.02).mean()
     alike = both.group_by("word").agg(orders=pl.len(), rows=pl.col("rows").mean(), fits=fits)
     found = alike.filter(
-        (pl.col("orders") >= 0.5 * lines.height) & (pl.col("orders") >= FEWEST_ORDERS)
-        & (pl.col("fits") >= 0.95) & (pl.col("word") != most["word"][-1])
-    )  # fmt: skip
+        (pl.col("orders") >= 0.5 * lines.height)
+        & (pl.col("orders") >= FEWEST_ORDERS)
+        & (pl.col("fits") >= 0.95)
+        & (pl.col("word") != most["word"][-1])
+    )
     return found["word"].sort().to_list()
 
 

@@ -293,48 +293,13 @@ class ProfileStore:
         require_columns(frame.columns, [self.key, changed_at], "change events")
         if not frame.height:
             return Recorded(0)
-        try:
-            times = frame[changed_at].cast(TIME)
-        except pl.exceptions.PolarsError as error:
-            raise DataError(
-                f"{changed_at} must hold times, got {frame[changed_at].dtype}"
-            ) from error
-        if times.null_count():
-            raise DataError(f"{counted(times.null_count(), 'event')} without {changed_at}")
-        gone = (
-            frame[deleted].fill_null(value=False)
-            if deleted
-            else pl.repeat(False, frame.height, eager=True)
-        )
         with self._locked():
-            recorded = self._next(recorded_at, times.max())  # type: ignore[arg-type]
-            drop = [changed_at, *([deleted] if deleted else [])]
-            rows = self._checked(frame.drop(drop))
-            rows = rows.with_columns(_valid=times, _deleted=gone).unique(maintain_order=True)
-            if rows.select(self.key, "_valid").is_duplicated().any():
-                count = rows.filter(rows.select(self.key, "_valid").is_duplicated())
-                raise DataError(
-                    f"{counted(count[self.key].n_unique(), 'customer')} have events at the same "
-                    "time that differ; which one holds?"
-                )
+            rows = self._events(frame, changed_at, deleted)
+            latest: Any = rows["_valid"].max()
+            recorded = self._next(recorded_at, latest)
             rows, refused, returned = self._without_erased(rows, pl.col("_valid"), recorded)
             facts = self._facts()
-            known = latest_facts(facts, self.key)
-            names = [c for c in rows.columns if c != self.key and not c.startswith("_")]
-            known = known.with_columns(
-                pl.lit(None, rows.schema[c]).alias(c) for c in names if c not in known.columns
-            )
-            met = rows.join(
-                known.with_columns(_there=pl.lit(value=True)).drop("_recorded"),
-                on=[self.key, "_valid"],
-                how="left",
-                suffix="_was",
-            )
-            same = pl.col("_there").fill_null(value=False) & pl.all_horizontal(
-                pl.col("_deleted") == pl.col("_deleted_was"),
-                *(pl.col(c).eq_missing(pl.col(f"{c}_was")) for c in names),
-            )
-            new = met.filter(~same).select(rows.columns)
+            new = self._unknown(rows, latest_facts(facts, self.key))
             new = new.with_columns(_recorded=pl.lit(recorded, TIME))
             first = new.join(facts.select(self.key).unique(), on=self.key, how="anti")
             dumps = [one for one in self.recordings if one.kind == "snapshot"]
@@ -347,7 +312,7 @@ class ProfileStore:
                     Snapshot(
                         len(self._files()) + 1,
                         "changes",
-                        times.max(),  # type: ignore[arg-type]
+                        latest,
                         recorded,
                         digest_of(new),
                     ),
@@ -364,6 +329,45 @@ class ProfileStore:
             returned=returned,
             repeated=not new.height and not refused,
         )
+
+    def _events(self, frame: pl.DataFrame, changed_at: str, deleted: str | None) -> pl.DataFrame:
+        """Return change events as rows with ``_valid`` and ``_deleted``; refuse contradictions."""
+        try:
+            times = frame[changed_at].cast(TIME)
+        except pl.exceptions.PolarsError as error:
+            raise DataError(
+                f"{changed_at} must hold times, got {frame[changed_at].dtype}"
+            ) from error
+        if times.null_count():
+            raise DataError(f"{counted(times.null_count(), 'event')} without {changed_at}")
+        gone = pl.lit(frame[deleted].fill_null(value=False)) if deleted else pl.lit(value=False)
+        rows = self._checked(frame.drop([changed_at, *([deleted] if deleted else [])]))
+        rows = rows.with_columns(_valid=times, _deleted=gone).unique(maintain_order=True)
+        doubled = rows.filter(rows.select(self.key, "_valid").is_duplicated())
+        if doubled.height:
+            raise DataError(
+                f"{counted(doubled[self.key].n_unique(), 'customer')} have events at the same "
+                "time that differ; which one holds?"
+            )
+        return rows
+
+    def _unknown(self, rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+        """Return the events that say other than what is known of the same customer and time."""
+        names = [c for c in rows.columns if c != self.key and not c.startswith("_")]
+        known = known.with_columns(
+            pl.lit(None, rows.schema[c]).alias(c) for c in names if c not in known.columns
+        )
+        met = rows.join(
+            known.with_columns(_there=pl.lit(value=True)).drop("_recorded"),
+            on=[self.key, "_valid"],
+            how="left",
+            suffix="_was",
+        )
+        same = pl.col("_there").fill_null(value=False) & pl.all_horizontal(
+            pl.col("_deleted") == pl.col("_deleted_was"),
+            *(pl.col(c).eq_missing(pl.col(f"{c}_was")) for c in names),
+        )
+        return met.filter(~same).select(rows.columns)
 
     def as_of(self, valid_at: Moment, recorded_at: Moment | None = None) -> pl.DataFrame:
         """Return the rows as they were at a moment, by what was known at another.

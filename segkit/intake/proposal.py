@@ -212,11 +212,12 @@ def _contradicts(first: ColumnProfile, other: ColumnProfile) -> bool:
     """Return whether a second status would exclude most of what the first says is a sale."""
     states = [
         shown.cells.cast(pl.String).replace_strict(
-            {word: status_meaning(word) for word in shown.words}, default=None,
+            {word: status_meaning(word) for word in shown.words},
+            default=None,
             return_dtype=pl.String,
         )
         for shown in (first, other)
-    ]  # fmt: skip
+    ]
     sales = states[1].filter(states[0] == "sale")
     return bool(sales.len() and sales.drop_nulls().len() and (sales != "sale").mean() > 0.5)  # type: ignore[operator]
 

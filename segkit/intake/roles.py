@@ -180,9 +180,11 @@ def close_rivals(
         close = [
             header
             for header, score in sorted(ranked.items(), key=lambda item: -item[1])
-            if header not in used and score >= LEAST and score > ranked.get(best, inf) - LEAD
+            if header not in used
+            and score >= LEAST
+            and score > ranked.get(best, inf) - LEAD
             and not is_no_rival(role, header, best)
-        ]  # fmt: skip
+        ]
         if close:
             yield role, [best, *close]
 
@@ -219,9 +221,10 @@ def _weigh_net(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
     off = {
         header: numbers
         for header, numbers in shown.items()
-        if {"fee", "refund"} & concepts(header)[0] and (numbers > 0).any()
+        if {"fee", "refund"} & concepts(header)[0]
+        and (numbers > 0).any()
         and not TIPS & {*plain(header).split("_")}
-    }  # fmt: skip
+    }
     for header, score in [*scores["amount"].items()]:
         rest = shown.get(header)
         if score < LEAST or rest is None or header in off:
@@ -345,9 +348,10 @@ def _weigh_orders(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
         shares = [
             share
             for other in (when, who)
-            if other and other != header
+            if other
+            and other != header
             and (share := constant_within(cells, _folded(profiles[other]))) is not None
-        ]  # fmt: skip
+        ]
         if shares and shares[-1] >= 0.98 and score >= SURE:  # settled and refunded on several days
             shares = shares[-1:]
         if shares and min(shares) < 0.7 and score < EXACT:

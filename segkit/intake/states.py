@@ -102,9 +102,11 @@ def _meanings(columns: Columns, name: str) -> pl.Expr:
     """Read the meaning of each word; a positive "Refund" may be a row beside the sale: asked."""
     own_words = columns.mapping.tables[columns.table].values.get(name, {})
     low = pl.col("word").str.to_lowercase()
-    is_row = low.str.contains(CREDIT) & pl.col("positive") & ~low.is_in(
-        [str(word).lower() for word in own_words]
-    )  # fmt: skip
+    is_row = (
+        low.str.contains(CREDIT)
+        & pl.col("positive")
+        & ~low.is_in([str(word).lower() for word in own_words])
+    )
     read = pl.col("word").map_batches(
         lambda words: states_of(columns, name, words), return_dtype=pl.String
     )
