@@ -29,7 +29,7 @@ OF_SUBJECT = frozenset(
         *("mean_all", "median_all", "mean_arm", "mean_control"),
     )
 )
-SHARE_ENDINGS = ("share", "rate", "prevalence")
+SHARE_ENDINGS = ("share", "rate", "prevalence", "_lift")
 # Words in the names of columns that hold amounts of money, and those that say otherwise.
 MONEY_WORDS = frozenset(
     (
@@ -150,7 +150,7 @@ def is_share(name: str) -> bool:
     """
     bare = name.removesuffix("_low").removesuffix("_high")
     bare = bare.rsplit("_", 1)[0] if bare.rsplit("_", 1)[-1][:-1].isdigit() else bare
-    return bare.endswith(SHARE_ENDINGS) or "_share_" in bare
+    return bare.endswith(SHARE_ENDINGS) or "_share_" in bare or bare.startswith("share_of_")
 
 
 def without_noise(value: float) -> float:
@@ -382,7 +382,7 @@ def cell(value: Any, column: str) -> str:
         return ", ".join(cell(item, column) for item in value)
     # A "column" may also be one of the source's own, whose name is to be read as it stands.
     named = column in NAMING or (column == "column" and is_known(str(value)))
-    if column in ("offer", "offer_name"):
+    if column == "offer_name" or column.endswith("offer"):
         return str(value).replace("_", " ")
     return label(str(value)) if named else str(value)
 

@@ -68,6 +68,7 @@ def cells():
             metadata={"tags": ["parameters"]},
         ),
         new_markdown_cell("## How many?\n\nWords.\n\n### Why so?"),
+        new_code_cell("two = 2  # leads up to it"),
         new_code_cell("1 + 1  # adds" + " and adds" * 30, outputs=outputs()),
         new_markdown_cell("Last words.\n\n## Findings"),
         new_code_cell("run.finish()"),
@@ -105,6 +106,7 @@ S1,Budget shoppers,{more},0.6,0.3,41.5,"↑ discount rate, ↓ average order val
 S2,Loyalists & friends,1,0.4,0.7,1234.5,"↑ open rate"
 """
 USABLE = "segment,stable,verdict\nS1,true,\nS2,false,\n"
+STABILITY = "segment,band\nBudget shoppers,highly stable\nLoyalists & friends,doubtful\n"
 STEPS = """\
 segment,segment_name,decision,offer,basis,monthly,monthly_low,monthly_high,test_offer,test_against
 S1,Budget shoppers,roll out,flash_sale,campaign,5200.4,900.2,9400.9,,
@@ -129,6 +131,7 @@ def write_evidence(folder, customers):
     for path, text in (
         ("06_profiles/tables/profile.csv", SEGMENTS.format(more=customers - 1)),
         ("06_profiles/tables/usable.csv", USABLE),
+        ("05_segments/tables/segment_stability.csv", STABILITY),
         ("12_summary/tables/next_steps.csv", STEPS),
         ("12_summary/figures/campaign_lift.svg", DRAWING),
     ):

@@ -271,8 +271,8 @@ def test_what_drifts_twice_is_fitted_anew_with_the_same_names_and_told_once(shop
     assert set(series.models[day].names.values()) & set(model.names.values())
     told = [one for one in series.alerts if one["what"] == "order_value_mean"]
     assert told[0]["since"] <= day.isoformat()
-    assert series.headline.startswith("No: ")
-    assert series.text.startswith(series.headline[4:])
+    assert series.answer.startswith("No: ")
+    assert series.text.startswith(series.answer[4:])
 
 
 def test_the_same_season_is_whole_weeks_earlier_and_up_to_the_fit():

@@ -79,6 +79,7 @@ def test_a_reports_headings_pictures_and_code_serve_every_reader(report):
         {"class": "code"},  # folded: no attribute "open"
         {"class": "code"},
     ]
+    assert text.index("leads up to it") < text.index("adds")  # in one fold
     assert '<a href="#How-many?">How many?</a>' in text or 'href="#How-many' in text
     assert "Messages of this step" in text
     assert "Last words." in text
@@ -299,6 +300,7 @@ def test_the_first_page_has_figures_segments_decisions_and_what_needs_a_look(tmp
         "5,200 GBP a month (900 to 9,401)",
         "measured in the campaign",
     )
+    assert (loyal["judged"], budget["judged"]) == ("Not stable", "Highly stable")
     assert budget["marks"] == "↑ discount rate, ↓ average order value"
     data, shaky = page["attention"]
     assert data == "The data cannot carry firm conclusions: Half the rows are gone."

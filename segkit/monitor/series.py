@@ -102,9 +102,17 @@ class RefreshSeries(Result):
 
     @property
     def headline(self) -> str:
-        """Say whether the segments still hold, in one sentence."""
+        """Say whether the segments held, in one sentence."""
+        return self._verdict("The segments still hold", "The segments no longer hold")
+
+    @property
+    def answer(self) -> str:
+        """Answer whether the segments still hold."""
+        return self._verdict("Yes", "No")
+
+    def _verdict(self, yes: str, no: str) -> str:
         first = first_sentence(self.text)
-        return f"Yes: none{first[4:]}" if first.startswith("None") else f"No: {first}"
+        return f"{yes}: none{first[4:]}" if first.startswith("None") else f"{no}: {first}"
 
     @property
     def decision(self) -> str:

@@ -7,7 +7,7 @@ from datetime import date
 
 import polars as pl
 
-from segkit.display import counted, percent
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, require_least, require_range
 from segkit.features.calendar import check_days
 from segkit.frames import is_returned, takes_frames
@@ -67,7 +67,7 @@ class NextPurchase(Result):
         soon = self.customers.filter(pl.col("next_days") <= 30).height
         expected = counted(round(float(chance.sum())), "customer")
         sentence = (
-            f"{expected} of {self.customers.height} are expected to buy in the "
+            f"{expected} of {number(self.customers.height)} are expected to buy in the "
             f"{counted(self.horizon_days, 'day')} after {self.as_of.isoformat()}. If they do, "
             f"{counted(soon, 'customer')} will sooner than not have done so within 30 days."
         )

@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -219,6 +220,8 @@ def _run(folder: Path) -> dict[str, Any]:
     manifests = {stem: read_json(folder / stem / NAME) for stem in listed}
     writers = _writers(manifests, listed)
     rows = [_row(folder, item, manifests[stem], writers) for stem, item in listed.items()]
+    for row, other in product(rows, rows):
+        row["message"] = row["message"].replace(other["stem"], other["title"])
     closing = next((row for row in reversed(rows) if row["stem"].endswith("summary")), None)
     if closing is None and rows and all(row["good"] for row in rows):
         closing = rows[-1]  # a source of which there is no summary: a campaign alone

@@ -216,6 +216,29 @@ def test_the_first_page_fits_a_sheet(markets, browser):
     context.close()
 
 
+MANY = """() => {
+  const run = document.querySelector("section.run:has(.cards)");
+  const [cards, notes] = [run.querySelector(".cards"), run.querySelector(".beside ul")];
+  while (cards.children.length < 8) cards.append(cards.children[1].cloneNode(true));
+  while (notes.children.length < 5) notes.append(notes.children[0].cloneNode(true));
+  return run.id;
+}"""
+
+
+def test_a_runs_first_page_on_the_index_fits_a_sheet_with_eight_segments_too(markets, browser):
+    context = browser.new_context(viewport={"width": 702, "height": 1046}, offline=True)
+    page = context.new_page()
+    page.emulate_media(media="print")
+    page.goto(markets.as_uri())
+    run = page.locator(f"[id='{page.evaluate(MANY)}']")
+    box, end = run.bounding_box(), run.locator(".beside").bounding_box()
+    assert run.locator(".cards > li:visible").count() == 8
+    assert 400 < end["y"] + end["height"] - box["y"] <= 1046
+    answers = run.locator(".said > .answers")
+    assert answers.evaluate("e => getComputedStyle(e).breakBefore") == "page"
+    context.close()
+
+
 def test_the_summary_is_printed_as_pdf(markets, capsys):
     name = f"shop--united-kingdom--{LATER}"
     assert invoke(["pdf", str(markets.parent / name)]) == 0

@@ -154,6 +154,7 @@ def check_pages(ran, secret):
     assert set(pages) == {*ran.statuses(), "reports"}
     for stem, page in pages.items():
         assert not LOADED.search(page), stem
+        assert "PosixPath" not in page, stem
     check_nobody_named(pages, secret)
 
 
