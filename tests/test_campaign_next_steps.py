@@ -129,6 +129,20 @@ def test_the_campaign_counts_before_the_pilot_and_the_pilot_before_the_profile()
         assert words in steps.text
 
 
+@pytest.mark.parametrize("rows", [[OPEN, UNSURE], [PAYS], [BETTER, PAYS]])
+def test_the_answer_has_at_most_25_words_whatever_segments_are_called(rows):
+    names = [
+        f"Long-standing customers with very high different products bought {i}" for i in (1, 2, 3)
+    ]
+    segments = pl.DataFrame(
+        {"segment": ["S1", "S2", "S3"], "segment_name": names, "customers": [9, 9, 9]}
+    )
+    each = [compared(*rows, segment=name) for name in segments["segment"]]
+    steps = decide_next_steps(segments, campaign=pl.concat(each))
+    assert len(steps.answer.split()) <= 25 < len(steps.headline.split())
+    assert steps.answer.split()[0] == steps.headline.split()[0] or "of 3 segments" in steps.answer
+
+
 def test_nothing_is_recommended_for_segments_neither_stable_nor_usable():
     def scores(verdict, *, stable):
         return pl.DataFrame({"segment": ["S1"], "verdict": [verdict], "stable": [stable]})

@@ -50,6 +50,11 @@ STEPS: dict[str, type[pl.DataType]] = {
 Row = dict[str, Any]
 
 
+def _by_length(rows: Sequence[Row]) -> list[Row]:
+    """Sort tests: what can be settled comes first, the shortest test before all."""
+    return sorted(rows, key=lambda row: (row["test_customers"] is None, row["test_months"] or 0))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class NextSteps(Result):
     """Decision for each segment, and the evidence that it rests on.
@@ -111,11 +116,21 @@ class NextSteps(Result):
     @property
     def answer(self) -> str:
         """The decisions in one sentence; how many they are, where naming them takes too long."""
-        total = self.monthly
-        if total is None or len(self.headline.split()) <= MOST_WORDS:
+        if len(self.headline.split()) <= MOST_WORDS:
             return self.headline
+        total, changing, keeping = self.monthly, self.choose(*CHANGING), self.choose("keep")
+        tests = self.choose("keep testing", "start testing")
+        if not changing and not keeping:
+            return self._first_test(tests, with_size=False) if tests else self.headline
         segments = counted(self.table.height, "segment")
-        share = f"{number(len(self.choose(*CHANGING)))} of {segments}"
+        if total is None:
+            share = f"{number(len(changing or keeping))} of {segments}"
+            return (
+                f"Change what {share} get."
+                if changing
+                else f"Keep {words(self.usual)} for {share}."
+            )
+        share = f"{number(len(changing))} of {segments}"
         return f"Change what {share} get: added profit {self._a_month(*total)}."
 
     def _a_month(self, value: float, low: float, high: float) -> str:
@@ -147,18 +162,20 @@ class NextSteps(Result):
         rows = self.choose("keep testing", "start testing")
         if not rows:
             return ""
-        # What can be settled comes first, the shortest test before all.
-        rows.sort(key=lambda row: (row["test_customers"] is None, row["test_months"] or 0))
-        tests = [self._test(row) for row in rows]
         if self.choose(*DECIDED):
-            return f"Not decided: test {'; '.join(tests)}."
+            return f"Not decided: test {'; '.join(map(self._test, _by_length(rows)))}."
+        further = [self._test(row) for row in _by_length(rows)[1:]]
+        more = f" Further tests: {'; '.join(further)}." if further else ""
+        return self._first_test(rows) + more
+
+    def _first_test(self, rows: Sequence[Row], *, with_size: bool = True) -> str:
         measured = any(row["basis"] != "profile" for row in rows)
         state = "No offer is shown to pay yet" if measured else "No offer has been tested yet"
-        more = f" Further tests: {'; '.join(tests[1:])}." if tests[1:] else ""
-        return f"{state}: first test {tests[0]}.{more}"
+        return f"{state}: first test {self._test(_by_length(rows)[0], with_size=with_size)}."
 
-    def _test(self, row: Row) -> str:
+    def _test(self, row: Row, *, with_size: bool = True) -> str:
         offers = f"{words(row['test_offer'])} against {words(row['test_against'])}"
+        offers += f" for {row['segment_name']}"
         size = "no test of a year would settle it"
         if row["test_customers"] is not None:
             size = counted(row["test_customers"], "customer")
@@ -166,7 +183,7 @@ class NextSteps(Result):
                 size += f", {counted(row['test_months'], 'month')}"
         elif row["basis"] == "profile":
             size = "as large as the campaign allows"
-        return f"{offers} for {row['segment_name']} ({size})"
+        return f"{offers} ({size})" if with_size else offers
 
     def _left_alone(self) -> str:
         rows = self.choose("none")
