@@ -60,16 +60,12 @@ class Scored(Result):
     @property
     def text(self) -> str:
         """Customers by segment, and the share who are unlike any segment."""
-        each = "; ".join(
-            f"{row['segment']} {row['segment_name']} {number(row['customers'])} "
-            f"({percent(row['customer_share'])})"
-            for row in self.segments.iter_rows(named=True)
-        )
         odd = float(self.assignments["unlike_any"].mean() or 0)  # type: ignore[arg-type]
         without = self.assignments.drop_nulls("reason")
         assigned = self.assignments.height - without.height
         text = (
-            f"{counted(assigned, 'customer')} from {self.made_from} assigned: {each}. "
+            f"{counted(assigned, 'customer')} from {self.made_from} assigned: "
+            f"{list_segments(self.segments)}. "
             f"{percent(odd)} are unlike any segment."
         )
         if without.height:
@@ -81,6 +77,23 @@ class Scored(Result):
             new = int((self.assignments["unseen"] > 0).sum())
             text += f" {number(new)} have a category that was not there at the fit."
         return " ".join(filter(None, (text, self.outlook, self.about)))
+
+
+def list_segments(segments: pl.DataFrame) -> str:
+    """List each segment's customers with their share, and that of revenue where it is a column.
+
+    Examples
+    --------
+    >>> size = {"segment": "S1", "segment_name": "Few", "customers": 2, "customer_share": 0.4}
+    >>> list_segments(pl.DataFrame([size]))
+    'S1 Few 2 (40%)'
+    """
+    return "; ".join(
+        f"{row['segment']} {row['segment_name']} {number(row['customers'])} "
+        f"({percent(row['customer_share'])}"
+        + (f", {percent(row['revenue_share'])} of revenue)" if "revenue_share" in row else ")")
+        for row in segments.iter_rows(named=True)
+    )
 
 
 def score_file(

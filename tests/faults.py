@@ -7,6 +7,7 @@ faults whose file or reason contains one of them are tried. The exit code is the
 """
 
 import argparse
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -563,6 +564,175 @@ FAULTS = [
         "test_live_triggers_delivery",
         "a file is cut to what the state knows",
     ),
+    # Files larger than memory, and Spark (its tests need the environment of `make test-spark`)
+    Fault(
+        "large/split.py",
+        "part = keys.hash(SEED) % parts",
+        "part = keys.hash(SEED + chunk) % parts",
+        "test_large::test_parts_of_a_csv_file_give_what_memory_gives",
+        "all rows of a customer in one part",
+    ),
+    Fault(
+        "large/split.py",
+        "frame = frame.filter(~pl.col(ROW).is_in(self.repeats.implode()))",
+        "frame = frame.filter(pl.col(ROW) >= 0)",
+        "test_large::test_overlapping_files_count_a_row_once",
+        "rows of overlapping files count once",
+    ),
+    Fault(
+        "large/split.py",
+        "frame[ROW] - self.repeats.search_sorted(frame[ROW])",
+        "frame[ROW]",
+        "test_large::test_overlapping_files_count_a_row_once",
+        "a row's number in overlapping files",
+    ),
+    Fault(
+        "large/chunks.py",
+        'end = block.rfind(b"\\n", match.end(), until) + 1 if match[1] else 0',
+        'end = block.rfind(b"\\n", 0, until) + 1',
+        "test_large::test_blocks_of_text_end_where_lines_end",
+        "a block of text that ends inside quotes",
+    ),
+    Fault(
+        "large/clean.py",
+        'pl.col("order").n_unique()',
+        'pl.col("order").count()',
+        "test_large::test_parts_of_a_csv_file_give_what_memory_gives",
+        "an order with lines in two parts counts once",
+    ),
+    Fault(
+        "large/gates.py",
+        "min((k + 1) * width, 2**64) - 1",
+        "min((k + 1) * width, 2**64 - 1)",
+        "test_large::test_slices_of_hashes_are_disjoint_and_leave_none_out",
+        "slices of hashes that overlap",
+    ),
+    Fault(
+        "large/clean.py",
+        "sum(r.rows for r in each), sum(r.customers for r in each),",
+        "sum(r.rows for r in each), max(r.customers for r in each),",
+        "test_large::test_parts_of_a_csv_file_give_what_memory_gives",
+        "rejected customers of all parts",
+    ),
+    Fault(
+        "large/job.py",
+        "[a + b for a, b in zip(totals, own, strict=True)] if totals else own",
+        "own",
+        "test_large::test_parts_of_a_csv_file_give_what_memory_gives",
+        "totals by category of all parts",
+    ),
+    Fault(
+        "large/job.py",
+        '"erased": frame_hash(erased)',
+        '"erased": ""',
+        "test_large::test_what_a_part_was_made_from_is_in_its_key",
+        "another list of customers to erase",
+    ),
+    Fault(
+        "large/job.py",
+        '        self.work.remove("split")',
+        "        pass",
+        "test_large::test_nothing_in_the_folder_is_of_who_is_erased",
+        "raw rows stay on disk",
+    ),
+    Fault(
+        "large/work.py",
+        "            self._drop(state, other)\n",
+        "            pass\n",
+        "test_large::test_nothing_in_the_folder_is_of_who_is_erased",
+        "scores made before an erasure",
+    ),
+    Fault(
+        "large/work.py",
+        "return record if whole else None",
+        "return record",
+        "test_large::test_a_part_is_done_while_its_files_are_whole",
+        "a part whose file is cut short",
+    ),
+    Fault(
+        "large/segments.py",
+        ".agg(pl.all().sum())",
+        ".agg(pl.all().max())",
+        "test_large::test_parts_of_a_csv_file_give_what_memory_gives",
+        "customers and revenue of all parts",
+    ),
+    Fault(
+        "cluster/batches.py",
+        'pool.bottom_k(size, by=["_key", "customer_id"])',
+        "pool.head(size)",
+        "test_large",
+        "a random sample of the customers",
+    ),
+    Fault(
+        "cluster/compressed.py",
+        "cut_tree(ward_linkage(means, weights), k)",
+        "cut_tree(ward_linkage(means, np.ones_like(weights)), k)",
+        "test_cluster_compressed",
+        "Ward weighs each seed by its rows",
+    ),
+    Fault(
+        "spark/table.py",
+        "before + add_levels([frame[name] for name in part])",
+        "add_levels([frame[name] for name in part])",
+        "test_spark::test_every_feature_is_that_of_polars",
+        "totals by category of all batches",
+    ),
+    Fault(
+        "spark/table.py",
+        "not table.is_unknown(name)",
+        "True",
+        "test_spark::test_every_feature_is_that_of_polars",
+        "a sum that is missing is not zero",
+    ),
+    Fault(
+        "spark/clustering.py",
+        "total += Compressed.of",
+        "total = Compressed.of",
+        "test_spark::test_written_assignments_are_those_of_polars",
+        "statistics of all batches",
+    ),
+    Fault(
+        "spark/clustering.py",
+        "functions.sum(name).alias(name)",
+        "functions.max(name).alias(name)",
+        "test_spark::test_written_assignments_are_those_of_polars",
+        "statistics of all partitions",
+    ),
+    Fault(
+        "spark/clustering.py",
+        "keys.orderBy(KEY, CUSTOMER)",
+        "keys.orderBy(CUSTOMER)",
+        "test_spark::test_written_assignments_are_those_of_polars",
+        "seeds from a random sample",
+    ),
+    Fault(
+        "spark/clustering.py",
+        "(whole.means * whole.counts[whole.counts > 0, None]).sum(axis=0)[None, :] / rows",
+        "whole.means.mean(axis=0)[None, :]",
+        "test_spark::test_written_assignments_are_those_of_polars",
+        "the grand mean weighs each seed by its rows",
+    ),
+    Fault(
+        "spark/segments.py",
+        "score_rows(clusters.model, table)",
+        "score_rows(clusters.fit.model, table)",
+        "test_spark::test_written_assignments_are_those_of_polars",
+        "assignments by the centres of all customers",
+    ),
+    Fault(
+        "spark/segments.py",
+        "size=counts.get(one.id, 0)",
+        "size=one.size",
+        "test_spark::test_written_assignments_are_those_of_polars",
+        "sizes of all customers",
+    ),
+    Fault(
+        "spark/engine.py",
+        "if different < rows:",
+        "if named < rows:",
+        "test_spark::test_ids_and_values_of_customers_are_checked",
+        "a customer who comes twice",
+    ),
 ]
 
 
@@ -622,6 +792,11 @@ def main():
     if lost():
         raise SystemExit("not in their places any more:\n" + "\n".join(lost()))
     chosen = choose(options.words)
+    if importlib.util.find_spec("pyspark") is None:
+        here = [fault for fault in chosen if not fault.tests.startswith("test_spark")]
+        left = len(chosen) - len(here)
+        print(f"{left} left out: they need Spark (.venv-spark/bin/python -m tests.faults spark/)")
+        chosen = here
     missed = 0
     with tempfile.TemporaryDirectory() as name:
         copy = copy_to(Path(name))

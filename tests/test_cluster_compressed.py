@@ -71,6 +71,13 @@ def test_a_model_of_a_sample_takes_the_centres_of_all(groups):
     assert moved.score(table)["segment"].n_unique() == 3
 
 
+def test_ward_weighs_each_seed_by_its_rows():
+    X = np.repeat([[0.0], [1.0], [3.0]], [100, 100, 1], axis=0)
+    centres = Compressed.of(X, X[[0, 100, 200]]).find_centres(2, steps=0)
+    # By Ward's cost ab / (a + b) d^2: 0 and 1 cost 50, 1 and 3 only 4; one row each, .5 and 2.
+    assert sorted(centres[:, 0]) == pytest.approx([0.0, 103 / 101])
+
+
 def test_more_segments_than_distinct_rows_are_refused():
     X = np.repeat([[0.0], [1.0]], 5, axis=0)
     with pytest.raises(DataError, match="3 segments need as many different customers"):

@@ -17,13 +17,13 @@ from polars.testing import assert_frame_equal
 
 import segkit
 from segkit.cli import invoke
+from segkit.cluster.batches import draw_customers
 from segkit.errors import DataError, MappingError, ParameterError, SourceError
 from segkit.features.build import plan_features
 from segkit.intake.mapping import Mapping
-from segkit.large import job, score_large_files, segment_files
+from segkit.large import gates, job, score_large_files, segment_files
 from segkit.large import work as work_folder
 from segkit.large.chunks import RawFile, list_files
-from segkit.large.gates import _adds_empty
 from segkit.large.work import Stage, Work
 from segkit.pipeline import link_source
 from segkit.progress import Stopped, watched_by
@@ -442,6 +442,25 @@ def test_nothing_in_the_folder_is_of_who_is_erased(tmp_path, monkeypatch):
     assert not list(work.glob("split-*")) + list(work.glob("scores-*"))
 
 
+def test_the_sample_is_random_whatever_the_parts():
+    table = pl.DataFrame({"customer_id": [f"c{k:04}" for k in range(2000)]})
+    sample = draw_customers([table], 200, 0)
+    parts = draw_customers([table[1500:], table[:1500]], 200, 0)
+    assert_frame_equal(parts.sort("customer_id"), sample.sort("customer_id"))
+    first_half = (sample["customer_id"] < "c1000").sum()
+    assert abs(first_half - 100) < 4 * np.sqrt(200 / 4), "about half of them"
+
+
+def test_slices_of_hashes_are_disjoint_and_leave_none_out(monkeypatch):
+    monkeypatch.setattr(gates, "HASHES_AT_ONCE", 9)
+    hashes = pl.Series("h", [0, 2**64 - 1, *range(2**61, 2**64, 2**61)], pl.UInt64).to_frame()
+    hashes = pl.concat([hashes] * 3).lazy()
+    slices = [part.collect() for part in gates.slices_of(hashes, "h")]
+    assert len(slices) == 4
+    assert [part["h"].n_unique() for part in slices] == [2, 2, 2, 3]
+    assert sum(part.height for part in slices) == 27
+
+
 def test_blocks_of_text_end_where_lines_end(tmp_path):
     text = 'id;day;word\n1;2024-01-05;"two\nlines"\n2;2024-01-06;é\n3;2024-01-07;"a ""b"""\n'
     path = tmp_path / "events.csv"
@@ -580,7 +599,7 @@ def test_a_column_that_is_empty_in_the_sample_is_read_as_in_memory(tmp_path, mon
     sample = pl.DataFrame({"c": [None, ""], "d": ["x", None]})
     for column, is_empty in (("c", True), ("d", False)):  # the others are refused
         more = Mapping.from_dict({"orders": {"columns": PLAIN | {"category": column}}})
-        assert _adds_empty(more, plain, sample, "orders") == is_empty
+        assert gates._adds_empty(more, plain, sample, "orders") == is_empty
 
 
 def test_signs_coupons_and_nobodies_ids_are_told_by_all_rows(tmp_path, monkeypatch):

@@ -32,6 +32,7 @@ SETTINGS = {
     "spark__driver__host": "127.0.0.1",
     "spark__sql__autoBroadcastJoinThreshold": "-1",  # joins as large tables are joined
     "spark__ui__showConsoleProgress": "false",
+    "spark__sql__execution__arrow__maxRecordsPerBatch": "50",  # several in each partition
     "spark__log__level": "ERROR",
     # Queries on a few lines: nothing is compiled for them that would take longer than they do.
     "spark__sql__codegen__wholeStage": "false",
@@ -111,9 +112,11 @@ def segmented_by_polars(table, k, sample):
     model = cluster_customers(chosen, features=choose_variables(chosen), k=k).model
     X = model.transform.apply(feature_rows(chosen, model.features))
     seeds = fit_two_step(X, micro=len(X), sample=len(X)).centres
-    return move_centres(
-        model, chosen, Compressed.of(model.transform.apply(table), seeds).find_centres(k)
-    )
+    X = model.transform.apply(table)
+    whole = Compressed.of(X, seeds)
+    centres = whole.find_centres(k)
+    total = np.square(X - X.mean(axis=0)).sum()
+    return move_centres(model, chosen, centres), 1 - whole.within_ss(centres) / total
 
 
 def test_written_assignments_are_those_of_polars(session, tables, tmp_path):
@@ -124,7 +127,8 @@ def test_written_assignments_are_those_of_polars(session, tables, tmp_path):
         table.write_parquet(address)
     made = spark.segment_lines(session, *addresses, out=str(tmp_path), k=3, sample=90, **FEATURES)
     table = build_features(*tables, **FEATURES).frame
-    expected = segmented_by_polars(table, 3, 90).score(table)
+    model, explained = segmented_by_polars(table, 3, 90)
+    expected = model.score(table)
     own = pl.read_parquet(f"{made.assignments}/*.parquet").sort("customer_id")
     exact = ["customer_id", "segment", "segment_name", "second_segment", "unlike_any", "reason"]
     assert_frame_equal(own.select(exact), expected.select(exact))
@@ -132,7 +136,7 @@ def test_written_assignments_are_those_of_polars(session, tables, tmp_path):
     sizes = dict(own["segment"].value_counts().iter_rows())
     assert {one.id: one.size for one in made.model.segments} == sizes
     assert (made.rows, made.sample, made.without) == (table.height, 90, 0)
-    assert 0 < made.explained < 1
+    assert made.explained == pytest.approx(explained, rel=1e-4)
     assert "120 customers as of" in made.text
     assert made.to_frame()["customers"].sum() == made.rows
     with pytest.raises(ParameterError, match="customers is there already"):

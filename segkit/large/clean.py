@@ -22,10 +22,10 @@ from segkit.intake.ledger import MICRO, Ledger, Part, Rejection, Step, money_fro
 from segkit.intake.mapping import Mapping as ColumnMapping
 from segkit.intake.money import numbered_rows
 from segkit.intake.store import Intake
+from segkit.large.gates import slices_of
 from segkit.large.split import ROW, Split
 from segkit.large.work import Stage
 
-IDS_AT_ONCE = 8_000_000  # of orders, counted one slice of their hashes after another
 EXAMPLES = 3
 
 
@@ -204,12 +204,9 @@ def _in_order(listed: Iterable[Sequence[str]]) -> list[str]:
 
 def _count_orders(stage: Stage) -> dict[str, int]:
     """Count the different orders by kind, a slice of their ids' hashes after another."""
-    counts, lazy = {"sale": 0, "return": 0}, pl.scan_parquet(stage.paths("order-ids"))
-    slices = 1 + lazy.select(pl.len()).collect().item() // IDS_AT_ONCE
-    width = -(-(2**64) // slices)
-    for k in range(slices):
-        inside = pl.col("order").is_between(k * width, min((k + 1) * width, 2**64) - 1)
-        few = lazy.filter(inside).group_by("kind").agg(pl.col("order").n_unique())
+    counts = {"sale": 0, "return": 0}
+    for ids in slices_of(pl.scan_parquet(stage.paths("order-ids")), "order"):
+        few = ids.group_by("kind").agg(pl.col("order").n_unique())
         for kind, n in few.collect(engine="streaming").iter_rows():
             counts[kind] += n
     return counts

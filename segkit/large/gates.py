@@ -23,7 +23,7 @@ from segkit.schema import fields
 SEED = 21  # of the hashes of ids
 WORDS_MOST = 40  # different words of a column that is watched for others
 ROWS_MOST = 300  # rows with other words that are kept of each column
-IDS_AT_ONCE = 8_000_000  # hashes of ids compared at a time
+HASHES_AT_ONCE = 8_000_000
 READ = ("id", "money", "number", "time", "date")
 
 
@@ -88,12 +88,16 @@ def _slices(stages: Mapping[str, Stage]) -> Iterator[pl.DataFrame]:
     paths = [path for table, stage in stages.items() for path in stage.paths(f"{table}-ids")]
     if not paths:
         return
-    lazy = pl.scan_parquet(paths)
-    slices = 1 + lazy.select(pl.len()).collect().item() // IDS_AT_ONCE
+    for part in slices_of(pl.scan_parquet(paths), "one"):
+        yield part.unique().collect(engine="streaming")
+
+
+def slices_of(hashes: pl.LazyFrame, column: str) -> Iterator[pl.LazyFrame]:
+    """Yield rows by slices of a hash, none of which is too large to be held in memory."""
+    slices = 1 + hashes.select(pl.len()).collect().item() // HASHES_AT_ONCE
     width = -(-(2**64) // slices)
     for k in range(slices):
-        inside = pl.col("one").is_between(k * width, min((k + 1) * width, 2**64) - 1)
-        yield lazy.filter(inside).unique().collect(engine="streaming")
+        yield hashes.filter(pl.col(column).is_between(k * width, min((k + 1) * width, 2**64) - 1))
 
 
 def count_ids(stage: Stage, table: str) -> int:

@@ -432,6 +432,12 @@ def _check_currencies(orders: Split, mapping: ColumnMapping, *, with_fx: bool) -
         )
 
 
+def scan_clean(clean: Stage) -> tuple[pl.LazyFrame, pl.LazyFrame | None]:
+    """Return the clean orders and events of all parts, lazy."""
+    orders, events = (clean.paths(name) for name in ("orders", "events"))
+    return pl.scan_parquet(orders), pl.scan_parquet(events) if events else None
+
+
 def _read_clean(clean: Stage, part: int) -> tuple[pl.DataFrame, pl.DataFrame | None]:
     """Read a part's clean orders and events."""
     events = clean.path("events", part)

@@ -14,7 +14,7 @@ from segkit.cluster.batches import draw_customers
 from segkit.cluster.fit import cluster_customers
 from segkit.cluster.refits import Method
 from segkit.cluster.segments import CAVEAT
-from segkit.display import counted, number, percent
+from segkit.display import counted, number
 from segkit.errors import ModelError, ParameterError
 from segkit.features import CustomerTable, choose_calendar
 from segkit.features.attributes import ATTRIBUTES
@@ -23,7 +23,7 @@ from segkit.features.calendar import day_number
 from segkit.features.rebuild import plan_rebuilt
 from segkit.intake.ledger import Ledger
 from segkit.intake.store import Intake
-from segkit.large.job import Job
+from segkit.large.job import Job, scan_clean
 from segkit.large.work import Stage, Work
 from segkit.pipeline import (
     WINDOWS,
@@ -34,6 +34,7 @@ from segkit.pipeline import (
 from segkit.profile import profile_segments
 from segkit.progress import steps
 from segkit.result import Result
+from segkit.scoring import list_segments
 
 if TYPE_CHECKING:
     from segkit.cluster.model import SegmentModel, SegmentScorer
@@ -94,19 +95,14 @@ class LargeSegmentation(Result):
     @property
     def text(self) -> str:
         """The segments in words, the rejected lines, and what rests on a sample."""
-        each = "; ".join(
-            f"{row['segment']} {row['segment_name']} {percent(row['customer_share'])} of customers "
-            f"with {percent(row['revenue_share'])} of revenue"
-            for row in self.segments.iter_rows(named=True)
-        )
         whole = self.sample == self.customers
         fitted = "" if whole else f" by a model of a random sample of {number(self.sample)}"
         apart = sum(self.ledger.reasons().values())
         notes = "".join(f" {note[:1].upper()}{note[1:]}." for note in self.table.notes)
         return (
             f"{counted(self.customers, 'customer')} in {counted(len(self.segments), 'segment')}"
-            f"{fitted}: {each}. {CAVEAT} Made from order lines up to {self.table.as_of}; "
-            f"{counted(apart, 'raw line')} rejected (.ledger).{notes}"
+            f"{fitted}: {list_segments(self.segments)}. {CAVEAT} Made from order lines up to "
+            f"{self.table.as_of}; {counted(apart, 'raw line')} rejected (.ledger).{notes}"
         )
 
     def plot(self) -> Figure:
@@ -255,14 +251,9 @@ class LargeScores(Result):
     @property
     def text(self) -> str:
         """Customers by segment."""
-        each = "; ".join(
-            f"{row['segment']} {row['segment_name']} {number(row['customers'])} "
-            f"({percent(row['customer_share'])})"
-            for row in self.segments.iter_rows(named=True)
-        )
         return (
             f"{counted(self.customers, 'customer')} from raw orders up to {self.as_of} assigned: "
-            f"{each}. {self.about}"
+            f"{list_segments(self.segments)}. {self.about}"
         )
 
 
@@ -322,9 +313,7 @@ def _score(
     columns = tuple(dict.fromkeys((*scorer.columns, "monetary")))
 
     def plan(stage: Stage) -> FeaturePlan:
-        orders = pl.scan_parquet(stage.paths("orders"))
-        events = pl.scan_parquet(stage.paths("events")) if stage.paths("events") else None
-        return plan_rebuilt(orders, events, definitions=words, columns=columns, as_of=as_of)
+        return plan_rebuilt(*scan_clean(stage), definitions=words, columns=columns, as_of=as_of)
 
     table, features = job.describe(
         "scored-features", clean, plan, as_of=as_of, definitions=words, columns=columns
@@ -343,8 +332,7 @@ def _score(
 
 def plan_segments(job: Job, clean: Stage, as_of: date | None, calendar: str) -> FeaturePlan:
     """Settle the features that segments are found by."""
-    orders = pl.scan_parquet(clean.paths("orders"))
-    events = pl.scan_parquet(clean.paths("events")) if clean.paths("events") else None
+    orders, events = scan_clean(clean)
     products = clean.paths("products")
     goods = choose_products(pl.read_parquet(products[0]), orders) if products else None
     ledger = job.ledger(clean)
