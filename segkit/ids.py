@@ -29,13 +29,15 @@ NO_CUSTOMER = (
     *("klient detaliczny", "散客", "店頭客", "розничный покупатель", "физ. лицо"),
 )
 
+# White space by Unicode, as polars strips it; the \s of other engines knows less.
+SPACE = "[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 # A number as spreadsheets show it when it is too long: 1.23457E+12 stands for many numbers.
-MANGLED = r"^\s*-?\d(?:[.,]\d+)?[eE]\+\d+\s*$"
+MANGLED = rf"^{SPACE}*-?\d(?:[.,]\d+)?[eE]\+\d+{SPACE}*$"
 WHOLE = r"^-?\d+\.0+$"
 # Above these, neighbouring whole numbers have the same floating-point number.
 EXACT, EXACT_32 = 2.0**53, 2.0**24
 # Ids that the reader changes; all others stay as they are.
-ODD = rf"^$|^\s|\s$|{WHOLE}|\p{{Lu}}.*@|@.*\p{{Lu}}"
+ODD = rf"^$|^{SPACE}|{SPACE}$|{WHOLE}|\p{{Lu}}.*@|@.*\p{{Lu}}"
 
 INVISIBLE = r"[\p{Cf}\p{Cc}\u{034f}\u{115f}\u{1160}\u{3164}\u{fe00}-\u{fe0f}]"
 # Letters of the Cyrillic and the Greek alphabet that look like Latin ones, in lower case or only

@@ -794,8 +794,8 @@ def main():
     chosen = choose(options.words)
     if importlib.util.find_spec("pyspark") is None:
         here = [fault for fault in chosen if not fault.tests.startswith("test_spark")]
-        left = len(chosen) - len(here)
-        print(f"{left} left out: they need Spark (.venv-spark/bin/python -m tests.faults spark/)")
+        if left := len(chosen) - len(here):
+            print(f"{left} left out: they need Spark (.venv-spark/bin/python -m tests.faults spark/)")
         chosen = here
     missed = 0
     with tempfile.TemporaryDirectory() as name:

@@ -380,6 +380,15 @@ def test_a_single_nan_in_a_parquet_file_is_refused_by_every_engine(tmp_path, col
             build_features(tmp_path / "orders.parquet", features=["core"], engine=engine)
 
 
+def test_white_space_around_ids_is_that_of_unicode_on_every_engine(tmp_path):
+    ids = ["\u00a0a", "\x0ba\u3000", "a", "\u2028b\x85", "\u200bb"]  # the last is no white space
+    lines = pl.DataFrame({"customer_id": ids, "order_day": 1, "amount": [1.0, 2.0, 4.0, 8.0, 16.0]})
+    lines.write_parquet(tmp_path / "orders.parquet")
+    for engine in ("polars", "duckdb"):
+        table = build_features(tmp_path / "orders.parquet", features=["monetary"], engine=engine)
+        assert table.frame.rows() == [("a", 7.0), ("b", 8.0), ("\u200bb", 16.0)]
+
+
 def test_whole_numbers_are_names_of_categories_and_other_numbers_are_not():
     lines = {"customer_id": ["a", "b", "a"], "order_day": [1, 2, 3], "amount": [5.0, 7.0, 9.0]}
     numbers, texts = ({**lines, "category": c} for c in ([7, 8, 7], ["7", "8", "7"]))

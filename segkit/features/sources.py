@@ -28,7 +28,7 @@ from segkit.errors import (
 )
 from segkit.features.calendar import Window, day_date
 from segkit.frames import from_memory, is_pandas
-from segkit.ids import EXACT, EXACT_32, MANGLED, ODD, WHOLE, mangled
+from segkit.ids import EXACT, EXACT_32, MANGLED, ODD, SPACE, WHOLE, mangled
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -478,7 +478,7 @@ def with_ids(lazy: Any, what: str, column: str = CUSTOMER, *, check: bool = True
         if dtype.is_numeric() or not check:
             return lazy.with_columns(read.alias(column))
         lost, odd = read.str.contains(MANGLED), read.str.contains(ODD)
-        text = read.str.strip_chars()
+        text = read.str.replace_all(f"^{SPACE}+|{SPACE}+$", "")
         text = (
             nw.when(text.str.contains(WHOLE))
             .then(text.str.replace_all(r"\.0+$", ""))
