@@ -795,7 +795,7 @@ def main():
     if importlib.util.find_spec("pyspark") is None:
         here = [fault for fault in chosen if not fault.tests.startswith("test_spark")]
         if left := len(chosen) - len(here):
-            print(f"{left} left out: they need Spark (.venv-spark/bin/python -m tests.faults spark/)")
+            print(f"{left} need Spark: .venv-spark/bin/python -m tests.faults spark/")
         chosen = here
     missed = 0
     with tempfile.TemporaryDirectory() as name:
