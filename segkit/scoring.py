@@ -290,6 +290,24 @@ def _customer_table(path: Path, features: Sequence[str]) -> pl.DataFrame | None:
     return frame if name.endswith(PARQUET) else restore(frame)
 
 
+def stored_definitions(scorer: Any) -> dict[str, str]:
+    """Return how a model defines its features.
+
+    Raises
+    ------
+    ModelError
+        If it does not define them all.
+    """
+    words: dict[str, str] = dict(getattr(scorer, "definitions", {}) or {})
+    missing = [name for name in scorer.features if name not in words]
+    if missing:
+        raise ModelError(
+            f"the model does not define {', '.join(missing)}, so they cannot be built from raw "
+            "data; give a customer table"
+        )
+    return {name: words[name] for name in scorer.features}
+
+
 def _built(
     scorer: Any, path: Path, mapping: Any, as_of: date | None
 ) -> tuple[CustomerTable, Intake]:
@@ -297,14 +315,7 @@ def _built(
     from segkit.features import rebuild_features
     from segkit.intake import clean_data
 
-    wanted: dict[str, str] = dict(getattr(scorer, "definitions", {}) or {})
-    missing = [name for name in scorer.features if name not in wanted]
-    if missing:
-        raise ModelError(
-            f"{path.name} holds none of the model's columns, and the model does not define "
-            f"{', '.join(missing)}, so they cannot be built from raw data; give a customer table"
-        )
-    wanted = {name: wanted[name] for name in scorer.features}
+    wanted = stored_definitions(scorer)
     taken = clean_data(path, mapping)
     if taken.orders is None:
         raise SourceError(f"features need orders; {path.name} has {', '.join(taken.tables)}")

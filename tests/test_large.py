@@ -84,6 +84,7 @@ def assert_same(found, whole):
     """Compare what the parts give with what all rows in memory give."""
     assert_frame_equal(read_all(found.orders, "source_row"), whole.intake.orders)
     assert_frame_equal(found.ledger.to_frame(), whole.intake.ledger.to_frame())
+    assert found.ledger.parts == whole.intake.ledger.parts
     features = read_all(found.features, "customer_id")
     assert_frame_equal(features, whole.table.frame, check_exact=True)
     assigned = read_all(found.assignments, "customer_id")
@@ -742,8 +743,13 @@ def test_segments_without_customers_have_shares_of_nought():
 
     model = SimpleNamespace(names={"S1": "Few", "S2": "Many"})
     for sums in ([], [{"segment": [], "customers": [], "revenue": [], "unlike": []}]):
-        shares = _sizes(model, sums).select("customer_share", "revenue_share")
-        assert shares.rows() == [(0.0, 0.0)] * 2
+        segments, without = _sizes(model, sums)
+        assert segments.select("customer_share", "revenue_share").rows() == [(0.0, 0.0)] * 2
+        assert without == 0
+    part = {"segment": ["S1", None], "customers": [3, 2], "revenue": [9, 1], "unlike": [0, 0]}
+    segments, without = _sizes(model, [part, part])
+    assert segments["customers"].to_list() == [6, 0]
+    assert without == 4
 
 
 def test_a_stage_of_other_inputs_takes_the_place_of_the_old_one(tmp_path):

@@ -15,7 +15,7 @@ from segkit.cluster.fit import cluster_customers
 from segkit.cluster.refits import Method
 from segkit.cluster.segments import CAVEAT
 from segkit.display import counted, number
-from segkit.errors import ModelError, ParameterError
+from segkit.errors import ParameterError
 from segkit.features import CustomerTable, choose_calendar
 from segkit.features.attributes import ATTRIBUTES
 from segkit.features.build import FeaturePlan, plan_features
@@ -34,7 +34,7 @@ from segkit.pipeline import (
 from segkit.profile import profile_segments
 from segkit.progress import steps
 from segkit.result import Result
-from segkit.scoring import list_segments
+from segkit.scoring import list_segments, stored_definitions
 
 if TYPE_CHECKING:
     from segkit.cluster.model import SegmentModel, SegmentScorer
@@ -72,6 +72,8 @@ class LargeSegmentation(Result):
         Folders of Parquet files: each customer's segment, features, and clean order lines.
     seconds : dict of str to float
         Time on the clock of each step of this call; little where it was done before.
+    without : int
+        Customers without a segment.
     """
 
     model: SegmentModel
@@ -87,6 +89,7 @@ class LargeSegmentation(Result):
     features: Path
     orders: Path
     seconds: dict[str, float]
+    without: int = 0
 
     def to_frame(self) -> pl.DataFrame:
         """Return one row per segment: customers and revenue of all customers."""
@@ -101,8 +104,9 @@ class LargeSegmentation(Result):
         notes = "".join(f" {note[:1].upper()}{note[1:]}." for note in self.table.notes)
         return (
             f"{counted(self.customers, 'customer')} in {counted(len(self.segments), 'segment')}"
-            f"{fitted}: {list_segments(self.segments)}. {CAVEAT} Made from order lines up to "
-            f"{self.table.as_of}; {counted(apart, 'raw line')} rejected (.ledger).{notes}"
+            f"{fitted}: {list_segments(self.segments)}.{_lost(self.without)} {CAVEAT} Made from "
+            f"order lines up to {self.table.as_of}; {counted(apart, 'raw line')} rejected "
+            f"(.ledger).{notes}"
         )
 
     def plot(self) -> Figure:
@@ -197,7 +201,7 @@ def _segment(
         "clusters and profile", lambda: _fit(job, clean, features, table, sample, **choices)
     )
     sums = job.timed("assign", lambda: _assign(stage, features, fit.model))
-    segments = _sizes(fit.model, sums)
+    segments, without = _sizes(fit.model, sums)
     sizes = dict(segments.select("segment", "customers").iter_rows())
     customers = sum(sizes.values())
     counts = tuple(replace(s, size=sizes[s.id]) for s in fit.model.segments)
@@ -213,7 +217,7 @@ def _segment(
     return LargeSegmentation(
         model, fit, profile, table, job.ledger(clean), segments, customers, fit.model.rows,
         job.prepared.parts, stage.folder / "assignments", features.folder / "table",
-        clean.folder / "orders", job.seconds,
+        clean.folder / "orders", job.seconds, without,
     )  # fmt: skip
 
 
@@ -235,6 +239,8 @@ class LargeScores(Result):
         Last day that is used.
     about : str
         The model in words.
+    without : int
+        Customers without a segment.
     """
 
     segments: pl.DataFrame
@@ -243,6 +249,7 @@ class LargeScores(Result):
     ledger: Ledger
     as_of: date
     about: str
+    without: int = 0
 
     def to_frame(self) -> pl.DataFrame:
         """Return one row per segment: customers and revenue."""
@@ -253,7 +260,7 @@ class LargeScores(Result):
         """Customers by segment."""
         return (
             f"{counted(self.customers, 'customer')} from raw orders up to {self.as_of} assigned: "
-            f"{list_segments(self.segments)}. {self.about}"
+            f"{list_segments(self.segments)}.{_lost(self.without)} {self.about}"
         )
 
 
@@ -292,13 +299,7 @@ def score_large_files(
     from segkit.cluster.model import load_model
 
     scorer = load_model(model) if isinstance(model, str | Path) else model
-    words: dict[str, str] = dict(getattr(scorer, "definitions", {}) or {})
-    lacking = [name for name in scorer.features if name not in words]
-    if lacking:
-        raise ModelError(
-            f"the model does not define {', '.join(lacking)}, so they cannot be built from raw data"
-        )
-    words = {name: words[name] for name in scorer.features}
+    words = stored_definitions(scorer)
     _check_day(as_of)
     with Work.open(work) as folder:
         job = Job(source, folder, mapping, preset, partitions)
@@ -319,7 +320,7 @@ def _score(
         "scored-features", clean, plan, as_of=as_of, definitions=words, columns=columns
     )
     stage = job.work.stage("scores", features=features.key, model=scorer.to_data())
-    segments = _sizes(scorer, _assign(stage, features, scorer))
+    segments, without = _sizes(scorer, _assign(stage, features, scorer))
     return LargeScores(
         segments,
         int(segments["customers"].sum()),
@@ -327,6 +328,7 @@ def _score(
         job.ledger(clean),
         table.as_of,
         scorer.text,
+        without,
     )
 
 
@@ -405,7 +407,6 @@ def _assign(stage: Stage, features: Stage, model: SegmentScorer) -> list[dict[st
             micros = (pl.col("monetary") * 1_000_000).round(0).cast(pl.Int64)
             summed = (
                 scores.with_columns(frame["monetary"])
-                .drop_nulls("segment")
                 .group_by("segment")
                 .agg(customers=pl.len(), revenue=micros.sum(), unlike=pl.col("unlike_any").sum())
                 .sort("segment")
@@ -415,8 +416,8 @@ def _assign(stage: Stage, features: Stage, model: SegmentScorer) -> list[dict[st
     return sums
 
 
-def _sizes(model: SegmentScorer, sums: list[dict[str, Any]]) -> pl.DataFrame:
-    """Add up customers and revenue of each segment."""
+def _sizes(model: SegmentScorer, sums: list[dict[str, Any]]) -> tuple[pl.DataFrame, int]:
+    """Add up customers and revenue of each segment, and customers without one."""
     kinds = {"segment": pl.String, "customers": pl.Int64, "revenue": pl.Int64, "unlike": pl.Int64}
     added = (
         pl.concat([pl.DataFrame(schema=kinds), *(pl.DataFrame(one, schema=kinds) for one in sums)])
@@ -432,7 +433,7 @@ def _sizes(model: SegmentScorer, sums: list[dict[str, Any]]) -> pl.DataFrame:
     def share(name: str) -> pl.Expr:
         return pl.when(pl.col(name).sum() != 0).then(pl.col(name) / pl.col(name).sum()).otherwise(0)
 
-    return whole.select(
+    segments = whole.select(
         "segment",
         "segment_name",
         "customers",
@@ -442,3 +443,9 @@ def _sizes(model: SegmentScorer, sums: list[dict[str, Any]]) -> pl.DataFrame:
         revenue_per_customer=pl.when(pl.col("customers") > 0).then(revenue / pl.col("customers")),
         unlike_any="unlike",
     )
+    return segments, int(added.filter(pl.col("segment").is_null())["customers"].sum())
+
+
+def _lost(customers: int) -> str:
+    have = counted(customers, "customer has", "customers have")
+    return f" {have} no segment (the reason stands beside each)." if customers else ""
