@@ -47,6 +47,7 @@ def messy_lines(n=2_400, customers=160, seed=1):
     days = [start + timedelta(days=int(d)) for d in np.sort(rng.integers(0, 700, n))]
     money = [f"{a:,.2f} €".translate(str.maketrans(",.", ".,")) for a in rng.gamma(3, 20, n)]
     who = rng.integers(0, customers, n)
+    category = np.where(rng.random(n) < 0.5, who % 14, rng.integers(0, 14, n))  # each has its own
     frame = pl.DataFrame(
         {
             "Customer": [f"K{c:03}" if c >= 5 else None for c in who],
@@ -59,7 +60,7 @@ def messy_lines(n=2_400, customers=160, seed=1):
                 for i, text in enumerate(money)
             ],
             "Status": np.array(["paid", "paid", "paid", "cancelled"])[rng.integers(0, 4, n)],
-            "Category": [f"cat {c}" for c in rng.integers(0, 14, n)],
+            "Category": [f"cat {c}" for c in category],
             "Channel": [["web", "store", None][c] for c in rng.integers(0, 3, n)],
         }
     )
