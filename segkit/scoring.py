@@ -86,7 +86,7 @@ def list_segments(segments: pl.DataFrame) -> str:
     --------
     >>> size = {"segment": "S1", "segment_name": "Few", "customers": 2, "customer_share": 0.4}
     >>> list_segments(pl.DataFrame([size]))
-    'S1 Few 2 (40%)'
+    'S1 Few 2 (40.0%)'
     """
     return "; ".join(
         f"{row['segment']} {row['segment_name']} {number(row['customers'])} "
