@@ -22,7 +22,7 @@ def test_response_is_compared_with_the_earlier_test_all_at_once():
     now = campaign(("A", "sale", 800, 40), ("B", "sale", 800, 80), ("C", "gift", 100, 9))
     pilot = campaign(("A", "sale", 400, 60), ("B", "sale", 400, 41))
     found = compare_response(now, pilot)
-    first, second, new = found.cells.iter_rows(named=True)
+    first, second, new = found.table.iter_rows(named=True)
     by_hand = share_difference(40, 800, 60, 400, level=0.975)  # two cells, 5% for both
     assert (first["gap"], first["low"], first["high"]) == pytest.approx(
         (0.05 - 0.15, by_hand.low, by_hand.high)
@@ -33,7 +33,7 @@ def test_response_is_compared_with_the_earlier_test_all_at_once():
     assert new["expected"] is None
     assert "In 1 of 2 cells" in found.text
     assert "1 cell had no earlier test" in found.text
-    same = compare_response(now, pilot, margin=0.08).cells["verdict"].to_list()
+    same = compare_response(now, pilot, margin=0.08).table["verdict"].to_list()
     assert same == ["undecided", "no relevant difference", "no expectation"]
 
 
@@ -41,7 +41,7 @@ def test_lifts_are_compared_where_both_have_a_control_so_that_season_falls_out()
     # everybody buys twice as often as in the pilot; the offer adds the same 5 points
     now = campaign(("A", "sale", 4000, 1000), ("A", "none", 4000, 800))
     pilot = campaign(("A", "sale", 4000, 600), ("A", "none", 4000, 400))
-    row = compare_response(now, pilot).cells.row(0, named=True)
+    row = compare_response(now, pilot).table.row(0, named=True)
     assert row["basis"] == "lift"
     assert (row["value"], row["expected"], row["gap"]) == pytest.approx((0.05, 0.05, 0.0))
     assert row["verdict"] == "undecided"
@@ -50,7 +50,7 @@ def test_lifts_are_compared_where_both_have_a_control_so_that_season_falls_out()
     assert row["low"] == pytest.approx(-np.hypot(0.05 - one.low, two.high - 0.05))
     assert row["high"] == pytest.approx(np.hypot(one.high - 0.05, 0.05 - two.low))
     response = compare_response(now.filter(pl.col("offer") != "none"), pilot)
-    assert response.cells["verdict"].to_list() == ["above expectation"]
+    assert response.table["verdict"].to_list() == ["above expectation"]
 
 
 def test_a_campaign_that_meets_its_expectation_is_rarely_told_to_differ():
@@ -59,7 +59,7 @@ def test_a_campaign_that_meets_its_expectation_is_rarely_told_to_differ():
     runs, false = 200, 0
     for _ in range(runs):
         one, two = (base.with_columns(converted=rng.binomial(1, 0.06, base.height)) for _ in "ab")
-        verdicts = compare_response(one, two).cells["verdict"]
+        verdicts = compare_response(one, two).table["verdict"]
         false += verdicts.is_in(["above expectation", "below expectation"]).any()
     # at most 5% by design; 19 of 200 is the upper 99.5% point of a binomial with 5%
     assert false <= 19
@@ -81,7 +81,7 @@ def test_under_no_relation_some_threshold_is_proposed_in_at_most_five_of_a_hundr
         frame = people(rng)
         frame = frame.with_columns(converted=rng.binomial(1, 0.15, frame.height))
         found = propose_thresholds(frame, THRESHOLDS, seed=seed)
-        false += (found.thresholds["verdict"] == "propose").any()
+        false += (found.table["verdict"] == "propose").any()
     assert false <= 19
 
 
@@ -93,10 +93,10 @@ def test_a_planted_threshold_is_proposed_with_its_evidence():
         rate = np.where(frame["recency_days"].to_numpy() < 80, 0.25, 0.05)
         frame = frame.with_columns(converted=rng.binomial(1, rate))
         found = propose_thresholds(frame, {"recency_days": [50]}, seed=seed)
-        proposed += found.thresholds["proposed"].drop_nulls().to_list()
+        proposed += found.table["proposed"].drop_nulls().to_list()
     assert len(proposed) >= 19
     assert sum(abs(one - 80) <= 6 for one in proposed) >= 18
-    row = found.thresholds.row(0, named=True)
+    row = found.table.row(0, named=True)
     assert row["moved_response"] == pytest.approx(0.25, abs=0.06)
     assert row["gap_low"] > 0
     assert "These are proposals: nothing is changed" in found.text
@@ -110,19 +110,19 @@ def test_thresholds_come_from_cuts_and_rules_and_neither_is_changed():
     frame = people(rng).with_columns(converted=1, monetary=5.0, offer=pl.lit("sale"))
     cuts = Cuts((50.0, 100.0), (3.0,), (4.0,), method="fixed", ties="given")
     before = cuts.to_dict()
-    found = propose_thresholds(frame, cuts).thresholds
+    found = propose_thresholds(frame, cuts).table
     assert found.select("column", "threshold").rows() == [
         ("recency_days", 50.0), ("recency_days", 100.0), ("frequency", 3.0), ("monetary", 4.0),
     ]  # fmt: skip
     assert cuts.to_dict() == before
     assert found["verdict"].to_list()[-1] == "too few"  # nobody is below
     rules = RuleSet.parse("Recent: recency_days <= 50\nLate: recency_days > 50")
-    row = propose_thresholds(frame, rules).thresholds.row(0, named=True)
+    row = propose_thresholds(frame, rules).table.row(0, named=True)
     assert row["customers_below"] == frame.filter(pl.col("recency_days") <= 50).height
     half = frame.with_columns(
         offer=pl.when(pl.col("recency_days") % 2 == 0).then(pl.lit("none")).otherwise("offer")
     )
-    row = propose_thresholds(half, {"recency_days": [100]}).thresholds.row(0, named=True)
+    row = propose_thresholds(half, {"recency_days": [100]}).table.row(0, named=True)
     assert row["customers_below"] + row["customers_above"] == half.filter(offer="sale").height
 
 

@@ -22,8 +22,7 @@ from segkit.campaign.design import match_persona_offers as match_persona_offers
 from segkit.campaign.eligibility import CHANNELS as CHANNELS
 from segkit.campaign.eligibility import Eligibility as Eligibility
 from segkit.campaign.eligibility import check_eligibility as check_eligibility
-from segkit.campaign.feedback import ResponseFeedback as ResponseFeedback
-from segkit.campaign.feedback import ThresholdProposals as ThresholdProposals
+from segkit.campaign.feedback import CampaignFeedback as CampaignFeedback
 from segkit.campaign.feedback import compare_response as compare_response
 from segkit.campaign.feedback import propose_thresholds as propose_thresholds
 from segkit.campaign.followup import follow_up as follow_up

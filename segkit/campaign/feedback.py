@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,49 +34,31 @@ PROPOSE, KEEP = "propose", "keep"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ResponseFeedback(Result):
-    """Response of each segment to its offers, against what an earlier test let expect.
+class CampaignFeedback(Result):
+    """What a campaign says of an expectation, or of thresholds.
 
     Attributes
     ----------
-    cells : polars.DataFrame
-        One row per segment and offer: segment, segment_name, offer, basis ("lift" over customers
-        without an offer where both tests have some, else "response"), customers and
-        customers_before, value, expected, gap (value less expected) with low and high, verdict.
-        The intervals hold all at once (Bonferroni).
-    outcome : str
-    is_share : bool
-    level : float
+    table : polars.DataFrame
+        Of `compare_response`, one row per cell with an offer: segment, segment_name, offer, basis
+        ("lift" where both tests have customers without an offer, else "response"), customers,
+        customers_before, value, expected, gap with low and high, verdict.
+        Of `propose_thresholds`, one row per threshold: column, threshold, customers_below,
+        customers_above, below, above (response of each side), difference with low and high,
+        proposed (null where the threshold stays), moved (customers between it and the proposal),
+        moved_response, here, there (response of the rest of their side, and of the other side),
+        gap_low, gap_high, verdict.
+    finding : str
+        The table in words.
     """
 
-    cells: pl.DataFrame
-    outcome: str
-    is_share: bool
-    level: float
+    table: pl.DataFrame
+    finding: str
 
     @property
     def text(self) -> str:
-        """The finding in words."""
-        write = percent if self.is_share else number
-        compared = self.cells.filter(pl.col("verdict") != NEW)
-        clear = compared.filter(pl.col("verdict").is_in([ABOVE, BELOW]))
-        what = self.outcome.replace("_", " ")
-        head = (
-            f"In {number(clear.height)} of {number(compared.height)} cells {what} differs clearly "
-            "from what was expected"
-        )
-        parts = [
-            f"{row['segment_name']} with {words(row['offer'])} {write(row['value'])} instead of "
-            f"{write(row['expected'])} (difference "
-            f"{interval_words(row['low'], row['high'], self.level, write)})"
-            for row in clear.iter_rows(named=True)
-        ]
-        new = self.cells.height - compared.height
-        tail = f" {counted(new, 'cell')} had no earlier test." if new else ""
-        return (
-            f"{head}{': ' if parts else ''}{'; '.join(parts)}. The intervals hold all at once; "
-            f"windows of equal length are assumed.{tail}"
-        )
+        """The finding."""
+        return self.finding
 
 
 @takes_frames
@@ -87,7 +69,7 @@ def compare_response(
     outcome: str = "converted",
     margin: float = 0.0,
     level: float = 0.95,
-) -> ResponseFeedback:
+) -> CampaignFeedback:
     """Compare the response of a campaign, by segment and offer, with an earlier test.
 
     Where both have customers without an offer in the segment, lifts are compared, so that season
@@ -108,7 +90,7 @@ def compare_response(
 
     Returns
     -------
-    ResponseFeedback
+    CampaignFeedback
 
     Raises
     ------
@@ -162,56 +144,8 @@ def compare_response(
         "verdict": pl.String,
     }
     every = np.concatenate([values for test in tests for values in test.values()])
-    is_share = bool(np.isin(every, (0.0, 1.0)).all())
-    return ResponseFeedback(
-        pl.DataFrame(rows, schema=schema, orient="row"), outcome, is_share, level
-    )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ThresholdProposals(Result):
-    """Thresholds with the response on either side, and where it speaks for another one.
-
-    Attributes
-    ----------
-    thresholds : polars.DataFrame
-        One row per threshold: column, threshold, customers_below and customers_above (in the bands
-        next to it), below and above (their response), difference with low and high; proposed
-        (null where none is), moved (customers between the two, of those the proposal was not
-        learnt from), moved_response, here and there (response of those who stay on the moved
-        customers' side, and of the other side), gap_low and gap_high (moved less here), verdict
-        ("propose", "keep", "too few").
-    outcome : str
-    is_share : bool
-    level : float
-    """
-
-    thresholds: pl.DataFrame
-    outcome: str
-    is_share: bool
-    level: float
-
-    @property
-    def text(self) -> str:
-        """The proposals with their evidence; nothing is changed by them."""
-        write = percent if self.is_share else number
-        chosen = self.thresholds.filter(verdict=PROPOSE)
-        total = counted(self.thresholds.height, "threshold")
-        if not chosen.height:
-            return f"The response speaks against none of {total}."
-        parts = [
-            f"{row['column'].replace('_', ' ')} {number(row['proposed'])} instead of "
-            f"{number(row['threshold'])}: the {counted(row['moved'], 'customer')} between them "
-            f"respond with {write(row['moved_response'])}, the rest of their side with "
-            f"{write(row['here'])}, the other side with {write(row['there'])} (difference from "
-            f"their side {interval_words(row['gap_low'], row['gap_high'], self.level, write)})"
-            for row in chosen.iter_rows(named=True)
-        ]
-        return (
-            f"{number(chosen.height)} of {total} could be moved. {'; '.join(parts)}. These are "
-            "proposals: nothing is changed. Each was learnt on one half of the customers and "
-            "tested on the other; the intervals hold all at once."
-        )
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    return CampaignFeedback(table, _tell_response(table, outcome, _writer(every), level))
 
 
 @takes_frames
@@ -222,7 +156,7 @@ def propose_thresholds(
     outcome: str = "converted",
     level: float = 0.95,
     seed: int = 0,
-) -> ThresholdProposals:
+) -> CampaignFeedback:
     """Compare the response on either side of each threshold, and propose others with evidence.
 
     Within the bands next to a threshold, one half of the customers (by a hash of their id) says
@@ -246,7 +180,7 @@ def propose_thresholds(
 
     Returns
     -------
-    ThresholdProposals
+    CampaignFeedback
 
     Raises
     ------
@@ -297,8 +231,56 @@ def propose_thresholds(
     table = pl.DataFrame(rows, schema=schema, orient="row").with_columns(
         pl.col(pl.Float64).fill_nan(None)
     )
-    is_share = bool(np.isin(y, (0.0, 1.0)).all())
-    return ThresholdProposals(table, outcome, is_share, level)
+    return CampaignFeedback(table, _tell_thresholds(table, _writer(y), level))
+
+
+def _writer(values: Array) -> Callable[[float], str]:
+    return percent if np.isin(values, (0.0, 1.0)).all() else number
+
+
+def _tell_response(
+    cells: pl.DataFrame, outcome: str, write: Callable[[float], str], level: float
+) -> str:
+    """Say in which cells the response differs clearly, and by how much."""
+    compared = cells.filter(pl.col("verdict") != NEW)
+    clear = compared.filter(pl.col("verdict").is_in([ABOVE, BELOW]))
+    head = (
+        f"In {number(clear.height)} of {number(compared.height)} cells "
+        f"{outcome.replace('_', ' ')} differs clearly from what was expected"
+    )
+    parts = [
+        f"{row['segment_name']} with {words(row['offer'])} {write(row['value'])} instead of "
+        f"{write(row['expected'])} (difference "
+        f"{interval_words(row['low'], row['high'], level, write)})"
+        for row in clear.iter_rows(named=True)
+    ]
+    new = cells.height - compared.height
+    tail = f" {counted(new, 'cell')} had no earlier test." if new else ""
+    return (
+        f"{head}{': ' if parts else ''}{'; '.join(parts)}. The intervals hold all at once; "
+        f"windows of equal length are assumed.{tail}"
+    )
+
+
+def _tell_thresholds(thresholds: pl.DataFrame, write: Callable[[float], str], level: float) -> str:
+    """Say which thresholds could be moved, and on what evidence."""
+    chosen = thresholds.filter(verdict=PROPOSE)
+    total = counted(thresholds.height, "threshold")
+    if not chosen.height:
+        return f"The response speaks against none of {total}."
+    parts = [
+        f"{row['column'].replace('_', ' ')} {number(row['proposed'])} instead of "
+        f"{number(row['threshold'])}: the {counted(row['moved'], 'customer')} between them "
+        f"respond with {write(row['moved_response'])}, the rest of their side with "
+        f"{write(row['here'])}, the other side with {write(row['there'])} (difference from "
+        f"their side {interval_words(row['gap_low'], row['gap_high'], level, write)})"
+        for row in chosen.iter_rows(named=True)
+    ]
+    return (
+        f"{number(chosen.height)} of {total} could be moved. {'; '.join(parts)}. These are "
+        "proposals: nothing is changed. Each was learnt on one half of the customers and "
+        "tested on the other; the intervals hold all at once."
+    )
 
 
 def _values(frame: pl.DataFrame, outcome: str, name: str) -> dict[tuple[str, str], Array]:

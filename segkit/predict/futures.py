@@ -23,9 +23,8 @@ from segkit.predict.likelihood import (
     Histories,
     Likelihood,
     Parameters,
+    beta_geometric,
     bg_bb,
-    bg_nbd,
-    mbg_nbd,
     pareto_nbd,
 )
 
@@ -188,28 +187,22 @@ class Family:
     draw: Callable[[Parameters, Histories, float, np.random.Generator], Array]
 
 
-_GEOMETRIC = ((0.5, 0.5, 0.8, 2.0), (1.5, 1.0, 0.3, 3.0))
+def _beta_geometric(title: str, shift: int) -> Family:
+    return Family(
+        title,
+        ("r", "alpha", "a", "b"),
+        ((0.5, 0.5, 0.8, 2.0), (1.5, 1.0, 0.3, 3.0)),
+        (1,),
+        partial(beta_geometric, shift=shift),
+        partial(expect_geometric, shift=shift),
+        any_geometric,
+        partial(draw_geometric, shift=shift),
+    )
+
+
 FAMILIES: dict[str, Family] = {
-    "bg_nbd": Family(
-        "BG/NBD",
-        ("r", "alpha", "a", "b"),
-        _GEOMETRIC,
-        (1,),
-        bg_nbd,
-        partial(expect_geometric, shift=0),
-        any_geometric,
-        partial(draw_geometric, shift=0),
-    ),
-    "mbg_nbd": Family(
-        "MBG/NBD",
-        ("r", "alpha", "a", "b"),
-        _GEOMETRIC,
-        (1,),
-        mbg_nbd,
-        partial(expect_geometric, shift=1),
-        any_geometric,
-        partial(draw_geometric, shift=1),
-    ),
+    "bg_nbd": _beta_geometric("BG/NBD", 0),
+    "mbg_nbd": _beta_geometric("MBG/NBD", 1),
     "pareto_nbd": Family(
         "Pareto/NBD",
         ("r", "alpha", "s", "beta"),

@@ -133,12 +133,13 @@ def _combine(parameters: Parameters, common: Terms, terms: Terms, derivatives: b
     return Likelihood(value, gradient, hessian, shares[0])
 
 
-def _geometric(
-    parameters: Parameters, histories: Histories, derivatives: bool, shift: int
+def beta_geometric(
+    parameters: Parameters, histories: Histories, derivatives: bool = True, *, shift: int
 ) -> Likelihood:
-    """Compute BG/NBD (shift 0) or MBG/NBD (shift 1).
+    """Compute the BG/NBD (shift 0) or the MBG/NBD (shift 1).
 
-    Fader, Hardie and Lee (2005), equation 6; Batislam, Denizel and Filiztekin (2007).
+    A customer may become inactive after each repeat purchase, or (shift 1) after the first purchase
+    already. Fader, Hardie and Lee (2005), equation 6; Batislam, Denizel and Filiztekin (2007).
     """
     r, alpha, a, b = parameters
     x, shape = histories.x, r + histories.x
@@ -191,16 +192,6 @@ def _geometric(
             hessian[k, j] = hessian[j, k]
         hessian[j, j] += gradient[j]
     return Likelihood(value, gradient, hessian, still)
-
-
-def bg_nbd(parameters: Parameters, histories: Histories, derivatives: bool = True) -> Likelihood:
-    """Compute the BG/NBD: a customer may become inactive after each repeat purchase."""
-    return _geometric(parameters, histories, derivatives, 0)
-
-
-def mbg_nbd(parameters: Parameters, histories: Histories, derivatives: bool = True) -> Likelihood:
-    """Compute the MBG/NBD: a customer may become inactive after the first purchase already."""
-    return _geometric(parameters, histories, derivatives, 1)
 
 
 def pareto_nbd(
