@@ -158,7 +158,7 @@ TYPES: dict[str, str] = {
     "recommendations": "segkit.predict.recommend:Recommendations",
     "recommend_backtest": "segkit.predict.recommend_backtest:RecommendBacktest",
     "recommender": "segkit.predict.recommender:Recommender",
-    "recommend_settings": "segkit.predict.recommender:RecommendSettings",
+    "recommend_settings": "segkit.predict.ranking:RecommendSettings",
     "retention_list": "segkit.predict.value_segments:RetentionList",
     "value": "segkit.predict.value:Value",
     "value_model": "segkit.predict.value:ValueModel",

@@ -230,19 +230,11 @@ def refresh_series(
     fitted = model.as_of
     if fitted is None:
         raise ModelError("a refresh needs a model that holds its date; fit it with as_of")
-    last = EPOCH + timedelta(days=int(orders["order_day"].max()))  # type: ignore[arg-type]
-    first = EPOCH + timedelta(days=int(orders["order_day"].min()))  # type: ignore[arg-type]
-    chosen = list(days) or month_ends(fitted, last)
-    if not chosen:
-        raise DataError(
-            f"the orders end on {last.isoformat()}; no month has ended since the model's date, "
-            f"{fitted.isoformat()}"
-        )
-    if sorted(set(chosen)) != chosen or chosen[0] <= fitted or chosen[-1] > last:
-        raise DataError(
-            f"expected days in order after {fitted.isoformat()} and up to {last.isoformat()}, got "
-            f"{', '.join(day.isoformat() for day in chosen)}"
-        )
+    first, last = (
+        EPOCH + timedelta(days=int(end))  # type: ignore[call-overload]
+        for end in (orders["order_day"].min(), orders["order_day"].max())
+    )
+    chosen = _choose_days(days, fitted, last)
     check_gaps(orders, fitted, chosen[-1])
     events = None if events is None else _needed(events, model)
     some = _drawn(orders, events, seed)
@@ -286,7 +278,6 @@ def refresh_series(
             decisions = [*decisions, decision]
         moves = compare_periods(in_force, table(previous), table(day), later=newer)
         assignments.append(_assigned(newer, table(day), day))
-        scored = assignments[-1].drop("as_of")
         both = table(previous).join(table(day), on="customer_id", how="semi").height
         rows.append(
             {
@@ -294,16 +285,13 @@ def refresh_series(
                 "action": decision.action,
                 "reason": decision.reason,
                 "alarms": ", ".join(decision.alarms),
-                "customers": scored.height,
+                "customers": assignments[-1].height,
                 "moved": moves.moved,
                 "moved_share": moves.moved / both if both else None,
             }
         )
-        when = pl.lit(day).alias("as_of")
-        counts = scored.group_by("segment", "segment_name").agg(pl.len().alias("customers"))
-        share = pl.col("customers") / scored.height
-        sizes.append(counts.sort("segment").select(when, pl.all(), share.alias("customer_share")))
-        flows.append(moves.flows.select(when, pl.all()))
+        sizes.append(_sizes(assignments[-1]))
+        flows.append(moves.flows.select(pl.lit(day).alias("as_of"), pl.all()))
         in_force, previous = newer, day
     whole = compare_periods(
         model, table(fitted), table(chosen[-1]), later=in_force, measures=measures
@@ -427,6 +415,22 @@ def month_ends(after: date, upto: date) -> list[date]:
     return [day - timedelta(days=1) for day in firsts if day - timedelta(days=1) > after]
 
 
+def _choose_days(days: Sequence[date], fitted: date, last: date) -> list[date]:
+    """Return the days of the refreshes: those given, or the ends of months since the fit."""
+    chosen = list(days) or month_ends(fitted, last)
+    if not chosen:
+        raise DataError(
+            f"the orders end on {last.isoformat()}; no month has ended since the model's date, "
+            f"{fitted.isoformat()}"
+        )
+    if sorted(set(chosen)) != chosen or chosen[0] <= fitted or chosen[-1] > last:
+        raise DataError(
+            f"expected days in order after {fitted.isoformat()} and up to {last.isoformat()}, got "
+            f"{', '.join(day.isoformat() for day in chosen)}"
+        )
+    return chosen
+
+
 def check_gaps(orders: pl.DataFrame, after: date, upto: date) -> None:
     """Refuse a month without any order between two days.
 
@@ -479,6 +483,13 @@ def _since(frame: pl.DataFrame, column: str, day: date, span: int | None) -> pl.
     if span is None:
         return frame.filter(pl.col(column) <= number_of)
     return frame.filter(pl.col(column).is_between(number_of - span + 1, number_of))
+
+
+def _sizes(assigned: pl.DataFrame) -> pl.DataFrame:
+    """Return the size of each segment on one day."""
+    keys = ("as_of", "segment", "segment_name")
+    counts = assigned.group_by(keys).agg(pl.len().alias("customers")).sort("segment")
+    return counts.with_columns(customer_share=pl.col("customers") / assigned.height)
 
 
 def _assigned(model: SegmentModel, table: pl.DataFrame, day: date) -> pl.DataFrame:

@@ -15,12 +15,12 @@ from segkit.predict.propensity_backtest import backtest_churn as backtest_churn
 from segkit.predict.propensity_backtest import backtest_leads as backtest_leads
 from segkit.predict.purchases import PurchaseModel as PurchaseModel
 from segkit.predict.purchases import fit_purchases as fit_purchases
+from segkit.predict.ranking import RecommendSettings as RecommendSettings
 from segkit.predict.recommend import Recommendations as Recommendations
 from segkit.predict.recommend import recommend_products as recommend_products
 from segkit.predict.recommend_backtest import RecommendBacktest as RecommendBacktest
 from segkit.predict.recommend_backtest import backtest_recommendations as backtest_recommendations
 from segkit.predict.recommender import Recommender as Recommender
-from segkit.predict.recommender import RecommendSettings as RecommendSettings
 from segkit.predict.recommender import fit_recommender as fit_recommender
 from segkit.predict.scores import Propensity as Propensity
 from segkit.predict.scores import score_propensity as score_propensity

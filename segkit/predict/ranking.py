@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 from scipy import sparse
 
-from segkit.errors import ParameterError
-
-if TYPE_CHECKING:
-    from segkit.predict.recommender import Recommender, RecommendSettings
+from segkit.errors import ParameterError, require_choice, require_least, require_range
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int32]
@@ -23,6 +21,60 @@ MOST_FOR_EASE = 10_000  # products; beyond them item neighbours
 SHRINK = 10.0  # buyers that are added to two products' own before their cosine is taken
 CELLS = 1 << 24  # scores held at once: 64 MB
 WIDE, NARROW = 1024, 64  # columns scored at once, and multiplied at once: these fit in a cache
+Method = Literal["auto", "ease", "neighbours"]
+METHODS: tuple[Method, ...] = get_args(Method)
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendSettings:
+    """What a recommender can be tuned on; the defaults won before the windows of the study.
+
+    Attributes
+    ----------
+    method : {"auto", "ease", "neighbours"}
+        How 'discover' scores products: EASE up to 10,000 products and item neighbours beyond, by
+        default.
+    ridge : float
+        Penalty of EASE.
+    neighbours : int
+        Nearest products kept for each product.
+    recent_days : int
+        Days that count as recent.
+    recent_weight : float
+        Exponent of a product's recent share of buyers in 'discover'; 0 leaves the season out.
+    again_days : int
+        Days within which 'buy again' asks for the next purchase; its weights are learned on the
+        last such days of the history.
+    """
+
+    method: Method = "auto"
+    ridge: float = 300.0
+    neighbours: int = 100
+    recent_days: int = 30
+    recent_weight: float = 1.0
+    again_days: int = 90
+
+    def __post_init__(self) -> None:
+        require_choice("method", self.method, METHODS)
+        require_least(
+            neighbours=(self.neighbours, 1),
+            recent_days=(self.recent_days, 1),
+            recent_weight=(self.recent_weight, 0),
+            again_days=(self.again_days, 1),
+        )
+        require_range("(0, inf)", ridge=self.ridge)
+
+
+class Weighted(Protocol):
+    """What ranks products: the weights of those bought for others, of all or of the nearest."""
+
+    @property
+    def weights(self) -> Floats:
+        """Weights, by product bought and product ranked, or by product ranked and neighbour."""
+
+    @property
+    def neighbours(self) -> Codes:
+        """Products that the weights are of; empty where they are of all."""
 
 
 def bought_matrix(
@@ -151,7 +203,7 @@ def find_largest(scores: Floats, k: int) -> Codes:
 
 
 def rank_discover(
-    model: Recommender,
+    model: Weighted,
     bought: sparse.csr_matrix,
     k: int,
     *,
@@ -224,7 +276,7 @@ def rank_discover(
     return codes, points, sources
 
 
-def _as_sparse(model: Recommender) -> sparse.csr_matrix:
+def _as_sparse(model: Weighted) -> sparse.csr_matrix:
     """Return the weights of the nearest products, from the one bought to the one scored."""
     m, count = model.weights.shape
     ends = np.arange(0, m * count + 1, count)
@@ -232,7 +284,7 @@ def _as_sparse(model: Recommender) -> sparse.csr_matrix:
     return sparse.csr_matrix(by_target, shape=(m, m)).T.tocsr()
 
 
-def _main_sources(model: Recommender, own: sparse.csr_matrix, codes: Codes) -> Codes:
+def _main_sources(model: Weighted, own: sparse.csr_matrix, codes: Codes) -> Codes:
     """Return for each product ranked the product bought that adds most to its score."""
     sources = np.full(codes.shape, -1, np.int32)
     for row in range(len(codes)):

@@ -17,14 +17,16 @@ from segkit.errors import DataError, require_least, require_range
 from segkit.frames import takes_frames
 from segkit.predict.buy_again import rank_again, recent_shares
 from segkit.predict.histories import EPOCH, check_as_of
-from segkit.predict.ranking import Codes, Floats, bought_matrix, fit_weights, rank_discover
-from segkit.predict.recommend import AGAIN, DISCOVER
-from segkit.predict.recommender import (
-    Recommender,
+from segkit.predict.ranking import (
+    Codes,
+    Floats,
     RecommendSettings,
-    fit_recommender,
-    purchase_days,
+    bought_matrix,
+    fit_weights,
+    rank_discover,
 )
+from segkit.predict.recommend import AGAIN, DISCOVER
+from segkit.predict.recommender import Recommender, fit_recommender, purchase_days
 from segkit.result import Figure, Result
 from segkit.stats.intervals import ci_words
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,64 +17,24 @@ from segkit.display import counted
 from segkit.errors import (
     DataError,
     ModelError,
-    require_choice,
     require_columns,
-    require_least,
-    require_range,
 )
 from segkit.frames import is_returned, takes_frames
 from segkit.ids import require_unique
 from segkit.predict.buy_again import describe_products, fit_again, recent_shares
 from segkit.predict.histories import EPOCH, check_as_of
-from segkit.predict.ranking import Codes, Floats, bought_matrix, fit_weights
+from segkit.predict.ranking import (
+    Codes,
+    Floats,
+    RecommendSettings,
+    bought_matrix,
+    fit_weights,
+)
 from segkit.result import Result
 from segkit.writing import write_whole
 
-Method = Literal["auto", "ease", "neighbours"]
-METHODS: tuple[Method, ...] = get_args(Method)
-
 LEAST_CUSTOMERS = 20  # below them, what goes with what is a matter of single customers
 KIND, FORMAT = "recommender", 1
-
-
-@dataclass(frozen=True, slots=True)
-class RecommendSettings:
-    """What a recommender can be tuned on; the defaults won before the windows of the study.
-
-    Attributes
-    ----------
-    method : {"auto", "ease", "neighbours"}
-        How 'discover' scores products: EASE up to 10,000 products and item neighbours beyond, by
-        default.
-    ridge : float
-        Penalty of EASE.
-    neighbours : int
-        Nearest products kept for each product.
-    recent_days : int
-        Days that count as recent.
-    recent_weight : float
-        Exponent of a product's recent share of buyers in 'discover'; 0 leaves the season out.
-    again_days : int
-        Days within which 'buy again' asks for the next purchase; its weights are learned on the
-        last such days of the history.
-    """
-
-    method: Method = "auto"
-    ridge: float = 300.0
-    neighbours: int = 100
-    recent_days: int = 30
-    recent_weight: float = 1.0
-    again_days: int = 90
-
-    def __post_init__(self) -> None:
-        require_choice("method", self.method, METHODS)
-        require_least(
-            neighbours=(self.neighbours, 1),
-            recent_days=(self.recent_days, 1),
-            recent_weight=(self.recent_weight, 0),
-            again_days=(self.again_days, 1),
-        )
-        require_range("(0, inf)", ridge=self.ridge)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
