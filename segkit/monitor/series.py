@@ -231,7 +231,7 @@ def refresh_series(
     if fitted is None:
         raise ModelError("a refresh needs a model that holds its date; fit it with as_of")
     first, last = (
-        EPOCH + timedelta(days=int(end))  # type: ignore[call-overload]
+        EPOCH + timedelta(days=int(end))  # type: ignore[arg-type]
         for end in (orders["order_day"].min(), orders["order_day"].max())
     )
     chosen = _choose_days(days, fitted, last)
