@@ -461,27 +461,8 @@ def build_audience(
     refused = [refusals[name] for name in ("no_consent", "no_channel_consent") if name in refusals]
     refusing, meant, _ = _identified(_refusing(customers, refused, optouts), *form)
     theirs = {"_address": refusing} | {f"_{name}": meant[name] for name in meant.columns}
-    shared = [
-        pl.col(name).is_in(theirs[name].drop_nulls().unique().implode())
-        for name in ("_address", "_email", "_phone")
-        if name in theirs
-    ]
-    held_out = pl.col("offer").is_null() | (pl.col("offer") == NO_OFFER)
-    reason = first_reason(
-        {
-            "no_contact": held_out,
-            "erased": pl.col("_erased"),
-            "not_a_customer": pl.col("_known").is_null(),
-            "universal_holdout": pl.col("_held") == "universal_holdout",
-            **refusals,
-            "opted_out": pl.col("_gone"),
-            "address_refused": pl.any_horizontal(shared),
-            **{name: pl.col("_held") == name for name in HELD if name in _BY_POLICY},
-            **_unreachable(needed, normal.columns),
-            **({"formula_email": ~pl.col("_plain")} if mailed else {}),
-        }
-    )
-    people = people.with_columns(_reason=reason)
+    reasons = _reasons(refusals, theirs, _unreachable(needed, normal.columns), mailed)
+    people = people.with_columns(_reason=first_reason(reasons))
     free = pl.col("_reason").is_null()
     if needed:
         key = pl.coalesce([f"_{name}" for name in needed])
@@ -489,7 +470,7 @@ def build_audience(
         people = people.with_columns(_reason=_where(again, "same_email"))
     cell_sizes = free.sum().over(list(cell)) if cell else free.sum()
     people = people.with_columns(_reason=_where(free & (cell_sizes < min_cell), "small_cell"))
-    contacted = people.filter(~held_out & pl.col("_known").is_not_null())
+    contacted = people.filter(~reasons["no_contact"] & pl.col("_known").is_not_null())
     listed = people.with_row_index("_row").filter(free)
     without = set() if erased is not None else {"erased"}
     without |= (set() if mailed else {"formula_email"}) | (_BY_POLICY if policy is None else set())
@@ -550,6 +531,35 @@ def _held_back(
     return policy.hold_back(
         people, at=at, channel=channel, purpose=purpose, contacts=contacts, consent=False
     )
+
+
+def _reasons(
+    refusals: Mapping[str, pl.Expr],
+    theirs: Mapping[str, pl.Series],
+    unreachable: Mapping[str, pl.Expr],
+    mailed: bool,
+) -> dict[str, pl.Expr]:
+    """Return when each reason to leave a customer out holds, in the order of their trial.
+
+    ``theirs`` are the addresses and numbers of those who refused.
+    """
+    shared = [
+        pl.col(name).is_in(theirs[name].drop_nulls().unique().implode())
+        for name in ("_address", "_email", "_phone")
+        if name in theirs
+    ]
+    return {
+        "no_contact": pl.col("offer").is_null() | (pl.col("offer") == NO_OFFER),
+        "erased": pl.col("_erased"),
+        "not_a_customer": pl.col("_known").is_null(),
+        "universal_holdout": pl.col("_held") == "universal_holdout",
+        **refusals,
+        "opted_out": pl.col("_gone"),
+        "address_refused": pl.any_horizontal(shared),
+        **{name: pl.col("_held") == name for name in HELD if name in _BY_POLICY},
+        **unreachable,
+        **({"formula_email": ~pl.col("_plain")} if mailed else {}),
+    }
 
 
 def _where(condition: pl.Expr, reason: str) -> pl.Expr:
