@@ -21,7 +21,7 @@ from segkit.predict import (
     list_retention,
     predict_next_purchase,
 )
-from segkit.predict import likelihood as models
+from segkit.predict.futures import FAMILIES
 from segkit.predict.histories import estimate_season
 from segkit.predict.likelihood import Histories
 from segkit.predict.purchases import PurchaseModel
@@ -151,11 +151,11 @@ COUNTS = Histories(
 
 @pytest.mark.parametrize("name", ["bg_nbd", "mbg_nbd", "pareto_nbd", "bg_bb"])
 def test_gradients_and_hessians_are_those_of_finite_differences(name):
-    compute, histories = getattr(models, name), COUNTS if name == "bg_bb" else ROWS
+    compute, histories = FAMILIES[name].likelihood, COUNTS if name == "bg_bb" else ROWS
     point = np.log([0.7, 9.0, 0.9, 3.0])
 
     def at(logs):
-        return compute(tuple(np.array([value]) for value in np.exp(logs)), histories)
+        return compute(tuple(np.array([value]) for value in np.exp(logs)), histories, True)
 
     here, step = at(point), 1e-5
     for place in range(4):
@@ -181,7 +181,8 @@ def test_the_spend_likelihoods_derivatives_are_those_of_finite_differences():
 
 def test_the_pareto_nbd_integral_is_that_of_adaptive_quadrature():
     r, alpha, s, beta = 0.6, 10.0, 0.7, 12.0
-    value = models.pareto_nbd(tuple(np.array([one]) for one in (r, alpha, s, beta)), ROWS).value
+    parameters = tuple(np.array([one]) for one in (r, alpha, s, beta))
+    value = FAMILIES["pareto_nbd"].likelihood(parameters, ROWS, True).value
     for place, (x, last, age) in enumerate(zip(ROWS.x, ROWS.last, ROWS.age, strict=True)):
         top = -(r + x) * np.log(alpha + last)
 
@@ -201,7 +202,8 @@ def test_the_pareto_nbd_integral_is_that_of_adaptive_quadrature():
 def test_a_customer_who_is_surely_gone_overflows_nothing(name):
     row = Histories(np.array([9e3]), np.array([100.0]), np.array([4e3]), np.ones(1))
     r, alpha, a, b = 0.7, 9.0, 0.9, 3.0
-    result = getattr(models, name)(tuple(np.array([one]) for one in (r, alpha, a, b)), row)
+    parameters = tuple(np.array([one]) for one in (r, alpha, a, b))
+    result = FAMILIES[name].likelihood(parameters, row, True)
     (x,), (last,), (age,) = row.x, row.last, row.age
     leaving = b + x - 1 + (name == "mbg_nbd")
     ends = (-(r + x) * np.log(alpha + age), np.log(a / leaving) - (r + x) * np.log(alpha + last))

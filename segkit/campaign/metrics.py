@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
 
 import numpy as np
 import polars as pl
@@ -65,14 +64,6 @@ class Metric:
     def is_share(self) -> bool:
         """Whether values are written in percent."""
         return self.kind == "proportion"
-
-    def with_cuped(self, correlation: float) -> Self:
-        """Return the metric with CUPED on a covariate of this (multiple) correlation.
-
-        Source: Deng, Xu, Kohavi & Walker (2013), "Improving the sensitivity of online controlled
-        experiments by utilizing pre-experiment data", WSDM: ``var (1 - correlation^2)``.
-        """
-        return replace(self, r2=float(correlation) ** 2)
 
     def words(self, value: float) -> str:
         """Write a value of the metric."""

@@ -11,7 +11,6 @@ from segkit.monitor.history import prepare_history as prepare_history
 from segkit.monitor.kpis import KpiSeries as KpiSeries
 from segkit.monitor.kpis import measure_kpis as measure_kpis
 from segkit.monitor.migration import Migration as Migration
-from segkit.monitor.migration import carry_names as carry_names
 from segkit.monitor.migration import compare_periods as compare_periods
 from segkit.monitor.refresh import Refresh as Refresh
 from segkit.monitor.refresh import decide_refresh as decide_refresh

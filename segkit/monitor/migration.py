@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -17,7 +17,6 @@ from segkit.result import Figure, Result
 if TYPE_CHECKING:
     from segkit.cluster.model import SegmentScorer
 
-Scorer = TypeVar("Scorer", bound="SegmentScorer")
 
 ABSENT = "not a customer"
 UNSCORED = "no segment"
@@ -223,24 +222,6 @@ def match_segments(
         rows.append((one, name, old_one, shared))
     texts = dict.fromkeys(("segment", "segment_name", "earlier_segment"), pl.String)
     return pl.DataFrame(rows, schema={**texts, "overlap": pl.Float64}, orient="row")
-
-
-@takes_frames
-def carry_names(earlier: SegmentScorer, later: Scorer, frame: pl.DataFrame) -> Scorer:
-    """Return the later model with the names of the earlier one where their segments are the same.
-
-    Parameters
-    ----------
-    earlier, later : segment models
-    frame : polars.DataFrame
-        Customers with the columns of both.
-
-    Returns
-    -------
-    segment model
-    """
-    matches = match_segments(earlier, later, frame)
-    return later.rename(dict(matches.select("segment", "segment_name").iter_rows()))
 
 
 def _labels(

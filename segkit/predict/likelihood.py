@@ -134,7 +134,7 @@ def _combine(parameters: Parameters, common: Terms, terms: Terms, derivatives: b
 
 
 def beta_geometric(
-    parameters: Parameters, histories: Histories, derivatives: bool = True, *, shift: int
+    parameters: Parameters, histories: Histories, derivatives: bool, *, shift: int
 ) -> Likelihood:
     """Compute the BG/NBD (shift 0) or the MBG/NBD (shift 1).
 
@@ -194,9 +194,7 @@ def beta_geometric(
     return Likelihood(value, gradient, hessian, still)
 
 
-def pareto_nbd(
-    parameters: Parameters, histories: Histories, derivatives: bool = True
-) -> Likelihood:
+def pareto_nbd(parameters: Parameters, histories: Histories, derivatives: bool) -> Likelihood:
     """Compute the Pareto/NBD: a customer becomes inactive at any moment.
 
     Schmittlein, Morrison and Colombo (1987). The integral over the moment of becoming inactive is
@@ -249,7 +247,7 @@ def pareto_nbd(
     return _combine(parameters, common, terms, derivatives)
 
 
-def bg_bb(parameters: Parameters, histories: Histories, derivatives: bool = True) -> Likelihood:
+def bg_bb(parameters: Parameters, histories: Histories, derivatives: bool) -> Likelihood:
     """Compute the BG/BB for occasions at which a customer buys or not.
 
     ``last`` and ``age`` count occasions. Fader, Hardie and Shang (2010), equation 6.
