@@ -33,23 +33,6 @@ def test_log_and_standard_scale_are_what_they_say():
     assert z == pytest.approx((logs - logs.mean()) / logs.std(), rel=1e-12)
 
 
-def test_robust_scale_uses_median_and_quartiles():
-    frame = pl.DataFrame({"x": [0.0, 1.0, 2.0, 3.0, 400.0]})
-    z = Transform.of(["x"], scale="robust").fit(frame).apply(frame)[:, 0]
-    assert z == pytest.approx((np.array([0, 1, 2, 3, 400.0]) - 2) / (2 / 1.349))
-
-
-def test_yeo_johnson_is_scipys():
-    from scipy.stats import yeojohnson
-
-    x = np.random.default_rng(2).normal(size=300) ** 3 + 1
-    frame = pl.DataFrame({"x": x})
-    fitted = Transform.of({"x": "yeo_johnson"}, scale="none").fit(frame)
-    expected, power = yeojohnson(x)
-    assert fitted.columns[0].power == pytest.approx(power, abs=1e-5)
-    assert fitted.apply(frame)[:, 0] == pytest.approx(expected, rel=1e-3, abs=1e-4)
-
-
 def test_winsorising_pulls_in_both_tails_at_the_stated_quantiles():
     x = np.arange(101.0)
     frame = pl.DataFrame({"x": x})
@@ -62,13 +45,11 @@ def test_winsorising_pulls_in_both_tails_at_the_stated_quantiles():
     [
         ("none", [-3.0, 0.0, 5.0]),
         ("log1p", [0.0, 0.5, 1e6]),
-        ("sqrt", [0.0, 2.0, 1e4]),
         ("signed_log", [-1e5, -0.1, 0.0, 7.0]),
         ("arcsine", [0.0, 0.3, 1.0]),
-        ("yeo_johnson", [-5.0, 0.0, 0.2, 40.0]),
     ],
 )
-@pytest.mark.parametrize("scale", ["standard", "robust", "none"])
+@pytest.mark.parametrize("scale", ["standard", "none"])
 def test_every_shape_can_be_undone(shape, values, scale):
     frame = pl.DataFrame({"x": values})
     fitted = Transform.of({"x": shape}, scale=scale).fit(frame)

@@ -16,20 +16,18 @@ from segkit.display import counted, is_share, number
 from segkit.errors import ColumnError, DataError, ParameterError, require_choice, unknown
 
 Floats = NDArray[np.float64]
-Shape = Literal["none", "log1p", "signed_log", "sqrt", "arcsine", "yeo_johnson"]
+Shape = Literal["none", "log1p", "signed_log", "arcsine"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
-Scale = Literal["standard", "robust", "none"]
+Scale = Literal["standard", "none"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
-NEVER_NEGATIVE = ("log1p", "sqrt", "arcsine")
+NEVER_NEGATIVE = ("log1p", "arcsine")
 FILLS = ("median", "mean", "min", "max", "worst")
 # What the mean of transformed values is, once turned back into the column's own units.
 CENTRES = {
     "none": "mean",
     "log1p": "geometric mean of 1 + value, less 1",
     "signed_log": "mean of signed logs, turned back",
-    "sqrt": "squared mean of roots",
     "arcsine": "mean of arcsine roots, turned back",
-    "yeo_johnson": "mean of Yeo-Johnson values, turned back",
 }
 
 
@@ -41,8 +39,8 @@ class Column:
     ----------
     name : str
     shape : str
-        One of none, log1p, signed_log (sign times log1p of the absolute value), sqrt, arcsine
-        (arcsine of the root, for shares of one), yeo_johnson.
+        One of none, log1p, signed_log (sign times log1p of the absolute value), arcsine (arcsine of
+        the root, for shares of one).
     winsor : tuple of two floats or None
         Quantiles beyond which values are pulled in.
     fill : str, float or None
@@ -50,7 +48,7 @@ class Column:
         gaps, returns and the like, else the smallest) or a value; None: a missing value is an
         error.
     scale : str
-        standard (mean, standard deviation), robust (median, interquartile range / 1.349) or none.
+        standard (mean, standard deviation) or none.
     group : str or None
         Topic; the columns of one topic together weigh as much as one column alone.
     weight : float
@@ -62,9 +60,9 @@ class Column:
         shrunk to the average by it, see `shrink_rates`; without exposure it is the average.
     average, average_weight : float or None
         Fitted: the average rate, and as how many orders, e-mails or carts it counts.
-    filled, fill_value, lower, upper, power, centre, spread, factor
+    filled, fill_value, lower, upper, centre, spread, factor
         Fitted: missing values filled in the fitted data, by what; winsorising limits in original
-        units; Yeo-Johnson's lambda; location and scale of the shaped values; final factor.
+        units; location and scale of the shaped values; final factor.
     """
 
     name: str
@@ -82,7 +80,6 @@ class Column:
     fill_value: float | None = None
     lower: float | None = None
     upper: float | None = None
-    power: float | None = None
     centre: float = 0.0
     spread: float = 1.0
     factor: float = 1.0
@@ -139,7 +136,7 @@ class Column:
             low, high = self.winsor
             parts.append(f"winsorised at {low:g} and {high:g}")
         if self.shape != "none":
-            parts.append(self.shape.replace("_", "-" if self.shape == "yeo_johnson" else " "))
+            parts.append(self.shape.replace("_", " "))
         if self.scale != "none":
             parts.append(f"{self.scale} scale")
         if self.group is not None or self.weight != 1:
@@ -155,8 +152,6 @@ def shape_values(column: Column, values: Floats) -> Floats:
     DataError
         If the shape cannot take a value: negative ones, or above 1 for arcsine.
     """
-    if column.shape == "yeo_johnson":
-        return _yeo_johnson(values, column.power or 0.0)
     limits = []
     if column.shape in NEVER_NEGATIVE:
         limits.append((("negative value", "negative values"), values < 0))
@@ -171,15 +166,11 @@ def shape_values(column: Column, values: Floats) -> Floats:
 
 def shape_alone(column: Column, value: float) -> float:
     """Transform one value that the column's shape can take."""
-    if column.shape == "yeo_johnson":
-        return float(_yeo_johnson(np.array([value]), column.power or 0.0)[0])
     return float(WAYS[column.shape][0](value))
 
 
 def unshape(column: Column, shaped: Floats) -> Floats:
     """Transform values back into the column's own units."""
-    if column.shape == "yeo_johnson":
-        return _yeo_johnson_inverse(shaped, column.power or 0.0)
     return np.asarray(WAYS[column.shape][1](shaped))
 
 
@@ -191,38 +182,11 @@ WAYS: dict[str, tuple[Callable[[Any], Any], Callable[[Floats], Any]]] = {
         lambda values: np.sign(values) * np.log1p(np.abs(values)),
         lambda shaped: np.sign(shaped) * np.expm1(np.abs(shaped)),
     ),
-    "sqrt": (np.sqrt, np.square),
     "arcsine": (
         lambda values: np.arcsin(np.sqrt(values)),
         lambda shaped: np.square(np.sin(np.clip(shaped, 0.0, np.pi / 2))),
     ),
 }
-
-
-def yeo_johnson_power(column: Column, values: Floats) -> float:
-    """Return the lambda of greatest likelihood: Yeo and Johnson (2000), Biometrika 87, eq. 2.1."""
-    if values.min() == values.max():
-        return 1.0
-    from scipy.stats import yeojohnson_normmax
-
-    power = float(yeojohnson_normmax(np.sort(values)))
-    if not np.isfinite(power):
-        raise DataError(f"no Yeo-Johnson power can be found for {column.name}")
-    return power
-
-
-def _yeo_johnson(values: Floats, power: float) -> Floats:
-    size = np.log1p(np.abs(values))
-    up = size if power == 0 else np.expm1(power * size) / power
-    down = size if power == 2 else np.expm1((2 - power) * size) / (2 - power)
-    return np.where(values >= 0, up, -down)
-
-
-def _yeo_johnson_inverse(shaped: Floats, power: float) -> Floats:
-    size = np.abs(shaped)
-    up = size if power == 0 else np.log1p(power * size) / power
-    down = size if power == 2 else np.log1p((2 - power) * size) / (2 - power)
-    return np.where(shaped >= 0, np.expm1(up), -np.expm1(down))
 
 
 # Columns whose worst value is the largest; of all others it is the smallest.
@@ -382,7 +346,7 @@ def shrink_rates(column: Column, rates: Floats, exposure: Floats) -> Floats:
 
 
 def fit_column(column: Column, raw: Floats, exposure: Floats | None = None) -> Column:
-    """Learn a column's average, fill, limits, power, centre and spread; a constant has spread 0."""
+    """Learn a column's average, fill, limits, centre and spread; a constant has spread 0."""
     missing = int(np.isnan(raw).sum())
     if exposure is not None:
         average, weight = learn_average(raw, exposure)
@@ -402,25 +366,14 @@ def fit_column(column: Column, raw: Floats, exposure: Floats | None = None) -> C
         fill_value=fill,
         lower=lower,
         upper=upper,
-        power=yeo_johnson_power(column, values) if column.shape == "yeo_johnson" else None,
     )
     # Sorted, so that the sums do not depend on the order of the rows.
-    centre, spread = _location(column, np.sort(shape_values(learnt, values)))
+    shaped = np.sort(shape_values(learnt, values))
+    is_scaled = column.scale != "none"
+    centre, spread = (float(shaped.mean()), float(shaped.std())) if is_scaled else (0.0, 1.0)
     if values.min() == values.max():
         spread = 0.0
     return replace(learnt, centre=centre, spread=spread)
-
-
-def _location(column: Column, shaped: Floats) -> tuple[float, float]:
-    if column.scale == "none":
-        return 0.0, 1.0
-    if column.scale == "standard":
-        return float(shaped.mean()), float(shaped.std())
-    low, middle, high = np.quantile(shaped, [0.25, 0.5, 0.75])
-    spread = float(high - low) / 1.349
-    if spread == 0:
-        spread = float(shaped.std())  # half of the values or more are equal: IQR 0
-    return float(middle), spread
 
 
 def share_topic_weights(columns: list[Column]) -> list[Column]:

@@ -272,7 +272,7 @@ class Transform(Result):
                 "why": column.why,
                 "filled": column.filled,
                 "topic": column.group,
-                "centre_is": CENTRES[column.shape] if column.scale != "robust" else "as scaled",
+                "centre_is": CENTRES[column.shape],
             }
             for column in self.columns
         ]
@@ -326,7 +326,9 @@ class Transform(Result):
             columns = []
             for item in data["columns"]:
                 winsor = item.get("winsor")
-                columns.append(Column(**{**item, "winsor": tuple(winsor) if winsor else None}))
+                # Earlier models hold the power of a shape that is gone.
+                fields = {key: value for key, value in item.items() if key != "power"}
+                columns.append(Column(**{**fields, "winsor": tuple(winsor) if winsor else None}))
             dropped = tuple((item["column"], item["why"]) for item in data["dropped"])
             transform = cls(tuple(columns), dropped, data["rows"])
         except (AttributeError, KeyError, TypeError, ValueError, ParameterError) as error:
@@ -338,7 +340,7 @@ class Transform(Result):
         """Raise ``ModelError`` if a stored transform is not a possible result of a fit.
 
         It needs columns of different names and, once fitted, finite numbers: a spread above zero,
-        limits that rise, a power where the shape has one.
+        limits that rise.
         """
         check_names("columns of the transform", self.names)
         for column in self.columns:
@@ -346,13 +348,11 @@ class Transform(Result):
             for what in ("centre", "spread", "factor", "weight"):
                 above = -np.inf if what == "centre" else 0.0
                 check_number(f"the {what} {of}", getattr(column, what), above=above)
-            for what in ("fill_value", "lower", "upper", "power", "average", "average_weight"):
+            for what in ("fill_value", "lower", "upper", "average", "average_weight"):
                 if getattr(column, what) is not None:
                     check_number(f"{what} {of}", getattr(column, what))
             if column.lower is not None and column.upper is not None:
                 check_number(f"the upper limit {of}", column.upper, least=column.lower)
-            if self.rows is not None and column.shape == "yeo_johnson" and column.power is None:
-                raise ModelError(f"the power {of} is missing")
             if self.rows is not None and column.exposure is not None:
                 check_number(f"the average {of}", column.average)
                 check_number(f"the weight of the average {of}", column.average_weight, least=0)
