@@ -112,6 +112,16 @@ def test_the_audit_says_in_three_lines_what_it_understood():
         ("Discount %", "discount percent"),
         ("Customer Email", "customer email"),
         ("Zamówienie nr", "order id"),
+        ("מספר הזמנה", "order id"),
+        ('סה"כ לתשלום', "total payment"),
+        ("Αρ. Παραγγελίας", "order id"),
+        ("Ποσότητα", "quantity"),
+        ("الإجمالي شامل الضريبة", "total gross"),
+        ("Sipariş Tarihi", "order date"),
+        ("Termin Süresinin Bittiği Tarih", "deadline date"),
+        ("Rendelésszám", "order id"),
+        ("Ordrenummer", "order id"),
+        ("Beløb", "amount"),
     ],
 )
 def test_headers_name_concepts_in_any_script(header, meant):
@@ -127,6 +137,53 @@ def test_what_else_a_header_names_rules_it_out():
     assert part.columns["amount"] == "Order total"
     assert part.columns["customer_id"] == "Customer no"
     assert part.columns["order_time"] == "Order date"
+
+
+@pytest.mark.parametrize(
+    ("ordered", "later"),
+    [
+        ("Sipariş Tarihi", "Teslim Tarihi"),
+        ("Bestelldatum", "Liefertermin"),
+        ("Orderdatum", "Förfallodatum"),
+        ("Invoice date", "Due date"),
+        ("Data zamówienia", "Termin płatności"),
+    ],
+)
+def test_what_happens_after_an_order_is_not_its_time(ordered, later):
+    part = proposed(**{later: ["2024-02-01"] * 2, ordered: ["2024-01-01"] * 2})
+    assert part.columns == {"order_time": ordered}
+
+
+# Equations ------------------------------------------------------------------------------------
+
+
+def test_an_amount_less_fees_and_taxes_is_not_the_amount():
+    frame = pl.DataFrame(
+        {"Sale Price ($)": [79.0, 39.0, 22.8, 50.0], "Fees ($)": [8.4, 4.4, 2.78, 5.0],
+         "Taxes ($)": [0.0, 1.5, 3.8, 2.5], "Net Total ($)": [70.6, 33.1, 16.22, 42.5]}
+    )  # fmt: skip
+    part, findings = propose_orders(Columns("orders", frame, Mapping()))
+    assert part.columns["amount"] == "Sale Price ($)"
+    (said,) = [item for item in findings if item.column == "amount"]
+    assert said.severity == "info"
+    assert "'Fees ($)' and 'Taxes ($)'" in said.finding
+    # One cent off on most rows: no equation, and the better name is taken.
+    other = frame.with_columns(pl.col("Fees ($)") + 0.5)
+    part = propose_orders(Columns("orders", other, Mapping()))[0]
+    assert part.columns["amount"] == "Net Total ($)"
+
+
+def test_an_amount_less_discounts_is_what_was_paid():
+    gross, off = [10.0, 12.0, 9.5, 30.0], [0.0, 2.0, 1.5, 3.0]
+    paid = [a - b for a, b in zip(gross, off, strict=True)]
+    one = proposed(**{"Gross sales": gross, "Discounts": off, "Net sales": paid})
+    assert one.columns["amount"] == "Net sales"
+    minus = [-b for b in off]
+    two = proposed(unitPrice=gross, paidPrice=paid, sellerDiscountTotal=minus)
+    assert two.columns["amount"] == "paidPrice"
+    assert two.columns["unit_price"] == "unitPrice"
+    three = proposed(Betrag=gross, Rabatt=off, Zahlbetrag=[1.0, 2.5, 4.0, 3.0])
+    assert three.columns["amount"] == "Betrag"
 
 
 # Values and fit -------------------------------------------------------------------------------

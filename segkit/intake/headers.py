@@ -26,14 +26,6 @@ def pattern(name: str) -> str:
 SMALL = frozenset(WORDS["headers"]["small"].split())
 _JOINTS = ("", "s", "n", "en", "es", "e")  # letters that join compounds
 _LATIN = re.compile(r"[a-z0-9_]+$")
-LEXICON: dict[str, frozenset[str]] = {}
-_WIDE: dict[str, frozenset[str]] = {}
-for _concept, _words in WORDS["concepts"].items():
-    for _word in _words.split():
-        _into = LEXICON if _LATIN.match(_word) else _WIDE
-        _word = unicodedata.normalize("NFKD", _word) if "\u0900" <= _word[0] <= "\u0eff" else _word
-        _into[_word] = _into.get(_word, frozenset()) | {_concept}
-_LONG = sorted((word for word in LEXICON if len(word) >= 3), key=len, reverse=True)
 _WITH_TAX = frozenset(WORDS["headers"]["with_tax"].split())
 _WITHOUT_TAX = frozenset(WORDS["headers"]["without_tax"].split())
 _TAILS = ("nr", "no", "id", "num", "code")
@@ -45,6 +37,8 @@ _BARE = str.maketrans("äöüÄÖÜıİ", "aouAOUiI")
 # Letters that no accent is taken off: Danish, Vietnamese, Turkish, Polish.
 _STROKES = str.maketrans({"ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "ı": "i", "ł": "l", "Ł": "L",
                           "æ": "ae", "Æ": "Ae"})  # fmt: skip
+_ABBREVIATED = re.compile(r"(?<=[\u05d0-\u05ea])[\"'׳״”’](?=[\u05d0-\u05ea])")  # סה"כ
+_ALPHABETS = "\u0900"  # from here on, scripts without words, or with vowels as marks
 LETTERS = r"\w\u0900-\u0eff"  # vowels of Indian and Thai letters are marks, too
 
 
@@ -64,6 +58,32 @@ def without_accents(text: str) -> str:
     return unicodedata.normalize("NFC", "".join(letters))
 
 
+LEXICON: dict[str, frozenset[str]] = {}
+_WIDE: dict[str, frozenset[str]] = {}
+for _concept, _words in WORDS["concepts"].items():
+    for _word in map(without_accents, _words.split()):
+        _into = LEXICON if _LATIN.match(_word) else _WIDE
+        _into[_word] = _into.get(_word, frozenset()) | {_concept}
+_LONG = sorted((word for word in LEXICON if len(word) >= 3), key=len, reverse=True)
+
+
+def _stems_in(token: str) -> list[str]:
+    """List the words of other scripts that a word contains: stems, of two letters whole words.
+
+    In alphabets, a stem within a longer one says nothing (ποσο in ποσοτητα).
+    """
+    stems = [
+        word
+        for word in _WIDE
+        if word in token and (len(word) > 2 or word > _ALPHABETS or word == token)
+    ]
+    return [
+        word
+        for word in stems
+        if word > _ALPHABETS or not any(word != stem and word in stem for stem in stems)
+    ]
+
+
 @lru_cache(maxsize=4096)  # a header is compared with many names
 def plain(name: str) -> str:
     """Write a column's name in lower case without accents, its words parted by underscores.
@@ -73,7 +93,7 @@ def plain(name: str) -> str:
     >>> plain("InvoiceNo"), plain("Kunden-Nr."), plain("Quantité"), plain("订单号")
     ('invoice_no', 'kunden_nr', 'quantite', '订单号')
     """
-    text = name.replace("ß", "ss").replace("№", "no")
+    text = _ABBREVIATED.sub("", name).replace("ß", "ss").replace("№", "no")
     for umlaut, letters in (("ä", "ae"), ("ö", "oe"), ("ü", "ue")):
         text = text.replace(umlaut, letters).replace(umlaut.upper(), letters.capitalize())
     text = without_accents(text)
@@ -114,7 +134,7 @@ def concepts(header: str) -> tuple[frozenset[str], int]:
     for token, other in zip(tokens, others, strict=True):
         if other != token and (other in LEXICON or _compound(token) is None):
             token = other
-        wide = [word for word in _WIDE if word in token]
+        wide = _stems_in(token)
         if wide:
             meant |= {item for word in wide for item in _WIDE[word]}
         elif token in LEXICON:

@@ -17,6 +17,7 @@ from segkit.display import counted, money, percent
 from segkit.ids import is_no_customer, read_ids
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns, Shared
+from segkit.intake.equations import about_equations, find_equations
 from segkit.intake.evidence import ENOUGH, ColumnProfile, same_groups
 from segkit.intake.exclusions import about_exclusions, flag_meanings, is_state_flag, place_flags
 from segkit.intake.headers import concepts
@@ -59,7 +60,8 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     """Propose columns and options for raw order lines, from names, values and their fit."""
     frame, given, profiles = raw_columns.raw, raw_columns.mapping, raw_columns.profiles
     part = given.tables.get("orders", TableMapping())
-    scores = score_columns(profiles)
+    equations = find_equations(profiles)
+    scores = score_columns(profiles, equations)
     fixed = {*part.columns, *({*STATUS_COLUMNS, "is_return"} & {*part.constants})}
     for header in given.option("orders", "not_states"):
         for role in ("status", "cancelled_at", "is_return"):
@@ -80,7 +82,9 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
         columns |= {"amount": pair[0]}
         questions = [item for item in questions if item.column != "amount"]
         questions += ask_debits(*pair, profiles)
-    questions += _note_money(columns)
+    said = about_equations(columns, equations)
+    questions += said
+    questions += [item for item in _note_money(columns) if not said or item.column != "amount"]
     whole = {**columns, **part.columns}
     values = _place_states(columns, part, profiles, scores, given)
     found = find_attributes(frame, {*taken, *columns.values()})

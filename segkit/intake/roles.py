@@ -14,6 +14,7 @@ from math import inf
 import polars as pl
 
 from segkit.intake.cells import is_text
+from segkit.intake.equations import Equation, weigh_equations
 from segkit.intake.evidence import ENOUGH, FEW, ColumnProfile, constant_within
 from segkit.intake.headers import WORDS, concepts, plain, without_number
 from segkit.intake.statuses import CREDIT, row_meaning, status_meaning
@@ -31,8 +32,6 @@ LEAST = 1.6  # smallest score of a column that is proposed
 SURE = 2.9  # a score by which a column is an order number, whatever the others are
 LEAD = 0.5  # smallest lead over the runner-up; below it is asked
 EXACT = 9.0  # the contract's own name
-TIPS = frozenset(["tip", "tips", "gratuity", "trinkgeld", "pourboire", "propina"])
-FEWEST = 3  # rows that show that one column is another less a third
 ADJUSTED = frozenset(["adjusted", "revised", "corrected", "korrigiert", "ajuste", "ajustado"])
 _FOREIGN, _LIGHT, _UNKNOWN = 1.6, 0.15, 0.2
 
@@ -189,7 +188,7 @@ def close_rivals(
             yield role, [best, *close]
 
 
-def score_columns(profiles: dict[str, ColumnProfile]) -> Scores:
+def score_columns(profiles: dict[str, ColumnProfile], equations: list[Equation]) -> Scores:
     """Score every column for every role of the orders by name and values."""
     scores: Scores = {role: {} for role in ORDERS}
     for header, shown in profiles.items():
@@ -206,39 +205,11 @@ def score_columns(profiles: dict[str, ColumnProfile]) -> Scores:
                 fits = fits or 0.0
             if fits is not None:
                 scores[role][header] = by_name + fits
-    _weigh_net(scores, profiles)
+    weigh_equations(scores, [e for e in equations if e.kind != "discount"], LEAST, LEAD)
     _weigh_money(scores, profiles)
+    weigh_equations(scores, [e for e in equations if e.kind == "discount"], LEAST, LEAD)
     _weigh_orders(scores, profiles)
     return scores
-
-
-def _weigh_net(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
-    """Favour what was paid over what is left of it after a column of fees or refunds.
-
-    Refunds are taken off an amount by themselves, and would come off twice; fees are no discount.
-    """
-    shown = {h: p.numbers.abs() for h, p in profiles.items() if p.numbers is not None}
-    off = {
-        header: numbers
-        for header, numbers in shown.items()
-        if {"fee", "refund"} & concepts(header)[0]
-        and (numbers > 0).any()
-        and not TIPS & {*plain(header).split("_")}
-    }
-    for header, score in [*scores["amount"].items()]:
-        rest = shown.get(header)
-        if score < LEAST or rest is None or header in off:
-            continue
-        for taken, values in off.items():
-            rows = (values > 0).fill_null(value=False)
-            for whole, paid in shown.items():
-                if whole in (header, taken) or rows.sum() < FEWEST:
-                    continue
-                fits = ((paid - values - rest).abs() <= 0.011).filter(rows).mean()
-                if float(fits or 0) >= 0.95:  # type: ignore[arg-type]
-                    more = max(scores["amount"].get(whole, 0.0), score + LEAD + 0.1)
-                    scores["amount"][whole] = more
-                    scores["unit_price"].pop(whole, None)
 
 
 def credit_and_debit(profiles: dict[str, ColumnProfile]) -> tuple[str, str] | None:

@@ -1,0 +1,169 @@
+"""Equations between columns of money: what was paid, and what fees, taxes or discounts leave of it.
+
+An amount that is another one less fees, taxes or refunds is no revenue of its own; one that is
+another one less discounts is what was paid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations, permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.display import join_words
+from segkit.intake.evidence import ColumnProfile
+from segkit.intake.headers import concepts, plain
+from segkit.intake.questions import Finding
+
+FEWEST = 3  # rows that show that one column is another less a third
+FITS, OFF = 0.95, 0.011  # share of the rows, and rounding of two amounts
+MOST_TAKEN, MOST_COLUMNS = 3, 14  # columns that are taken off together, and columns of money
+TIPS = frozenset(["tip", "tips", "gratuity", "trinkgeld", "pourboire", "propina"])
+_TAKEN = ("fee", "refund", "tax", "shipping", "discount")
+_NO_MONEY = frozenset(["id", "quantity", "percent", "date", "phone", "age", "place"])
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """A column that is another one less others, on nearly every row.
+
+    Attributes
+    ----------
+    whole, rest : str
+        The larger column, and what is left of it.
+    taken : tuple of str
+        The columns that come off.
+    kind : str
+        "fees" (with a fee or refund), "tax" (taxes and shipping alone) or "discount".
+    """
+
+    whole: str
+    rest: str
+    taken: tuple[str, ...]
+    kind: str
+
+
+def find_equations(profiles: dict[str, ColumnProfile]) -> list[Equation]:
+    """Find the columns of money that are another one less up to three columns of fees and the like.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from segkit.intake.evidence import profile_columns
+    >>> sales = pl.DataFrame({"Sale": [22.5, 10.5, 99.5], "Fees": [2.5, 1.5, 3.5],
+    ...     "Taxes": [1.5, 0.5, 2.5], "Net": [18.5, 8.5, 93.5]})
+    >>> find_equations(profile_columns(sales, ()))
+    [Equation(whole='Sale', rest='Net', taken=('Fees', 'Taxes'), kind='fees')]
+    """
+    money = {
+        header: shown.numbers.abs().to_numpy().astype(float)
+        for header, shown in profiles.items()
+        if shown.numbers is not None and not shown.is_flag and (shown.numbers != 0).any()
+        and (not shown.dated or shown.is_money) and not _NO_MONEY & concepts(header)[0]
+    }  # fmt: skip
+    named = {header: _kind_of(header) for header in [*money][: 2 * MOST_COLUMNS]}
+    off = {
+        header: np.nan_to_num(money[header])
+        for header, kind in named.items()
+        if kind and (money[header] > 0).sum() >= FEWEST
+    }
+    wholes = [header for header, kind in named.items() if not kind][:MOST_COLUMNS]
+    found = []
+    for whole, rest in permutations(wholes, 2):
+        gap = money[whole] - money[rest]
+        if np.mean(gap > -OFF) < FITS * np.mean(~np.isnan(gap)) or (gap > OFF).sum() < FEWEST:
+            continue
+        for taken, kind in _subsets(off, named):
+            if _fits(gap, [off[header] for header in taken]):
+                found.append(Equation(whole, rest, taken, kind))
+                break
+    return found
+
+
+def _kind_of(header: str) -> str:
+    """Return what a column takes off an amount by its header; empty if it takes nothing."""
+    meant = concepts(header)[0]
+    if TIPS & {*plain(header).split("_")}:
+        return ""
+    return next((kind for kind in _TAKEN if kind in meant), "")
+
+
+def _subsets(
+    off: dict[str, NDArray[np.float64]], named: dict[str, str]
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """List the columns that may come off together, the fewest first, with the equation's kind."""
+    for size in range(1, MOST_TAKEN + 1):
+        for taken in combinations(off, size):
+            kinds = {named[header] for header in taken}
+            if kinds == {"discount"}:
+                yield taken, "discount"
+            elif {"fee", "refund"} & kinds and "discount" not in kinds:
+                yield taken, "fees"
+            elif "tax" in kinds and "discount" not in kinds:
+                yield taken, "tax"
+
+
+def _fits(gap: NDArray[np.float64], taken: list[NDArray[np.float64]]) -> bool:
+    """Return whether columns together make up the gap wherever they take something off."""
+    summed = np.sum(taken, axis=0)
+    rows = (summed > 0) & ~np.isnan(gap)
+    if rows.sum() < FEWEST or any(not (one[rows] > 0).any() for one in taken):
+        return False
+    fits = np.abs(gap - summed) <= OFF
+    alone = len(taken) == 1 or fits[~np.isnan(gap)].mean() >= FITS
+    return bool(alone and fits[rows].mean() >= FITS)
+
+
+def weigh_equations(
+    scores: dict[str, dict[str, float]], equations: list[Equation], least: float, lead: float
+) -> None:
+    """Favour what was paid: before fees and taxes, after discounts.
+
+    Refunds are taken off an amount by themselves, and would come off twice; fees are no discount.
+    An amount with tax comes before the one without.
+
+    Parameters
+    ----------
+    scores : dict
+        Scores by role and column, which are changed.
+    equations : list of Equation
+        As found.
+    least, lead : float
+        Smallest score of a column that is proposed, and smallest lead over the next.
+    """
+    amounts, prices = scores["amount"], scores["unit_price"]
+    for one in equations:
+        whole, rest = amounts.get(one.whole, 0.0), amounts.get(one.rest, 0.0)
+        if one.kind == "discount":
+            if whole >= least:
+                amounts[one.rest] = max(rest, whole)
+                amounts[one.whole] = amounts[one.rest] - lead - 0.1
+            elif prices.get(one.whole, 0.0) >= least and not any(
+                score >= least for score in (*amounts.values(), *scores["quantity"].values())
+            ):
+                amounts[one.rest] = least + lead
+                prices.pop(one.rest, None)
+        elif one.kind == "tax" and rest >= least and (whole or not concepts(one.whole)[0]):
+            amounts[one.whole] = max(whole, rest + 0.05 if whole > rest - lead else whole)
+        elif one.kind == "fees" and rest >= least:
+            amounts[one.whole] = max(whole, rest + lead + 0.1)
+            prices.pop(one.whole, None)
+
+
+def about_equations(columns: dict[str, str], equations: list[Equation]) -> list[Finding]:
+    """Say which equation made the amount."""
+    amount = columns.get("amount")
+    for one in equations:
+        taken = join_words([repr(header) for header in one.taken])
+        if one.kind == "fees" and one.whole == amount:
+            text = f"{one.whole!r} is read as the amount: {one.rest!r} is what {taken} leave of it."
+            answer = f'[orders.columns] amount = "{one.rest}", if that is meant'
+            return [Finding("info", "orders", "amount", text, answer=answer)]
+        if one.kind == "discount" and one.rest == amount:
+            text = f"{one.rest!r} is read as the amount: {one.whole!r} less {taken}."
+            answer = f'[orders.columns] amount = "{one.whole}", if that is meant'
+            return [Finding("info", "orders", "amount", text, answer=answer)]
+    return []
