@@ -10,6 +10,7 @@ from polars.testing import assert_frame_equal
 from segkit.display import in_words, label
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.features import build_features
+from segkit.features.build import plan_features
 from segkit.rules import RuleSet
 
 DAY = date(2024, 6, 30)
@@ -106,6 +107,22 @@ def test_customers_who_do_not_differ_have_no_affinity():
     once = [(f"c{k}", 1, ("soap", "tea")[k % 2], 1.0) for k in range(9)]
     table = build_features(lines(*once), products=PRODUCTS, features=["categories"])
     assert set(table.frame["category_affinity_eco"]) == {1.0}, "one line each tells nothing apart"
+
+
+def test_parts_of_the_customers_are_compared_with_all_in_every_window():
+    bought = lines(*[(f"c{k % 12}", 7 * k % 90, ("soap", "tea")[k * k % 11 < k % 12], 5.0 + k)
+                     for k in range(120)])  # fmt: skip
+    bought = bought.with_columns(category=pl.col("product_id"))
+    plan = plan_features(bought, features=["category_affinity_tea", "category_affinity_tea_30d"])
+    whole, _ = plan.compute(plan.tables)
+    assert whole["category_affinity_tea_30d"].n_unique() > 2
+    early = pl.col("customer_id") < "c2"
+    parts = [plan.of_part(bought.filter(part), None) for part in (early, ~early)]
+    first, second = (plan.add_level_totals(part) for part in parts)
+    both = {window: [a + b for a, b in zip(first[window], second[window], strict=True)]
+            for window in first}  # fmt: skip
+    frames = [plan.compute(part, both)[0] for part in parts]
+    assert_frame_equal(pl.concat(frames), whole, check_exact=True)
 
 
 def test_nothing_bought_after_as_of_is_known(orders):

@@ -38,6 +38,7 @@ from segkit.features.products import (
     level_sum_names,
     listed_columns,
     product_blocks,
+    product_features,
     read_products,
 )
 from segkit.features.sources import (
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 
 Monetary = Literal["net", "gross"]
 Population = Literal["buyers", "all"]
+Totals = dict[Window, list[LevelTotals]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -349,16 +351,23 @@ class FeaturePlan:
     listed: pl.Series | None
     empty: CustomerTable
 
-    def compute(self, tables: list[Plan]) -> tuple[pl.DataFrame, dict[str, float]]:
-        """Compute the columns of the customers in ``tables``, and count who is left out."""
+    def compute(
+        self, tables: list[Plan], totals: Totals | None = None
+    ) -> tuple[pl.DataFrame, dict[str, float]]:
+        """Compute the columns of the customers in ``tables``, and count who is left out.
+
+        If they are a part of all, ``totals`` has what affinities are compared with: the totals of
+        all customers. Otherwise each part would compare its customers with its own average.
+        """
         sums, counts = _sums(tables, self.bound, self.population, self.listed, self.day)
+        bound = self.with_level_totals(self._level_totals(sums) if totals is None else totals).bound
         # Polars divides by a constant, which is also a column of one value throughout, by its
         # reciprocal: the last bit of a customer would depend on the others.
         times = 2 if sums.height == 1 else 1
         rows = pl.DataFrame(
             [s if times == 1 else pl.Series(s.name, s.to_list() * times, s.dtype) for s in sums]
         )
-        frame = rows.select(CUSTOMER, *(column.column() for column in self.bound))
+        frame = rows.select(CUSTOMER, *(column.column() for column in bound))
         return frame.head(sums.height), counts
 
     def of_part(self, orders: pl.DataFrame, events: pl.DataFrame | None) -> list[Plan]:
@@ -371,37 +380,42 @@ class FeaturePlan:
             for plan, frame in zip(self.tables, parts, strict=True)
         ]
 
-    def add_level_totals(self, tables: list[Plan]) -> list[LevelTotals]:
+    def affinities(self) -> list[Bound]:
+        """List the columns that compare customers with the totals of all."""
+        wanted = {name for kind in self.tables[0].facts.kinds for name in level_sum_names(kind)}
+        return [column for column in self.bound if wanted & column.feature.sums()]
+
+    def add_level_totals(self, tables: list[Plan]) -> Totals:
         """Add up lines by category and brand over the customers in ``tables``, for affinities."""
-        kinds = self.tables[0].facts.kinds
-        names = [level_sum_names(levels) for levels in kinds]
-        wanted = {name for listed in names for name in listed}
-        needed = [column for column in self.bound if wanted & column.feature.sums()]
+        needed = self.affinities()
         if not needed:
-            return []
+            return {}
         sums, _ = _sums(tables[:1], needed, self.population, self.listed, self.day)
-        return [
-            add_levels([sums[name] for name in listed]) if set(listed) <= set(sums.columns) else
-            LevelTotals(0, 0, 0, 0, (0,) * (len(listed) - 2))
-            for listed in names
-        ]  # fmt: skip
+        return self._level_totals(sums)
 
-    def with_level_totals(self, totals: Sequence[LevelTotals]) -> FeaturePlan:
-        """Return the plan with the totals that affinities are compared with: all customers'.
+    def _level_totals(self, sums: pl.DataFrame) -> Totals:
+        totals: Totals = {}
+        for window in dict.fromkeys(column.window for column in self.affinities()):
+            totals[window] = []
+            for kind in self.tables[0].facts.kinds:
+                names = [f"{name}{window.suffix}" for name in level_sum_names(kind)]
+                some = set(names) <= set(sums.columns)
+                listed = [sums[name] for name in names] if some else [pl.Series([0])] * len(names)
+                totals[window].append(add_levels(listed))
+        return totals
 
-        Without them each part would compare its customers with its own average.
-        """
-        if not totals:
-            return self
-        orders = self.tables[0]
-        kinds = zip(orders.facts.kinds, totals, strict=True)
-        facts = replace(orders.facts, kinds=tuple(replace(k, totals=t) for k, t in kinds))
-        own = {feature.name: feature for feature in from_orders.order_catalogue(facts).features}
-        return replace(
-            self,
-            tables=[replace(orders, facts=facts), *self.tables[1:]],
-            bound=[replace(b, feature=own.get(b.feature.name, b.feature)) for b in self.bound],
-        )
+    def with_level_totals(self, totals: Totals) -> FeaturePlan:
+        """Return the plan with the totals that affinities are compared with, by window."""
+        facts = self.tables[0].facts
+        own = {
+            (feature.name, window): feature
+            for window, parts in totals.items()
+            for kind, part in zip(facts.kinds, parts, strict=True)
+            for feature in product_features(replace(kind, totals=part), facts.as_of)
+        }
+        bound = [replace(b, feature=own.get((b.feature.name, b.window), b.feature))
+                 for b in self.bound]  # fmt: skip
+        return replace(self, bound=bound)
 
     def table(self, frame: pl.DataFrame, counts: Map[str, float]) -> CustomerTable:
         """Return the customer table, with notes on who is left out."""
@@ -549,31 +563,42 @@ def _sums(
     nothing.
     """
     needed = needed_sums(bound, as_of)
-    base, *others = plans[0].run(needed)
-    if not plans[0].rows.ids_checked and not are_tidy(base[CUSTOMER]):
-        plans = [replace(plans[0], rows=check_rows(plans[0].rows)), *plans[1:]]
-        base, *others = plans[0].run(needed)
-    others += [table for plan in plans[1:] for table in plan.run(needed)]
+    orders, *rest = plans
+    (first, names), *blocks = orders.needed_blocks(needed).items()
+    base, others = orders.sums(*first, names), list[pl.DataFrame]()
+    if not orders.rows.ids_checked and not are_tidy(base[CUSTOMER]):
+        orders = replace(orders, rows=check_rows(orders.rows))
+        base = orders.sums(*first, names)
     counts: dict[str, float] = {}
     if population == "buyers":
         buys = pl.col("orders.n_orders") > 0
-        rest = base.filter(~buys)
+        returners = base.filter(~buys)
         frame = base.lazy().filter(buys).sort(CUSTOMER).collect(engine="streaming")
         worth = frame["orders.amount"]
         counts = {
-            "returners": rest.height,
-            "returned": float(rest["orders.amount"].sum()),
+            "returners": returners.height,
+            "returned": float(returners["orders.amount"].sum()),
             "buyers": frame.height,
             "worthless": int((worth <= 0).sum()),
             "lost": float(worth.filter(worth <= 0).sum()),
         }
     else:
-        customer_ids = [base[CUSTOMER], *(plan.customers(as_of) for plan in plans[1:])]
+        customer_ids = [base[CUSTOMER], *(plan.customers(as_of) for plan in rest)]
         everybody = pl.concat(customer_ids if listed is None else [*customer_ids, listed])
         frame = everybody.unique().sort().to_frame(CUSTOMER)
-        others.insert(0, base)
+        others.append(base)
+    orders = replace(orders, facts=replace(orders.facts, customers=frame[CUSTOMER]))
+    others += [orders.sums(*block, names) for block, names in blocks]
+    others += [
+        plan.sums(*block, names)
+        for plan in rest
+        for block, names in plan.needed_blocks(needed).items()
+    ]
     for table in others:
-        frame = frame.join(table, on=CUSTOMER, how="left", maintain_order="left")
+        if table[CUSTOMER].equals(frame[CUSTOMER]):
+            frame = frame.hstack(table.drop(CUSTOMER))
+        else:
+            frame = frame.join(table, on=CUSTOMER, how="left", maintain_order="left")
     zeros = [name for plan in plans for name in plan.zeros(frame.columns)]
     frame = frame.with_columns(pl.col(zeros).fill_null(0))
     check_orders(frame)

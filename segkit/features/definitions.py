@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import narwhals as nw
@@ -230,16 +230,6 @@ class Plan:
     no_zero: frozenset[str]
     catalogue: Catalogue
 
-    def run(self, needed: Iterable[tuple[str, str, Window]]) -> list[pl.DataFrame]:
-        """Compute the needed sums: one frame for each block and window, one row per customer."""
-        tables, plan = list[pl.DataFrame](), self
-        for (block, window), names in self.needed_blocks(needed).items():
-            tables.append(plan._block(block, window, names))
-            if len(tables) == 1 and block == "orders" and window.after is None:
-                known = replace(self.facts, customers=tables[0][CUSTOMER])
-                plan = replace(self, facts=known)
-        return tables
-
     def needed_blocks(
         self, needed: Iterable[tuple[str, str, Window]]
     ) -> dict[tuple[str, Window], list[str]]:
@@ -251,7 +241,8 @@ class Plan:
                 names += [] if name in names else [name]
         return wanted
 
-    def _block(self, block: str, window: Window, names: list[str]) -> pl.DataFrame:
+    def sums(self, block: str, window: Window, names: list[str]) -> pl.DataFrame:
+        """Compute sums of a block over a window, one row per customer."""
         add = self.blocks[block]
         table = pl.concat(
             _collected(add(rows, self.facts), names) for rows in pieces(self.rows, window)

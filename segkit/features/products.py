@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -218,15 +219,20 @@ def level_sums(levels: Levels) -> Callable[[Any, Any], pl.DataFrame]:
         if customers is None:
             customers = collect(known.group_by(CUSTOMER).agg(nw.len().alias("n")))[CUSTOMER]
         places = customers.to_frame(CUSTOMER).with_row_index("place")
+        at = _place(customers.len())
         if levels.is_whole and known.implementation.is_polars():
             names = pl.Enum([name for (name,) in levels.names.values()])
             code = pl.col(levels.column).cast(pl.String).cast(names).to_physical()
-            own = known.to_native().select(CUSTOMER, "spend", code.alias("code"), first="day")
-            found = own.join(places.lazy(), on=CUSTOMER).select(_place(levels), "spend", "first")
+            # Whole numbers are joined faster than text: a hash that no two customers share.
+            hashes = (pl.col(CUSTOMER).hash(seed).alias("key") for seed in count())
+            key = next(h for h in hashes if places.select(h.is_unique().all()).item())
+            own = known.to_native().select(key, "spend", code.alias("code"), first="day")
+            by_key = places.lazy().select(key, "place")
+            found = own.join(by_key, on="key").select(at, "spend", "first")
             return _set_out(customers, collect(nw.from_native(found)), levels)
         code = level_code(pl.col(levels.column), levels).alias("code")
         found = collect(pair_sums(known, levels)).with_columns(code).join(places, on=CUSTOMER)
-        return _set_out(customers, found.with_columns(_place(levels)), levels)
+        return _set_out(customers, found.with_columns(at), levels)
 
     return sums
 
@@ -258,16 +264,15 @@ def level_code(column: pl.Expr, levels: Levels) -> pl.Expr:
     return column.replace_strict(codes, default=len(levels.names), return_dtype=pl.Int64)
 
 
-def _place(levels: Levels) -> pl.Expr:
-    """Return the place of a customer's level in a table of customers and levels."""
-    width = len(levels.names) + 1
-    return (pl.col("place").cast(pl.Int64) * width + pl.col("code")).alias("at")
+def _place(customers: int) -> pl.Expr:
+    """Return the place of a customer's level in a table of levels and so many customers."""
+    return (pl.col("code").cast(pl.Int64) * customers + pl.col("place")).alias("at")
 
 
 def set_out(listed: pl.DataFrame, levels: Levels) -> pl.DataFrame:
     """Make one row per customer and columns by level, from lists of levels with `pair_sums`."""
     rows = listed.with_row_index("place").explode("code", *PAIR_SUMS)
-    return _set_out(listed[CUSTOMER], rows.with_columns(_place(levels)), levels)
+    return _set_out(listed[CUSTOMER], rows.with_columns(_place(listed.height)), levels)
 
 
 def _set_out(customers: pl.Series, listed: pl.DataFrame, levels: Levels) -> pl.DataFrame:
@@ -285,46 +290,42 @@ def _set_out(customers: pl.Series, listed: pl.DataFrame, levels: Levels) -> pl.D
     }
     at, began = listed["at"].to_numpy(), flat["first"]
     last = flat.get("last", began)
-    size, shape = customers.len() * (other + 1), (customers.len(), other + 1)
-    whole = (
-        np.zeros(size, np.int64),
-        np.full(size, NEVER, np.int32),
-        np.full(size, -NEVER, np.int32),
-    )
-    np.add.at(whole[0], at, flat["spend"])
-    np.minimum.at(whole[1], at, began)
-    np.maximum.at(whole[2], at, last)
-    spend, first, latest = (sums.reshape(shape) for sums in whole)
+    n, shape = customers.len(), (other + 1, customers.len())
+    size = n * (other + 1)
+    spend, first = np.zeros(size, np.int64), np.full(size, NEVER, np.int32)
+    latest = np.full(size, -NEVER, np.int32)
+    np.add.at(spend, at, flat["spend"])
+    np.minimum.at(first, at, began)
+    np.maximum.at(latest, at, last)
     if "lines" in flat:
         lines = np.zeros(size, np.int64)
         np.add.at(lines, at, flat["lines"])
     else:
         lines = np.bincount(at, minlength=size)
-    lines = lines.reshape(shape)
-    total = lines.sum(axis=1)
-    start = first.min(axis=1)
+    spend, first, latest, lines = (sums.reshape(shape) for sums in (spend, first, latest, lines))
+    total, start = lines.sum(axis=0), first.min(axis=0)
     if "lines" in flat:  # a row per level, those without a feature of their own too
-        place = at // (other + 1)
-        later = np.zeros(customers.len())
-        np.add.at(later, place, began > start[place])
+        place = at % n
+        later = np.bincount(place, weights=began > start[place], minlength=n)
     else:
-        later = ((lines > 0) & (first > start[:, None])).sum(axis=1).astype(np.float64)
-    named = lines[:, :other] > 0
-    some = named.any(axis=1)
-    best = np.where(named, spend[:, :other], np.iinfo(np.int64).min).argmax(axis=1)
+        later = ((first < NEVER) & (first > start)).sum(axis=0)
+    named = lines[:other] > 0
+    some = named.any(axis=0)
+    best = np.where(named, spend[:other], np.iinfo(np.int64).min).argmax(axis=0)
     columns: dict[str, Any] = {
-        "spend": spend.sum(axis=1) / MICRO,
+        "spend": spend.sum(axis=0) / MICRO,
         "lines": total,
-        "squares": (lines.astype(np.float64) ** 2).sum(axis=1) / np.maximum(total, 1),
-        "new": later,
+        "squares": (lines * lines).sum(axis=0) / np.maximum(total, 1),
+        "new": later.astype(np.float64),
         "favourite_code": np.where(some, best, -1),
-        "first_code": np.where(some, first[:, :other].argmin(axis=1), -1),
+        "first_code": np.where(some, first[:other].argmin(axis=0), -1),
     }
     for k, slug in enumerate(levels.names):
-        columns[f"spend_{slug}"] = spend[:, k] / MICRO
-        columns[f"lines_{slug}"] = lines[:, k]
-        columns[f"last_{slug}"] = np.where(named[:, k], latest[:, k], np.nan)
-    return pl.DataFrame({CUSTOMER: customers, **columns}).filter(pl.col("lines") > 0)
+        columns[f"spend_{slug}"] = spend[k] / MICRO
+        columns[f"lines_{slug}"] = lines[k]
+        columns[f"last_{slug}"] = np.where(named[k], latest[k], np.nan)
+    frame = pl.DataFrame({CUSTOMER: customers, **columns})
+    return frame if total.all() else frame.filter(pl.col("lines") > 0)
 
 
 def product_blocks(kinds: tuple[Levels, ...]) -> dict[str, Callable[[Any, Any], Any]]:

@@ -261,7 +261,7 @@ def spread(n: pl.Expr, total: pl.Expr, products: Sequence[pl.Expr], parts: int) 
     # The same as squared - 2 middle whole + n middle^2.
     about = squared - middle.cast(pl.Int128) * (whole.cast(pl.Int128) + over)
     variance = (about.cast(pl.Float64) - rest * rest / n) / ((n - 1) * float(MICRO**2))
-    return pl.when(variance > 0).then(variance).when(variance <= 0).then(0.0).sqrt()
+    return variance.clip(0.0).sqrt()
 
 
 CUSTOMER = "customer_id"

@@ -16,8 +16,7 @@ import polars as pl
 from segkit.display import counted
 from segkit.errors import DataError, ParameterError, SourceError
 from segkit.features import CustomerTable
-from segkit.features.build import FeaturePlan
-from segkit.features.products import LevelTotals
+from segkit.features.build import FeaturePlan, Totals
 from segkit.intake.clean import complete_mapping, doubt_result, run, usable_links
 from segkit.intake.columns import Columns, Shared
 from segkit.intake.graph import tidy
@@ -250,15 +249,16 @@ class Job:
     ) -> None:
         parts = self.prepared.parts
         plan = self.timed("plan of features", lambda: plan_of(clean))
-        totals: list[LevelTotals] = []
+        totals: Totals = {}
         for part in steps(range(parts), "parts weighed by category"):
             orders, events = _read_clean(clean, part)
             if orders.height:
                 own = plan.add_level_totals(plan.of_part(orders, events))
-                totals = [a + b for a, b in zip(totals, own, strict=True)] if totals else own
+                for window, levels in totals.items():
+                    own[window] = [a + b for a, b in zip(levels, own[window], strict=True)]
+                totals = own
                 if not totals:  # no category, no brand
                     break
-        plan = plan.with_level_totals(totals)
         counts: dict[str, float] = {}
         for part in steps(range(parts), "parts described by features"):
             own_counts = stage.done(part)
@@ -266,7 +266,7 @@ class Job:
                 orders, events = _read_clean(clean, part)
                 own_counts = {}
                 if orders.height:
-                    frame, own_counts = plan.compute(plan.of_part(orders, events))
+                    frame, own_counts = plan.compute(plan.of_part(orders, events), totals)
                     stage.write(frame, "table", part)
                 stage.record(part, own_counts)
             for name, n in own_counts.items():

@@ -245,18 +245,11 @@ def _reader(names: Names) -> Callable[[pl.DataFrame], pl.DataFrame]:
 def _with_level_totals(plan: FeaturePlan, sums: Any, names: Names) -> FeaturePlan:
     """Return the plan with affinities that are set beside all customers' totals of their window."""
     kinds = plan.tables[0].facts.kinds
-    wanted = {name for levels in kinds for name in level_sum_names(levels)}
-    windows = list(dict.fromkeys(one.window for one in plan.bound if wanted & one.feature.sums()))
+    windows = list(dict.fromkeys(column.window for column in plan.affinities()))
     if not windows:
         return plan
     totals = _add_level_totals(kinds, windows, sums, names)
-    bound = plan.bound
-    for window, own in zip(windows, totals, strict=True):
-        whole = plan.with_level_totals(own).bound
-        bound = [
-            new if old.window == window else old for old, new in zip(bound, whole, strict=True)
-        ]
-    return replace(plan, bound=bound)
+    return plan.with_level_totals(dict(zip(windows, totals, strict=True)))
 
 
 def _add_level_totals(
