@@ -23,6 +23,7 @@ from segkit.result import Figure, Result
 from segkit.stats.intervals import interval_words
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 Convention = Literal["qini", "uplift"]
 Strategy = Literal["overall", "by_group"]
 CONVENTIONS = {
@@ -51,20 +52,33 @@ class Sorted:
     sum_treated: Floats
     sum_control: Floats
 
+    def at(self, rows: slice | Ints) -> Sorted:
+        """Return the counts at some of the customers."""
+        counts = (self.contacted, self.treated, self.control, self.sum_treated, self.sum_control)
+        return Sorted(*(count[rows] for count in counts))
+
 
 def sort_by_score(
     outcome: Floats, score: Floats, treated: npt.NDArray[np.bool_], weight: Floats | None = None
 ) -> Sorted:
     """Count customers and outcomes cumulatively by falling score; equal scores form one point."""
     order = np.argsort(score, kind="stable")[::-1]
-    y, s = outcome[order], score[order]
-    w = np.ones(len(y)) if weight is None else weight[order]
-    t = treated[order] * w
-    ends = np.r_[np.flatnonzero(np.diff(s)), len(s) - 1]
-    contacted, mine = np.cumsum(w)[ends], np.cumsum(t)[ends]
-    return Sorted(
-        contacted, mine, contacted - mine, np.cumsum(y * t)[ends], np.cumsum(y * (w - t))[ends]
-    )
+    weights = np.ones(len(order)) if weight is None else weight[order]
+    return _cumulate(outcome[order], treated[order], weights).at(_ends(score[order]))
+
+
+def _ends(score: Floats) -> slice | Ints:
+    """Return where customers in order of their scores have the last of equal ones."""
+    ends = np.flatnonzero(np.append(np.diff(score), 1.0))
+    return slice(None) if len(ends) == len(score) else ends
+
+
+def _cumulate(outcome: Floats, treated: npt.NDArray[np.bool_], weight: Floats) -> Sorted:
+    """Count customers in their order, one after another."""
+    ours, worth = treated * weight, outcome * weight
+    contacted, mine = np.cumsum(weight), np.cumsum(ours)
+    of_ours = outcome * ours
+    return Sorted(contacted, mine, contacted - mine, np.cumsum(of_ours), np.cumsum(worth - of_ours))
 
 
 def curve_points(ordered: Sorted, convention: str) -> tuple[Floats, Floats]:
@@ -386,28 +400,30 @@ def compute_uplift_curve(
     rng = np.random.default_rng(seed)
     order = np.argsort(s, kind="stable")[::-1]
     y, s, t, layer = y[order], s[order], t[order], layer[order]
-    gain, advantage = _trace(y, s, t, None, convention, grid, per)
-    at = _at(y, t, None)
+    ends = _ends(s)
+
+    def trace(weight: Floats) -> tuple[Floats, float, Floats]:
+        counts = _cumulate(y, t, weight)
+        x, gain = curve_points(counts.at(ends), convention)
+        x, scaled = x / x[-1], gain / per
+        return np.interp(grid, x, scaled), over_random(x, scaled), _at(counts)
+
+    gain, advantage, at = trace(np.ones(len(y)))
     own = coefficient(y, s, t, convention=convention) if binary else float("nan")
     # The perfect curve is not resampled: the interval covers the numerator's variance.
-    drawn_gain, drawn_area, drawn_at = [], [], []
     groups = [np.flatnonzero((layer == k) & (t == a)) for k in np.unique(layer) for a in (0, 1)]
+    weight, drawn = np.zeros(len(y)), []
     for _ in steps(range(repeats), "resamples of the customers"):
-        weight = np.zeros(len(y))
         for rows in groups:
-            if len(rows):
-                weight[rows] = np.bincount(
-                    rng.integers(len(rows), size=len(rows)), minlength=len(rows)
-                )
-        curve, extra = _trace(y, s, t, weight, convention, grid, per)
-        drawn_gain.append(curve)
-        drawn_area.append(extra)
-        drawn_at.append(_at(y, t, weight))
+            if n := len(rows):
+                weight[rows] = np.bincount(rng.integers(n, size=n), minlength=n)
+        drawn.append(trace(weight))
+    drawn_gain, drawn_area, drawn_at = (np.array(part) for part in zip(*drawn, strict=True))
     tails = [(1 - level) / 2, (1 + level) / 2]
-    low, high = np.quantile(np.array(drawn_gain), tails, axis=0)
+    low, high = np.quantile(drawn_gain, tails, axis=0)
     area_low, area_high = np.quantile(drawn_area, tails)
     # If an arm is empty in a share, there is no effect. Such rare draws are ignored in the limits.
-    at_low, at_high = np.array([_limits(column, tails) for column in np.array(drawn_at).T]).T
+    at_low, at_high = np.array([_limits(column, tails) for column in drawn_at.T]).T
     scale = own / advantage if binary and advantage else float("nan")
     ends = sorted((area_low * scale, area_high * scale))
     points = pl.DataFrame(
@@ -437,29 +453,12 @@ def _limits(values: Floats, tails: list[float]) -> Floats:
     return np.quantile(finite, tails) if len(finite) else np.full(2, np.nan)
 
 
-def _trace(
-    y: Floats,
-    s: Floats,
-    t: npt.NDArray[np.bool_],
-    weight: Floats | None,
-    convention: str,
-    grid: Floats,
-    per: float,
-) -> tuple[Floats, float]:
-    """Return the gain on the grid, and the area over random, both per customer."""
-    x, gain = curve_points(sort_by_score(y, s, t, weight), convention)
-    scaled = gain / per
-    return np.interp(grid, x / x[-1], scaled), over_random(x / x[-1], scaled)
-
-
-def _at(y: Floats, t: npt.NDArray[np.bool_], weight: Floats | None) -> list[float]:
-    """Return the effect among the first shares of customers already in order."""
-    w = np.ones(len(y)) if weight is None else weight
-    so_far = np.cumsum(w)
-    rows = []
-    for share in SHARES:
-        among = w * (so_far <= int(so_far[-1] * share) + 1e-9)
-        ours, theirs = among * t, among * ~t
-        with np.errstate(invalid="ignore", divide="ignore"):
-            rows.append(float(ours @ y / ours.sum() - theirs @ y / theirs.sum()))
-    return rows
+def _at(counts: Sorted) -> Floats:
+    """Return the effect among the first shares of customers."""
+    contacted = counts.contacted
+    most = np.floor(contacted[-1] * np.array(SHARES)) + 1e-9
+    last = np.searchsorted(contacted, most, side="right") - 1
+    among = counts.at(last)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        effect = among.sum_treated / among.treated - among.sum_control / among.control
+    return np.where(last < 0, np.nan, effect)
