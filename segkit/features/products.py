@@ -291,18 +291,16 @@ def _set_out(customers: pl.Series, listed: pl.DataFrame, levels: Levels) -> pl.D
     at, began = listed["at"].to_numpy(), flat["first"]
     last = flat.get("last", began)
     n, shape = customers.len(), (other + 1, customers.len())
-    size = n * (other + 1)
-    spend, first = np.zeros(size, np.int64), np.full(size, NEVER, np.int32)
-    latest = np.full(size, -NEVER, np.int32)
-    np.add.at(spend, at, flat["spend"])
-    np.minimum.at(first, at, began)
-    np.maximum.at(latest, at, last)
+    spend, first = np.zeros(shape, np.int64), np.full(shape, NEVER, np.int32)
+    latest = np.full(shape, -NEVER, np.int32)
+    np.add.at(spend.ravel(), at, flat["spend"])
+    np.minimum.at(first.ravel(), at, began)
+    np.maximum.at(latest.ravel(), at, last)
     if "lines" in flat:
-        lines = np.zeros(size, np.int64)
-        np.add.at(lines, at, flat["lines"])
+        lines = np.zeros(shape, np.int64)
+        np.add.at(lines.ravel(), at, flat["lines"])
     else:
-        lines = np.bincount(at, minlength=size)
-    spend, first, latest, lines = (sums.reshape(shape) for sums in (spend, first, latest, lines))
+        lines = np.bincount(at, minlength=spend.size).reshape(shape)
     total, start = lines.sum(axis=0), first.min(axis=0)
     if "lines" in flat:  # a row per level, those without a feature of their own too
         place = at % n

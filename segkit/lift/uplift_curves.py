@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from segkit.stats.intervals import interval_words
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Numbers = Floats | Ints
 Convention = Literal["qini", "uplift"]
 Strategy = Literal["overall", "by_group"]
 CONVENTIONS = {
@@ -46,11 +47,11 @@ class Sorted:
         Outcomes so far.
     """
 
-    contacted: Floats
-    treated: Floats
-    control: Floats
-    sum_treated: Floats
-    sum_control: Floats
+    contacted: Numbers
+    treated: Numbers
+    control: Numbers
+    sum_treated: Numbers
+    sum_control: Numbers
 
     def at(self, rows: slice | Ints) -> Sorted:
         """Return the counts at some of the customers."""
@@ -73,12 +74,23 @@ def _ends(score: Floats) -> slice | Ints:
     return slice(None) if len(ends) == len(score) else ends
 
 
-def _cumulate(outcome: Floats, treated: npt.NDArray[np.bool_], weight: Floats) -> Sorted:
-    """Count customers in their order, one after another."""
-    ours, worth = treated * weight, outcome * weight
-    contacted, mine = np.cumsum(weight), np.cumsum(ours)
-    of_ours = outcome * ours
-    return Sorted(contacted, mine, contacted - mine, np.cumsum(of_ours), np.cumsum(worth - of_ours))
+def _cumulate(
+    outcome: Numbers,
+    treated: npt.NDArray[Any],
+    weight: Numbers,
+    into: npt.NDArray[Any] | None = None,
+) -> Sorted:
+    """Count customers in their order, one after another; ``into`` is memory to use again."""
+    if into is None:
+        into = np.empty((4, len(weight)), np.result_type(outcome, weight))
+    contacted, ours, of_ours, of_theirs = into
+    np.multiply(treated, weight, out=ours)
+    np.multiply(outcome, ours, out=of_ours)
+    np.multiply(outcome, weight, out=of_theirs)
+    of_theirs -= of_ours
+    for counts, so_far in ((weight, contacted), *((part, part) for part in into[1:])):
+        np.cumsum(counts, out=so_far)
+    return Sorted(contacted, ours, contacted - ours, of_ours, of_theirs)
 
 
 def curve_points(ordered: Sorted, convention: str) -> tuple[Floats, Floats]:
@@ -91,8 +103,10 @@ def curve_points(ordered: Sorted, convention: str) -> tuple[Floats, Floats]:
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         if convention == "qini":
-            scaled = np.where(ordered.control > 0, ordered.treated / ordered.control, 0.0)
-            gain = ordered.sum_treated - ordered.sum_control * scaled
+            scaled = np.divide(ordered.treated, ordered.control)
+            scaled[ordered.control <= 0] = 0.0
+            scaled *= ordered.sum_control
+            gain = np.subtract(ordered.sum_treated, scaled, out=scaled)
         elif convention == "uplift":
             ours = np.where(ordered.treated > 0, ordered.sum_treated / ordered.treated, 0.0)
             theirs = np.where(ordered.control > 0, ordered.sum_control / ordered.control, 0.0)
@@ -104,7 +118,7 @@ def curve_points(ordered: Sorted, convention: str) -> tuple[Floats, Floats]:
 
 def over_random(x: Floats, y: Floats) -> float:
     """Return the area between a curve and the straight line to its last point, by trapezoids."""
-    return float(np.trapezoid(y, x)) - float(x[-1] * y[-1] / 2)
+    return float((np.diff(x) @ (y[1:] + y[:-1])) / 2) - float(x[-1] * y[-1] / 2)
 
 
 def perfect(
@@ -400,19 +414,23 @@ def compute_uplift_curve(
     rng = np.random.default_rng(seed)
     order = np.argsort(s, kind="stable")[::-1]
     y, s, t, layer = y[order], s[order], t[order], layer[order]
-    ends = _ends(s)
+    last = _ends(s)
 
-    def trace(weight: Floats) -> tuple[Floats, float, Floats]:
-        counts = _cumulate(y, t, weight)
-        x, gain = curve_points(counts.at(ends), convention)
-        x, scaled = x / x[-1], gain / per
-        return np.interp(grid, x, scaled), over_random(x, scaled), _at(counts)
+    worth = y.astype(np.int64) if binary else y  # whole numbers are added faster
+    into, ours = np.empty((4, len(y)), worth.dtype), t.astype(np.int64)
 
-    gain, advantage, at = trace(np.ones(len(y)))
+    def trace(weight: Ints) -> tuple[Floats, float, Floats]:
+        counts = _cumulate(worth, ours, weight, into)
+        x, gain = curve_points(counts.at(last), convention)
+        x /= x[-1]
+        gain /= per
+        return np.interp(grid, x, gain), over_random(x, gain), _at(counts)
+
+    gain, advantage, at = trace(np.ones(len(y), np.int64))
     own = coefficient(y, s, t, convention=convention) if binary else float("nan")
     # The perfect curve is not resampled: the interval covers the numerator's variance.
     groups = [np.flatnonzero((layer == k) & (t == a)) for k in np.unique(layer) for a in (0, 1)]
-    weight, drawn = np.zeros(len(y)), []
+    weight, drawn = np.zeros(len(y), np.int64), []
     for _ in steps(range(repeats), "resamples of the customers"):
         for rows in groups:
             if n := len(rows):
