@@ -165,21 +165,28 @@ def optional(table):
     return [name for name in listed if name not in required]
 
 
-@cache
-def clean_without(table, *names):
-    """Clean the tables without some columns of one; of words and numbers beside few others.
+def words_and_numbers(table):
+    """List the optional columns that join nothing, of tables that no other reading needs."""
+    alone = table in ("links", "assignments")
+    return [] if alone else [name for name in optional(table) if name not in IDS]
 
-    Orders and events are read together, with what is said of products, prices and campaigns; all
-    else beside the orders alone. Ids join tables, and several columns leave more to fail: these
-    cases hold every table.
+
+def clean_without(table, *names):
+    """Clean the tables without some columns of one, and every other table whole.
+
+    A single column of words or numbers is left out together with one of each other table, beside
+    which all others of its table stand. Ids join tables, and several columns leave more to fail.
     """
-    others = set(TABLES)
-    if len(names) == 1 and table != "links" and names[0] not in IDS:
-        others = {"orders"}
-        if table in ("orders", "events"):
-            others = {"orders", "events", "products", "prices", "fx", "campaigns", "assignments"}
-    tables = {name: TABLES[name] for name in TABLES if name in others or name == table}
-    return segkit.clean_data({**tables, table: TABLES[table].drop(names)}, OPTIONS)
+    out = {table: names}
+    if len(names) == 1 and names[0] in words_and_numbers(table):
+        place = words_and_numbers(table).index(names[0])
+        out = {each: words_and_numbers(each)[place : place + 1] for each in TABLES}
+    return clean_all_but(tuple((each, tuple(out.get(each, ()))) for each in TABLES))
+
+
+@cache
+def clean_all_but(out):
+    return segkit.clean_data({table: TABLES[table].drop(names) for table, names in out}, OPTIONS)
 
 
 def test_the_tables_hold_every_column_that_a_mapping_can_name():

@@ -49,7 +49,7 @@ class OneByOne(Finished):
     Those that the source can carry; with ``last``, that one and what it needs. The first
     ``by_papermill`` of them by the plain ``papermill`` command, the others in one kernel, which may
     have executed others before: each notebook begins without names, in the folder given. Without
-    ``pictures`` they are sketched alone.
+    ``pictures`` these are sketched.
     """
 
     def __init__(self, place, kernel, *, last=None, by_papermill=0, pictures=True, **given):
@@ -95,12 +95,29 @@ class OneByOne(Finished):
         return [output for cell in cells for output in cell.get("outputs", [])]
 
 
-# Everything is drawn; what comes out is a picture without lines, with its alternative text.
+# Everything is drawn; what comes out is a picture without lines, with all its words: texts, what
+# stands beside an axis or a mark, and the alternative text.
 SKETCHED = """
-import segkit.plot.figure as drawing, segkit.plot.vector as vector
-drawing.drawn = drawing.Figure.svg
-drawing.Figure.svg = lambda self, end=vector._finish: end("<svg ></svg>", self.alt)"""
-DRAWN = "import segkit.plot.figure as drawing\ndrawing.Figure.svg = drawing.drawn"
+def _sketch():
+    import html, json, segkit.plot.figure as drawing, segkit.plot.vector as vector
+    from matplotlib.text import Text
+    def svg(self):
+        for axes in self.figure.axes:
+            axes.get_xticklabels(), axes.get_yticklabels()
+        words = [one.get_text() for one in self.figure.findobj(Text)]
+        for gid in dict.fromkeys(str(one.get_gid()) for one in self.figure.findobj()):
+            if gid.startswith(vector._MARK):
+                text, names = json.loads(bytes.fromhex(gid.removeprefix(vector._MARK)))
+                words += [text, *names]
+        words = html.escape(" ".join(words))
+        return vector._finish(f"<svg ><text>{words}</text></svg>", self.alt)
+    drawing.drawn = drawing.Figure.svg
+    drawing.Figure.svg = svg
+_sketch()
+del _sketch"""
+DRAWN = """import segkit.plot.figure as _drawing
+_drawing.Figure.svg = _drawing.drawn
+del _drawing"""
 
 
 @contextmanager
@@ -111,6 +128,18 @@ def sketching(kernel):
         yield
     finally:
         kernel.run([code_cell(DRAWN)])
+
+
+def write_sketching(place):
+    """Lay out a working folder's notebooks, each with a cell that has its pictures sketched."""
+    (place / "notebooks").mkdir()
+    for file in FILES:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        tags = [cell["metadata"].get("tags", []) for cell in content["cells"]]
+        at = tags.index(["parameters"]) + 1
+        content["cells"].insert(at, {**code_cell(SKETCHED), "id": "sketched"})
+        text = json.dumps(content, ensure_ascii=False)
+        (place / "notebooks" / file.name).write_text(text, encoding="utf-8")
 
 
 class Ran(Finished):

@@ -10,10 +10,8 @@ from tests.notebooks.runs import (
     LACKS,
     STEMS,
     OneByOne,
-    Ran,
     check_answers,
     check_nobody_named,
-    check_pages,
     ledger,
 )
 
@@ -27,30 +25,29 @@ PUBLISHED = {
 }
 
 
-def test_online_retail_runs_reproduces_what_is_published_and_says_what_it_lacks(
-    shared_data, tmp_path
+def test_online_retail_reproduces_what_is_published_and_says_what_it_lacks(
+    shared_data, tmp_path, kernel
 ):
     """Fewer refits than by default: what stability says of real data is not asked here."""
     path = str(shared_data("online_retail_2010_2011.parquet"))
-    asked = ("-p", *ASKED["online-retail"])
-    ran = Ran(tmp_path, *asked, "--source", "online-retail", "--data", path)
-    assert ran.code == 0, ran.err
-    assert ran.statuses() == dict.fromkeys(STEMS, "done")
-    assert {stem: ran.skips(stem) for stem in STEMS} == {
+    few = {name: int(value) for name, value in (one.split("=") for one in ASKED["online-retail"])}
+    done = OneByOne(tmp_path, kernel, pictures=False, source="online-retail", data=path, **few)
+    assert done.stems == STEMS
+    assert {stem: done.skips(stem) for stem in STEMS} == {
         stem: (LACKS | PRICED)[stem] for stem in STEMS
     }
-    check_pages(ran, ran.customers())
-    check_answers(ran)
-    found = ledger(ran)
+    check_nobody_named(done.shown, done.customers())
+    check_answers(done)
+    found = ledger(done)
     assert {entry: found[entry] for entry in PUBLISHED} == PUBLISHED
     apart = [lines for (step, kind), (lines, _) in found.items() if kind and step != "of which"]
     assert PUBLISHED["read", ""][0] - sum(apart) == found["kept", ""][0]
-    assert compare_run(ran.folder, "online-retail") == []
+    assert compare_run(done.folder, "online-retail") == []
 
 
 def test_ids_with_blanks_are_scored_and_nowhere_shown(shared_data, tmp_path, kernel):
     path = str(shared_data("rfm_orders.csv"))  # each line an order
-    done = OneByOne(tmp_path, kernel, last="03", source="rfm-demo", data=path)
+    done = OneByOne(tmp_path, kernel, last="03", pictures=False, source="rfm-demo", data=path)
     assert done.stems[-1] == "03_rfm_segments"
     assert {stem: done.skips(stem) for stem in done.stems} == {
         stem: LACKS[stem] for stem in done.stems
@@ -109,7 +106,7 @@ def test_campaigns_that_were_not_randomised_are_compared_and_show_no_lift(tmp_pa
     make_files(tmp_path / "journey")
     few = {"repeats": 3, "references": 19}
     path = str(tmp_path / "journey")
-    done = OneByOne(tmp_path, kernel, source="complete-journey", data=path, **few)
+    done = OneByOne(tmp_path, kernel, pictures=False, source="complete-journey", data=path, **few)
     assert done.stems == STEMS
     assert {stem: done.skips(stem) for stem in done.stems} == JOURNEY
     check_answers(done)

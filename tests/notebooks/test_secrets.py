@@ -1,6 +1,7 @@
 """Personal data planted in a shop's raw files are nowhere in what its run publishes."""
 
 import os
+import re
 
 import polars as pl
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import segkit
 from segkit.errors import DataError
 from tests.notebooks.planted import SECRETS, find_secrets, plant
-from tests.notebooks.runs import STEMS, Ran
+from tests.notebooks.runs import DRAWN, SKETCHED, STEMS, Ran, write_sketching
 
 
 def test_the_search_sees_a_secret_in_every_encoding(tmp_path):
@@ -48,9 +49,32 @@ def test_what_is_no_word_for_a_status_is_asked_about_without_a_secret(tmp_path):
     assert find_secrets(tmp_path / "told") == {}
 
 
+def test_a_sketch_holds_every_word_of_its_picture():
+    rows = [(a, b, 0.1 * len(a + b)) for a in ("Loyalists", "Browsers") for b in ("mail", "shop")]
+    frame = pl.DataFrame(rows, schema=["segment", "channel", "share"], orient="row")
+
+    def draw():
+        drawn = segkit.plot.bars(frame, "segment", "share", group="channel", title="Who buys")
+        return segkit.plot.heatmap(frame, "channel", "segment", "share").svg() + drawn.svg()
+
+    whole = draw()
+    exec(SKETCHED)  # noqa: S102 - as a kernel does
+    try:
+        sketched = draw()
+    finally:
+        exec(DRAWN)  # noqa: S102
+    shown = " ".join(map("".join, re.findall(r">([^<]+)<|data-names=\"([^\"]*)", whole)))
+    assert {"Loyalists", "mail", "Who", "share"} <= set(re.findall(r"\w+", shown))
+    assert set(re.findall(r"\w+", shown)) <= set(re.findall(r"\w+", sketched))
+    assert len(sketched) < len(whole) / 4
+    assert draw() == whole
+
+
 @pytest.mark.slow
 def test_no_secret_gets_into_what_a_run_publishes(tmp_path):
+    """Pictures are sketched: all their words are there, and half of the run's time is not."""
     plant(tmp_path / "shop", 400)
+    write_sketching(tmp_path)
     before = os.umask(0)
     try:
         settings = ["repeats=5", "references=19", "draws=20", "resamples=20"]
