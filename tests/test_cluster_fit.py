@@ -28,7 +28,8 @@ def blobs(n=600, k=4, seed=0, gap=9.0):
 @pytest.mark.parametrize(("method", "exact_rows"), ROUTES)
 def test_real_groups_are_found_and_k_is_chosen(method, exact_rows):
     frame, kind = blobs(n=300)
-    found = cluster_customers(frame, features=["a", "b", "c"], method=method, exact_rows=exact_rows)
+    options = {"method": method, "exact_rows": exact_rows, "k_range": range(2, 7)}
+    found = cluster_customers(frame, features=["a", "b", "c"], **options)
     assert found.k == 4
     assert adjusted_rand_score(kind, found.assignments["segment"].to_list()) > 0.97
     assert found.choice.k == 4

@@ -463,7 +463,7 @@ def exact(text):
     return made if made.is_finite() else None
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(ROWS, st.sampled_from(["flag", "drop"]))
 def test_the_ledger_sums_to_the_input(rows, policy):
     frame, mapping = dirty(rows)

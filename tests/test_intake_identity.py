@@ -83,7 +83,7 @@ def brute(rows):
 VALUES = st.one_of(st.none(), st.integers(0, 12).map(lambda i: f"v{i:02d}"))
 
 
-@settings(max_examples=120)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(VALUES, VALUES, VALUES), min_size=1, max_size=15).filter(
         lambda rows: any(any(row) for row in rows)

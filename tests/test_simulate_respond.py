@@ -209,7 +209,7 @@ def test_conversion_is_as_planted_over_seeds():
     """The observed share with an order, against its expectation, in standard errors, by seed."""
     scores = {"tailored": [], "generic": [], NO_OFFER: []}
     lift = []
-    for seed in range(10):
+    for seed in range(7):
         made, rate = world(seed), {}
         for arm in scores:
             bought, chance = outcome(made, best_offers if arm == "tailored" else all_get(arm))
