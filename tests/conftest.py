@@ -18,6 +18,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# What is imported and collected stays: looking for garbage meanwhile finds none.
+gc.disable()
+
 # How long an example takes says how busy the machine is, and nothing of the code.
 hypothesis.settings.register_profile("segkit", deadline=None)
 hypothesis.settings.load_profile("segkit")
@@ -86,9 +89,9 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Keep what was imported for good out of every later garbage collection; collect seldom."""
-    gc.collect()
+    """Keep what was imported for good out of every garbage collection, and collect seldom."""
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000, 20, 20)
 
 
