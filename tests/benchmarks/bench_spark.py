@@ -1,10 +1,11 @@
-"""Spark on local[1] and local[2]: features, compressed clustering and scoring, at two sizes.
+"""Spark on local[2]: features, compressed clustering and scoring, at two sizes.
 
 Polars' features of the same lines stand beside them.
 
-``python -m tests.benchmarks.bench_spark`` with 1 and 4 million lines (``--quick``: a fifth of it),
-``--lines N`` for another smaller size. Each run has a fresh process. Processor seconds are those
-of Spark's Java process and its Python workers; start-up is not counted. Skipped without PySpark.
+``python -m tests.benchmarks.bench_spark`` with 2 and 8 million lines (``--quick``: a tenth of it),
+``--lines N`` for another smaller size, ``--cores N``. Each run has a fresh process. Processor
+seconds are those of Spark's Java process and its Python workers; start-up is not counted. What a
+further row costs is the difference between the two sizes. Skipped without PySpark.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from tests.benchmarks.bench_features import write_lines
 
 FEATURES = ["core", "rates", "returns"]
 VARIABLES = ["recency_days", "orders_per_year", "order_value_mean", "return_share"]
-STEPS = ("features", "clustering", "scoring")
+STEPS = {"features": "lines", "clustering": "customers", "scoring": "customers"}  # rows of each
 
 
 def processor():
@@ -99,6 +100,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--lines", type=int)
+    parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--child", nargs=3)
     options = parser.parse_args()
     if options.child:
@@ -107,7 +109,8 @@ def main():
     if importlib.util.find_spec("pyspark") is None:
         print("skipped: needs the extra spark (make test-spark sets up .venv-spark)")
         return
-    smaller = options.lines or (200_000 if options.quick else 1_000_000)
+    smaller = options.lines or (200_000 if options.quick else 2_000_000)
+    runs = []
     for lines in (smaller, 4 * smaller):
         with tempfile.TemporaryDirectory() as folder:
             path = str(Path(folder) / "lines.parquet")
@@ -115,21 +118,22 @@ def main():
             worked = time.process_time()
             build_features(path, features=FEATURES)
             print(f"{lines:,} lines in Polars: processor {time.process_time() - worked:.1f} s")
-            for cores in ("1", "2"):
-                work = str(Path(folder) / cores)
-                found = in_child("tests.benchmarks.bench_spark", "--child", cores, path, work)
-                print(f"{lines:,} lines, {found['customers']:,} customers, local[{cores}]")
-                for step in STEPS:
-                    one, rows = found[step], lines if step == "features" else found["customers"]
-                    what = "lines" if step == "features" else "customers"
-                    each = rows / one["wall"] / int(cores)
-                    print(
-                        f"  {step:<11}{one['wall']:8.1f} s, {each:10,.0f} {what} a second and "
-                        f"core; processor {one['work']:7.1f} s, "
-                        f"{rows / one['work']:10,.0f} {what} a second; shuffled "
-                        f"{one['shuffled'] / rows:6.1f} bytes each",
-                        flush=True,
-                    )
+            work = [str(options.cores), path, str(Path(folder) / "spark")]
+            runs.append(in_child("tests.benchmarks.bench_spark", "--child", *work))
+        runs[-1]["lines"] = lines
+        print(f"{lines:,} lines, {runs[-1]['customers']:,} customers, local[{options.cores}]")
+        for step, what in STEPS.items():
+            one, rows = runs[-1][step], runs[-1][what]
+            print(
+                f"  {step:<11}{one['wall']:8.1f} s on the clock, processor {one['work']:7.1f} s, "
+                f"{rows / one['work']:10,.0f} {what} a second; shuffled "
+                f"{one['shuffled'] / rows:6.1f} bytes each",
+                flush=True,
+            )
+    small, large = runs
+    for step, what in STEPS.items():
+        each = (large[step]["work"] - small[step]["work"]) / (large[what] - small[what])
+        print(f"{step}: {1e6 * each:.1f} µs of processor for each of the further {what}")
 
 
 if __name__ == "__main__":
