@@ -314,11 +314,7 @@ def build_features(
     >>> table.frame.select("customer_id", "recency_days", "frequency", "monetary").rows()
     [('ann', 0, 2, 40.0), ('bob', 5, 1, 8.0)]
     """
-    plan = plan_features(
-        orders, events, customers, as_of=as_of, windows=windows, calendar=calendar,
-        monetary=monetary, features=features, population=population, trend_days=trend_days,
-        engine=engine, currency=currency, products=products,
-    )  # fmt: skip
+    plan = plan_features(**locals())  # the same arguments
     return plan.table(*plan.compute(plan.tables))
 
 
