@@ -380,6 +380,42 @@ def test_a_single_nan_in_a_parquet_file_is_refused_by_every_engine(tmp_path, col
             build_features(tmp_path / "orders.parquet", features=["core"], engine=engine)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_half_millionths_and_times_with_a_zone_are_read_alike_or_refused(engine, tmp_path):
+    halves = [0.0000005, 1.0000015, 2.0000025, -2.0000025, -0.0000015, 3.0000005000001]
+    evening = pl.datetime(2024, 3, 1, 23, 30, time_zone="Asia/Tokyo")
+    lines = pl.DataFrame({"customer_id": list("abcdef"), "order_day": 1, "amount": halves})
+    whole = [round(value * 1e6) / 1e6 for value in halves]  # Python too rounds halves to even
+    spent = built(lines.with_columns(is_return=False), engine, tmp_path, ["monetary"])
+    assert spent["monetary"].to_list() == whole
+    zoned = lines.drop("order_day").with_columns(order_time=evening, is_return=False)
+    acts = lines.select("customer_id", event_type=pl.lit("site_visit"), event_time=evening)
+    zoned.write_parquet(tmp_path / "zoned.parquet")
+    acts.write_parquet(tmp_path / "acts.parquet")
+    lines.write_parquet(tmp_path / "lines.parquet")
+    if engine == "duckdb":
+        for orders, events in (("zoned", None), ("lines", "acts")):
+            with pytest.raises(ColumnError, match=r"time has a time zone.*order_day|event_day"):
+                build_features(
+                    tmp_path / f"{orders}.parquet",
+                    events and tmp_path / f"{events}.parquet",
+                    engine=engine,
+                )
+    else:  # the day of the column's own zone
+        table = build_features(tmp_path / "zoned.parquet", features=["core"])
+        assert table.as_of == date(2024, 3, 1)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_events_without_a_day_are_refused(engine, tmp_path):
+    lines = pl.DataFrame({"customer_id": ["a"], "order_day": [1], "amount": [5.0]})
+    acts = pl.DataFrame({"customer_id": "a", "event_day": [1, None], "event_type": "site_visit"})
+    for name, table in (("lines", lines), ("acts", acts)):
+        table.write_parquet(tmp_path / f"{name}.parquet")
+    with pytest.raises(DataError, match="1 event without a day"):
+        build_features(tmp_path / "lines.parquet", tmp_path / "acts.parquet", engine=engine)
+
+
 def test_white_space_around_ids_is_that_of_unicode_on_every_engine(tmp_path):
     ids = ["\u00a0a", "\x0ba\u3000", "a", "\u2028b\x85", "\u200bb"]  # the last is no white space
     lines = pl.DataFrame({"customer_id": ids, "order_day": 1, "amount": [1.0, 2.0, 4.0, 8.0, 16.0]})

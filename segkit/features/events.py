@@ -59,7 +59,7 @@ def event_sums(events: Any, facts: EventFacts) -> Any:
         duration = (
             nw.when(~unknown).then(nw.col("duration_seconds").cast(nw.Float64)).otherwise(0.0)
         )
-        spent = micro(duration)
+        spent = micro(duration, events)
         seconds["seconds"] = spent
         for slug, names in facts.pages.items():
             on_page = nw.col("page").is_in(names) & ~unknown

@@ -78,7 +78,7 @@ class OrderFacts:
 
 def order_sums(lines: Any, facts: OrderFacts) -> Any:
     """Sum lines to orders and orders to customers: no distinct count is needed."""
-    amount = micro(nw.col("amount"))
+    amount = micro(nw.col("amount"), lines)
     columns = {
         "amount": amount,
         "buy_day": nw.when(~nw.col("is_return")).then(nw.col("day")),
@@ -88,7 +88,7 @@ def order_sums(lines: Any, facts: OrderFacts) -> Any:
     }
     money = ["amount", "gross", "returned"]
     if "discount" in facts.columns:
-        off = nw.when(~nw.col("is_return")).then(micro(nw.col("discount"))).otherwise(0)
+        off = nw.when(~nw.col("is_return")).then(micro(nw.col("discount"), lines)).otherwise(0)
         columns |= {"discount": off, "cheaper": nw.when(off > 0).then(1).otherwise(0)}
         money.append("discount")
     else:
@@ -143,7 +143,7 @@ def day_sums(lines: Any, facts: OrderFacts) -> Any:  # noqa: ARG001 - one signat
 
 def spend_sums(lines: Any, facts: OrderFacts) -> Any:
     """Sum the spend on purchase lines by season, occasion, weekend and channel."""
-    amount = micro(nw.col("amount"))
+    amount = micro(nw.col("amount"), lines)
     parts = {"spend": amount}
     span = (facts.first, facts.as_of)
     conditions = {

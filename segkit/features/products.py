@@ -245,7 +245,7 @@ def known_levels(lines: Any, facts: Any, levels: Levels) -> Any:
     known = add_products(lines, facts.products).filter(
         ~nw.col("is_return") & ~nw.col(levels.column).is_null() & ~nw.col(CUSTOMER).is_null()
     )
-    return known.with_columns(spend=micro(nw.col("amount")))
+    return known.with_columns(spend=micro(nw.col("amount"), lines))
 
 
 def pair_sums(known: Any, levels: Levels) -> Any:

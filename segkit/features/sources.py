@@ -157,9 +157,14 @@ BITS = {2: 20, 3: 21}
 TWO_PARTS = 3e9  # a sum up to which two parts will do: the squares' sums fit into 64 bits
 
 
-def micro(column: Any) -> Any:
-    """Write a narwhals column in whole millionths."""
-    return (column * MICRO).round(0).cast(nw.Int64)
+def micro(column: Any, frame: Any) -> Any:
+    """Write a column of a narwhals frame in whole millionths, halves as the even one."""
+    value = column * MICRO
+    rounded = value.round(0)
+    if not frame.implementation.is_polars():  # the others round halves away from zero
+        is_half = value - value.floor() == 0.5
+        rounded = nw.when(is_half).then((value / 2).round(0) * 2).otherwise(rounded)
+    return rounded.cast(nw.Int64)
 
 
 def check_size(size: float, column: str, what: str) -> None:
@@ -324,9 +329,10 @@ def order_rows(lazy: Any, as_of: int | None, *, check_ids: bool = True) -> Rows:
     Raises
     ------
     ColumnError
-        If customer, amount or time is missing.
+        If customer, amount or time is missing, or DuckDB holds times with a zone.
     DataError
-        If there are no rows, none up to ``as_of``, or an amount is infinite or missing.
+        If there are no rows, none up to ``as_of``, a line has no day, or an amount is infinite or
+        missing.
     """
     schema = lazy.collect_schema()
     columns, notes = list(schema.names()), list[str]()
@@ -340,7 +346,7 @@ def order_rows(lazy: Any, as_of: int | None, *, check_ids: bool = True) -> Rows:
             kinds = "true and false" if name == "is_return" else "numbers"
             raise ColumnError(f"orders: expected {name} as {kinds}, got {schema[name]}")
     amount = nw.col("amount").cast(nw.Float64)
-    day = _day(schema, time, "order_day", notes)
+    day = _day(lazy, time, "order_day", notes)
     back = amount < 0
     if "is_return" in columns:
         flagged = nw.col("is_return")
@@ -399,25 +405,25 @@ def event_rows(lazy: Any, as_of: int) -> Rows:
     Raises
     ------
     ColumnError
-        If customer, type or time is missing.
+        If customer, type or time is missing, or DuckDB holds times with a zone.
     DataError
-        If a duration is infinite.
+        If an event has no day, or a duration is infinite.
     """
     schema = lazy.collect_schema()
     columns, notes = list(schema.names()), list[str]()
     time = "event_day" if "event_day" in columns else "event_time"
     require_columns(columns, [CUSTOMER, time, "event_type"], "events")
-    day = _day(schema, time, "event_day", notes)
+    day = _day(lazy, time, "event_day", notes)
     optional = ("campaign_id", "session_id", "page", "duration_seconds", "event_time")
     keep = [c for c in optional if c in columns]
     frame = with_ids(lazy, "events").select(CUSTOMER, day.alias("day"), "event_type", *keep)
-    bad = []
-    if "duration_seconds" in columns:
-        bad.append(is_infinite("duration_seconds"))
-    timed = ["duration_seconds"] if bad else []
+    timed = [name for name in ("duration_seconds",) if name in columns]
+    bad = [nw.col("day").is_null(), *(is_infinite(name) for name in timed)]
     sums = _sums(frame, bad, timed)
     sizes = {name: sums.pop(f"size_{name}") for name in timed}
-    if sums.pop("bad_0", 0):
+    if dayless := sums.pop("bad_0"):
+        raise DataError(f"{counted(dayless, 'event')} without a day; expected one in each")
+    if sums.pop("bad_1", 0):
         raise DataError("events hold infinite durations; segkit.clean_data rejects such rows")
     for name, size in sizes.items():
         check_size(size, name, "events")
@@ -507,9 +513,14 @@ def _level(schema: Any, name: str) -> Any:
     return nw.col(name)
 
 
-def _day(schema: Any, time: str, wanted: str, notes: list[str]) -> Any:
-    dtype = schema[time]
+def _day(lazy: Any, time: str, wanted: str, notes: list[str]) -> Any:
+    dtype = lazy.collect_schema()[time]
     dated = dtype == nw.Date or dtype == nw.Datetime
+    if getattr(dtype, "time_zone", None) and lazy.implementation.is_duckdb():
+        raise ColumnError(
+            f"{time} has a time zone, which DuckDB replaces with this machine's; give {wanted}, "
+            "times without a zone, or engine='polars'"
+        )
     if not dated and not (time == wanted and (dtype.is_integer() or dtype == nw.Unknown)):
         expected = "whole day numbers or dates" if time == wanted else "dates or times"
         raise ColumnError(f"expected {time} as {expected}, got {dtype}")
