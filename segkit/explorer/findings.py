@@ -20,6 +20,7 @@ from segkit.cluster.stability import Stability, assess_stability
 from segkit.display import cell, counted, label, number, table_html
 from segkit.errors import DataError, ParameterError, require_choice
 from segkit.plot import Figure
+from segkit.plot.vector import to_element
 from segkit.profile import Profile, profile_segments
 
 LEAST, MOST = 2, 12  # segments: figures cannot distinguish more than 12
@@ -286,7 +287,8 @@ def chart(profile: Profile) -> str:
     """Write the map: customers and segments on two principal components."""
     if profile.separation is None:
         return paragraph("A map needs two variables that vary and three customers.")
-    return picture(profile.plot_separation())
+    drawn = profile.plot_separation()
+    return to_element(drawn.svg(), drawn.narrow_svg())
 
 
 def portraits(profile: Profile) -> dict[str, str]:

@@ -361,7 +361,7 @@ class Audit(Result):
             f"Bars of order lines in {counted(self.coverage.height, 'month')}, {gaps} of them "
             "without any."
         )
-        return Figure(figure, alt, self.coverage)
+        return Figure(figure, alt, self.coverage, again=self.plot)
 
     def _repr_html_(self) -> str:
         import html

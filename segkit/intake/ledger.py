@@ -258,6 +258,7 @@ class Ledger(Result):
     def plot(self, table: str = "orders") -> Figure:
         """Draw the rejected rows of one table by reason, beside those kept."""
         from segkit.plot import GREY, OKABE_ITO, Figure, canvas
+        from segkit.plot.figure import name_axis
 
         chosen = table if table in self.tables else self.tables[0]
         frame = self.to_frame().filter(pl.col("table") == chosen)
@@ -271,7 +272,7 @@ class Ledger(Result):
         with canvas(height=1.0 + 0.34 * data.height) as (figure, (axes,)):
             spots = list(range(data.height))
             axes.barh(spots, data["rows"].to_list(), color=colours)
-            axes.set_yticks(spots, labels)
+            name_axis(axes.yaxis, spots, labels, 40)
             axes.invert_yaxis()
             for spot, rows in zip(spots, data["rows"], strict=True):
                 axes.annotate(f" {number(rows)}", (rows, spot), va="center", fontsize=9, color=GREY)
@@ -279,7 +280,8 @@ class Ledger(Result):
             axes.xaxis.set_major_formatter("{x:,.0f}")
             axes.margins(x=0.12)
             axes.set_title(f"What became of the rows of {chosen}")
-        return Figure(figure, f"Bars of {chosen} rows by what became of them. {self.text}", data)
+        alt = f"Bars of {chosen} rows by what became of them. {self.text}"
+        return Figure(figure, alt, data, again=lambda: self.plot(table))
 
 
 _SCHEMA: dict[str, Any] = {

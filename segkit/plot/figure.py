@@ -35,6 +35,7 @@ INK = "#1b2126"
 P = ParamSpec("P")
 PHONE = 3.3  # inches of a figure that fits a phone without scrolling, texts as large as ever
 LINE = 38  # characters that fit beside one another in it
+HEAD = 1.2  # inches of its title and axis
 _NARROW: ContextVar[bool] = ContextVar("narrow", default=False)
 STYLE: dict[Any, Any] = {
     "text.color": INK,
@@ -191,13 +192,28 @@ def canvas(
         FigureCanvasAgg(figure)
         grid = figure.subplots(rows, columns, squeeze=False)
         yield figure, [axes for row in grid for axes in row]
-        for axes in figure.axes if is_narrow() else ():
-            for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
-                lines = text.get_text().split("\n")
-                text.set_text("\n".join(textwrap.fill(line, LINE) for line in lines))
+        if is_narrow():
+            _fit_phone(figure)
         if title:
             broken = wrap(title, int(width * 11.5))
             figure.suptitle(broken, x=0.0, ha="left", fontsize=11, fontweight="bold")
+
+
+def _fit_phone(figure: MatplotlibFigure) -> None:
+    """Break long names of axes, thin out ticks, and make room for rows' names of several lines."""
+    from matplotlib.ticker import FixedLocator, LogLocator
+
+    high = 0.0
+    for axes in figure.axes:
+        for text in (axes.xaxis.label, axes.yaxis.label):
+            lines = text.get_text().split("\n")
+            text.set_text("\n".join(textwrap.fill(line, LINE) for line in lines))
+        if axes.get_xscale() == "log":
+            axes.xaxis.set_major_locator(LogLocator(numticks=4))
+        if isinstance(axes.yaxis.get_major_locator(), FixedLocator):
+            names = [label.get_text() for label in axes.get_yticklabels()]
+            high += sum(0.05 + 0.155 * (1 + name.count("\n")) for name in names) + HEAD
+    figure.set_figheight(max(figure.get_figheight(), high))
 
 
 # Yellow is too pale for a line on white; black is for text and reference lines.

@@ -86,7 +86,8 @@ def flow_bands(
     with draw.canvas(7.2, max(2.6, 0.5 * len(every) + 1.2), title=title) as (figure, (axes,)):
         axes.set_axis_off()
         axes.set_xlim(-0.62, 1.62)
-        axes.set_ylim(-1.0 - GAP * len(every), 0.08)
+        head = 0.12 if draw.is_narrow() else 0.03
+        axes.set_ylim(-1.0 - GAP * len(every), head + 0.05)
         below = [dict(tops[0]), dict(tops[1])]
         ranked = data.sort(pl.col(start).replace_strict(order), pl.col(end).replace_strict(order))
         for row in ranked.iter_rows(named=True):
@@ -106,7 +107,7 @@ def flow_bands(
                 place = (x - 0.02 if side == 0 else x + WIDTH + 0.02, top - size / 2)
                 text = f"{draw.wrap(name, 12 if draw.is_narrow() else 24)}\n{number(sums[name])}"
                 draw.note(axes, text, place, ha="right" if side == 0 else "left", va="center")
-            axes.text(0 if side == 0 else 1, 0.03, labels[side], ha="center", color=draw.GREY)
+            axes.text(0 if side == 0 else 1, head, labels[side], ha="center", color=draw.GREY)
     text = describe_rows("Bands", (frame, data), value, [start, end], title, False, value)
     return Figure(figure, alt or text, data)
 

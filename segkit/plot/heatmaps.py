@@ -322,6 +322,8 @@ def _hatch_cells(
 
 def _colour_bar(axes: Axes, label: str, in_percent: bool) -> None:
     """Draw the bar that gives the colours' meaning."""
+    from matplotlib.ticker import MaxNLocator
+
     look: Look = (
         {"location": "bottom", "fraction": 0.04} if draw.is_narrow() else {"fraction": 0.04}
     )
@@ -330,6 +332,8 @@ def _colour_bar(axes: Axes, label: str, in_percent: bool) -> None:
     mark_cells(bar.solids)
     axis = bar.ax.xaxis if draw.is_narrow() else bar.ax.yaxis
     draw.number_axis(axis, label, in_percent=in_percent)
+    if draw.is_narrow():
+        axis.set_major_locator(MaxNLocator(3))
 
 
 def _name_cells(

@@ -68,7 +68,7 @@
   });
 
   // Tables -----------------------------------------------------------------------------------
-  const few = 10;
+  const few = matchMedia("(max-width: 600px)").matches ? 4 : 10;
   const textOf = (row, place) => row.cells[place].textContent.trim();
   function valueOf(text) {
     const bare = text.replace(/,(?=\d{3}\b)/g, "").replace(/^< /, "");
