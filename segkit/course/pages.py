@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from segkit.course.matrix import REFUSED, CheckRow
 from segkit.course.session import CHECK, NOTES, REGION, SLIDE, SOLUTION, TASK, Session, kind
-from segkit.plot.vector import add_theme, from_file
+from segkit.plot.vector import NARROW, add_theme, from_file
 from segkit.report.page import style, templates
 from segkit.runner.catalog import source_of
 from segkit.runner.process import import_nbformat
@@ -21,6 +21,8 @@ from segkit.runner.process import import_nbformat
 TEMPLATES = Path(__file__).parent / "templates"
 _CODE = r"```.*?```|`[^`\n]+`"
 MATH = re.compile(rf"(?P<code>{_CODE})|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re.DOTALL)
+SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"')
+TALL = 1.4  # height over width from which a figure is too tall for a slide
 ANCHOR = re.compile(r'<a class="anchor-link".*?</a>', re.DOTALL)
 
 
@@ -211,8 +213,15 @@ def _contents(parts: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
 
 
 def _figure(run_folder: Path | None, stem: str, name: str) -> Markup | None:
-    """Return a figure that the lesson drew, as an element with its alternative text."""
-    path = run_folder / stem / "figures" / f"{name}.svg" if run_folder and name else None
-    if path is None or not path.is_file():
+    """Return a figure that the lesson drew, as an element with its alternative text.
+
+    Of the two forms the narrow one, whose texts are larger on a slide, unless it is a tall one.
+    """
+    folder = run_folder / stem / "figures" if run_folder and name else None
+    paths = [folder / f"{name}{form}.svg" for form in (NARROW, "")] if folder else []
+    drawn = [from_file(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
+    if not drawn:
         return None
-    return _html(add_theme(from_file(path.read_text(encoding="utf-8"))))
+    size = SIZE.search(drawn[0])
+    is_tall = size is not None and float(size[2]) > TALL * float(size[1])
+    return _html(add_theme(drawn[-1] if is_tall else drawn[0]))
