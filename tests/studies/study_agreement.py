@@ -186,6 +186,7 @@ def _wrong_in_step(step: dict, judged: dict, left: Left) -> list[str]:
     card = next(
         one for one in left.first_page["cards"] if one["name"] == step["segment_name"]
     )  # fmt: skip
+    words = card["judged"].lower().split("; ")
     policy = left.result("09_campaign_design", "offer_policy")["policy"]
     next_offer = left.next_round.get(step["segment_name"])
     tested = step["test_offer"]
@@ -223,7 +224,13 @@ def _wrong_in_step(step: dict, judged: dict, left: Left) -> list[str]:
              else "no message" if decision == "none" else decision
         ),
         "its card and usability differ on stability": card["stable"] != ("yes" if stable else "no"),
-        "its card and usability differ": not card["usable"].startswith(judged["verdict"]),
+        "its card's words and stability differ": stable != (
+            words[0].endswith("stable") and words[0] != "not stable"
+        ),
+        "its card and usability differ": not any(
+            word in (judged["verdict"], f"{judged['verdict']} before the offer was tried")
+            for word in words
+        ),
     }  # fmt: skip
     return [what for what, is_so in checks.items() if is_so]
 
