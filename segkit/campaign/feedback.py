@@ -108,7 +108,7 @@ def compare_response(
     >>> now = pl.DataFrame({"customer_id": ids, "segment": "A", "offer": ["sale"] * 400,
     ...     "converted": [1] * 20 + [0] * 380})
     >>> pilot = now.with_columns(converted=pl.Series([1] * 60 + [0] * 340))
-    >>> compare_response(now, pilot).cells["verdict"].to_list()
+    >>> compare_response(now, pilot).table["verdict"].to_list()
     ['below expectation']
     """
     tests = [
@@ -196,7 +196,7 @@ def propose_thresholds(
     >>> frame = pl.DataFrame({"customer_id": [str(i) for i in range(n)], "recency_days": days,
     ...     "converted": [int(d < 60 and i % 3 == 0) for i, d in enumerate(days)]})
     >>> found = propose_thresholds(frame, {"recency_days": [40]})
-    >>> found.thresholds.select("threshold", "verdict").row(0)
+    >>> found.table.select("threshold", "verdict").row(0)
     (40.0, 'propose')
     """
     by_column = _thresholds(thresholds)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import polars as pl
@@ -25,37 +27,9 @@ if TYPE_CHECKING:
     from segkit.rfm import Concentration
 
 # RFM segment -> what its customers do, and the action that it suggests.
-ACTIONS: dict[str, tuple[str, str]] = {
-    "Champions": (
-        "many orders, high spend, among the latest",
-        "Show new products to them first, and ask for a review; no discount is needed.",
-    ),
-    "Loyal": ("many orders", "Recommend what goes with their last order."),
-    "Potential loyalists": (
-        "several orders, among the latest",
-        "Give a reason for the next order: a set, a refill, a membership.",
-    ),
-    "New": ("few orders, among the very latest", "Welcome them, and suggest the next order."),
-    "Promising": ("few orders, among the latest", "Remind them with your bestsellers."),
-    "Need attention": (
-        "several orders, not among the latest",
-        "Write with a choice that fits their last order, before they drift away.",
-    ),
-    "About to sleep": (
-        "few orders, not among the latest",
-        "Send one offer with an end date for the next order.",
-    ),
-    "Can't lose": (
-        "many orders, high spend, long ago",
-        "Win them back in person: a call, or a note that is not a mailing.",
-    ),
-    "At risk": (
-        "several or many orders, long ago",
-        "Ask what was missing, and make the strongest offer that you can afford.",
-    ),
-    "Hibernating": ("few orders, long ago", "Write at most once a season."),
-    "Lost": ("few orders, the longest ago", "Leave out of mailings: they cost reputation."),
-}
+ACTIONS: dict[str, dict[str, str]] = tomllib.loads(
+    Path(__file__).with_name("actions.toml").read_text(encoding="utf-8")
+)
 SLIPPING = ("Can't lose", "At risk", "Need attention", "About to sleep")
 # In this order they are written to first: most is at stake, or the answer is likeliest.
 URGENT = ("Can't lose", "At risk", "New", "Need attention", "Champions", "About to sleep")
@@ -273,6 +247,11 @@ def build_outlook(
     )
 
 
+def _listed_as(what: str) -> dict[str, str]:
+    """Return what the table of actions says of each segment: who they are, or the action."""
+    return {name: one[what] for name, one in ACTIONS.items()}
+
+
 def _only_currency(orders: pl.DataFrame) -> str | None:
     """Return the currency that every line states."""
     stated = orders["currency"].unique().to_list() if "currency" in orders.columns else []
@@ -304,7 +283,7 @@ def _contacts(taken: Intake, scored: pl.DataFrame) -> pl.DataFrame:
 def _audience(
     taken: Intake, scored: pl.DataFrame, contacts: pl.DataFrame, day: date, unrecorded: Unrecorded
 ) -> Audience:
-    definitions = {name: text for name, (text, _) in ACTIONS.items()}
+    definitions = _listed_as("who")
     contract = SegmentContract("start", day.isoformat(), "", "", "rfm", definitions)
     assigned = scored.select("customer_id", "segment", offer="segment")
     return build_audience(
@@ -330,7 +309,6 @@ def _customers(
         .then(pl.lit("consent not recorded"))
         .otherwise(pl.lit("no"))
     )
-    actions = {name: action for name, (_, action) in ACTIONS.items()}
     return (
         scored.join(contacts, on="customer_id", how="left")
         .select(
@@ -341,7 +319,7 @@ def _customers(
             orders="frequency",
             revenue="monetary",
             contact=contact,
-            action=pl.col("segment").replace_strict(actions),
+            action=pl.col("segment").replace_strict(_listed_as("action")),
         )
         .sort("revenue", "customer_id", descending=[True, False])
     )
@@ -373,10 +351,8 @@ def _segments(
         .sort(pl.col("segment").replace_strict(place))
         .select(
             "segment",
-            pl.col("segment")
-            .replace_strict({k: v[0] for k, v in ACTIONS.items()})
-            .alias("description"),
-            pl.col("segment").replace_strict({k: v[1] for k, v in ACTIONS.items()}).alias("action"),
+            pl.col("segment").replace_strict(_listed_as("who")).alias("description"),
+            pl.col("segment").replace_strict(_listed_as("action")).alias("action"),
             pl.col("segment").is_in(SLIPPING).alias("slipping"),
             "customers",
             (pl.col("customers") / customers.height).alias("customer_share"),

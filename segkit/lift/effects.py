@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -113,48 +115,8 @@ class Kpi:
         return (self.column, self.below) if self.below else (self.column,)
 
 
-_SENT = "e-mails sent"
-KPIS: tuple[Kpi, ...] = (
-    Kpi("conversion", "conversion", "share", "converted", definition="made at least one order"),
-    Kpi(
-        "revenue", "revenue per customer", "mean", "revenue",
-        definition="amounts of order lines, returns deducted",
-    ),
-    Kpi("orders", "orders per customer", "mean", "orders", definition="orders made"),
-    Kpi("visit_rate", "visit rate", "share", "visited", definition="came to the site at all"),
-    Kpi(
-        "click_through", "click-through", "share", "clicked", definition="clicked a link in a mail",
-        mailed=True,
-    ),
-    Kpi(
-        "unsubscribe_rate", "unsubscribes", "share", "unsubscribed", definition="unsubscribed",
-        better="down", guardrail=True,
-    ),
-    Kpi(
-        "complaint_rate", "complaints", "share", "complained", definition="complained",
-        better="down", guardrail=True,
-    ),
-    Kpi(
-        "inactive_rate", "inactivity (churn)", "share", "inactive",
-        definition="neither ordered nor visited", better="down",
-    ),
-    Kpi("clv", "customer lifetime value", "mean", "clv", definition="expected value, as given"),
-    Kpi(
-        "open_rate", "open rate", "ratio", "emails_opened", "emails_sent", _SENT,
-        "e-mails opened", mailed=True,
-    ),
-    Kpi(
-        "click_to_open", "click-to-open rate", "ratio", "emails_clicked", "emails_opened",
-        "e-mails opened", "e-mails clicked", mailed=True,
-    ),
-    Kpi(
-        "orders_per_visit", "orders per visit", "ratio", "orders", "visits", "visits", "orders made"
-    ),
-    Kpi(
-        "order_value", "average order value", "ratio", "revenue", "orders", "orders",
-        "amounts of order lines, returns deducted",
-    ),
-)  # fmt: skip
+_LISTED = tomllib.loads(Path(__file__).with_name("kpis.toml").read_text(encoding="utf-8"))
+KPIS: tuple[Kpi, ...] = tuple(Kpi(**row) for row in _LISTED["kpi"])
 """The usual figures; `choose_metrics` takes those that a frame can carry."""
 
 
