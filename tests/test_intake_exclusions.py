@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import segkit
-from segkit.errors import DataError
+from segkit.errors import DataError, MappingError
 
 N = 60
 BAD = [i % 10 == 3 for i in range(N)]
@@ -225,3 +225,95 @@ def test_columns_with_one_answer_for_the_decimal_sign_are_one_question():
     asked = [one for one in asked_columns(frame) if "Total" in one]
     assert len(asked) == 1
     assert {"Total", "Unit price"} <= asked[0]
+
+
+def asked_of(frame, mapping=None, severity="block"):
+    findings = segkit.audit_data(frame, mapping).findings
+    return [(f.finding, f.answer) for f in findings if f.severity == severity]
+
+
+COLUMNS = {
+    "order_id": "Order",
+    "customer_id": "Customer email",
+    "order_time": "Date",
+    "amount": "Total",
+}
+
+
+def test_a_column_of_few_words_in_no_known_language_is_shown_with_rows_and_money():
+    frame = orders("Ooqb", "Xaba", "Zzyk", Land=["Norway", "Chile"] * 30, Vu=["u", "v", "w"] * 20)
+    (shown,) = [text for text in asked_of(frame, severity="warn") if "could tell which" in text[0]]
+    assert "'Ooqb': 'Xaba' (54 rows, " in shown[0]
+    assert "'Zzyk' (6 rows, " in shown[0]
+    assert "Land" not in shown[0]
+    assert "Vu" in shown[0]
+    assert not asked_of(frame)
+    assert not [f for f in asked_of(frame, {"orders": {"not_states": ["Ooqb", "Vu"]}}, "warn")
+                if "could tell which" in f[0]]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("header", "bad", "likely"),
+    [("Vorgangszustandscode", "Zzyk", "..."), ("Ooqb", "İptal Edildi", "sale")],
+)
+def test_a_header_or_words_of_a_state_make_it_a_question(header, bad, likely):
+    ((text, answer),) = asked_of(orders(header, "Xaba", bad))
+    assert f"{bad!r} (6 rows, " in text
+    assert f'"Xaba" = "{likely}"' in answer
+    values = {"Xaba": "...", bad: "cancelled"}
+    state = {"columns": {**COLUMNS, "status": header}, "values": {"status": values}}
+    with pytest.raises(MappingError, match=r"'\.\.\.': expected one of"):
+        taken_money(orders(header, "Xaba", bad), {"orders": state})
+    values["Xaba"] = "sale"
+    assert taken_money(orders(header, "Xaba", bad), {"orders": state})[0] == SOLD
+
+
+@pytest.mark.parametrize(
+    ("header", "good", "bad"),
+    [
+        ("Refunded?", "0", "1"),
+        ("Paid?", "yes", "n"),
+        ("Makulerad", "Nej", "Ja"),
+        ("Void", None, "x"),
+    ],
+)
+def test_a_mapped_flag_is_read_by_its_header(header, good, bad):
+    mapping = {"orders": {"columns": {**COLUMNS, "status": header}}}
+    assert taken_money(orders(header, good, bad), mapping)[0] == SOLD
+
+
+def test_yes_and_no_with_further_words_and_empty_cells_are_asked():
+    words = {3: "n", 13: "refunded", 23: None, 33: "N", 43: " n", 53: "refunded"}
+    cells = [words.get(i, ("y", "Y", "yes")[i % 3]) for i in range(N)]
+    frame = orders("Note", "a", "a").with_columns(pl.Series("Paid?", cells))
+    (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
+    assert "'refunded' (2 rows, " in asked.finding
+    assert "empty (1 row, " in asked.finding
+    assert '"" = "unpaid"' in asked.answer
+    mapping = {"orders": {"columns": {**COLUMNS, "status": "Paid?"}}}
+    ((text, answer),) = asked_of(frame, mapping)
+    assert "not known what empty (1 row, " in text
+    assert '"" = "..."' in answer
+    mapping["orders"]["values"] = {"status": {"": "unpaid"}}
+    assert taken_money(frame, mapping)[0] == SOLD
+
+
+def test_full_refunds_beside_an_amount_of_partial_ones_are_taken_off():
+    back = [2.0 if i % 10 == 4 else 0.0 for i in range(N)]
+    flags = ["1" if out or i % 10 == 4 else "0" for i, out in enumerate(BAD)]
+    frame = orders("Fully Refunded?", "0", "1", **{"Partial Refund": back, "Refunded?": flags})
+    assert taken_money(frame)[0] == round(SOLD - 12, 2)
+    assert taken_money(frame)[2] == {"refunded": sum(BAD)}
+
+
+def test_what_is_sent_or_billed_is_asked_with_what_is_overdue():
+    cells = ["Closed" if not out else ("Sent", "Overdue", "PartiallyPaid")[i // 10 % 3]
+             for i, out in enumerate(BAD)]  # fmt: skip
+    frame = orders("Note", "a", "a").with_columns(pl.Series("Invoice Status", cells))
+    ((text, answer),) = asked_of(frame)
+    assert "'Closed'" not in text
+    assert all(f'"{word}" = "unpaid"' in answer for word in ("Sent", "Overdue", "PartiallyPaid"))
+    ((text, _),) = asked_of(orders("Status", "completed", "billed"))
+    assert "'billed' (6 rows" in text
+    ((text, answer),) = asked_of(orders("Status", "complete", "closed"))
+    assert '"closed" = "..."' in answer

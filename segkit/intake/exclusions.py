@@ -12,120 +12,51 @@ from functools import cache
 import polars as pl
 
 from segkit.display import counted, money
-from segkit.intake.cells import NO, NO_MARKS, YES
+from segkit.intake.cells import NO, NO_MARKS
 from segkit.intake.columns import Columns
 from segkit.intake.evidence import ENOUGH, ColumnProfile
+from segkit.intake.flags import (
+    ALONE,
+    KINDS,
+    MOST_WORDS,
+    OF_ORDER,
+    SLOTS,
+    flag_meanings,
+    flag_words,
+    kind_of,
+    marks_others,
+    words_of,
+    yes_and_no,
+)
 from segkit.intake.headers import concepts, plain
-from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping
+from segkit.intake.mapping import STATUS_COLUMNS
 from segkit.intake.privacy import mask_word, show_state
 from segkit.intake.questions import Finding
 from segkit.intake.roles import adjusted_columns
-from segkit.intake.states import count_words, line_money, say_rows
-from segkit.intake.statuses import status_meaning
-from segkit.intake.whole_orders import states_of
+from segkit.intake.states import count_words, is_of_customer, line_money, say_rows
+from segkit.intake.statuses import likely_status, status_meaning
+from segkit.intake.unused import is_likely_state, unused_words, warn_unused
+from segkit.intake.whole_orders import is_cancelled, states_of
 
-# Where a state can be mapped to, the first that is free; in the last, what is filled is cancelled.
-SLOTS = (*STATUS_COLUMNS, "cancelled_at")
-MARKS = ("x", "✓", "✔", "☑", "*")
-MOST_WORDS, MOST_SHOWN = 40, 6
+MOST_SHOWN = 6
 # A date of payment or a sum paid is there on most orders; what is owed is the whole amount.
 MOSTLY_PAID, MOSTLY_EQUAL = 0.5, 0.8
 # Concepts beside which a state is of something else than the order.
 _OF_OTHERS = frozenset(["customer", "email", "product", "category", "region", "company", "tax",
                         "loyalty", "card", "channel", "age", "phone", "place", "country",
                         "discount", "device", "name", "brand", "price", "cost"])  # fmt: skip
-_OF_ORDER = frozenset(["order", "payment", "buy", "line"])
 _PAID = frozenset(["amount", "total", "revenue", "price"])
 
 
-def words_of(shown: ColumnProfile) -> list[str]:
-    """List the different values of a column as its status words are read, in order."""
-    return sorted(shown.cells.drop_nulls().unique().cast(pl.String).to_list())
-
-
-def flag_meanings(shown: ColumnProfile, yes: str, no: str) -> dict[str, str]:
-    """Give the meaning of each word of a column of yes and no; empty if it is none.
-
-    Examples
-    --------
-    >>> from segkit.intake.evidence import profile_columns
-    >>> frame = pl.DataFrame({"Erstattet": ["nein", "ja"], "Note": ["ja", "later"]})
-    >>> shown = profile_columns(frame, ())
-    >>> flag_meanings(shown["Erstattet"], "refunded", "sale")
-    {'ja': 'refunded', 'nein': 'sale'}
-    >>> flag_meanings(shown["Note"], "refunded", "sale")
-    {}
-    """
-    if shown.distinct > 2 * len(SLOTS):
-        return {}
-    words = words_of(shown)
-    low = {word: word.lower() for word in words}
-    if not {*low.values()} <= {*YES, *NO, *MARKS, *NO_MARKS}:
-        return {}
-    return {word: no if low[word] in (*NO, *NO_MARKS) else yes for word in words}
-
-
-def place_flags(
-    mapping: TableMapping, profiles: dict[str, ColumnProfile], fixed: set[str]
-) -> tuple[dict[str, str], dict[str, dict[str, object]]]:
-    """Find columns of yes and no that say whether an order is refunded or cancelled, as states.
-
-    Parameters
-    ----------
-    mapping : TableMapping
-        The columns chosen so far.
-    profiles : dict of str to ColumnProfile
-        Their profiles.
-    fixed : set of str
-        The roles that the mapping file gives itself.
-
-    Returns
-    -------
-    tuple of (dict, dict)
-        Columns for free states, and the meanings of their words.
-    """
-    columns: dict[str, str] = {}
-    values: dict[str, dict[str, object]] = {}
-    used = set(mapping.columns.values())
-    for header, shown in profiles.items():
-        meant, unknown = concepts(header)
-        kind = next((k for k in ("refund", "cancelled") if meant - _OF_ORDER == {k}), None)
-        if header in used or kind is None or unknown:
-            continue
-        if kind == "refund" and {"refund", "is_return"} & {*mapping.columns, *fixed}:
-            continue
-        meanings = flag_meanings(shown, "refunded" if kind == "refund" else "cancelled", "sale")
-        if not meanings or (kind == "cancelled" and "cancelled_at" in fixed):
-            continue
-        free = [s for s in STATUS_COLUMNS if s not in {*mapping.columns, *columns, *fixed}]
-        if free:
-            columns[free[0]] = header
-            values[free[0]] = dict(meanings)
-    return columns, values
-
-
-def is_state_flag(frame: pl.DataFrame, part: TableMapping, shown: ColumnProfile) -> bool:
-    """Return whether a flag of returns stands on lines of positive money: the sale was refunded."""
-    meanings = flag_meanings(shown, "yes", "no")
-    if not meanings:
-        return False
-    columns = Columns("orders", frame, Mapping({"orders": part}))
-    worth = line_money(columns)
-    marked = (
-        columns.cells(shown.name)
-        .cast(pl.String)
-        .is_in([word for word, meaning in meanings.items() if meaning == "yes"])
-    )
-    return worth is not None and bool((marked & (worth > 0)).any())
-
-
-def about_exclusions(columns: Columns, *, own: bool) -> list[Finding]:
+def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[Finding]:
     """Ask about each unused column of orders that could exclude orders or reduce their money.
 
     Parameters
     ----------
     columns : Columns
         Raw order lines, with the mapping as completed.
+    asked : list of str
+        The questions so far; a column that one of them begins with is not asked about again.
     own : bool
         Whether the mapping file (or a preset) is complete: then what it says about states stands,
         and only kinds that it does not name are asked.
@@ -134,32 +65,78 @@ def about_exclusions(columns: Columns, *, own: bool) -> list[Finding]:
     part = mapping.tables["orders"]
     named = {*part.columns, *part.constants}
     settled = {*part.columns.values(), *mapping.option("orders", "not_states")}
-    profiles = {name: shown for name, shown in columns.profiles.items() if name not in settled}
+    profiles = {
+        name: shown
+        for name, shown in columns.profiles.items()
+        if name not in settled and not any(text.startswith(repr(name)) for text in asked)
+    }
     if not profiles or not frame.height:
         return []
     worth = cache(lambda: line_money(columns))
-    findings, owed = _about_refunds(profiles, frame, named), False
+    findings = _about_refunds(profiles, frame, named)
+    if own and named & {*SLOTS}:
+        return findings
     still_counted = _counted_by_states(columns)  # and by the columns asked about so far
+    unread: dict[str, ColumnProfile] = {}
+    owed = False
     for header, shown in profiles.items():
-        meant, _ = concepts(header)
-        if not shown.distinct or ("refund" in meant and _is_money(shown)):
+        meanings = _read_unused(columns, shown, worth, unread)
+        if not meanings:
             continue
-        if own and named & {*SLOTS}:
-            continue
+        is_owed = "*" in meanings and bool({"balance", "payment"} & concepts(header)[0])
         cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
-        if shown.filled < 1 and shown.rows == frame.height:
-            shown = replace(shown, filled=1 - cells.null_count() / cells.len())
-        meanings = _doubt(shown, named, worth if shown.rows == frame.height else lambda: None)
-        is_owed = bool(meanings and "*" in meanings and {"balance", "payment"} & meant)
-        if not meanings or (is_owed and owed):  # what is open and what is paid say the same
+        if is_owed and owed:  # what is open and what is paid say the same
             continue
-        if "status" in part.columns and _excludes_most(columns, cells, meanings):
-            continue  # a stage that the sales have, too
         if _is_at_stake(cells, meanings, worth(), still_counted):
             owed = owed or is_owed
             still_counted &= _counted(cells, meanings)
             findings.append(_question(columns, shown, meanings, named, worth()))
-    return findings
+    paid = still_counted & is_of_customer(columns)
+    cash = worth()
+    paid = paid if cash is None else paid & (cash > 0)
+    found = unused_words(columns, unread, paid.fill_null(value=False))
+    for header in [*found]:
+        cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
+        if is_likely_state(header, cells, found[header]):
+            meanings = found.pop(header)
+            findings.append(_question(columns, unread[header], meanings, named, worth()))
+    return findings + warn_unused(columns, found, worth())
+
+
+def _read_unused(
+    columns: Columns,
+    shown: ColumnProfile,
+    worth: Callable[[], pl.Series | None],
+    unread: dict[str, ColumnProfile],
+) -> dict[str, str] | None:
+    """Read the words of an unused column as states; what cannot be read is added to ``unread``."""
+    part, rows = columns.mapping.tables["orders"], columns.raw.height
+    meant, _ = concepts(shown.name)
+    if not shown.distinct or ("refund" in meant and _is_money(shown)):
+        return None
+    if "refund" in meant and not _leaves_refunds(columns, shown):
+        return None
+    cells = columns.fill_orders(columns.cells(shown.name)).cast(pl.String)
+    if shown.filled < 1 and shown.rows == rows:
+        shown = replace(shown, filled=1 - cells.null_count() / cells.len())
+    named = {*part.columns, *part.constants}
+    meanings = _doubt(shown, named, worth if shown.rows == rows else lambda: None)
+    if not meanings:
+        unread[shown.name] = shown
+    elif "status" in part.columns and _excludes_most(columns, cells, meanings):
+        return None  # a stage that the sales have, too
+    return meanings
+
+
+def _leaves_refunds(columns: Columns, shown: ColumnProfile) -> bool:
+    """Return whether a column of refunds could mark orders whose refund nothing else states."""
+    part = columns.mapping.tables["orders"]
+    if "is_return" in {*part.columns, *part.constants} or "refund" in part.constants:
+        return False
+    if not columns.source("refund"):
+        return True
+    full = replace(shown, cells=columns.cells(shown.name))
+    return marks_others(full, columns.numbers("refund"))
 
 
 def _about_refunds(
@@ -194,6 +171,8 @@ def _counted_by_states(columns: Columns) -> pl.Series:
     for name in STATUS_COLUMNS:
         if columns.source(name):
             counted_ &= (states_of(columns, name) == "sale").fill_null(value=True)
+    if columns.source("cancelled_at"):
+        counted_ &= ~is_cancelled(columns)
     return counted_
 
 
@@ -250,15 +229,13 @@ def _doubt(
 
     The word "*" stands for each word not named, "" for an empty cell.
     """
-    meant, unknown = concepts(shown.name)
+    meant, _ = concepts(shown.name)
     if not shown.filled or not shown.distinct or meant & _OF_OTHERS:
         return None
     has_state = bool({*STATUS_COLUMNS} & named)
-    if "refund" in meant and {"refund", "is_return"} & named:
+    if {"dispute", "accepted"} <= meant:  # won or lost, of the few that were disputed
         return None
-    kind = next((kind for kind in _KINDS if kind in meant), None)
-    if kind in _ALONE and (unknown or meant - _OF_ORDER != {kind}):
-        kind = None
+    kind = kind_of(shown.name)
     if kind is not None:
         found = _doubt_kind(shown, kind)
         if found is not None or "status" not in meant:
@@ -270,27 +247,14 @@ def _doubt(
     return _doubt_words(shown, meant)
 
 
-# By concept: what yes and no say of the order.
-_KINDS = {
-    "cancelled": ("cancelled", "sale"),
-    "dispute": ("refunded", "sale"),
-    "refund": ("refunded", "sale"),
-    "accepted": ("sale", "unpaid"),
-    "live": ("sale", "cancelled"),
-    "test": ("cancelled", "sale"),
-}
-
-_ALONE = ("accepted", "live", "test")  # only where the header names nothing else
-
-
 def _doubt_kind(shown: ColumnProfile, kind: str) -> dict[str, str] | None:
     """Return what the words of a column mean whose header names a reason not to count."""
-    yes, no = _KINDS[kind]
+    yes, no = KINDS[kind]
     flagged = flag_meanings(shown, yes, no)
     if flagged:
         found = {*flagged.values(), *([no] if shown.filled < 1 else [])}
         return {**flagged, "": no} if found != {"sale"} else None
-    if kind in _ALONE:
+    if kind in ALONE:
         return None
     if shown.numbers is not None and not shown.dated:
         zeros = dict.fromkeys(_zeros(shown), "sale")
@@ -305,16 +269,22 @@ def _doubt_words(shown: ColumnProfile, meant: frozenset[str]) -> dict[str, str] 
     """Return the meanings of a column whose words are states, or whose header says so."""
     if shown.distinct + (shown.filled < 1) < 2 or shown.distinct > MOST_WORDS or shown.dated:
         return None
+    words = words_of(shown)
+    said = yes_and_no(shown.name)
+    flags = flag_words(words, *said) if said == ("sale", "unpaid") and "payment" in meant else {}
+    if flags and (len({word.lower() for word in words}) > 2 or shown.filled < 1):
+        others = {word: status_meaning(word) for word in words if word not in flags}
+        flags |= {word: meaning for word, meaning in others.items() if meaning is not None}
+        return {**flags, **({"": "unpaid"} if shown.filled < 1 else {})}
     if flag_meanings(shown, "yes", "no"):
         return _doubt_flag(shown, meant)
-    words = words_of(shown)
     found = {word: status_meaning(word) for word in words}
     known = [meaning for meaning in found.values() if meaning is not None]
     bad = {*known} - {"sale"}
     if "shipping" in meant:  # what waits to be sent may be paid
         bad -= {"unpaid"}
     if "status" in meant and "shipping" not in meant:
-        if meant - _OF_ORDER != {"status"} or not (bad or len(known) < len(words)):
+        if meant - OF_ORDER != {"status"} or not (bad or len(known) < len(words)):
             return None
     elif not shown.words or not bad or len(known) < 2 or len(known) <= 0.5 * len(words):
         return None
@@ -397,7 +367,7 @@ def _question(
     ignored = f'[orders] not_states = ["{header}"], if it is no state'
     shown_words = {w: m for w, m in meanings.items() if few or "*" in meanings or m != "sale"}
     for word in table["word"].drop_nulls() if few and "*" not in meanings else ():
-        shown_words.setdefault(word, "sale")
+        shown_words.setdefault(word, likely_status(word, table["word"].drop_nulls()))
     values = ", ".join(
         f'"{word if word in ("", "*") else show_state(word, cells)}" = "{meaning}"'
         for word, meaning in sorted(shown_words.items(), key=lambda item: item[0] not in ("", "*"))[

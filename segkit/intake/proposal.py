@@ -19,7 +19,8 @@ from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns, Shared
 from segkit.intake.equations import about_equations, find_equations
 from segkit.intake.evidence import ENOUGH, ColumnProfile, same_groups
-from segkit.intake.exclusions import about_exclusions, flag_meanings, is_state_flag, place_flags
+from segkit.intake.exclusions import about_exclusions
+from segkit.intake.flags import flag_meanings, is_state_flag, place_flags, settle_words
 from segkit.intake.headers import concepts
 from segkit.intake.kinds import about_other_rows
 from segkit.intake.layouts import match_customer_columns, preset_mapping
@@ -366,6 +367,8 @@ def settle_mapping(
     if "orders" in proposed and raw["orders"].height:
         completed, more = _complete_orders(columns_of("orders"), other_rows)
         questions += more
+    if "orders" in raw:
+        completed = settle_words(columns_of("orders"))
     for name, frame in raw.items():
         completed.check_columns(name, frame)
         questions += open_questions(columns_of(name), with_fx="fx" in raw)
@@ -374,8 +377,8 @@ def settle_mapping(
     questions = other_rows + _without_returns(questions, other_rows)
     if "orders" in raw and not lacks("orders", completed.tables["orders"]):
         is_own = "orders" not in proposed
-        excluded = about_exclusions(columns_of("orders"), own=is_own)
-        questions += _not_asked_yet(excluded, questions)
+        asked = [item.finding for item in questions if item.severity == "block"]
+        questions += about_exclusions(columns_of("orders"), asked, own=is_own)
     return completed, questions + about_ids(raw, completed)
 
 
@@ -397,16 +400,6 @@ def _propose_tables(
             proposed[name], more = propose_by_header(name, frame, given)
         questions += more
     return proposed, questions
-
-
-def _not_asked_yet(findings: list[Finding], questions: list[Finding]) -> list[Finding]:
-    """Leave out the columns that another question is about."""
-    asked = [item.finding for item in questions if item.severity == "block"]
-    return [
-        item
-        for item in findings
-        if not any(text.startswith(item.finding.split(" is not used")[0]) for text in asked)
-    ]
 
 
 def _without_returns(questions: list[Finding], other_rows: list[Finding]) -> list[Finding]:

@@ -7,12 +7,13 @@ import re
 import polars as pl
 
 from segkit.display import counted, money
+from segkit.intake.answers import quote_text
 from segkit.intake.cells import flag, is_text
 from segkit.intake.columns import Columns
 from segkit.intake.mapping import STATUS_COLUMNS, TableMapping
 from segkit.intake.privacy import mask_word, show_state
 from segkit.intake.questions import MOST_KINDS, Finding
-from segkit.intake.statuses import CREDIT, likely_status, row_meaning, stem
+from segkit.intake.statuses import CREDIT, likely_status, row_meaning, stem, unpaid_words
 from segkit.intake.whole_orders import states_of
 
 MOST_STATUSES = 40
@@ -44,6 +45,16 @@ def count_words(words: pl.Series, worth: pl.Series | None) -> pl.DataFrame:
     )
 
 
+def is_of_customer(columns: Columns) -> pl.Series:
+    """Mark the rows that have a customer and a time, as lines of totals have not."""
+    marked = pl.Series([True]).new_from_index(0, columns.raw.height)
+    for name in ("customer_id", "order_time"):
+        source = columns.source(name)
+        if source is not None:
+            marked &= columns.cells(source).is_not_null()
+    return marked
+
+
 def say_rows(rows: int, worth: float | None) -> str:
     """Say how many rows a word has, and their money where it is known.
 
@@ -67,23 +78,32 @@ def about_statuses(columns: Columns) -> list[Finding]:
         if words.n_unique() > MOST_STATUSES:
             words = stem(words)
         few = words.n_unique() <= MOST_STATUSES
-        table = count_words(words, worth).with_columns(meaning=_meanings(columns, name))
+        lines = worth
+        if worth is not None and words.null_count():
+            lines = worth.set(words.is_null() & ~is_of_customer(columns), 0.0)
+        table = count_words(words, lines).with_columns(meaning=_meanings(columns, name))
         table = table.select("word", "meaning", "rows", "money")
         unknown = table.filter(pl.col("meaning").is_null())
         if unknown.height:
+            everything = table["word"].drop_nulls()
+
+            def say(word: str | None, words: pl.Series = words, few: bool = few) -> str:
+                return "empty" if word is None else repr(_word(word, words, few=few))
+
             listed = ", ".join(
-                f"{_word(word, words, few=few)!r} ({say_rows(rows, worth_)})"
+                f"{say(word)} ({say_rows(rows, worth_)})"
                 for word, _, rows, worth_ in unknown.head(MOST_KINDS).iter_rows()
             )
             answered = [
-                f'"{_word(word, words, few=few)}" = "{likely_status(word, unknown["word"])}"'
+                f"{quote_text('' if word is None else _word(word, words, few=few))} = "
+                f'"{"..." if word is None else likely_status(word, everything)}"'
                 for word in unknown["word"].head(MOST_KINDS)
             ]
             meanings = '"sale", "unpaid", "cancelled", "refunded"'
             answer = f"[orders.values.{name}] {', '.join(answered)}, each one of {meanings}"
             text = f"It is not known what {listed} in {raw_column!r} mean: a sale, unpaid, "
             text += "cancelled or refunded?"
-            first, rows = _word(unknown["word"][0], words, few=few), int(unknown["rows"].sum())
+            first, rows = say(unknown["word"][0]).strip("'"), int(unknown["rows"].sum())
             findings.append(Finding("block", columns.table, name, text, rows, first, answer))
         listed = ", ".join(
             f"{'empty' if word is None else repr(_word(word, words, few=few))} as {meaning} "
@@ -99,18 +119,23 @@ def about_statuses(columns: Columns) -> list[Finding]:
 
 
 def _meanings(columns: Columns, name: str) -> pl.Expr:
-    """Read the meaning of each word; a positive "Refund" may be a row beside the sale: asked."""
+    """Read the meaning of each word; null where it is asked.
+
+    Asked are a positive "Refund", which may be a row beside the sale, what is billed and not yet
+    paid, and empty cells with money beside words that mean a sale.
+    """
     own_words = columns.mapping.tables[columns.table].values.get(name, {})
-    low = pl.col("word").str.to_lowercase()
-    is_row = (
-        low.str.contains(CREDIT)
-        & pl.col("positive")
-        & ~low.is_in([str(word).lower() for word in own_words])
+    low, word = pl.col("word").str.to_lowercase(), pl.col("word")
+    own = low.is_in([str(own_word).lower() for own_word in own_words])
+    read = word.map_batches(lambda words: states_of(columns, name, words), return_dtype=pl.String)
+    is_row = low.str.contains(CREDIT) & pl.col("positive")
+    owed = word.map_batches(
+        lambda words: words.is_in([*unpaid_words(words.drop_nulls())]), return_dtype=pl.Boolean
     )
-    read = pl.col("word").map_batches(
-        lambda words: states_of(columns, name, words), return_dtype=pl.String
-    )
-    return pl.when(is_row.fill_null(value=False)).then(None).otherwise(read)
+    asked = ((is_row | owed) & ~own).fill_null(value=False)
+    if not {"", "*"} & {*own_words}:
+        asked |= word.is_null() & pl.col("positive").fill_null(value=True)
+    return pl.when(~asked).then(read)
 
 
 def _word(word: str, words: pl.Series, *, few: bool) -> str:

@@ -64,11 +64,11 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
     >>> status_meaning("partially_refunded"), status_meaning("completed"), status_meaning("Stage 7")
     ('sale', 'sale', None)
     """
-    text = spelt(word)
+    text = _state_text(word)
     bare = re.sub(r" ?\S*\d\S*", "", text).strip()  # "Denied 184"
     rest = (own_words or {}).get("*")
     own = {
-        spelt(own_word): meant
+        _state_text(own_word): meant
         for own_word, meant in (own_words or {}).items()
         if own_word not in ("", "*")
     }
@@ -86,15 +86,78 @@ RAKUTEN = {"100": "sale", "200": "sale", "300": "sale", "400": "sale", "500": "s
            "600": "sale", "700": "sale", "800": "cancelled", "900": "cancelled"}  # fmt: skip
 
 
+_CLOSED, _ISSUED, _BILLED, _OWED, _PAID = (
+    re.compile(pattern(name)) for name in ("closed", "issued", "billed", "owed", "paid")
+)
+
+
+def closed_words(words: Iterable[object]) -> dict[str, str]:
+    """Read "closed" as a sale where no other word of the column means one.
+
+    Magento closes orders that are refunded, beside complete ones; other systems those that are
+    done, beside open and cancelled ones.
+
+    Examples
+    --------
+    >>> closed_words(["Closed", "Void"]), closed_words(["closed", "complete"])
+    ({'Closed': 'sale'}, {})
+    """
+    texts = [str(word) for word in words]
+    if any(status_meaning(word) == "sale" for word in texts):
+        return {}
+    return {word: "sale" for word in texts if _CLOSED.fullmatch(spelt(word))}
+
+
+def unpaid_words(words: Iterable[object]) -> set[str]:
+    """List the words of a column that name what is sent or billed and not paid: to be asked.
+
+    These are words such as "sent" beside "overdue" or "partially paid", and "billed" beside "paid";
+    "overdue" is asked with them, so that all are answered alike.
+
+    Examples
+    --------
+    >>> sorted(unpaid_words(["Sent", "Overdue", "Void"])), unpaid_words(["Sent", "Delivered"])
+    (['Overdue', 'Sent'], set())
+    """
+    texts = {str(word): _state_text(word) for word in words}
+    owed = {word for word, text in texts.items() if _OWED.search(text)}
+    issued = {word for word, text in texts.items() if owed and _ISSUED.search(text)} - owed
+    has_paid = any(_PAID.fullmatch(text) for text in texts.values())
+    billed = {word for word, text in texts.items() if has_paid and _BILLED.search(text)} - owed
+    return issued | billed | (owed if issued | billed else set())
+
+
 def likely_status(word: object, others: Iterable[object] = ()) -> str:
-    """Return the meaning to offer for a status word that is not known, beside others."""
-    if str(word) in RAKUTEN and {*map(str, others)} <= {*RAKUTEN}:
+    """Return the meaning to offer for a status word that is not known; "..." if none is likely.
+
+    Parameters
+    ----------
+    word : str
+        A status as the source writes it.
+    others : iterable of str
+        All words of the column.
+    """
+    texts = [*map(str, others)]
+    if str(word) in RAKUTEN and {*texts} <= {*RAKUTEN}:
         return RAKUTEN[str(word)]
+    if str(word) in unpaid_words(texts):
+        return "unpaid"
     meant = status_meaning(word)
     if meant is not None:
         return meant
-    is_other = row_meaning(word) in ("other", "charge") or bool(_NEGATED.search(spelt(word)))
-    return "cancelled" if is_other else "sale"
+    if row_meaning(word) in ("other", "charge") or _NEGATED.search(spelt(word)):
+        return "cancelled"
+    if _OWED.search(_state_text(word)):
+        return "unpaid"
+    known = {status_meaning(other) for other in texts if other != str(word)}
+    if known and not known & {None, "sale"}:  # all others do not count
+        return "sale"
+    return "sale" if _ISSUED.search(spelt(word)) else "..."
+
+
+def _state_text(word: object) -> str:
+    """Write a status as `spelt` does, the words of PartiallyPaid parted."""
+    return spelt(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(word)))
 
 
 def row_meaning(word: object) -> str | None:
@@ -107,7 +170,7 @@ def row_meaning(word: object) -> str | None:
     >>> [row_meaning(word) for word in ("Sale", "Payout", "Service fee", "Chargeback", "Blue")]
     ['line', 'other', 'charge', 'return', None]
     """
-    text = spelt(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(word)))
+    text = _state_text(word)
     return next((meant for pattern, meant in _ROW_PATTERNS if pattern.search(text)), None)
 
 

@@ -52,18 +52,22 @@ def _states(columns: Columns) -> list[pl.Series]:
             read = states_of(columns, name)
             states.append(read.replace_strict(ranks, default=ranks["sale"], return_dtype=pl.Int8))
     if columns.has("cancelled_at"):
-        cells = columns.raw.select(columns.text("cancelled_at").alias("c")).to_series()
-        low = cells.str.to_lowercase()
-        is_cancelled = (
-            cells.is_not_null() & ~low.is_in([*NO, *NO_MARKS]) & ~low.str.starts_with("0000-00-00")
-        )
         cancelled, sale = (pl.Series([ranks[n]], dtype=pl.Int8) for n in ("cancelled", "sale"))
+        marked = is_cancelled(columns)
         states.append(
-            cancelled.new_from_index(0, cells.len()).zip_with(
-                is_cancelled.fill_null(value=False), sale.new_from_index(0, cells.len())
+            cancelled.new_from_index(0, marked.len()).zip_with(
+                marked, sale.new_from_index(0, marked.len())
             )
         )
     return states
+
+
+def is_cancelled(columns: Columns) -> pl.Series:
+    """Mark the rows where the column of cancellations is filled, and not with a no."""
+    cells = columns.raw.select(columns.text("cancelled_at").alias("c")).to_series()
+    low = cells.str.to_lowercase()
+    is_no = low.is_in([*NO, *NO_MARKS]) | low.str.starts_with("0000-00-00")
+    return (cells.is_not_null() & ~is_no).fill_null(value=False)
 
 
 def states_of(columns: Columns, name: str, words: pl.Series | None = None) -> pl.Series:

@@ -1,0 +1,211 @@
+"""Columns of yes and no that say of an order whether it counts: refunded, cancelled, paid."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import polars as pl
+
+from segkit.intake.cells import NO, NO_MARKS, YES
+from segkit.intake.columns import Columns
+from segkit.intake.evidence import ColumnProfile
+from segkit.intake.headers import concepts
+from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping
+from segkit.intake.states import line_money
+from segkit.intake.statuses import closed_words, status_meaning
+
+# Where a state can be mapped to, the first that is free; in the last, what is filled is cancelled.
+SLOTS = (*STATUS_COLUMNS, "cancelled_at")
+MARKS = ("x", "✓", "✔", "☑", "*")
+MOST_WORDS = 40
+OF_ORDER = frozenset(["order", "payment", "buy", "line"])
+# By concept: what yes and no say of the order.
+KINDS = {
+    "cancelled": ("cancelled", "sale"),
+    "dispute": ("refunded", "sale"),
+    "refund": ("refunded", "sale"),
+    "accepted": ("sale", "unpaid"),
+    "live": ("sale", "cancelled"),
+    "test": ("cancelled", "sale"),
+}
+
+ALONE = ("accepted", "live", "test")  # only where the header names nothing else
+
+
+def words_of(shown: ColumnProfile) -> list[str]:
+    """List the different values of a column as its status words are read, in order."""
+    return sorted(shown.cells.drop_nulls().unique().cast(pl.String).to_list())
+
+
+def flag_meanings(shown: ColumnProfile, yes: str, no: str) -> dict[str, str]:
+    """Give the meaning of each word of a column of yes and no; empty if it is none.
+
+    Examples
+    --------
+    >>> from segkit.intake.evidence import profile_columns
+    >>> frame = pl.DataFrame({"Erstattet": ["nein", "ja"], "Note": ["ja", "later"]})
+    >>> shown = profile_columns(frame, ())
+    >>> flag_meanings(shown["Erstattet"], "refunded", "sale")
+    {'ja': 'refunded', 'nein': 'sale'}
+    >>> flag_meanings(shown["Note"], "refunded", "sale")
+    {}
+    """
+    if shown.distinct > 2 * len(SLOTS):
+        return {}
+    words = words_of(shown)
+    low = {word: word.lower() for word in words}
+    if not {*low.values()} <= {*YES, *NO, *MARKS, *NO_MARKS}:
+        return {}
+    return {word: no if low[word] in (*NO, *NO_MARKS) else yes for word in words}
+
+
+def settle_words(columns: Columns) -> Mapping:
+    """Give the words of mapped states the meanings that their header and the other words tell.
+
+    Yes and no mean what the header says (``Refunded?``, ``Paid?``); where it says only what does
+    not count, an empty cell counts. Words of the mapping file stand.
+    """
+    part = columns.mapping.tables["orders"]
+    values = dict(part.values)
+    for name in STATUS_COLUMNS:
+        header = columns.source(name)
+        own = part.values.get(name, {})
+        if header is None or "*" in own or not columns.raw.height:
+            continue
+        words = columns.cells(header).cast(pl.String).drop_nulls().unique().sort().to_list()
+        if len(words) > MOST_WORDS:
+            continue
+        yes, no = yes_and_no(header) or (None, None)
+        read = closed_words(words)
+        if yes is not None and no is not None:
+            read |= flag_words(words, yes, no)
+        known = {own.get(word) or read.get(word) or status_meaning(word, own) for word in words}
+        if "" not in own and known and "sale" not in known | {no}:
+            read[""] = "sale"  # the filled cells name all that does not count
+        elif "" not in own and yes not in (None, "sale"):
+            read[""] = str(no)
+        added = {word: meaning for word, meaning in read.items() if word not in own}
+        if added:
+            values[name] = {**added, **own}
+    if values == part.values:
+        return columns.mapping
+    tables = {**columns.mapping.tables, "orders": replace(part, values=values)}
+    return replace(columns.mapping, tables=tables)
+
+
+def flag_words(words: list[str], yes: str, no: str) -> dict[str, str]:
+    """Give the meaning of each word that is a yes or a no, beside others.
+
+    Examples
+    --------
+    >>> flag_words(["y", "Yes", "n", "later"], "sale", "unpaid")
+    {'y': 'sale', 'Yes': 'sale', 'n': 'unpaid'}
+    """
+    low = {word: word.strip().lower() for word in words}
+    figures = {word for word in words if re.fullmatch(r"[-+\d.,]+", word)}
+    if not {low[word] for word in figures} <= {*YES, *NO}:  # 0 and 1 beside other codes
+        low = {word: text for word, text in low.items() if word not in figures}
+    marks = dict.fromkeys((*YES, *MARKS), yes) | dict.fromkeys((*NO, *NO_MARKS), no)
+    return {
+        word: marks[text]
+        for word, text in low.items()
+        if text in marks and status_meaning(word) is None
+    }
+
+
+def kind_of(header: str) -> str | None:
+    """Return the reason not to count that a header names: a member of ``KINDS``."""
+    meant, unknown = concepts(header)
+    kind = next((kind for kind in KINDS if kind in meant), None)
+    return None if kind in ALONE and (unknown or meant - OF_ORDER != {kind}) else kind
+
+
+def yes_and_no(header: str) -> tuple[str, str] | None:
+    """Return what yes and no mean of the order, by a header such as Refunded, Paid or Deleted."""
+    meant, _ = concepts(header)
+    kind = kind_of(header)
+    if {"dispute", "accepted"} <= meant:
+        return None
+    if kind is not None:
+        return KINDS[kind]
+    state = status_meaning(header)
+    if state not in (None, "sale"):
+        return str(state), "sale"
+    named = meant & {"payment", "status"} and meant <= {"payment", "status", "order", "buy"}
+    return ("sale", "unpaid") if named or state == "sale" else None
+
+
+def place_flags(
+    mapping: TableMapping, profiles: dict[str, ColumnProfile], fixed: set[str]
+) -> tuple[dict[str, str], dict[str, dict[str, object]]]:
+    """Find columns of yes and no that say whether an order is refunded or cancelled, as states.
+
+    Parameters
+    ----------
+    mapping : TableMapping
+        The columns chosen so far.
+    profiles : dict of str to ColumnProfile
+        Their profiles.
+    fixed : set of str
+        The roles that the mapping file gives itself.
+
+    Returns
+    -------
+    tuple of (dict, dict)
+        Columns for free states, and the meanings of their words.
+    """
+    columns: dict[str, str] = {}
+    values: dict[str, dict[str, object]] = {}
+    used = set(mapping.columns.values())
+    for header, shown in profiles.items():
+        meant, unknown = concepts(header)
+        kind = next((k for k in ("refund", "cancelled") if meant - OF_ORDER == {k}), None)
+        if header in used or kind is None or unknown:
+            continue
+        if kind == "refund" and not _adds_refunds(shown, mapping, profiles, fixed):
+            continue
+        meanings = flag_meanings(shown, "refunded" if kind == "refund" else "cancelled", "sale")
+        if not meanings or (kind == "cancelled" and "cancelled_at" in fixed):
+            continue
+        free = [s for s in STATUS_COLUMNS if s not in {*mapping.columns, *columns, *fixed}]
+        if free:
+            columns[free[0]] = header
+            values[free[0]] = dict(meanings)
+            if kind == "refund" and "refund" in mapping.columns:
+                break  # "Refunded?" and "Fully refunded?" say the same
+    return columns, values
+
+
+def _adds_refunds(
+    shown: ColumnProfile, mapping: TableMapping, profiles: dict[str, ColumnProfile], fixed: set[str]
+) -> bool:
+    """Return whether a flag of refunds marks orders that no amount of refunds is stated for."""
+    if "is_return" in {*mapping.columns, *fixed}:
+        return False
+    stated = profiles.get(mapping.columns.get("refund", ""))
+    if stated is None:
+        return "refund" not in {*mapping.columns, *fixed}
+    return stated.numbers is not None and marks_others(shown, stated.numbers)
+
+
+def marks_others(shown: ColumnProfile, refunds: pl.Series) -> bool:
+    """Return whether a flag is set on rows without an amount of refunds."""
+    words = flag_meanings(shown, "yes", "no")
+    marked = shown.cells.cast(pl.String).is_in([w for w, said in words.items() if said == "yes"])
+    return bool((marked & (refunds.fill_null(0) == 0)).fill_null(value=False).any())
+
+
+def is_state_flag(frame: pl.DataFrame, part: TableMapping, shown: ColumnProfile) -> bool:
+    """Return whether a flag of returns stands on lines of positive money: the sale was refunded."""
+    meanings = flag_meanings(shown, "yes", "no")
+    if not meanings:
+        return False
+    columns = Columns("orders", frame, Mapping({"orders": part}))
+    worth = line_money(columns)
+    marked = (
+        columns.cells(shown.name)
+        .cast(pl.String)
+        .is_in([word for word, meaning in meanings.items() if meaning == "yes"])
+    )
+    return worth is not None and bool((marked & (worth > 0)).any())

@@ -1,0 +1,160 @@
+"""Unused columns of few words that could tell which orders count, in whatever language.
+
+It is the net under `segkit.intake.exclusions`: a column that says nothing else is shown with its
+words, rows and money. Words of states, or a header that names one, make it a question.
+"""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+
+from segkit.display import counted
+from segkit.intake.answers import quote_text
+from segkit.intake.cells import NO, YES
+from segkit.intake.columns import Columns
+from segkit.intake.country import country_code
+from segkit.intake.evidence import ENOUGH, ColumnProfile, constant_within
+from segkit.intake.headers import WORDS, concepts, pattern, plain
+from segkit.intake.numbers import CODES
+from segkit.intake.privacy import show_state
+from segkit.intake.questions import Finding
+from segkit.intake.states import count_words, say_rows
+from segkit.intake.statuses import row_meaning, spelt, status_meaning
+
+FEW_WORDS, REPEATS = 8, 3  # a column of states has so many words at most, each so often on average
+MOST_COLUMNS, MOST_SHOWN = 5, 4
+CONSTANT = 0.98
+_SMALL = 0.5  # what does not count is the smaller part
+# What a header names that is no state of an order.
+_ELSE = frozenset(WORDS["headers"]["no_state"].split())
+_STATE_HEADER, _METHOD, _ELSE_HEADER, _ELSE_WORDS = (
+    re.compile(pattern(name)) for name in ("state_header", "method", "else_header", "else_words")
+)
+_TENDERS = re.compile(rf"\b(?:{pattern('tenders')})\b")
+
+
+def is_named_state(header: str) -> bool:
+    """Return whether a header has a fragment of a word for a state, alone or in a compound.
+
+    Examples
+    --------
+    >>> is_named_state("Auftragszustandskennung"), is_named_state("Trạng thái đơn hàng")
+    (True, True)
+    >>> is_named_state("Estate")
+    False
+    """
+    return bool(_STATE_HEADER.search(plain(header)))
+
+
+def unused_words(
+    columns: Columns, profiles: dict[str, ColumnProfile], still_counted: pl.Series
+) -> dict[str, dict[str, str]]:
+    """List the unused columns of few words that say nothing else, with what is known of the words.
+
+    Parameters
+    ----------
+    columns : Columns
+        Raw order lines, with the mapping as completed.
+    profiles : dict of str to ColumnProfile
+        The unused columns, without those that a question is about.
+    still_counted : Series of Boolean
+        The rows that nothing excludes so far.
+    """
+    found = {}
+    for header, shown in profiles.items():
+        if _says_something_else(header, shown):
+            continue
+        cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
+        words = cells.filter(still_counted).drop_nulls()
+        kinds = words.str.to_lowercase().n_unique() + (words.len() < int(still_counted.sum()))
+        if not 2 <= kinds <= FEW_WORDS or words.len() < REPEATS * kinds:
+            continue
+        if not _is_of_orders(columns, cells):
+            continue
+        listed = sorted(words.unique().to_list())
+        meanings = {word: status_meaning(word) for word in listed}
+        if {*meanings.values()} == {"sale"} or all(row_meaning(w) == "line" for w in listed):
+            continue
+        found[header] = {word: said for word, said in meanings.items() if said is not None}
+    return found
+
+
+def is_likely_state(header: str, cells: pl.Series, meanings: dict[str, str]) -> bool:
+    """Return whether the evidence is enough to ask: the header, or words on the smaller part."""
+    if {"shipping", "type"} & concepts(header)[0]:
+        return False
+    if is_named_state(header):
+        return True
+    bad = [word for word, meaning in meanings.items() if meaning != "sale"]
+    share = float(cells.is_in(bad).mean() or 0.0) if bad else 0.0  # type: ignore[arg-type]
+    known = len(meanings) / max(cells.drop_nulls().n_unique(), 1)
+    return 0 < share < _SMALL and known > 1 / 3
+
+
+def _says_something_else(header: str, shown: ColumnProfile) -> bool:
+    """Return whether a column is no state by its header or by its values."""
+    meant, _ = concepts(header)
+    if shown.rows < ENOUGH or not shown.distinct or shown.dated or shown.emails:
+        return True
+    if {"dispute", "accepted"} <= meant or (meant & _ELSE and not is_named_state(header)):
+        return True
+    if _ELSE_HEADER.search(plain(header)) and not is_named_state(header):
+        return True
+    if "payment" in meant and ("type" in meant or _METHOD.search(plain(header))):
+        return True
+    if not (shown.words or shown.is_flag):
+        return True
+    words = [str(word) for word in shown.words]
+    if not words or shown.is_flag:
+        return False
+    alike = [
+        word.upper() in CODES
+        or country_code(word) is not None
+        or bool(re.search(r"\d", word) or _ELSE_WORDS.fullmatch(spelt(word)))
+        or bool(_TENDERS.search(spelt(word)))
+        for word in words
+    ]
+    return sum(alike) > 0.5 * len(words) or (len(words) == 1 and words[0].lower() in (*YES, *NO))
+
+
+def _is_of_orders(columns: Columns, cells: pl.Series) -> bool:
+    """Return whether a column is one within an order, and not within a customer or product."""
+    for role, is_other in (("order_id", False), ("product_id", True), ("customer_id", True)):
+        source = columns.source(role)
+        if source is None:
+            continue
+        share = constant_within(columns.cells(source).cast(pl.String), cells)
+        if share is not None and (share >= CONSTANT) == is_other:
+            return False
+    return True
+
+
+def warn_unused(
+    columns: Columns, found: dict[str, dict[str, str]], worth: pl.Series | None
+) -> list[Finding]:
+    """Show in one sentence all columns that could tell which orders count, with rows and money."""
+    if not found:
+        return []
+    shown = []
+    for header in list(found)[:MOST_COLUMNS]:
+        cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
+        table = count_words(cells, worth)
+        words = [
+            "empty" if word is None else repr(show_state(word, cells))
+            for word in table["word"].head(MOST_SHOWN)
+        ]
+        sums = table.head(MOST_SHOWN).select("rows", "money").iter_rows()
+        listed = ", ".join(
+            f"{word} ({say_rows(*both)})" for word, both in zip(words, sums, strict=True)
+        )
+        more = table.height - MOST_SHOWN
+        shown.append(f"{header!r}: {listed}" + (f" and {more} more" if more > 0 else ""))
+    rest = len(found) - MOST_COLUMNS
+    text = "Columns that are not used could tell which orders count: " + "; ".join(shown)
+    text += f"; and {counted(rest, 'other column')}" if rest > 0 else ""
+    first = next(iter(found))
+    answer = f"[orders.columns] status = {quote_text(first)}, if it tells a state; or "
+    answer += f"[orders] not_states = [{', '.join(quote_text(header) for header in found)}]"
+    return [Finding("warn", "orders", "status", text + ": look at them.", answer=answer)]
