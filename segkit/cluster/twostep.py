@@ -56,21 +56,18 @@ class TwoStep(Result):
         """Return the centres of the cut into k groups, shape (k, d)."""
         return centres_of(self.centres, self.groups(k), self.counts)
 
-    def assign(self, X: Floats, k: int, *, literal: bool = False) -> Ints:
-        """Return the group of every row.
+    def assign(self, X: Floats, k: int) -> Ints:
+        """Return the group of every row: the one with the nearest centre.
+
+        This is one Lloyd's step after the cut: rows at a border may change groups, and the sum of
+        squares decreases.
 
         Parameters
         ----------
         X : array (n, d)
         k : int
-        literal : bool
-            False: the group with the nearest centre. This is one Lloyd's step after the cut: rows
-            at a border may change groups, and the sum of squares decreases. True: the group of the
-            nearest micro-cluster in the cut of the tree.
         """
         with single_thread():
-            if literal:
-                return np.asarray(self.groups(k)[nearest_centre(X, self.centres)])
             return nearest_centre(X, self.group_centres(k))
 
     def to_frame(self) -> pl.DataFrame:
@@ -89,9 +86,7 @@ class TwoStep(Result):
         )
 
 
-def fit_two_step(
-    X: Any, *, micro: int = MICRO, sample: int = SAMPLE, iterations: int = ITERATIONS, seed: int = 0
-) -> TwoStep:
+def fit_two_step(X: Any, *, micro: int = MICRO, sample: int = SAMPLE, seed: int = 0) -> TwoStep:
     """Build Ward's tree for more rows than can be compared pair by pair.
 
     A random sample (chosen by the rows' values, so row order does not matter) is compressed into
@@ -105,8 +100,6 @@ def fit_two_step(
         Micro-clusters at most; fewer where the sample holds fewer distinct rows.
     sample : int
         Rows sampled at most.
-    iterations : int
-        Lloyd steps.
     seed : int
 
     Raises
@@ -126,7 +119,7 @@ def fit_two_step(
     if not 2 <= micro <= sample:
         raise ParameterError(f"micro must lie between 2 and sample = {sample}; got {micro}")
     chosen = points[fair_sample(points, sample, seed)]
-    labels = _micro_labels(chosen, micro, iterations, seed)
+    labels = _micro_labels(chosen, micro, seed)
     counts = np.bincount(labels).astype(np.float64)
     if counts.shape[0] < 2:
         raise DataError("all sampled rows are equal; there is nothing to divide")
@@ -137,7 +130,7 @@ def fit_two_step(
     return TwoStep(counts, centres, scatters, linkage, points.shape[0], chosen.shape[0], seed)
 
 
-def _micro_labels(X: Floats, micro: int, iterations: int, seed: int) -> Ints:
+def _micro_labels(X: Floats, micro: int, seed: int) -> Ints:
     """Renumber each sampled row's micro-cluster from 0 without gaps."""
     distinct, labels = np.unique(X, axis=0, return_inverse=True)
     if distinct.shape[0] <= micro:
@@ -146,7 +139,7 @@ def _micro_labels(X: Floats, micro: int, iterations: int, seed: int) -> Ints:
 
     rows = np.random.default_rng(seed).permutation(distinct.shape[0])[:micro]
     fit = KMeans(
-        n_clusters=micro, init=distinct[rows], n_init=1, max_iter=iterations, random_state=seed
+        n_clusters=micro, init=distinct[rows], n_init=1, max_iter=ITERATIONS, random_state=seed
     )
     with single_thread():
         return without_gaps(fit.fit(X).labels_)

@@ -333,7 +333,7 @@ def davies_bouldin(sums: ClusterSums) -> float:
     return float(ratio.max(axis=1).mean())
 
 
-def mixture_bic(X: Any, labels: ArrayLike, *, rows: int = MIXTURE_ROWS, seed: int = 0) -> float:
+def mixture_bic(X: Any, labels: ArrayLike, *, seed: int = 0) -> float:
     """Compute the BIC of a Gaussian mixture started from a segmentation; lower is better.
 
     EM starts from the segmentation's shares, means and covariances; of two shapes of covariance,
@@ -345,9 +345,9 @@ def mixture_bic(X: Any, labels: ArrayLike, *, rows: int = MIXTURE_ROWS, seed: in
     ----------
     X : array-like of shape (n, d)
     labels : array-like of shape (n,)
-    rows : int
-        At most so many rows are used, a random sample that row order cannot change.
     seed : int
+        For the random sample that more than `MIXTURE_ROWS` rows are reduced to; the order of rows
+        does not change it.
 
     Returns
     -------
@@ -362,8 +362,8 @@ def mixture_bic(X: Any, labels: ArrayLike, *, rows: int = MIXTURE_ROWS, seed: in
     True
     """
     matrix, codes, _ = as_segmentation(X, labels)
-    if len(matrix) > rows:
-        sampled = fair_order(matrix, seed)[:rows]
+    if len(matrix) > MIXTURE_ROWS:
+        sampled = fair_order(matrix, seed)[:MIXTURE_ROWS]
         matrix, codes, _ = as_segmentation(matrix[sampled], codes[sampled])
     scale = matrix.std(axis=0)
     used = scale > 0

@@ -265,7 +265,6 @@ def plot_answers(
     *,
     labels: Mapping[str, str] | None = None,
     answers: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
-    title: str = "What people answered",
 ) -> Figure:
     """Draw the answers as diverging stacked bars, one per item.
 
@@ -281,7 +280,6 @@ def plot_answers(
         Lowest and highest answer that was offered, of all items or of each (see
         `read_answer_ranges`). If all items have the same range, the bars are centred on its
         middle.
-    title : str
 
     Raises
     ------
@@ -308,7 +306,7 @@ def plot_answers(
     offered = {ranges.get(name) for name in given.items}
     ends = offered.pop() if len(offered) == 1 else None
     whole = (int(ends[0]), int(ends[1])) if ends else None
-    return likert(shown, answers=whole, title=title)
+    return likert(shown, answers=whole, title="What people answered")
 
 
 def read_codebook(source: Path | str) -> dict[str, str]:

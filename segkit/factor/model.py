@@ -23,7 +23,6 @@ from segkit.factor.scores import (
     Scores,
     apply_weights,
     determinacy,
-    score_weights,
 )
 from segkit.frames import takes_frames
 from segkit.plot import Figure
@@ -294,19 +293,6 @@ class FactorModel(StoredModel):
                 "there are no scores; fit it to a frame"
             )
         return self.side
-
-    def weights(self, method: ScoreMethod = "regression") -> Floats:
-        """Return the weight of each standardised answer in each factor's score.
-
-        Raises
-        ------
-        DataError
-            If the answers do not determine the scores, or the model rests on a matrix alone.
-        """
-        item_weights = score_weights(self.score_model(), method)
-        if item_weights is None:
-            raise DataError(f"the items do not determine {method} scores: two factors coincide")
-        return item_weights
 
     @takes_frames
     def score(

@@ -43,7 +43,7 @@ def comparison(setting: str, seed: int, n: int) -> list[dict[str, object]]:
     for k in KS if setting == SETTINGS[0] else [5]:
         ward = cut_tree(exact, k)
         square = within_ss(X, ward)
-        near, literal = tree.assign(X, k), tree.assign(X, k, literal=True)
+        near, literal = tree.assign(X, k), tree.groups(k)[nearest_centre(X, tree.centres)]
         groups = order_groups(tree.centres, cut_tree(plain, k), np.ones(len(tree.centres)))
         unweighted = nearest_centre(X, centres_of(tree.centres, groups))
         rows.append(
