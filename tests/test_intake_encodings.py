@@ -30,6 +30,14 @@ NAMES = {
 }
 
 
+def test_hebrew_without_capitals_beside_figures_is_hebrew():
+    head = 'מספר הזמנה,תאריך הזמנה,שם הלקוח,"דוא""ל",סטטוס הזמנה,מק"ט,כמות,דמי משלוח,סה"כ לתשלום\n'
+    rows = ["7001,רון מזרחי,u52@walla.co.il,תל אביב,הושלמה,נר 59,אשראי"] * 2
+    rows += ["7002,שירה פרידמן,u66@walla.co.il,חיפה,נשלחה,נר 120,ביט"] * 2
+    assert seen_encoding((head + "\n".join(rows)).encode("cp1255")) == "cp1255"
+    assert seen_encoding(b"Fakturanr;F\xf6rfallodatum;Bokf\xf6rd\n1;11\xa0200;Ja") == "cp1252"
+
+
 @pytest.mark.parametrize("encoding", NAMES)
 def test_names_of_customers_give_their_encoding_away_or_it_is_asked(encoding):
     """Never another script in silence; forty names are enough for each."""
@@ -151,3 +159,16 @@ def test_several_zones_are_said_and_decide_nothing():
     assert zone is None
     assert "names 2 zones (Dublin, Tokyo)" in notes[1]
     assert known_zone("America/Chicago") == "America/Chicago"
+
+
+def test_a_header_that_says_utc_names_the_zone_of_its_times():
+    till = pl.DataFrame(
+        {"Purchase Date": ["2024-05-01"], "Purchase Time (UTC timezone)": ["09:24:03 "],
+         "paid_at_utc": ["2024-05-01 10:00:00"], "sent GMT+8": ["2024-05-01 11:00"]}
+    )  # fmt: skip
+    frame = join_times(till, Mapping(), "orders")[0]
+    assert frame.row(0) == (
+        "2024-05-01 09:24:03 UTC",
+        "2024-05-01 10:00:00 UTC",
+        "2024-05-01 11:00",
+    )

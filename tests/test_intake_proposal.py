@@ -316,6 +316,37 @@ def test_a_strange_date_is_offered_the_format_that_reads_it():
     assert read.orders["order_time"].dt.date().cast(pl.String)[0] == DAYS[0]
 
 
+def test_a_file_that_names_no_customer_is_refused_and_no_place_is_offered():
+    frame = shop().drop("Client")
+    cities, models = ["Leeds", "Bath", "York"], ["a52q", "beyond1", "oriole"]
+    frame = frame.with_columns(
+        pl.Series("City of Buyer", [cities[i % 3] for i in range(frame.height)]),
+        pl.Series("Postal Code of Buyer", [f"LS{i % 25} 4AP" for i in range(frame.height)]),
+        pl.Series("Device Model", [models[i // 5 % 3] for i in range(frame.height)]),
+    )
+    (refusal,) = asked(frame)
+    assert refusal.finding.startswith("This file names no customer")
+    assert "Buyer" not in refusal.answer
+    assert "Device" not in refusal.answer
+
+
+def test_a_column_of_an_unknown_name_is_offered_where_it_repeats_as_customers_do():
+    frame = shop()
+    unknown = frame.rename({"Client": "Zaqwsx"}).with_columns(Checks=pl.int_range(240) % 37)
+    (lacking,) = asked(unknown)
+    assert lacking.answer == '[orders.columns] customer_id = "Zaqwsx"'
+    (lacking,) = asked(frame.rename({"Client": "A/C"}))
+    assert lacking.answer == '[orders.columns] customer_id = "A/C"'
+
+
+def test_codes_of_currencies_are_the_currency_under_any_name():
+    codes = [("USD", "GBP", "EUR")[i % 3] for i in range(240)]
+    (several,) = asked(shop().with_columns(pl.Series("Currency of Sale", codes)))
+    assert "3 currencies" in several.finding
+    part = proposed(WKZ=["EUR"] * 3, Size=["ALL"] * 3, Betrag=[1.5, 2.5, 3.5])
+    assert part.columns == {"currency": "WKZ", "amount": "Betrag"}
+
+
 def test_lists_of_customers_and_exports_of_events_are_refused():
     customers = shop(lines=1).group_by("Client").agg(
         pl.col("Order date").max().alias("Last order"), pl.len().alias("Orders count"),

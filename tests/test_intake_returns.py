@@ -80,3 +80,15 @@ def test_one_account_far_above_the_others_is_pointed_out():
     )
     told = [finding.finding for finding in segkit.audit_data(lines).findings]
     assert any("a guest account?" in text for text in told)
+
+
+def test_a_refund_with_its_sign_on_the_price_is_a_refund():
+    lines = pl.DataFrame(
+        {"Order": ["1", "2", "2"], "Buyer Email": ["a@x.org", "b@x.org", "b@x.org"],
+         "Date": ["2024-05-01", "2024-05-02", "2024-05-03"], "Item Price": [9.5, 5.5, -5.5],
+         "Charged Amount": [9.5, 5.5, -5.5], "Financial Status": ["Charged", "Charged", "Refund"]}
+    )  # fmt: skip
+    taken = segkit.clean_data(lines)
+    assert taken.orders["amount"].to_list() == [9.5, 5.5, -5.5]
+    assert taken.orders["is_return"].to_list() == [False, False, True]
+    assert not taken.ledger.reasons()

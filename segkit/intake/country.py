@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from segkit.display import percent
-from segkit.intake.headers import WORDS
+from segkit.intake.headers import WORDS, without_accents
 from segkit.intake.store import Intake
 
 MOST = 0.5  # of the order lines must be of one country for it to be the shop's
@@ -48,16 +48,17 @@ def country_code(name: str) -> str | None:
 
     Examples
     --------
-    >>> country_code("Deutschland"), country_code("UK"), country_code("gb"), country_code("Mars")
-    ('DE', 'GB', 'GB', None)
+    >>> country_code("Deutschland"), country_code("UK"), country_code("TÜRKİYE")
+    ('DE', 'GB', 'TR')
     """
-    word = name.strip().casefold()
+    word = without_accents(name.strip().casefold())
     return word.upper() if word.upper() in countries() else _by_name().get(word)
 
 
 @cache
 def _by_name() -> dict[str, str]:
-    return {name: code for code, item in countries().items() for name in item["names"]}
+    known = countries().items()
+    return {without_accents(name): code for code, item in known for name in item["names"]}
 
 
 def propose_country(taken: Intake) -> Country:
@@ -113,7 +114,10 @@ def _of_column(names: pl.Series, table: str) -> Country | None:
     total = sum(codes.values())
     code, most = max(codes.items(), key=lambda pair: (pair[1], pair[0] or ""))
     if code is None or most <= MOST * total:
-        return Country(None, f"the country column of the {table} names no country mostly")
+        shares = sorted(((rows, item) for item, rows in codes.items() if item), reverse=True)[:3]
+        listed = ", ".join(f"{item} {percent(rows / total, places=0)}" for rows, item in shares)
+        why = f"the country column of the {table} names no country mostly ({listed})"
+        return Country(None, why)
     return Country(code, f"the country column ({percent(most / total, places=0)} of the {table})")
 
 

@@ -13,6 +13,7 @@ SAMPLE = 1 << 20
 CELLS = 3000
 # Alphabets other than the Latin one, whose letters do not stand beside Latin letters in a word.
 ALPHABETS = ("cp1251", "cp1253", "cp1255", "cp1256", "cp874", "koi8_r")
+DROPPED, HALF = ("cp1255", "cp1256"), 0.5
 # A reading is in doubt if another, in another script, has almost as many common letters; in a text
 # of few letters the difference must be larger.
 MARGIN, FEW, CLEAR = 0.12, 2.0, 0.8
@@ -137,12 +138,15 @@ def _plausible(sample: bytes) -> dict[str, str]:
         if match.chaos <= least + 0.1
         for one in (match.encoding, *match.could_be_from_charset)
     }
-    # The detector keeps one of two encodings that read a text alike; the most usual one of the
-    # Latin script is always compared.
+    # The detector keeps one of two encodings that read a text alike, and drops Hebrew and Arabic
+    # for their lack of capitals: alphabets that give mostly common letters are compared, too.
     chosen = [
         one
         for one in COMMON
-        if one in near or _same(sample, one, near) or (one == "cp1252" and _decodes(sample, one))
+        if one in near
+        or _same(sample, one, near)
+        or (one == "cp1252" and _decodes(sample, one))
+        or (one in DROPPED and _decodes(sample, one) and _share(sample.decode(one), one) > HALF)
     ]
     return {one: sample.decode(one) for one in chosen}
 

@@ -22,6 +22,8 @@ _DATE = (
     r"|^\p{L}{3,10}\.? \d{1,2},? \d{2,4}"
 )
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+# At least one of these makes words codes of currencies; ALL and TOP alone are words.
+_TRADED = CODES - frozenset(["ALL", "TOP", "CUP", "MOP", "BAM", "GEL", "LAK", "MAD", "PEN", "RON"])
 _FLAGS = frozenset((*YES, *NO_WORDS)) - {"0.0", "1.0", "x"}
 
 
@@ -90,7 +92,8 @@ class ColumnProfile:
     @property
     def currency(self) -> bool:
         """Whether the values are codes of currencies."""
-        return bool(self.words) and {word.upper() for word in self.words} <= CODES
+        codes = {word.upper() for word in self.words}
+        return bool(codes & _TRADED) and codes <= CODES
 
 
 def profile_columns(frame: pl.DataFrame, nulls: Sequence[str]) -> dict[str, ColumnProfile]:

@@ -6,7 +6,7 @@ import polars as pl
 
 from segkit.intake.cells import is_text
 from segkit.intake.evidence import is_dated
-from segkit.intake.headers import SMALL, WORDS, plain
+from segkit.intake.headers import SMALL, WORDS, concepts, plain
 from segkit.intake.mapping import Mapping, TableMapping
 from segkit.intake.questions import Finding, about_rivals
 from segkit.intake.roles import EXACT, LEAST, Scores, assign_roles, close_rivals, name_score
@@ -94,7 +94,12 @@ def find_attributes(frame: pl.DataFrame, used: set[str]) -> dict[str, str]:
         left = {n: s for n, s in ranked.items() if n not in columns.values()}
         if left:
             columns[role] = max(left, key=lambda name: left[name])
-    return columns
+    spare = [n for n in filled if n not in columns.values() and concepts(n)[0] <= _OF_COUNTRY]
+    named = [n for n in spare if "country" in concepts(n)[0]]
+    return {"country": named[0], **columns} if named else columns
+
+
+_OF_COUNTRY = frozenset(["country", "customer", "shipping", "payment", "order", "buy", "name"])
 
 
 def _ask_rivals(

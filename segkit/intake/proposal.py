@@ -49,7 +49,7 @@ from segkit.intake.roles import (
     discount_unit,
     score_columns,
 )
-from segkit.intake.sanity import refuse_other_tables
+from segkit.intake.sanity import refuse_other_tables, refuse_without_customers
 from segkit.intake.states import about_returns, about_statuses
 from segkit.intake.statuses import status_meaning
 
@@ -361,6 +361,8 @@ def settle_mapping(
     if len(raw) > 1:
         completed = match_customer_columns(raw, completed, own)
     refused = refuse_other_tables(raw["orders"], given, completed) if "orders" in proposed else []
+    if "orders" in proposed and not refused:
+        refused = refuse_without_customers(columns_of("orders"))
     if refused:
         return completed, refused
     other_rows = about_other_rows(columns_of("orders"), given) if "orders" in raw else []

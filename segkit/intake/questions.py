@@ -478,7 +478,8 @@ def _likely(name: str, columns: Columns) -> str:
     if columns.table != "orders" or not columns.raw.height:
         return "..."
     if name == "customer_id":
-        return next((n for n, _ in other_customers(columns, columns.raw.height)), "...")
+        others = other_customers(columns, columns.raw.height, named=False)
+        return next((n for n, _ in others), "...")
     if name == "amount":
         return used.get("unit_price") or likely_amount(columns) or "..."
     return "..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from collections.abc import Mapping as Map
 from contextlib import contextmanager
@@ -72,6 +73,8 @@ def read_excel(path: Path, sheet: str | int | list[Any] | None, table: str) -> R
         raise SourceError(
             f"{path.name} is an Excel file; reading it needs the extra: pip install segkit[excel]"
         ) from error
+    # Its remarks on empty columns are for developers; who has handlers of his own still gets them.
+    logging.getLogger("fastexcel").addHandler(logging.NullHandler())
     with readable(path, "Excel file"):
         book = fastexcel.read_excel(path)
         names = list(book.sheet_names)

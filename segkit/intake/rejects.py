@@ -351,6 +351,8 @@ def _price_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
         price = pl.col("__unit_price")
         units = pl.col("__quantity") if columns.has("quantity") else pl.lit(1)
         minus = price < 0
+        if "__state" in parsed.columns:  # a refund written with its sign on the price, too
+            minus &= pl.col("__state") != "refunded"
         if columns.has("row_kind"):
             minus &= ~pl.col("__discount_row")
         elif columns.has("order_id"):  # a coupon of its order, which is no product

@@ -181,11 +181,16 @@ def join_times(
     joined = pl.concat_str(_texts(frame, date), _texts(frame, time), separator=" ")
     cells = frame.select(pl.coalesce(joined, _texts(frame, date)).alias(name)).to_series()
     place = frame.columns.index(date)
-    whole = frame.drop(date, time).insert_column(min(place, frame.width - 2), cells)
+    whole = _in_utc(frame.drop(date, time).insert_column(min(place, frame.width - 2), cells))
     note = f"{table}: {date!r} and {time!r} are read as one time, {name!r}"
     note += " (to change it, map one of the two)"
     zone, said = _zone(whole, table)
     return whole, None if mapping.is_set(table, "timezone") else zone, [note, *said]
+
+
+# "Created (UTC)", "created_gmt", no "GMT+8"; times of day are joined with their dates first.
+_UTC = re.compile(r"(?i)(?:^|[^a-z])(?:utc|gmt)(?![a-z]|\s*[-+−]\s*\d)")
+_DAY_AND_TIME = r"\d\D.*[\sT]\d{1,2}:\d\d(:\d\d(\.\d+)?)?$"
 
 
 def _in_utc(frame: pl.DataFrame) -> pl.DataFrame:
@@ -193,12 +198,10 @@ def _in_utc(frame: pl.DataFrame) -> pl.DataFrame:
     named = [
         name
         for name, dtype in frame.schema.items()
-        if name.endswith("(UTC)")
-        and is_text(dtype)
-        and _all_match(frame[name], r"\d:\d\d(:\d\d)?$")
+        if _UTC.search(name) and is_text(dtype) and _all_match(frame[name], _DAY_AND_TIME)
     ]
     bare = pl.col(named).str.strip_chars()
-    ends = bare.str.contains(r"\d:\d\d$")
+    ends = bare.str.contains(r"\d:\d\d(:\d\d(\.\d+)?)?$")
     return frame.with_columns(pl.when(ends).then(bare + " UTC").otherwise(bare)) if named else frame
 
 

@@ -33,6 +33,8 @@ SURE = 2.9  # a score by which a column is an order number, whatever the others 
 LEAD = 0.5  # smallest lead over the runner-up; below it is asked
 EXACT = 9.0  # the contract's own name
 ADJUSTED = frozenset(["adjusted", "revised", "corrected", "korrigiert", "ajuste", "ajustado"])
+# What a header of codes of currencies may name beside: "WKZ Umsatz".
+_BESIDE_CODES = frozenset(["currency", "order", "buy", "amount", "revenue", "price", "total", "id"])
 _FOREIGN, _LIGHT, _UNKNOWN = 1.6, 0.15, 0.2
 
 
@@ -68,8 +70,7 @@ def _fits(role: str, header: str, shown: ColumnProfile) -> float | None:
     if role in ("amount", "unit_price", "refund", "discount", "quantity"):
         return _fits_number(role, shown)
     if role == "email":
-        is_one = enough and shown.distinct == 1
-        return None if is_one or shown.emails < 0.3 else 0.3 if shown.emails >= 0.8 else 0.0
+        return _fits_email(shown)
     if role == "order_time":
         return 0.5 if shown.dated else -0.5
     if role == "currency" and not shown.currency:
@@ -81,6 +82,14 @@ def _fits(role: str, header: str, shown: ColumnProfile) -> float | None:
     if role == "cancelled_at":
         return 0.0 if shown.is_flag or (shown.dated and (shown.filled < 1 or not enough)) else None
     return None if shown.is_money or shown.dated else 0.0
+
+
+def _fits_email(shown: ColumnProfile) -> float | None:
+    """Return what addresses add; the fuller of two columns is rather the customer's."""
+    enough = shown.rows >= ENOUGH
+    if shown.emails < 0.3 or (enough and shown.distinct == 1):
+        return None
+    return (0.3 if shown.emails >= 0.8 else 0.0) - (1 - shown.filled if enough else 0.0)
 
 
 def _fits_id(role: str, header: str, shown: ColumnProfile) -> float | None:
@@ -96,6 +105,8 @@ def _fits_id(role: str, header: str, shown: ColumnProfile) -> float | None:
         score -= 2.0
     if role in ("loyalty_id", "device_id") and enough and shown.distinct == shown.rows:
         score -= 1.0
+    if role == "device_id" and enough and shown.distinct <= FEW:
+        return None  # models of devices
     meant = concepts(header)[0]
     if role == "order_id" and not {"id", "order"} & meant:
         score += 1.6 if shown.codes >= 0.9 else -2.0  # Shopify calls its number "Name"
@@ -196,6 +207,8 @@ def score_columns(profiles: dict[str, ColumnProfile], equations: list[Equation])
             by_name = name_score(role, header)
             if role == "email" and shown.emails >= 0.9:
                 by_name = max(by_name, 2.3)
+            if role == "currency" and shown.currency and not concepts(header)[0] - _BESIDE_CODES:
+                by_name = max(by_name, 2.0)
             if role == "status" and len(shown.words) > 1:
                 by_name = max(by_name, 0.1)
             if not by_name:

@@ -18,7 +18,7 @@ from segkit.intake.counts import count_lines
 from segkit.intake.evidence import ENOUGH
 from segkit.intake.headers import concepts, pattern, plain
 from segkit.intake.lookups import EVENT_WORDS
-from segkit.intake.mapping import Mapping
+from segkit.intake.mapping import Mapping, lacks
 from segkit.intake.questions import Finding
 from segkit.intake.store import Intake
 from segkit.intake.tried import better_dates, better_decimal, other_customers, other_dates
@@ -26,7 +26,8 @@ from segkit.schema import EVENT_TYPES
 
 FEW_PER_CENT = 0.05
 MOST = 0.95  # of the rows rejected: hardly an order is left
-FEW_PEOPLE, MANY_ORDERS, MANY_EACH = 5, 50, 10  # so few people with so many orders
+FEW_PEOPLE, MANY_ORDERS = 20, 50  # so few people with so many orders
+MANY_EACH, MANY_TIMES = 10, 2  # of each, or so many times the number of people
 GUEST_SHARE = 0.2
 FEW_MISSING = 0.1  # of the rows without a customer, where another column names one
 GUEST_TIMES, GUEST_LINES = 4, 50  # or so many times the next customer, and so many lines
@@ -157,7 +158,7 @@ def doubt_rejected(columns: Columns, taken: Intake) -> list[Finding]:
     text = f"{what} rejected, {number(lost)} of {counted(rows, 'row')} ({counts})."
     answer = first.change
     if name == "customer_id":
-        others = [raw for n in ("loyalty_id", "device_id") if (raw := columns.source(n))]
+        others = [raw for raw in (columns.source("loyalty_id"),) if raw]
         others += [raw for raw, _ in other_customers(columns, rows) if raw not in others]
         answer = _named(others) or "a source that says who ordered"
     elif name in ("cancelled_at", "status", "payment_status") and columns.source(name):
@@ -266,7 +267,8 @@ def _doubt_few(columns: Columns, counts: pl.DataFrame) -> list[Finding]:
     """Ask whether a handful of ids with many orders each are the customers or the shop's staff."""
     orders = counts.group_by("customer").agg(pl.col("order").n_unique())["order"]
     usual = float(orders.median() or 0.0)  # type: ignore[arg-type]
-    if orders.len() > FEW_PEOPLE or orders.sum() < MANY_ORDERS or usual <= MANY_EACH:
+    many = max(MANY_EACH, MANY_TIMES * orders.len())
+    if orders.len() > FEW_PEOPLE or orders.sum() < MANY_ORDERS or usual <= many:
         return []
     text = (
         f"{columns.source('customer_id')!r} names {counted(orders.len(), 'customer')} for "
@@ -320,6 +322,31 @@ def refuse_other_tables(raw: pl.DataFrame, given: Mapping, used: Mapping) -> lis
         "describe customers."
     )
     return [Finding("block", "orders", "", text, raw.height, answer=_AS.format("customers"))]
+
+
+def refuse_without_customers(columns: Columns) -> list[Finding]:
+    """Refuse order lines of which no column could say who ordered.
+
+    Returns
+    -------
+    list of Finding
+        One of severity "block" if only the customer is lacking and no column is offered; else none.
+    """
+    rows = columns.raw.height
+    if rows < ENOUGH or lacks("orders", columns.mapping.tables["orders"]) != ["customer_id"]:
+        return []
+    if other_customers(columns, rows, named=False):
+        return []
+    text = (
+        "This file names no customer: none of its columns holds an id, an e-mail address or a name "
+        f"of who ordered ({', '.join(map(repr, columns.raw.columns[:12]))}"
+        f"{', ...' if columns.raw.width > 12 else ''}). Without customers there are no segments."
+    )
+    answer = (
+        "an export that names customers; or, if one of these columns does, "
+        '[orders.columns] customer_id = "..."'
+    )
+    return [Finding("block", "orders", "", text, rows, answer=answer)]
 
 
 _AS = 'give it as "{0}", beside a table of order lines: {{"orders": ..., "{0}": ...}}'

@@ -11,8 +11,8 @@ import polars as pl
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.dates import Clock
-from segkit.intake.evidence import is_dated
-from segkit.intake.headers import concepts, plain
+from segkit.intake.evidence import constant_within, is_dated
+from segkit.intake.headers import WORDS, concepts, plain
 from segkit.intake.numbers import Dialect, read_numbers
 
 _DAYS = (
@@ -127,21 +127,23 @@ def other_dates(columns: Columns, name: str) -> str:
     return ""
 
 
-def other_customers(columns: Columns, orders: int, least: float = 0.5) -> list[tuple[str, int]]:
+def other_customers(
+    columns: Columns, orders: int, least: float = 0.5, *, named: bool = True
+) -> list[tuple[str, int]]:
     """List the columns that could be customers and whose values repeat, e-mail addresses first.
 
-    A value must stand on the share ``least`` of the rows.
+    A value must stand on the share ``least`` of the rows. Without ``named``, columns come last
+    whose headers say nothing known, and whose values repeat as customers do.
     """
     raw = columns.raw
     ranked = []
     for name, kind in raw.schema.items():
-        meant, _ = concepts(name)
-        rank = next((i for i, c in enumerate(_PERSONS) if c in meant), None)
-        if rank is None or not (is_text(kind) or kind.is_integer()) or "product" in meant:
+        rank = _person_rank(name)
+        if rank is None and not named and _repeat_as_customers(columns, name):
+            rank = len(_PERSONS)
+        if rank is None or not (is_text(kind) or kind.is_integer()):
             continue
-        if rank == len(_PERSONS) - 1 and not _NAMES & set(plain(name).split("_")):
-            continue  # a description
-        if name == columns.source("customer_id") or {"line", "date", "status"} & meant:
+        if name == columns.source("customer_id"):
             continue
         cells = columns.cells(name)
         values = cells.drop_nulls()
@@ -153,6 +155,40 @@ def other_customers(columns: Columns, orders: int, least: float = 0.5) -> list[t
         ):
             ranked.append((rank + 9 * _is_other_on_refunds(columns, cells), name, people))
     return [(name, people) for _, name, people in sorted(ranked)]
+
+
+def _person_rank(name: str) -> int | None:
+    """Return how likely a header names persons, 0 first; None if it names something else."""
+    meant, _ = concepts(name)
+    if meant & _NO_PERSON:
+        return None
+    if plain(name) in WORDS["headers"]["persons"].split():
+        return _PERSONS.index("name")
+    rank = next((i for i, c in enumerate(_PERSONS) if c in meant), None)
+    if rank == len(_PERSONS) - 1 and not _NAMES & set(plain(name).split("_")):
+        return None  # a description
+    return rank
+
+
+def _repeat_as_customers(columns: Columns, name: str) -> bool:
+    """Return whether a column of an unknown name holds many values that each come a few times."""
+    meant, unknown = concepts(name)
+    shown = columns.profiles.get(name)
+    used = columns.mapping.tables["orders"].columns.values()
+    if shown is None or meant or not unknown or name in used:
+        return False
+    if shown.dated or shown.is_money or shown.distinct < SOME:
+        return False
+    if shown.numbers is not None and shown.numbers.min() < FOUR_FIGURES:  # type: ignore[operator]
+        return False  # counts of something
+    values = shown.cells.drop_nulls()
+    counts = values.value_counts()["count"]
+    order = columns.source("order_id")
+    if order is not None:
+        share = constant_within(columns.profiles[order].cells, shown.cells)
+        if share is not None and share < MOSTLY:
+            return False
+    return bool(counts.mean() > 1 and counts.median() <= OFTEN)  # type: ignore[operator]
 
 
 def _is_other_on_refunds(columns: Columns, cells: pl.Series) -> bool:
@@ -179,6 +215,12 @@ def likely_amount(columns: Columns) -> str:
     return max(sums, key=lambda name: sums[name]) if sums else ""
 
 
+SOME, OFTEN, MOSTLY = 10, 20, 0.95  # people, rows of each, and orders of one customer
+FOUR_FIGURES = 1_000  # numbers of accounts have at least so many
+# What else a header that names persons can be about: the city, device or group of a buyer.
+_NO_PERSON = frozenset(["product", "line", "date", "status", "place", "region", "country", "device",
+                        "category", "brand", "channel", "currency", "amount", "total", "discount",
+                        "group", "type", "age", "quantity", "tax", "refund"])  # fmt: skip
 _PERSONS = ("email", "customer", "loyalty", "phone", "company", "name")
 _NAMES = {
     "name", "names", "full", "nachname", "nom", "nome", "nombre", "naam", "nazwa", "姓名", "名前",
