@@ -203,7 +203,8 @@ def _annotate_bars(
         else:
             side = "bottom" if value >= 0 else "top"
             draw.note(axes, text, (place, end), (0, away), ha="center", va=side, bbox=draw.CLEAR)
-    axes.margins(x=0.14 if horizontal else None, y=None if horizontal else 0.14)
+    room = 0.3 if draw.is_narrow() and horizontal else 0.14
+    axes.margins(x=room if horizontal else None, y=None if horizontal else room)
 
 
 @narrows
@@ -262,7 +263,7 @@ def panel_bars(
     longest = max(len(line) for label in labels for line in label.split("\n"))
     thick = max(PANEL_BAR, 0.16 * lines) if draw.is_narrow() else PANEL_BAR
     tall = max(1.5, thick * len(names) + PANEL_HEAD) * deep + 0.5
-    size = (max(3.1, 0.3 + 0.068 * longest) + 2.1 * wide, tall)
+    size = (min(max(3.1, 0.3 + 0.068 * longest) + 2.1 * wide, draw.WIDEST), tall)
     with draw.canvas(*size, rows=deep, columns=wide, title=title) as (figure, grid):
         for axes in grid[len(panels) :]:
             axes.set_visible(False)

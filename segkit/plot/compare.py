@@ -241,7 +241,7 @@ def _write_parts(
 ) -> None:
     """Write each part's share inside it, where there is room."""
     for i, (left, size) in enumerate(zip(start, width, strict=True)):
-        if size / longest >= 0.09:
+        if size / longest >= (0.2 if draw.is_narrow() else 0.09):
             text = f"{size:.0%}" if normalise else draw.write(float(size), False)
             box = {**draw.CLEAR, "alpha": 0.85, "pad": 1.2}
             draw.note(axes, text, (left + size / 2, i), ha="center", bbox=box)
@@ -319,7 +319,7 @@ def waterfall(
             axes.axvline(reference, color=draw.INK, linewidth=1.0, linestyle="--")
             named = f"{reference_label} {draw.write(reference, in_percent)}".strip()
             draw.note(axes, named, (reference, -0.5), (4, 2), bbox=draw.CLEAR)
-        axes.margins(x=0.14)
+        axes.margins(x=0.3 if draw.is_narrow() else 0.14)
         draw.name_rows(axes, data.get_column(x).to_list(), x_label, 34, 0.55)
         draw.number_axis(axes.xaxis, y_label or draw.words(y), in_percent=in_percent)
     left_out = frame.height - steps.height

@@ -36,6 +36,7 @@ P = ParamSpec("P")
 PHONE = 3.3  # inches of a figure that fits a phone without scrolling, texts as large as ever
 LINE = 38  # characters that fit beside one another in it
 HEAD = 1.2  # inches of its title and axis
+WIDEST = 9.0  # inches that a page shows at full size
 _NARROW: ContextVar[bool] = ContextVar("narrow", default=False)
 STYLE: dict[Any, Any] = {
     "text.color": INK,
@@ -201,6 +202,7 @@ def canvas(
 
 def _fit_phone(figure: MatplotlibFigure) -> None:
     """Break long names of axes, thin out ticks, and make room for rows' names of several lines."""
+    from matplotlib.dates import AutoDateLocator
     from matplotlib.ticker import FixedLocator, LogLocator
 
     high = 0.0
@@ -210,6 +212,11 @@ def _fit_phone(figure: MatplotlibFigure) -> None:
             text.set_text("\n".join(textwrap.fill(line, LINE) for line in lines))
         if axes.get_xscale() == "log":
             axes.xaxis.set_major_locator(LogLocator(numticks=4))
+        days = axes.xaxis.get_major_locator()
+        if isinstance(days, AutoDateLocator):
+            days.minticks, days.maxticks = 2, dict.fromkeys(days.maxticks, 4)
+        if len(axes.get_title(loc="left")) > LINE - 8:
+            axes.set_title(textwrap.fill(axes.get_title(loc="left"), LINE - 14), loc="left")
         if isinstance(axes.yaxis.get_major_locator(), FixedLocator):
             names = [label.get_text() for label in axes.get_yticklabels()]
             high += sum(0.05 + 0.155 * (1 + name.count("\n")) for name in names) + HEAD

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 BLUE, ORANGE = draw.OKABE_ITO[0], draw.OKABE_ITO[3]
 SHADES = 101
 UPRIGHT = 34  # characters of a name that stands upright, before it is broken
-WIDEST = 9.0  # inches that a page shows at full size
 RISING = ("#f2f7fb", BLUE, "#00304d")
 BLUE_BELOW = (BLUE, "#ffffff", ORANGE)
 ORANGE_BELOW = (ORANGE, "#ffffff", BLUE)
@@ -91,8 +90,8 @@ def heatmap(
         for width in (14, UPRIGHT)
     )
     lying = 2.4 + len(across) * max(0.55, 0.085 * longest)
-    upright = lying > (draw.PHONE if draw.is_narrow() else WIDEST)
-    width = min(14.0, max(4.5, 2.4 + 0.55 * len(across) if upright else lying))
+    upright = lying > (draw.PHONE if draw.is_narrow() else draw.WIDEST)
+    width = _page_width(max(4.5, 2.4 + 0.55 * len(across) if upright else lying))
     room, least = (1.9, 0.36) if draw.is_narrow() else (width - 2.4, 0.5)
     written = annotate and room / len(across) >= least
     texts = _texts(grid, lambda cell: draw.write(cell, in_percent) if written else "")
@@ -164,14 +163,16 @@ def offer_map(
     across, down = names_of(data, x), names_of(data, y)
     grid = _cells(data.select(x, y, value), across, down)
     in_percent = draw.as_percent(percent, value)
-    texts = _texts(grid, lambda cell: draw.write(cell, in_percent))
+    width = _page_width(2.6 + 1.35 * len(across))
+    room = 1.9 if draw.is_narrow() else width - 2.6
+    written = room / len(across) >= 0.36
+    texts = _texts(grid, lambda cell: draw.write(cell, in_percent) if written else "")
     framed = data.filter(pl.col(mark)) if mark else data.clear()
     for row in data.drop_nulls(interval).iter_rows(named=True):
-        between = "\nto\n" if draw.is_narrow() else " to "
+        between = "\nto\n" if room / len(across) < 1.2 else " to "
         limits = between.join(draw.write(float(row[limit]), in_percent) for limit in interval)
-        texts[down.index(row[y]), across.index(row[x])] += f"\n{limits}"
-    width = min(14.0, 2.6 + 1.35 * len(across))
-    height = max(2.4, 1.5 + (0.75 if draw.is_narrow() else 0.55) * len(down))
+        texts[down.index(row[y]), across.index(row[x])] += f"\n{limits}" if written else ""
+    height = max(2.4, 1.5 + (0.75 if room / len(across) < 1.2 else 0.55) * len(down))
     with draw.canvas(width, height, title=title) as (figure, (axes,)):
         _draw_cells(axes, grid, texts, RISING, _limits(grid, False))
         _mark_cells(axes, data, (x, y, value), interval, in_percent)
@@ -241,6 +242,11 @@ def loading_map(
     )
     alt = "Heatmap of loadings, blue where people agree, orange where they disagree"
     return Figure(figure, f"{alt}: {strongest}.", frame)
+
+
+def _page_width(width: float) -> float:
+    """Return a figure's width: what a page shows, unless that is much too little."""
+    return min(width, draw.WIDEST) if width < 1.25 * draw.WIDEST else min(width, 14.0)
 
 
 def _cells(data: pl.DataFrame, across: list[Any], down: list[Any]) -> np.ndarray:

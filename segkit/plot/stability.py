@@ -320,7 +320,7 @@ def criteria_over_k(frame: pl.DataFrame, *, chosen: int) -> Figure:
     columns = 1 if draw.is_narrow() else min(3, len(names))
     rows = -(-len(names) // columns)
     ks = floats(frame, "k")
-    size = (2.75 * columns + 0.6, (2.2 if draw.is_narrow() else 2.7) * rows + 0.5)
+    size = (2.75 * columns + 0.6, 2.25 * rows + 0.5)
     title = f"Dot: where each criterion votes. Dashed: {chosen} segments, in force"
     with draw.canvas(*size, rows=rows, columns=columns, title=title) as (figure, panels):
         for axes, name in zip(panels, names, strict=False):

@@ -326,21 +326,32 @@ class Personas(Result):
         )
 
 
+FOLDED = ("Habits", "Favourite categories", "Channels")
+
+
 def _card(card: Persona) -> str:
     tables = {"Habits": card.habits, "What marks it": card.marks}
-    parts = []
+    parts: list[str] = []
+    folded: list[str] = []
     for heading, lines in card.rows():
         if not any(lines):
             continue
         body = _table(tables[heading]) if tables.get(heading) else _list(lines)
-        parts.append(
+        (folded if heading in FOLDED else parts).append(
             f'<dt style="font-weight:600;margin-top:.5rem;{STACKED}">{heading}</dt>'
             f'<dd style="margin:0;{STACKED}">{body}</dd>'
         )
+    fold = (
+        "<details><summary>Habits, categories and channels</summary>"
+        f'<dl style="margin:0">{"".join(folded)}</dl></details>'
+        if folded
+        else ""
+    )
     return (
         '<article style="border:1px solid #8a8a8a;border-radius:.5rem;padding:.75rem 1rem">'
         f'<h3 style="margin:0">{html.escape(card.name)}</h3>'
-        f'<dl style="margin:0">{"".join(parts)}</dl></article>'
+        f'<dl style="margin:0">{"".join(parts)}</dl>'
+        f"{fold}</article>"
     )
 
 

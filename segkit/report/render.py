@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ def write_report(folder: Path, stem: str, manifest: Mapping[str, Any], *, run_na
         _drop_bare_headings(notebook.cells)
         notebook.cells = _with_code_joined(notebook.cells)
     mark_tables(notebook)
-    fold_words(notebook.cells)
+    fold_words(notebook.cells, summary.get("headline", ""))
     text, _ = _exporter().from_notebook_node(notebook, resources={"segkit": page})
     text = keep_offline(ANCHOR.sub("", text))
     text = hide_addresses(text.replace("<!--contents-->", _contents(text), 1))
@@ -106,11 +106,11 @@ def write_report(folder: Path, stem: str, manifest: Mapping[str, Any], *, run_na
     return target
 
 
-def fold_words(cells: list[Any]) -> None:
+def fold_words(cells: list[Any], headline: str = "") -> None:
     """Fold what explains: a report opens with its headings and findings, and what follows.
 
     Of a text, headings and paragraphs that begin in bold stay open; of a result's text, its first
-    sentence does.
+    sentence does, unless it is the headline, which the page opens with.
     """
     for cell in cells:
         if cell.cell_type == "markdown":
@@ -118,7 +118,7 @@ def fold_words(cells: list[Any]) -> None:
         for output in cell.get("outputs", []):
             shown = output.get("data", {}).get("text/html", "")
             if SAID.search(shown):
-                output["data"]["text/html"] = SAID.sub(_folded, shown)
+                output["data"]["text/html"] = SAID.sub(partial(_folded, headline=headline), shown)
 
 
 def _parts(source: str) -> list[dict[str, Any]]:
@@ -133,7 +133,7 @@ def _parts(source: str) -> list[dict[str, Any]]:
     return parts
 
 
-def _folded(match: re.Match[str]) -> str:
+def _folded(match: re.Match[str], *, headline: str) -> str:
     """Return a result's text with all but its first sentence folded."""
     first, *others = re.findall(r"<p>(.*?)</p>", match[1], re.DOTALL)
     finding = first_sentence(first)
@@ -142,7 +142,8 @@ def _folded(match: re.Match[str]) -> str:
     fold = (
         f"<details class='method'><summary>{HOW_SURE}</summary>{folded}</details>" if folded else ""
     )
-    return f'<div class="segkit-text"><p>{finding}</p>{fold}</div>'
+    opening = "" if html.unescape(finding) == headline else f"<p>{finding}</p>"
+    return f'<div class="segkit-text">{opening}{fold}</div>'
 
 
 def _run_of(folder: Path) -> Path:
