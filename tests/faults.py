@@ -616,8 +616,8 @@ FAULTS = [
     ),
     Fault(
         "large/job.py",
-        "[a + b for a, b in zip(totals, own, strict=True)] if totals else own",
-        "own",
+        "[a + b for a, b in zip(levels, own[window], strict=True)]",
+        "own[window]",
         "test_large::test_parts_of_a_csv_file_give_what_memory_gives",
         "totals by category of all parts",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -411,7 +412,6 @@ def compute_uplift_curve(
     per = float(len(y)) if convention == "uplift" else float(t.sum())
     grid = np.linspace(0, 1, _GRID + 1)
     layer = np.zeros(len(y)) if strata is None else np.asarray(strata)
-    rng = np.random.default_rng(seed)
     order = np.argsort(s, kind="stable")[::-1]
     y, s, t, layer = y[order], s[order], t[order], layer[order]
     last = _ends(s)
@@ -429,13 +429,7 @@ def compute_uplift_curve(
     gain, advantage, at = trace(np.ones(len(y), np.int64))
     own = coefficient(y, s, t, convention=convention) if binary else float("nan")
     # The perfect curve is not resampled: the interval covers the numerator's variance.
-    groups = [np.flatnonzero((layer == k) & (t == a)) for k in np.unique(layer) for a in (0, 1)]
-    weight, drawn = np.zeros(len(y), np.int64), []
-    for _ in steps(range(repeats), "resamples of the customers"):
-        for rows in groups:
-            if n := len(rows):
-                weight[rows] = np.bincount(rng.integers(n, size=n), minlength=n)
-        drawn.append(trace(weight))
+    drawn = [trace(weight) for weight in _resamples(layer, t, repeats, seed)]
     drawn_gain, drawn_area, drawn_at = (np.array(part) for part in zip(*drawn, strict=True))
     tails = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.quantile(drawn_gain, tails, axis=0)
@@ -464,6 +458,23 @@ def compute_uplift_curve(
         repeats,
         level,
     )
+
+
+def _resamples(
+    layer: npt.NDArray[Any],
+    treated: npt.NDArray[np.bool_],
+    repeats: int,
+    seed: int | np.random.Generator,
+) -> Iterator[Ints]:
+    """Yield how often each customer is drawn, within layers and arms; the array is used again."""
+    rng = np.random.default_rng(seed)
+    cells = [(layer == k) & (treated == arm) for k in np.unique(layer) for arm in (False, True)]
+    groups = [np.flatnonzero(cell) for cell in cells if cell.any()]
+    weight = np.zeros(len(treated), np.int64)
+    for _ in steps(range(repeats), "resamples of the customers"):
+        for rows in groups:
+            weight[rows] = np.bincount(rng.integers(len(rows), size=len(rows)), minlength=len(rows))
+        yield weight
 
 
 def _limits(values: Floats, tails: list[float]) -> Floats:

@@ -256,9 +256,7 @@ def refresh_series(
     assignments = [_assigned(model, table(fitted), fitted)]
     models: dict[date, SegmentModel] = {}
     for day in steps(chosen, "refreshes"):
-        season, span = same_season(day, since), min((since - first).days + 1 - YEAR, 2 * YEAR)
-        if span < YEAR:  # no earlier season: the history before the fit, and as long a span
-            season, span = since, (since - first).days + 1
+        season, span = _compared_span(since, day, first)
         decision = decide_refresh(
             in_force,
             table(since),
@@ -305,6 +303,15 @@ def refresh_series(
         whole,
         _assigned(model, table(chosen[-1]), chosen[-1]),
     )
+
+
+def _compared_span(fitted: date, day: date, first: date) -> tuple[date, int]:
+    """Return the last day and the length of the span with which the orders up to a day compare."""
+    history = (fitted - first).days + 1
+    span = min(history - YEAR, 2 * YEAR)
+    if span < YEAR:  # no earlier season: the history before the fit, and as long a span
+        return fitted, history
+    return same_season(day, fitted), span
 
 
 @takes_frames
