@@ -244,6 +244,40 @@ def test_the_same_money_on_each_line_of_an_order_is_asked_about():
     assert 2 * whole.orders["amount"].sum() == pytest.approx(frame["Amount"].sum())
 
 
+def test_a_total_on_each_line_is_asked_about_without_an_order_number():
+    total = pl.col("Amount").first().over("Order No")
+    frame = shop().with_columns(Amount=total)
+    numbers = frame.unique("Order No")["Amount"].sum()
+    (question,) = asked(frame.drop("Order No"))
+    assert "stands alike on the lines that a customer has at one time (120 times)" in (
+        question.finding
+    )
+    answer = {"orders": {"amount_of": "order"}}
+    taken = segkit.clean_data(frame.drop("Order No"), answer)
+    assert taken.orders["amount"].sum() == pytest.approx(numbers, abs=0.01)
+    # Units of one product cost the same, and few prices meet by chance.
+    units = frame.drop("Order No").with_columns(SKU=pl.col("Amount").cast(pl.String))
+    few = shop().drop("Order No").with_columns(Amount=pl.int_range(240) % 3 // 2 + 4.5)
+    assert not asked(units)
+    assert not asked(few)
+
+
+def test_the_order_id_is_found_by_its_values_in_any_language():
+    frame = shop().rename({"Order No": "Zaqwsx"})
+    columns = segkit.audit_data(frame).mapping.tables["orders"].columns
+    assert columns["order_id"] == "Zaqwsx"
+    own = frame.with_columns(Zaqwsx=pl.int_range(240).cast(pl.String) + "x")
+    assert "order_id" not in segkit.audit_data(own).mapping.tables["orders"].columns
+
+
+def test_the_running_number_of_the_rows_is_not_the_order_id():
+    frame = shop().rename({"Order No": "Ref"}).with_columns(No=pl.int_range(1, 241))
+    assert segkit.audit_data(frame).mapping.tables["orders"].columns["order_id"] == "Ref"
+    alone = frame.drop("Ref").rename({"No": "Invoice No"})
+    columns = segkit.audit_data(alone).mapping.tables["orders"].columns
+    assert columns["order_id"] == "Invoice No"
+
+
 def test_rows_that_sum_up_their_order_count_once():
     lines = shop().with_columns(kind=pl.lit("Item"))
     sums = lines.group_by("Order No", maintain_order=True).agg(

@@ -16,6 +16,7 @@ from segkit.intake.statuses import stem
 BLOCKS, BLOCK = 3, 4_000  # rows next to each other, so that orders stay whole
 FEW_STEMS = 6  # words that numbers follow
 FEW = 40  # a column of words has at most so many
+FEWEST_GROUPS, SAME = 5, 0.98  # orders of several rows, and how sure a column numbers them
 ENOUGH = 20  # from so many rows on, values weigh against a name
 _DATE = (
     r"^\s*\d{1,4}[-/.年]\d{1,2}[-/.月]\d{1,4}|^[^\d]{0,12}\d{1,2}[-. ]+\p{L}{2,10}"
@@ -233,3 +234,38 @@ def constant_within(keys: pl.Series, cells: pl.Series) -> float | None:
         .filter(pl.col("rows") > 1)
     )
     return float((groups["kinds"] == 1).mean()) if groups.height else None  # type: ignore[arg-type]
+
+
+def find_order_numbers(
+    profiles: dict[str, ColumnProfile], who: ColumnProfile, when: ColumnProfile, used: set[str]
+) -> str | None:
+    """Return the column that is one on all rows of a customer at a time, and another on others.
+
+    Examples
+    --------
+    >>> rows = pl.DataFrame({"who": list("aabb") * 6, "when": [i // 2 for i in range(24)],
+    ...     "xyz": [f"Z{i // 2}" for i in range(24)], "line": [f"L{i}" for i in range(24)]})
+    >>> shown = profile_columns(rows, ())
+    >>> find_order_numbers(shown, shown["who"], shown["when"], {"who", "when"})
+    'xyz'
+    """
+    both = pl.DataFrame({"who": folded(who), "when": when.cells.cast(pl.String)})
+    keys = both.select(pl.concat_str("who", "when", separator="\0")).to_series()
+    groups = keys.drop_nulls().value_counts()
+    if (groups["count"] > 1).sum() < FEWEST_GROUPS:
+        return None
+    for header, shown in profiles.items():
+        if header in used or shown.codes < SAME or shown.is_money or shown.dated:
+            continue
+        if shown.filled < SAME or shown.distinct <= who.distinct:
+            continue
+        shares = constant_within(keys, shown.cells), constant_within(shown.cells, keys)
+        if all(share is not None and share >= SAME for share in shares):
+            return header
+    return None
+
+
+def folded(shown: ColumnProfile) -> pl.Series:
+    """Return a column's cells as text, e-mail addresses in lower case."""
+    texts = shown.cells.cast(pl.String)
+    return texts.str.to_lowercase() if shown.emails else texts

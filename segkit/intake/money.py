@@ -15,6 +15,7 @@ from segkit.intake.mapping import STATUS_COLUMNS, TableMapping
 from segkit.intake.questions import Finding
 from segkit.intake.states import count_words, line_money, say_rows
 from segkit.intake.statuses import read_kinds
+from segkit.intake.whole_orders import unnumbered_orders
 
 
 def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, object], list[Finding]]:
@@ -27,8 +28,10 @@ def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, objec
         questions.
     """
     order, amount = columns.source("order_id"), columns.source("amount")
-    if order is None or amount is None or columns.mapping.is_set("orders", "amount_of"):
+    if amount is None or columns.mapping.is_set("orders", "amount_of"):
         return {}, []
+    if order is None:
+        return {}, _about_unnumbered(columns, amount)
     lines = pl.DataFrame({"order": frame[order], "amount": columns.numbers("amount")})
     lines = lines.filter(pl.col("order").is_not_null() & _counted(columns))
     few = _several(sample(lines))
@@ -58,6 +61,37 @@ def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, objec
     severity = "info" if sure else "block"
     answer += ' (or "line", if each line was worth that)'
     return {"amount_of": "order"}, [Finding(severity, "orders", "amount", text, rows, "", answer)]
+
+
+def _about_unnumbered(columns: Columns, amount: str) -> list[Finding]:
+    """Ask whether lines of a customer at one time repeat the total of an order without a number.
+
+    Rows that repeat a product are units of it, which cost the same. By chance two lines have one
+    amount as often as its frequency says.
+    """
+    raw, product = columns.raw, columns.source("product_id")
+    orders = unnumbered_orders(columns)
+    if orders is None or raw.height < ENOUGH:
+        return []
+    what = raw[product].hash() if product else raw.hash_rows(seed=0)
+    lines = pl.DataFrame({"order": orders, "amount": columns.numbers("amount"), "what": what})
+    lines = lines.filter(pl.col("order").is_not_null() & _counted(columns))
+    goods = lines.group_by("order").agg(goods=pl.col("what").n_unique())
+    several = _several(lines).join(goods, on="order").filter(pl.col("goods") > 1)
+    shares = lines["amount"].drop_nulls().value_counts(normalize=True)["proportion"]
+    alike = float((several["kinds"] <= 1).mean() or 0.0)  # type: ignore[arg-type]
+    chance = float((shares**2).sum())
+    few = several.height < FEWEST_ORDERS or several["first"].drop_nulls().n_unique() < 3
+    if few or alike < ALIKE or alike < 3 * chance:
+        return []
+    if columns.has("quantity", "unit_price") and _explained(columns, lines):
+        return []
+    text = (
+        f"{amount!r} stands alike on the lines that a customer has at one time "
+        f"({counted(several.height, 'time')}): is it the order's total, which counts once?"
+    )
+    answer = '[orders] amount_of = "order" (or "line", if each line was worth that)'
+    return [Finding("block", "orders", "amount", text, int(several["rows"].sum()), "", answer)]
 
 
 def _several(lines: pl.DataFrame) -> pl.DataFrame:
@@ -243,7 +277,7 @@ def _repeating_words(orders: pl.Series, words: pl.Series, worth: pl.Series) -> l
     return found["word"].sort().to_list()
 
 
-FEWEST_ORDERS = 5
+FEWEST_ORDERS, ALIKE = 5, 0.8
 MANY = 200  # orders of a sample that show what the whole is like
 
 

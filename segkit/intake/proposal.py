@@ -18,7 +18,7 @@ from segkit.ids import is_no_customer, read_ids
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns, Shared
 from segkit.intake.equations import about_equations, find_equations
-from segkit.intake.evidence import ENOUGH, ColumnProfile, same_groups
+from segkit.intake.evidence import ENOUGH, ColumnProfile, find_order_numbers, same_groups
 from segkit.intake.exclusions import about_exclusions
 from segkit.intake.flags import flag_meanings, is_state_flag, place_flags, settle_words
 from segkit.intake.headers import concepts
@@ -54,7 +54,7 @@ from segkit.intake.states import about_returns, about_statuses
 from segkit.intake.statuses import status_meaning
 
 # What happens to an order afterwards: no time of an order.
-_LATER = frozenset(["refund", "cancelled", "shipping", "updated", "dispute", "age"])
+_LATER = frozenset(["refund", "cancelled", "shipping", "deadline", "updated", "dispute", "age"])
 
 
 def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
@@ -78,6 +78,7 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     if "customer_id" not in fixed:
         _choose_customer(frame, columns, whole, scores)
     questions += _rivals(frame, columns, scores, taken, profiles, whole)
+    questions += _number_orders(columns, {*fixed, *part.columns}, profiles, taken)
     pair = credit_and_debit(profiles) if "amount" not in fixed else None
     if pair is not None:
         columns |= {"amount": pair[0]}
@@ -140,6 +141,25 @@ def _only_date(profiles: dict[str, ColumnProfile], used: set[str]) -> dict[str, 
         if shown.dated and name not in used and not _LATER & concepts(name)[0]
     ]
     return {"order_time": dated[0]} if len(dated) == 1 else {}
+
+
+def _number_orders(
+    columns: dict[str, str], fixed: set[str], profiles: dict[str, ColumnProfile], taken: set[str]
+) -> list[Finding]:
+    """Take the order id by its values where no header names one, and say so."""
+    who, when = (profiles.get(columns.get(name, "")) for name in ("customer_id", "order_time"))
+    if "order_id" in {*columns, *fixed} or who is None or when is None:
+        return []
+    header = find_order_numbers(profiles, who, when, {*taken, *columns.values()})
+    if header is None:
+        return []
+    columns["order_id"] = header
+    text = (
+        f"{header!r} is read as the order id: it is one on all rows that a customer has at one "
+        "time, and another on all others."
+    )
+    answer = f'[orders.columns] order_id = "...", if {header!r} is none'
+    return [Finding("info", "orders", "order_id", text, answer=answer)]
 
 
 def _place_states(

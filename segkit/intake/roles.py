@@ -15,7 +15,7 @@ import polars as pl
 
 from segkit.intake.cells import is_text
 from segkit.intake.equations import Equation, weigh_equations
-from segkit.intake.evidence import ENOUGH, FEW, ColumnProfile, constant_within
+from segkit.intake.evidence import ENOUGH, FEW, ColumnProfile, constant_within, folded
 from segkit.intake.headers import WORDS, concepts, plain, without_number
 from segkit.intake.statuses import CREDIT, row_meaning, status_meaning
 
@@ -328,13 +328,16 @@ def _weigh_orders(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
     for header, score in scores["order_id"].items():
         if score < 1.0 or profiles[header].rows < ENOUGH:
             continue
+        if _counts_rows(profiles[header]) and _are_grouped(scores, profiles, header):
+            scores["order_id"][header] = score - 2.0
+            continue
         cells = profiles[header].cells
         shares = [
             share
             for other in (when, who)
             if other
             and other != header
-            and (share := constant_within(cells, _folded(profiles[other]))) is not None
+            and (share := constant_within(cells, folded(profiles[other]))) is not None
         ]
         if shares and shares[-1] >= 0.98 and score >= SURE:  # settled and refunded on several days
             shares = shares[-1:]
@@ -344,9 +347,20 @@ def _weigh_orders(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
             scores["order_id"][header] = score + 0.4
 
 
-def _folded(shown: ColumnProfile) -> pl.Series:
-    """Return a column's cells, e-mail addresses in lower case."""
-    return shown.cells.cast(pl.String).str.to_lowercase() if shown.emails else shown.cells
+def _counts_rows(shown: ColumnProfile) -> bool:
+    """Return whether a column that names no order numbers the rows: 1, 2, 3 ..."""
+    if shown.numbers is None or "order" in concepts(shown.name)[0]:
+        return False
+    steps = shown.numbers.diff().drop_nulls()
+    return bool(steps.len() and (steps == 1).mean() >= 0.99)  # type: ignore[operator]
+
+
+def _are_grouped(scores: Scores, profiles: dict[str, ColumnProfile], header: str) -> bool:
+    """Return whether another column that could be the order id groups the rows."""
+    return any(
+        score >= 1.0 and other != header and profiles[other].distinct < profiles[other].rows
+        for other, score in scores["order_id"].items()
+    )
 
 
 def _favour_constant(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
@@ -359,7 +373,7 @@ def _favour_constant(scores: Scores, profiles: dict[str, ColumnProfile]) -> None
     keys = profiles[max(named, key=lambda header: named[header])].cells
     for role in ("order_time", "email"):
         for header in scores[role]:
-            share = constant_within(keys, _folded(profiles[header]))
+            share = constant_within(keys, folded(profiles[header]))
             shown = profiles[header]
             if share is None or header in named or not (shown.dated or shown.emails):
                 continue

@@ -91,7 +91,7 @@ def _share_totals(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
     add up to the total exactly.
     """
     if not columns.has("order_id"):
-        return parsed
+        return _share_unnumbered(columns, parsed)
     has_values = columns.has("quantity", "unit_price")
     value = product(pl.col("__quantity"), pl.col("__unit_price")) if has_values else pl.lit(1)
     weight = pl.max_horizontal(value.cast(WIDE).fill_null(0), pl.lit(0, dtype=WIDE))
@@ -130,6 +130,32 @@ def _share_totals(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
             f"order's lines {how} ({counted(several, 'line')})"
         )
     return parsed
+
+
+def unnumbered_orders(columns: Columns) -> pl.Series | None:
+    """Return what stands for the order id where there is none: the customer and the time."""
+    named = [columns.source(name) for name in ("customer_id", "email", "loyalty_id")]
+    who, when = next((name for name in named if name), None), columns.source("order_time")
+    if who is None or when is None:
+        return None
+    both = (columns.cells(name).cast(pl.String) for name in (who, when))
+    return pl.select(pl.concat_str(*map(pl.lit, both), separator="\0")).to_series()
+
+
+def _share_unnumbered(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
+    """Share each total of one customer at one time over the lines on which it stands, equally."""
+    orders = unnumbered_orders(columns)
+    if orders is None:
+        return parsed
+    columns.notes.append(
+        "orders: amounts are of whole orders; each is counted once and shared over the lines that "
+        "one customer has at one time"
+    )
+    total = pl.concat_str(pl.lit(orders), pl.col(MICROS), separator="\0").alias("total")
+    frame = parsed.select(MICROS, total, weight=pl.lit(1, dtype=WIDE))
+    shares = frame.select(_share(pl.col(MICROS), pl.col("weight"), "total")).to_series()
+    alone = frame["total"].is_null()
+    return parsed.with_columns(pl.when(alone).then(MICROS).otherwise(shares).alias(MICROS))
 
 
 def _share(total: pl.Expr, weight: pl.Expr, order: str) -> pl.Expr:
