@@ -178,6 +178,7 @@ FIELDS: dict[str, list[dict[str, str | None]]] = {
     "k_choice": [{"n_boot": "n_draws"}],
     "stability": [{"n_boot": "n_refits"}],
     "structure": [{"n_boot": "n_refits"}],
+    "transform_column": [{"power": None}],
 }
 
 # Python path that segkit 0.1 stored -> type name, where the class has moved since. Where another
