@@ -40,10 +40,7 @@ from segkit.large.split import (
     write_parts,
 )
 from segkit.large.work import Stage, Work, fingerprint, frame_hash, stage_key
-from segkit.pipeline import (
-    IDENTIFIERS,
-    link_tables,
-)
+from segkit.pipeline import IDENTIFIERS, link_tables
 from segkit.progress import steps
 from segkit.schema import fields
 
@@ -189,7 +186,8 @@ class Job:
     def _check_unchanged(self, stage: Stage) -> None:
         """Drop what was split, and raise, where a file has changed since it was looked at."""
         try:
-            now = find_fingerprints(self.prepared.files)
+            now = {table: [fingerprint(file.path) for file in each]
+                   for table, each in self.prepared.files.items()}  # fmt: skip
         except OSError:
             now = {}
         if now != self.prepared.fingerprints:
@@ -313,11 +311,6 @@ def prepare(source: Any, mapping: Any, preset: str | None, partitions: Any) -> P
             f'partitions is "auto" or a number from 1 to {MOST_PARTS}; got {partitions!r}'
         )
     return Prepared(gathered, settled, files, prints, small, parts)
-
-
-def find_fingerprints(files: dict[str, list[RawFile]]) -> dict[str, list[Any]]:
-    """Return the fingerprint of every file by table."""
-    return {table: [fingerprint(file.path) for file in each] for table, each in files.items()}
 
 
 def text_bytes(path: Path) -> int:

@@ -25,12 +25,7 @@ from segkit.intake.ledger import Ledger
 from segkit.intake.store import Intake
 from segkit.large.job import Job, scan_clean
 from segkit.large.work import Stage, Work
-from segkit.pipeline import (
-    WINDOWS,
-    choose_products,
-    choose_variables,
-    find_attributes,
-)
+from segkit.pipeline import WINDOWS, choose_products, choose_variables, find_attributes
 from segkit.profile import profile_segments
 from segkit.progress import steps
 from segkit.result import Result
@@ -424,9 +419,7 @@ def _sizes(model: SegmentScorer, sums: list[dict[str, Any]]) -> tuple[pl.DataFra
         .group_by("segment")
         .agg(pl.all().sum())
     )
-    names = pl.DataFrame(
-        list(model.names.items()), schema=["segment", "segment_name"], orient="row"
-    )
+    names = pl.DataFrame({"segment": model.names.keys(), "segment_name": model.names.values()})
     whole = names.join(added, on="segment", how="left", maintain_order="left").fill_null(0)
     revenue = pl.col("revenue") / 1_000_000
 

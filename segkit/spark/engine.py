@@ -324,8 +324,3 @@ def to_batches(frame: pl.DataFrame, schema: Schema) -> list[Any]:
     fields = [(name, kinds[TYPES[kind]]) for name, kind in schema.items()]
     table = frame.select(pl.col(name).cast(kind) for name, kind in schema.items()).to_arrow()
     return list(table.cast(pa.schema(fields)).to_batches())
-
-
-def polars_schema(frame: Any) -> dict[str, Any]:
-    """Return the types that a Spark frame's columns have in Polars."""
-    return dict(collect(frame.limit(0)).schema)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import polars as pl
-
 from segkit.cluster.model import SegmentScorer
 from segkit.errors import require_columns
 from segkit.features.sources import CUSTOMER
-from segkit.spark.engine import Frame, check_customers, map_frames, polars_schema
+from segkit.spark.engine import Frame, check_customers, collect, map_frames
 
 
 def score_table(model: SegmentScorer, frame: Any) -> Frame:
@@ -42,10 +40,6 @@ def score_table(model: SegmentScorer, frame: Any) -> Frame:
 def score_rows(model: SegmentScorer, frame: Any) -> Frame:
     """Assign every customer of a Spark frame as `score_table` does, without a look at the ids."""
     rows = frame.select(CUSTOMER, *model.columns)
-    scores: Frame = map_frames(rows, model.score, score_schema(model, rows))
+    schema = model.score(collect(rows.limit(0))).schema
+    scores: Frame = map_frames(rows, model.score, dict(schema))
     return scores
-
-
-def score_schema(model: SegmentScorer, frame: Any) -> dict[str, Any]:
-    """Return the columns that a model's scores have, by scoring no customers."""
-    return dict(model.score(pl.DataFrame(schema=polars_schema(frame))).schema)
