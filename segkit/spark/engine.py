@@ -37,7 +37,6 @@ KINDS = {
     "times": (TIME, ("order_time", "event_time")),
     "true or false": (("boolean", *WHOLE), ("is_return",)),
 }
-HALF = "more than six decimals (half a millionth, which engines round differently)"
 OWN_ERROR = re.compile(
     r"segkit\.errors\.(\w+): (.*?)(?: SQLSTATE: \w+|\n\s*(?:\n|at |JVM)|\s*\Z)", re.S
 )
@@ -140,8 +139,7 @@ def check_session(session: Any) -> None:
 def check_columns(frame: Any, what: str) -> Any:
     """Return clean lines or events whose columns are of the types that segkit reads.
 
-    Numbers that are none (NaN) or end in half a millionth, and days beyond 32 bits, raise
-    ``DataError`` when they are read.
+    Numbers that are none (NaN), and days beyond 32 bits, raise ``DataError`` when they are read.
 
     Raises
     ------
@@ -151,8 +149,7 @@ def check_columns(frame: Any, what: str) -> Any:
     """
     from pyspark.sql import functions
 
-    kind_of = dict(frame.dtypes)
-    types = {name: kind.split("(")[0] for name, kind in kind_of.items()}
+    types = {name: kind.split("(")[0] for name, kind in frame.dtypes}
     for expected, (kinds, names) in KINDS.items():
         for name in names:
             if name not in types:
@@ -165,18 +162,14 @@ def check_columns(frame: Any, what: str) -> Any:
                 )
             column = functions.col(name)
             if types[name] == "bigint" and expected == "whole numbers":
-                marks = [(~column.between(-(2**31), 2**31 - 1), "a day beyond 32 bits")]
-            elif types[name] in ("float", "double", "decimal"):
-                marks = [(functions.abs(column.cast("double")) * 1e6 % 1 == 0.5, HALF)]
-                if types[name] != "decimal" and name != "amount":  # those are counted
-                    marks.append((functions.isnan(column), "NaN"))
+                bad, words = ~column.between(-(2**31), 2**31 - 1), "a day beyond 32 bits"
+            elif types[name] in ("float", "double") and name != "amount":  # those are counted
+                bad, words = functions.isnan(column), "NaN"
             else:
                 continue
-            for bad, words in marks:
-                error = f"segkit.errors.DataError: {what} hold {words} in {name}"
-                stop = functions.raise_error(functions.lit(error)).cast(kind_of[name])
-                column = functions.when(bad, stop).otherwise(column)
-            frame = frame.withColumn(name, column)
+            error = f"segkit.errors.DataError: {what} hold {words} in {name}"
+            stop = functions.raise_error(functions.lit(error)).cast(types[name])
+            frame = frame.withColumn(name, functions.when(bad, stop).otherwise(column))
     return frame
 
 
