@@ -37,33 +37,37 @@ LONGEST = (
     "tests/notebooks/test_one_by_one.py",
     "tests/test_runner.py",
     "tests/test_runner_batch.py",
-    "tests/test_live_serve.py",
-    "tests/test_types.py",
-    "tests/test_intake_optional_columns.py",
+    "tests/test_large.py",
     "tests/browser/test_reports.py",
-    "tests/test_plot.py",
-    "tests/test_intake_shapes.py",
-    "tests/test_intake.py",
-    "tests/browser/test_accessibility.py",
-    "tests/test_explorer.py",
-    "tests/test_simulate_respond.py",
-    "tests/test_runner_warm.py",
-    "tests/test_intake_fuzz.py",
-    "tests/test_intake_exclusions.py",
-    "tests/test_profile.py",
     "tests/test_features_values.py",
-    "tests/test_cluster_null.py",
-    "tests/test_chain.py",
-    "tests/test_progress.py",
+    "tests/test_live_serve.py",
+    "tests/test_intake_optional_columns.py",
+    "tests/test_types.py",
+    "tests/test_plot.py",
+    "tests/test_profile.py",
+    "tests/test_explorer.py",
+    "tests/test_intake_fuzz.py",
+    "tests/test_simulate_respond.py",
+    "tests/test_intake_shapes.py",
     "tests/test_cluster_choose.py",
+    "tests/test_progress.py",
+    "tests/test_chain.py",
+    "tests/test_intake.py",
+    "tests/test_intake_answers.py",
     "tests/test_cluster_stability.py",
-    "tests/test_runner_accepts.py",
+    "tests/test_cluster_null.py",
+    "tests/test_start.py",
+    "tests/test_intake_exclusions.py",
+    "tests/test_rfm.py",
+    "tests/test_runner_warm.py",
+    "tests/test_factor_scores.py",
+    "tests/test_campaign_pilot.py",
     "tests/test_cli.py",
 )
 
 
 def pytest_collection(session):
-    """Import nbformat without a grammar that takes seconds to compile, then the tests.
+    """Import nbformat without a grammar that takes seconds to compile, then all tests.
 
     Of testers side by side each begins at another file: what one has compiled, with assertions
     rewritten, the others need not. What cannot be imported is told by pytest itself, later.
@@ -72,7 +76,7 @@ def pytest_collection(session):
 
     import_nbformat()
     tester = getattr(session.config, "workerinput", None)
-    if tester is None:
+    if tester is None or "tests" not in {Path(word).name for word in session.config.args}:
         return
     names = sorted(f"tests.{path.stem}" for path in Path(__file__).parent.glob("test_*.py"))
     first = len(names) * int(tester["workerid"][2:]) // tester["workercount"]

@@ -95,8 +95,8 @@ run.headline(f"{len(answers)} question answered.")
 _ = [run.answer(row["question"], row["answer"], row["evidence"]) for row in answers]"""
 
 
-def write_chain(folder: Path):
-    """Write 01_orders -> 02_segments -> 03_summary."""
+def write_chain(folder: Path, *, picture=False):
+    """Write 01_orders -> 02_segments -> 03_summary; drawing takes longer than all else."""
     write_notebook(folder, "01_orders", writes=["orders"], cells=[ORDERS], title="Orders")
     write_notebook(
         folder,
@@ -105,7 +105,12 @@ def write_chain(folder: Path):
         writes=["segments", "model", "survey"],
         parameters="cut: float = 9.5  # money, where high begins\n",
         extra=", cut=cut",
-        cells=["## Which segments?", SEGMENTS, SHOW, "### How large?", FIGURE],
+        cells=[
+            "## Which segments?",
+            SEGMENTS,
+            SHOW,
+            *(["### How large?", FIGURE] if picture else []),
+        ],
         title="Segments",
     )
     write_notebook(folder, "03_summary", reads=["*"], cells=[CLOSING], title="Summary")

@@ -35,7 +35,7 @@ people"""
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
     place = tmp_path_factory.mktemp("browser")
-    write_chain(place / "notebooks")
+    write_chain(place / "notebooks", picture=True)
     write_notebook(place / "notebooks", "04_people", reads=["orders"], cells=[PEOPLE])
     return run(folder=place, progress=Progress(quiet=True), report=reports).index
 
