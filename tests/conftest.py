@@ -99,6 +99,11 @@ def pytest_collection_finish():
     gc.set_threshold(20_000, 20, 20)
 
 
+def pytest_unconfigure():
+    """Give what was kept out back to the garbage collection of the process's end."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session")
 def kernel():
     """Return one kernel for all cells that a process's tests run by hand; start with `forget`."""
