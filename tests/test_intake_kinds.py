@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 import segkit
+from segkit.errors import SourceError
 
 DAY = date(2024, 1, 3)
 # Customer, number, day and money of sixty orders: every customer three times.
@@ -268,3 +269,58 @@ def test_codes_of_a_known_system_are_offered_as_it_means_them() -> None:
         ]
     )  # fmt: skip
     assert '"700" = "sale", "900" = "cancelled"' in _question(frame)
+
+
+LEDGER = ("Sales Invoice", "Sales Receipt", "Purchase", "Purchase Payment", "Credit note")
+CODES = ("SI", "SR", "PI", "PP", "SC")
+
+
+def _ledger(words) -> pl.DataFrame:
+    """Every sale is invoiced and paid; one in ten is credited, and something is bought."""
+    rows = []
+    for c, n, day, cash in ORDERS:
+        lines = [(words[0], c, cash), (words[1], c, cash)]
+        lines += [(words[2], "paper", 7.5), (words[3], "paper", 7.5)] * (n % 3 == 0)
+        lines += [(words[4], c, cash)] * (n % 10 == 0)
+        rows += [{"Ref": f"R{n}", "Kind": word, "Account": who, "Date": str(day), "Amount": worth}
+                 for word, who, worth in lines]  # fmt: skip
+    return pl.DataFrame(rows)
+
+
+LEDGER_COLUMNS = {
+    "order_id": "Ref",
+    "customer_id": "Account",
+    "order_time": "Date",
+    "amount": "Amount",
+    "row_kind": "Kind",
+}
+CREDITED = round(sum(row[3] * (row[1] % 10 != 0) for row in ORDERS), 2)
+
+
+@pytest.mark.parametrize("words", [LEDGER, CODES])
+def test_receipts_and_purchases_of_a_ledger_are_no_sales(words) -> None:
+    asked = _question(_ledger(words))
+    assert "tells the rows of a ledger" in asked
+    kinds = dict(zip(words, ("line", "other", "other", "other", "return"), strict=True))
+    assert all(f'"{word}" = "{kind}"' in asked for word, kind in kinds.items())
+    some = {"columns": LEDGER_COLUMNS, "values": {"row_kind": {words[4]: "return"}}}
+    asked = _question(_ledger(words), {"orders": some})
+    assert "that the mapping does not name" in asked
+    assert all(f'"{word}" = "other"' in asked for word in words[1:4])
+    whole = {"columns": LEDGER_COLUMNS, "values": {"row_kind": kinds}}
+    lines = segkit.clean_data(_ledger(words), {"orders": whole}).orders
+    assert round(float(lines["amount"].sum()), 2) == CREDITED
+    assert "paper" not in lines["customer_id"]
+
+
+def test_marks_of_debit_and_credit_are_asked_and_bookings_refused(tmp_path) -> None:
+    rows = [{"Konto": f"D{c}", "Belegfeld": f"R{n}", "Belegdatum": str(day), "Umsatz": cash,
+             "Soll/Haben-Kennzeichen": "H" if n % 10 == 0 else "S"}
+            for c, n, day, cash in ORDERS]  # fmt: skip
+    frame = pl.DataFrame(rows)
+    assert '"S" = "line" and "H" = "return"' in _question(frame)
+    assert "These are bookings" in _question(frame.with_columns(Gegenkonto=pl.lit("8400")))
+    path = tmp_path / "EXTF_bookings.csv"
+    path.write_text('"EXTF";700;21;"Buchungsstapel";13\n' + frame.write_csv(separator=";"))
+    with pytest.raises(SourceError, match=r"DATEV file of bookings.*export the list of invoices"):
+        segkit.audit_data(path)

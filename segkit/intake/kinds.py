@@ -13,6 +13,8 @@ from functools import cache, partial
 import polars as pl
 
 from segkit.display import counted
+from segkit.intake.answers import quote_text
+from segkit.intake.bookings import ledger_kinds, mark_kinds
 from segkit.intake.cells import YES, is_text
 from segkit.intake.columns import Columns
 from segkit.intake.evidence import sample
@@ -58,6 +60,8 @@ def about_other_rows(columns: Columns, given: Mapping) -> list[Finding]:
     part = given.tables.get("orders")
     frame, used = columns.raw, columns.mapping
     said = {} if part is None else {**part.columns, **part.constants}
+    if part is not None and "row_kind" in part.columns and frame.height:
+        return _ask_unnamed(part.columns["row_kind"], part.values.get("row_kind", {}), columns)
     if "row_kind" in said or frame.height < 2:
         return []
     settled = {columns.source("customer_id")}
@@ -71,7 +75,9 @@ def about_other_rows(columns: Columns, given: Mapping) -> list[Finding]:
             continue
         cells = few[name].cast(pl.String).str.strip_chars().drop_nulls()
         words = cells.filter(cells != "").unique()
-        asked: tuple[_Ask, ...] = (_ask_events, _ask_documents, _ask_movements, _ask_codes)
+        asked: tuple[_Ask, ...] = (
+            *(_ask_ledger, _ask_events, _ask_documents, _ask_movements, _ask_codes),
+        )
         stems = words.len() > MOST_KINDS
         if stems:  # "Payout #55", "Payout #56": the words without their numbers
             words, asked = stem(words).unique(), (_ask_movements,)
@@ -95,6 +101,66 @@ def _row_words(cells: pl.Series, *, stems: bool) -> pl.Series:
     """Return the word of each row, if asked without its numbers."""
     words = cells.cast(pl.String).str.strip_chars()
     return stem(words) if stems else words
+
+
+def _ask_unnamed(name: str, kinds: dict[str, object], columns: Columns) -> list[Finding]:
+    """Ask about the kinds of rows that the mapping does not name, and that may be no sales."""
+    cells = columns.cells(name).cast(pl.String)
+    stems = cells.n_unique() > MOST_KINDS
+    left = cells.filter(~cells.is_in([*kinds])).drop_nulls().unique()
+    left = left.filter(~stem(left).is_in([*kinds]))
+    worth = line_money(columns)
+    if stems:
+        cells, left = stem(cells), stem(left).unique()
+    if worth is not None:
+        left = left.filter(left.is_in(cells.filter(worth > 0).unique().implode()))
+    if not left.len() or left.len() > MOST_KINDS:
+        return []
+    spelling = {word: spelt(word) for word in cells.drop_nulls().unique().sort().to_list()}
+    ledger = ledger_kinds(spelling, cells, worth, columns)
+    read = _row_meanings(spelling, is_payment="payment" in concepts(name)[0])
+    others: dict[str, str] = {}
+    for word in left.sort().to_list():
+        text = spelling[word]
+        is_counted = read[word] in ("line", "way", "charge", "discount") or any(
+            one.fullmatch(text) for one in (_BOUGHT, *_DOCUMENTS.values())
+        )
+        if ledger.get(word, "line") != "line":
+            others[word] = ledger[word]
+        elif not ledger and not is_counted:
+            kind = read[word] or "..."
+            others[word] = "return" if kind == "refunded" else kind
+    if not others:
+        return []
+    text = (
+        f"{name!r} holds kinds of rows that the mapping does not name "
+        f"({_shown(cells, [*others], columns)}): are they sales?"
+    )
+    rows = int(cells.is_in([*others]).sum())
+    values = ", ".join(f'{quote_text(word)} = "{kind}"' for word, kind in others.items())
+    answer = f'[orders.values.row_kind] {values} ("line" for words that count, "other" if not)'
+    return [Finding("block", "orders", "row_kind", text, rows, answer=answer)]
+
+
+def _ask_ledger(
+    name: str, spelling: dict[str, str], row_words: _Words, columns: Columns
+) -> list[Finding]:
+    """Ask which rows of a ledger are sales: invoices, credit notes, receipts, purchases, marks."""
+    if len(spelling) > MOST_CODES + MOST_CODES:
+        return []
+    cells, worth = row_words(), line_money(columns)
+    marks = mark_kinds(name, cells, worth)
+    kinds = marks or ledger_kinds(spelling, cells, worth, columns)
+    if not kinds:
+        return []
+    shown = _shown(cells, [*kinds], columns)
+    text = (
+        f"{name!r} marks debit and credit ({shown}): which rows are sales, which reduce them?"
+        if marks
+        else f"{name!r} tells the rows of a ledger ({shown}): do only invoices and credit notes "
+        "count, and no receipts or purchases?"
+    )
+    return _question(name, text, kinds, cells)
 
 
 def _refuse_histories(rows: pl.DataFrame, columns: Columns) -> list[Finding]:
@@ -374,9 +440,10 @@ def _shown(cells: pl.Series, words: list[str], columns: Columns) -> str:
 def _question(name: str, text: str, others: dict[str, str], cells: pl.Series) -> list[Finding]:
     """Write the question with the words that are no sales, and what they are."""
     rows = int(cells.is_in([*others]).sum())
-    values = " and ".join(f'"{word}" = "{kind}"' for word, kind in others.items())
+    values = " and ".join(f'{quote_text(word)} = "{kind}"' for word, kind in others.items())
     answer = (
-        f'[orders.columns] row_kind = "{name}" with [orders.values.row_kind] {values} ("line" for '
-        'words that count, "return" for what was given back, "discount" for what comes off)'
+        f"[orders.columns] row_kind = {quote_text(name)} with [orders.values.row_kind] {values} "
+        '("line" for words that count, "return" for what was given back, "discount" for what '
+        "comes off)"
     )
     return [Finding("block", "orders", "row_kind", text, rows, answer=answer)]

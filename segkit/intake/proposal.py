@@ -15,6 +15,7 @@ import polars as pl
 
 from segkit.display import counted, money, percent
 from segkit.ids import is_no_customer, read_ids
+from segkit.intake.bookings import refuse_bookings
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns, Shared
 from segkit.intake.equations import about_equations, find_equations
@@ -380,7 +381,12 @@ def settle_mapping(
     completed = given.over(Mapping(proposed))
     if len(raw) > 1:
         completed = match_customer_columns(raw, completed, own)
+    if "orders" in raw:
+        completed.check_columns("orders", raw["orders"])
     refused = refuse_other_tables(raw["orders"], given, completed) if "orders" in proposed else []
+    mapped = own.tables.get("orders", TableMapping()).columns
+    if "orders" in raw and not {"row_kind", "status"} & {*mapped}:
+        refused = refused or refuse_bookings(raw["orders"])
     if "orders" in proposed and not refused:
         refused = refuse_without_customers(columns_of("orders"))
     if refused:
@@ -426,12 +432,9 @@ def _propose_tables(
 
 def _without_returns(questions: list[Finding], other_rows: list[Finding]) -> list[Finding]:
     """Leave out which rows are returns where the question after kinds of rows asks it, too."""
-    subjects = tuple(item.finding.partition(" holds ")[0] for item in other_rows)
-    return [
-        item
-        for item in questions
-        if not (subjects and item.column == "is_return" and item.finding.startswith(subjects))
-    ]
+    if not any(item.column == "row_kind" for item in other_rows):
+        return questions
+    return [item for item in questions if item.column != "is_return"]
 
 
 def _complete_orders(columns: Columns, other_rows: list[Finding]) -> tuple[Mapping, list[Finding]]:

@@ -10,10 +10,17 @@ from segkit.display import counted, money
 from segkit.intake.answers import quote_text
 from segkit.intake.cells import flag, is_text
 from segkit.intake.columns import Columns
-from segkit.intake.mapping import STATUS_COLUMNS, TableMapping
+from segkit.intake.mapping import STATUS_COLUMNS
 from segkit.intake.privacy import mask_word, show_state
 from segkit.intake.questions import MOST_KINDS, Finding
-from segkit.intake.statuses import CREDIT, likely_status, row_meaning, stem, unpaid_words
+from segkit.intake.statuses import (
+    CREDIT,
+    likely_status,
+    read_kinds,
+    row_meaning,
+    stem,
+    unpaid_words,
+)
 from segkit.intake.whole_orders import states_of
 
 MOST_STATUSES = 40
@@ -164,11 +171,17 @@ def about_returns(columns: Columns) -> list[Finding]:
         return []
     if columns.option("return_prefix"):
         return []
-    return _credit_notes(frame, part)
+    return _credit_notes(columns)
 
 
-def _credit_notes(frame: pl.DataFrame, part: TableMapping) -> list[Finding]:
+def _credit_notes(columns: Columns) -> list[Finding]:
     """Find unused columns whose words name credit notes on lines that are not negative."""
+    frame, part = columns.raw, columns.mapping.tables["orders"]
+    kind_column = columns.source("row_kind")
+    if kind_column is not None:  # other kinds of rows have their sign, or do not count
+        named = {word: str(kind) for word, kind in part.values.get("row_kind", {}).items()}
+        row_kinds = read_kinds(columns.cells(kind_column).cast(pl.String), named)
+        frame = frame.filter(row_kinds == "line")
     signs = [part.columns[n] for n in ("quantity", "amount") if n in part.columns]
     minus = pl.any_horizontal(
         pl.col(name).cast(pl.String).str.strip_chars().str.contains(r"^[-−(]|-$") for name in signs

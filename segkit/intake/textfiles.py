@@ -17,6 +17,7 @@ import polars as pl
 
 from segkit.display import counted, number
 from segkit.errors import SourceError
+from segkit.intake.bookings import refuse_datev
 from segkit.intake.encodings import SAMPLE, UTF8, older_encoding, seen_encoding
 from segkit.intake.mapping import Mapping
 from segkit.intake.reshape import spread_groups
@@ -175,6 +176,7 @@ def read_text(path: Path, mapping: Mapping, table: str) -> RawTable:
     if b"\n" not in data and b"\r" in data:
         data = data.replace(b"\r", b"\n")
         notes.append(f"{path.name}: lines end in a carriage return alone (old Mac); read as such")
+    refuse_datev(path.name, data[:100])
     layout, data = find_text_layout(path, data, mapping, table, notes)
     body = data[layout.body :]
     frame = read_rows(path, body, layout, notes)
