@@ -383,14 +383,9 @@ def settle_mapping(
         completed = match_customer_columns(raw, completed, own)
     if "orders" in raw:
         completed.check_columns("orders", raw["orders"])
-    refused = refuse_other_tables(raw["orders"], given, completed) if "orders" in proposed else []
-    mapped = own.tables.get("orders", TableMapping()).columns
-    if "orders" in raw and not {"row_kind", "status"} & {*mapped}:
-        refused = refused or refuse_bookings(raw["orders"])
-    if "orders" in proposed and not refused:
-        refused = refuse_without_customers(columns_of("orders"))
-    if refused:
-        return completed, refused
+        refused = _refuse(own, given, columns_of("orders"), is_proposed="orders" in proposed)
+        if refused:
+            return completed, refused
     other_rows = about_other_rows(columns_of("orders"), given) if "orders" in raw else []
     if "orders" in proposed and raw["orders"].height:
         completed, more = _complete_orders(columns_of("orders"), other_rows)
@@ -408,6 +403,18 @@ def settle_mapping(
         asked = [item.finding for item in questions if item.severity == "block"]
         questions += about_exclusions(columns_of("orders"), asked, own=is_own)
     return completed, questions + about_ids(raw, completed)
+
+
+def _refuse(own: Mapping, given: Mapping, columns: Columns, *, is_proposed: bool) -> list[Finding]:
+    """Refuse what is given as orders and is none: customers, events, bookings, nobody's sales."""
+    raw = columns.raw
+    refused = refuse_other_tables(raw, given, columns.mapping) if is_proposed else []
+    mapped = own.tables.get("orders", TableMapping()).columns
+    if not refused and not {"row_kind", "status"} & {*mapped}:
+        refused = refuse_bookings(raw)
+    if not refused and is_proposed:
+        refused = refuse_without_customers(columns)
+    return refused
 
 
 def _propose_tables(
