@@ -319,9 +319,9 @@ def test_what_was_not_foreseen_is_one_line_too(folder, monkeypatch, capsys):
 def test_check_offers_answers_that_can_be_pasted_whatever_the_column_is_called(folder, capsys):
     rows = [f"C{i % 30},2024-{1 + i % 12:02}-{1 + i % 28:02},{10 + i}.5" for i in range(60)]
     (folder / "shop.csv").write_text(
-        "\n".join(['Customer,Date,"סה""כ לתשלום"', *rows]), encoding="utf-8"
+        "\n".join(['Customer,Date,"נמש""כח"', *rows]), encoding="utf-8"
     )
-    offered = "--answer 'orders.columns.amount=סה\"כ לתשלום'"
+    offered = "--answer 'orders.columns.amount=נמש\"כח'"
     assert cli.invoke(["check", "shop.csv"]) == 3
     assert offered in capsys.readouterr().out
     assert cli.invoke(["check", "shop.csv", *shlex.split(offered), "--save", "own.toml"]) == 0
