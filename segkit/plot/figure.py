@@ -36,7 +36,7 @@ P = ParamSpec("P")
 PHONE = 3.3  # inches of a figure that fits a phone without scrolling, texts as large as ever
 LINE = 38  # characters that fit beside one another in it
 HEAD = 1.2  # inches of its title and axis
-WIDEST = 9.0  # inches that a page shows at full size
+WIDEST = 8.8  # inches that a page shows at full size
 _NARROW: ContextVar[bool] = ContextVar("narrow", default=False)
 STYLE: dict[Any, Any] = {
     "text.color": INK,
