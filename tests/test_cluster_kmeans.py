@@ -4,6 +4,7 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score
 
+from segkit.cluster import kmeans
 from segkit.cluster.kmeans import fit_kmeans, nearest_centre, squared_distances, within_ss
 from segkit.cluster.twostep import fit_two_step
 from segkit.cluster.ward import cut_tree, ward_linkage
@@ -146,3 +147,16 @@ def test_two_step_with_few_distinct_rows_keeps_each_whole():
         fit_two_step(np.ones((50, 2)), micro=5)
     with pytest.raises(ParameterError, match="between 2 and sample"):
         fit_two_step(X, micro=1)
+
+
+def test_steps_that_look_at_borders_alone_end_where_full_steps_do(monkeypatch):
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(3000, 2)) + rng.integers(0, 3, size=(3000, 1))
+    start = X[:5]
+    centres, steps = kmeans.settle(X, start, steps=500)
+    assert 10 < steps < 500
+    monkeypatch.setattr(kmeans, "FINE", 0.0)
+    for rows in (40, 400, 5000):
+        monkeypatch.setattr(kmeans, "SHIFTED_ROWS", rows)
+        labels = kmeans._settle_borders(X, start, 500)
+        np.testing.assert_array_equal(labels, kmeans.nearest_centre(X, centres))
