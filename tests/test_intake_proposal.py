@@ -205,6 +205,17 @@ def test_guests_without_an_account_are_known_by_their_address():
     assert taken.orders["customer_id"].str.ends_with("@x.org").all()
 
 
+def test_two_people_of_one_name_are_told_apart_by_their_addresses():
+    number = pl.col("Client").str.slice(1).cast(pl.Int32)
+    letters = [chr(97 + i) for i in range(26)]
+    first = pl.Series(letters + letters[:4])  # thirty people, twenty-six names
+    frame = shop().with_columns(email=pl.col("Client") + "@x.org", Client=number)
+    frame = frame.with_columns(Client="Ann " + first.gather(frame["Client"]))
+    assert segkit.clean_data(frame).orders["customer_id"].n_unique() == 30
+    firms = frame.with_columns(email=pl.col("Order No") + "@x.org")  # an address per order
+    assert segkit.clean_data(firms).orders["customer_id"].n_unique() == 26
+
+
 def test_whole_numbers_named_amount_beside_a_price_are_units():
     units = [1 + i % 5 for i in range(240)]
     frame = shop().with_columns(amount=pl.Series(units), price=pl.col("Amount")).drop("Amount")

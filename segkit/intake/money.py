@@ -69,6 +69,7 @@ def _about_unnumbered(columns: Columns, amount: str) -> list[Finding]:
     Rows that repeat a product are units of it, which cost the same. By chance two lines have one
     amount as often as its frequency says.
     """
+    columns = Columns("orders", sample(columns.raw), columns.mapping)
     raw, product = columns.raw, columns.source("product_id")
     orders = unnumbered_orders(columns)
     if orders is None or raw.height < ENOUGH:

@@ -205,7 +205,11 @@ def _choose_customer(
         once = ids.n_unique() >= 0.98 * ids.len() and not named
         again = emails.n_unique() < 0.9 * emails.len()
         fewer = ids.len() < 0.8 * emails.len()
-        if rows.height >= ENOUGH and ((once and again) or fewer):
+        # Two people may have one name; a firm has more addresses than these.
+        is_name = not named and "id" not in concepts(who)[0] and not ids.str.contains(r"\d").any()
+        few = ids.n_unique() <= emails.n_unique() <= 1.2 * ids.n_unique()
+        names = is_name and few and emails.len() >= ids.len()
+        if rows.height >= ENOUGH and ((once and again) or fewer or names):
             who = None
     if who is None:
         columns["customer_id"] = columns.pop("email")
