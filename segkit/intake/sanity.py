@@ -26,8 +26,8 @@ from segkit.schema import EVENT_TYPES
 
 FEW_PER_CENT = 0.05
 MOST = 0.95  # of the rows rejected: hardly an order is left
-FEW_PEOPLE, MANY_ORDERS = 20, 50  # so few people with so many orders
-MANY_EACH, MANY_TIMES = 10, 2  # of each, or so many times the number of people
+MANY_ORDERS = 50
+FEW_PEOPLE = {5: 10, 20: 50}  # so few people with more than so many orders each
 GUEST_SHARE = 0.2
 FEW_MISSING = 0.1  # of the rows without a customer, where another column names one
 GUEST_TIMES, GUEST_LINES = 4, 50  # or so many times the next customer, and so many lines
@@ -247,7 +247,7 @@ def _doubt_guests(columns: Columns, counts: pl.DataFrame, *, is_given: bool) -> 
     stands_out = rows >= max(GUEST_TIMES * next_rows, GUEST_LINES)
     large = rows >= GUEST_SHARE * height
     if not half and (people <= 5 or not (large or stands_out)):
-        return _doubt_few(columns, counts) if asked and people <= FEW_PEOPLE else []
+        return _doubt_few(columns, counts) if asked and people <= max(FEW_PEOPLE) else []
     worth = top["micro"][0] / MICRO
     text = (
         f"One customer id has {percent(rows / height)} of the lines ({money(worth)}): a "
@@ -267,8 +267,8 @@ def _doubt_few(columns: Columns, counts: pl.DataFrame) -> list[Finding]:
     """Ask whether a handful of ids with many orders each are the customers or the shop's staff."""
     orders = counts.group_by("customer").agg(pl.col("order").n_unique())["order"]
     usual = float(orders.median() or 0.0)  # type: ignore[arg-type]
-    many = max(MANY_EACH, MANY_TIMES * orders.len())
-    if orders.len() > FEW_PEOPLE or orders.sum() < MANY_ORDERS or usual <= many:
+    many = any(orders.len() <= few and usual > each for few, each in FEW_PEOPLE.items())
+    if not many or orders.sum() < MANY_ORDERS:
         return []
     text = (
         f"{columns.source('customer_id')!r} names {counted(orders.len(), 'customer')} for "
