@@ -317,3 +317,14 @@ def test_what_is_sent_or_billed_is_asked_with_what_is_overdue():
     assert "'billed' (6 rows" in text
     ((text, answer),) = asked_of(orders("Status", "complete", "closed"))
     assert '"closed" = "..."' in answer
+
+
+def test_a_question_on_a_column_with_empty_cells_is_answered_at_once():
+    notes = ["cancelled" if out else ("gift wrap" if i % 9 == 0 else None)
+             for i, out in enumerate(BAD)]  # fmt: skip
+    frame = orders("Remark", "a", "a").with_columns(pl.Series("Remark", notes))
+    ((_, answer),) = asked_of(frame)
+    assert '"" = "sale"' in answer
+    words = {"": "sale", "cancelled": "cancelled", "gift wrap": "sale"}
+    mapping = {"columns": {"status": "Remark"}, "values": {"status": words}}
+    assert taken_money(frame, {"orders": mapping})[0] == SOLD

@@ -368,6 +368,8 @@ def _question(
     shown_words = {w: m for w, m in meanings.items() if few or "*" in meanings or m != "sale"}
     for word in table["word"].drop_nulls() if few and "*" not in meanings else ():
         shown_words.setdefault(word, likely_status(word, table["word"].drop_nulls()))
+    if cells.null_count() and not {"", "*"} & {*meanings}:
+        shown_words[""] = "..." if "sale" in meanings.values() else "sale"
     values = ", ".join(
         f'"{word if word in ("", "*") else show_state(word, cells)}" = "{meaning}"'
         for word, meaning in sorted(shown_words.items(), key=lambda item: item[0] not in ("", "*"))[
