@@ -267,6 +267,16 @@ def test_a_second_round_learns_from_both_and_not_from_the_season():
     assert row["low"] > 0
     assert row["gain"] == pytest.approx(0.07 * 5 / 6, abs=0.02)
     assert "1 of 1 segment with another offer: A from sale to guide" in found.text
+    # What the campaign by itself has shown to earn more is sent, with the money that it measured.
+    shown = {"segment": "A", "offer": "none", "against": "sale", "shown": "gain"}
+    shown |= {"profit": 0.3, "profit_low": 0.1, "profit_high": 0.5}
+    proven = adapt_policy(
+        [first], {"A": "sale"}, payoff="payoff", usual="sale", measured=pl.DataFrame([shown])
+    ).policy.row(0, named=True)
+    assert [proven[name] for name in ("offer", "gain", "low", "high")] == ["none", 0.3, 0.1, 0.5]
+    open_ = pl.DataFrame([{**shown, "shown": ""}])
+    same = adapt_policy([first], {"A": "sale"}, payoff="payoff", usual="sale", measured=open_)
+    assert same.policy.equals(alone.policy)
     again = NextRound.from_dict(found.to_dict())
     assert again.text == found.text
     with pytest.raises(DataError, match="round 2 gave segment A no offer that the first round"):

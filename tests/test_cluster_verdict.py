@@ -32,6 +32,7 @@ def test_verdict_beside_the_truth(apart, archetypes, right, words):
     assert grade.right is right
     assert words in grade.text
     assert grade.to_frame().height == 1
+    assert len(grade.answer.split()) <= 25
 
 
 def test_truth_needs_archetypes():

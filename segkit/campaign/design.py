@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from segkit.campaign.assignment import NO_OFFER, name_segments
+from segkit.campaign.offer_profits import USUAL, find_proven
 from segkit.campaign.pilot import TIE_MARK, find_ties, words
 from segkit.display import counted, join_words, number, percent
 from segkit.errors import DataError, require_columns
@@ -298,6 +299,8 @@ def adapt_policy(
     before: Mapping[str, str],
     *,
     payoff: str = "expected_profit",
+    measured: pl.DataFrame | None = None,
+    usual: str = USUAL,
     level: float = 0.95,
     seed: int = 0,
 ) -> NextRound:
@@ -307,7 +310,8 @@ def adapt_policy(
     differs. So each round is first brought to the first one's level, segment by segment, by the
     offers that both gave: the mean difference, weighted by the harmonic mean of their customers.
     Then cell means are shrunken as in `read_pilot`. A segment keeps its offer unless another
-    is clearly better: nothing is changed for a difference that may be nothing.
+    is clearly better: nothing is changed for a difference that may be nothing. What a campaign has
+    shown by itself to earn more than the usual offer is sent, as `decide_next_steps` rolls it out.
 
     Parameters
     ----------
@@ -317,6 +321,10 @@ def adapt_policy(
         Segment to the offer that it got last.
     payoff : str
         What is to be as high as possible.
+    measured : DataFrame, optional
+        The last campaign's comparisons of offers (`compare_offers`), by the same segments.
+    usual : str
+        The offer that customers get without a campaign of their segment's own.
     level : float
     seed : int
 
@@ -366,16 +374,29 @@ def adapt_policy(
     loading = joint_errors(*counts, lent)
     ties = find_ties(shrunken, loading, offers, best, seed, tried=tried)
     named = name_segments(frame, "segment", "segment_name")
+    by_segment = {} if measured is None else measured.partition_by("segment", as_dict=True)
+    shown = {
+        name[0]: find_proven(rows.iter_rows(named=True), usual) for name, rows in by_segment.items()
+    }
     rows_ = []
     for g, segment in enumerate(segments):
         old = before.get(segment)
         gain = low = high = None
+        proven = shown.get(segment)
+        if proven is not None and proven["offer"] not in offers:
+            proven = None  # nobody has an answer to it in the rounds
+        if proven is not None:
+            best[g] = offers.index(proven["offer"])
+            ties[g] = [one for one in ties[g] if one != proven["offer"]]
         if old is not None and old != offers[best[g]] and old in offers:
             one, two = (g * len(offers) + k for k in (int(best[g]), offers.index(old)))
             gain = float(shrunken.ravel()[one] - shrunken.ravel()[two])
             reach = z_value(level) * float(np.linalg.norm(loading[one] - loading[two]))
             low, high = gain - reach, gain + reach
-            if low <= 0:  # the old one is as good, for all that is known
+            if proven is not None:
+                if proven["against"] == old:  # as the campaign has measured it
+                    gain, low, high = (proven[f"profit{end}"] for end in ("", "_low", "_high"))
+            elif low <= 0:  # the old one is as good, for all that is known
                 ties[g] = [offers[best[g]], *(one for one in ties[g] if one != old)]
                 best[g] = offers.index(old)
                 gain = low = high = None

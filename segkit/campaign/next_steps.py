@@ -11,7 +11,7 @@ import polars as pl
 
 from segkit.campaign.assignment import NO_OFFER
 from segkit.campaign.metrics import mean
-from segkit.campaign.offer_profits import PROFITS, USUAL
+from segkit.campaign.offer_profits import PROFITS, USUAL, find_proven
 from segkit.campaign.pilot import words
 from segkit.campaign.power import compute_sample_size
 from segkit.display import counted, join_words, money, number
@@ -415,11 +415,10 @@ def _decide(rows: Sequence[Row], usual: str, learnt: str | None = None) -> Row:
     better = {offer: pairs.get((offer, base)) for offer in tried}
     paying = {offer: pairs.get((offer, NO_OFFER)) for offer in tried}
     own = pairs.get((usual, NO_OFFER))
-    gaining = [o for o in tried if _shown(better[o]) == "gain" and _shown(paying[o]) != "loss"]
-    if gaining:
-        offer = max(gaining, key=lambda one: _profit(better[one]))
-        why = f"{words(offer)} is shown to earn more than {words(base)}"
-        return _step("roll out", offer, better[offer], why)
+    proven = find_proven(rows, usual)
+    if proven is not None:
+        why = f"{words(proven['offer'])} is shown to earn more than {words(base)}"
+        return _step("roll out", proven["offer"], proven, why)
     # From here on nothing tried is shown to earn more than what is sent now.
     payers = [o for o in tried if _shown(paying[o]) == "gain" and _profit(better[o]) >= 0]
     if payers and base != NO_OFFER and _shown(own) != "gain":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,32 @@ def compare_offers(
     return pl.concat(parts).filter(
         (pl.col("segment") != ALL) | ((pl.col("offer") == usual) & (pl.col("against") == NO_OFFER))
     )
+
+
+def find_proven(rows: Iterable[Mapping[str, Any]], usual: str = USUAL) -> dict[str, Any] | None:
+    """Return the comparison of a segment's best offer that is shown to beat the usual one.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        The comparisons of one segment, as of `compare_offers`.
+    usual : str
+        Where it was not tried, an offer is compared with none.
+
+    Returns
+    -------
+    dict or None
+        None where no offer is shown to, or where it is shown to lose against none.
+    """
+    pairs = {(row["offer"], row["against"]): row for row in rows}
+    base = usual if any(usual in pair for pair in pairs) else NO_OFFER
+    gains = [
+        row
+        for (offer, against), row in pairs.items()
+        if against == base and offer != usual and row["shown"] == "gain"
+        and pairs.get((offer, NO_OFFER), row)["shown"] != "loss"
+    ]  # fmt: skip
+    return dict(max(gains, key=lambda row: row["profit"])) if gains else None
 
 
 def _compared(

@@ -304,15 +304,15 @@ class StructureGrade(Result):
             start = f"Simulated with {counted(self.planted, 'group')}, and the test"
             right = f"sees natural groups: right {seen}."
             wrong = (
-                f"does not see them {seen}: they overlap so far that no valley is left between "
+                f"does not see them {seen}. They overlap so far that no valley is left between "
                 "them."
             )
         else:
             start = "Simulated without segments, along one continuum, and the test"
             right = f"sees no natural groups: right {seen}."
             wrong = (
-                f"calls segments natural all the same {seen}: a false alarm, as at a level of .05 "
-                "about one data set in twenty gives."
+                f"calls segments natural all the same {seen}: a false alarm. At a level of .05 "
+                "about one data set in twenty gives one."
             )
         return f"{start} {right if self.right else wrong}"
 
