@@ -344,16 +344,7 @@ def adapt_policy(
     >>> adapt_policy([first], {"A": "x"}, payoff="profit").policy["offer"].to_list()
     ['y']
     """
-    if not rounds:
-        raise DataError("expected at least one round to learn from, got none")
-    frames = []
-    for k, frame in enumerate(rounds):
-        require_columns(frame.columns, ["segment", "offer", payoff], f"round {k + 1}")
-        name = "segment_name" if "segment_name" in frame.columns else "segment"
-        names = frame[name].cast(pl.String).alias("segment_name")
-        payoffs = frame.select(pl.col("segment", "offer").cast(pl.String), names)
-        frames.append(payoffs.with_columns(payoff=pl.Series(finite_values(frame, payoff)), round=k))
-    frame = pl.concat(frames).drop_nulls(["segment", "offer"])
+    frame = _stack_rounds(rounds, payoff)
     segments = frame["segment"].unique().sort().to_list()
     offers = frame["offer"].unique().sort().to_list()
     group, option = (
@@ -409,6 +400,20 @@ def adapt_policy(
     schema = ["segment", "segment_name", "customers", "before", "offer", "tied", *numbers]
     table = pl.DataFrame(rows_, schema=schema, orient="row", schema_overrides=numbers)
     return NextRound(table, payoff, len(rounds), level)
+
+
+def _stack_rounds(rounds: Sequence[pl.DataFrame], payoff: str) -> pl.DataFrame:
+    """Return the rounds as one table: segment, offer, segment_name, payoff, round."""
+    if not rounds:
+        raise DataError("expected at least one round to learn from, got none")
+    frames = []
+    for k, frame in enumerate(rounds):
+        require_columns(frame.columns, ["segment", "offer", payoff], f"round {k + 1}")
+        name = "segment_name" if "segment_name" in frame.columns else "segment"
+        names = frame[name].cast(pl.String).alias("segment_name")
+        payoffs = frame.select(pl.col("segment", "offer").cast(pl.String), names)
+        frames.append(payoffs.with_columns(payoff=pl.Series(finite_values(frame, payoff)), round=k))
+    return pl.concat(frames).drop_nulls(["segment", "offer"])
 
 
 def _level(
