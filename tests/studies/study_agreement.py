@@ -259,7 +259,10 @@ def _wrong_in_opening(left: Left) -> list[str]:
             wrong.append(f"the first sentence has another total than {round(total):,}")
     if changing.is_empty() and re.match(r"(Roll out|Change|Stop)", headline):
         wrong.append(f"the first sentence changes something: {headline}")
-    if left.answer("12_summary", "What should we do next?")[:12] != headline[:12] and not several:
+    answer = left.answer("12_summary", "What should we do next?")
+    share = re.match(r"(?:Change what|Keep .* for) (\d+) of", answer)  # too many to name each
+    rows = changing if answer.startswith("Change") else left.steps.filter(decision="keep")
+    if rows.height != int(share[1]) if share else answer[:12] != headline[:12]:
         wrong.append("answer and headline differ")
     cards = {card["stable"] for card in left.first_page["cards"]}
     alarm = " ".join(left.first_page["attention"])
