@@ -343,7 +343,7 @@ def _settle_borders(X: Floats, centres: Floats, max_iter: int) -> Ints:
     """Return the groups after Lloyd's steps, in which rows far from every border need no look.
 
     A row whose second nearest centre is farther than its nearest one by a margin stays in its group
-    while no centre has moved by half of it (Hamerly 2010, "Making k-means even faster").
+    while no two centres together have moved by it (Hamerly 2010, "Making k-means even faster").
     """
     tolerance = FINE * float(X.var(axis=0).mean())
     border = min(SHIFTED_ROWS, len(X) - 1)
@@ -358,12 +358,12 @@ def _settle_borders(X: Floats, centres: Floats, max_iter: int) -> Ints:
             a - b for a, b in zip(_sums(X, labels, k), _sums(rows, labels[near], k), strict=True)
         ]
         away = 0.0
-        while step < max_iter and moved > tolerance and away <= (limit / 2) ** 2:
+        while step < max_iter and moved > tolerance and away <= limit:
             labels[near] = find(centres)
             mass, sums = (a + b for a, b in zip(far, _sums(rows, labels[near], k), strict=True))
             means = np.where(mass[:, None] > 0, sums / np.maximum(mass, 1.0)[:, None], centres)
             moved, centres, step = float(np.square(means - centres).sum()), means, step + 1
-            away = float(np.square(means - began).sum(axis=1).max())
+            away = float(np.sort(np.linalg.norm(means - began, axis=1))[-2:].sum())
     return labels
 
 
