@@ -15,6 +15,7 @@ import pytest
 
 from segkit import report as reports
 from segkit.errors import ParameterError, RunError, SourceError
+from segkit.runner import manifest
 from segkit.runner.manifest import Aside, clean, file_digest, key_of, locked, read_json
 from segkit.runner.notebook import as_html
 from segkit.runner.progress import Progress
@@ -471,3 +472,10 @@ def test_a_folder_is_swapped_in_whole_and_an_interrupted_swap_is_put_back(tmp_pa
     (tmp_path / "01").rename(tmp_path / ".segkit/01.old.12345678")
     assert clean(tmp_path) == ["put back 01, which a killed run was replacing"]
     assert (tmp_path / "01/data/x").read_text() == "second"
+
+
+def test_an_edited_mapping_of_a_known_data_set_changes_the_key_of_runs(tmp_path, monkeypatch):
+    before = manifest._source_digest()
+    (tmp_path / "online-retail.toml").write_text("currency = 'EUR'", encoding="utf-8")
+    monkeypatch.setattr("segkit.intake.mapping.known_mappings", lambda: tmp_path)
+    assert manifest._source_digest() != before

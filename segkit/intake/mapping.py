@@ -217,9 +217,7 @@ class Mapping:
     @classmethod
     def of_source(cls, name: str) -> Mapping:
         """Read the mapping of a known data set, from ``data/mappings`` or where it is installed."""
-        package = Path(__file__).parents[1]
-        folder = package.parent / "data" / "mappings"
-        return cls.load((folder if folder.is_dir() else package / "_mappings") / f"{name}.toml")
+        return cls.load(known_mappings() / f"{name}.toml")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the mapping as nested dictionaries, as `from_dict` takes them."""
@@ -360,6 +358,13 @@ def _check_zone(zone: str) -> None:
         message = unknown("time zone", zone, sorted(zones))
         raise MappingError(message.split(" Available:")[0])
     ZoneInfo(zone)
+
+
+def known_mappings() -> Path:
+    """Return the folder of the known data sets' mappings: in a checkout, or as installed."""
+    package = Path(__file__).parents[1]
+    folder = package.parent / "data" / "mappings"
+    return folder if folder.is_dir() else package / "_mappings"
 
 
 def to_toml(data: Map[str, Any], prefix: str = "") -> str:

@@ -81,10 +81,13 @@ def versions() -> dict[str, str]:
 
 
 def _source_digest() -> str:
+    from segkit.intake.mapping import known_mappings
+
     root = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
-    for file in sorted(root.rglob("*")):
-        inside = file.relative_to(root).parts
+    files = {file.relative_to(root).parts: file for file in root.rglob("*")}
+    files |= {("_mappings", file.name): file for file in known_mappings().glob("*.toml")}
+    for inside, file in sorted(files.items()):
         if file.is_file() and inside[0] != "_notebooks" and "__pycache__" not in inside:
             digest.update(f"{'/'.join(inside)}\0".encode() + file.read_bytes())
     return digest.hexdigest()
