@@ -58,9 +58,8 @@ def campaign(seed, lift, customers):
     ).with_columns(assigned_at=pl.lit(midnight).dt.cast_time_unit("us"))
     answer = respond(world, who, weeks=4)
     from segkit.intake import Mapping, clean_data
-    from segkit.simulate.retailer import MAPPING
 
-    taken = clean_data({"orders": answer.orders}, Mapping.from_dict(MAPPING))
+    taken = clean_data({"orders": answer.orders}, Mapping.of_source("simulated"))
     end = datetime.fromtimestamp(midnight.timestamp() + 28 * 86400, UTC)
     done = segkit.derive_outcomes(who, taken.orders, data_until=end)
     found = segkit.measure_lift(done, control="generic", metrics=["conversion"])

@@ -69,7 +69,7 @@ def _study(world_name: str, seed: int, difficulty: str) -> list[dict[str, object
     settings: list[tuple[str, int, float, float]] = [(world_name, K, 1.0, 0.0)]
     if world_name == "default" and seed < FEW:
         settings += [
-            ("small pilot", K, SMALL / world.tested_share, 0.0),
+            ("small pilot", K, SMALL / archetypes.PILOT_SHARE, 0.0),
             ("misplaced customers", K, 1.0, MISPLACED),
             ("three segments", 3, 1.0, 0.0),
         ]
