@@ -416,9 +416,9 @@ FAULTS = [
         "nothing is recommended for segments neither stable nor usable",
     ),
     Fault(
-        "campaign/next_steps.py",
-        'gaining = [o for o in tried if _shown(better[o]) == "gain"',
-        "gaining = [o for o in tried if _profit(better[o]) > 0",
+        "campaign/offer_profits.py",
+        'if against == base and offer != usual and row["shown"] == "gain"',
+        'if against == base and offer != usual and (row["profit"] or 0) > 0',
         "test_campaign_next_steps",
         "what is rolled out is shown to earn more",
     ),
