@@ -21,11 +21,12 @@ SETTLE_STEPS = 100  # default maximum of Lloyd's steps after the cut of Ward's t
 
 
 # Lloyd's steps stop when the centres move less than this (in variances of the columns): NEAR in the
-# starts on a sample, ENOUGH on the wider one, FINE on all rows.
-NEAR, ENOUGH, FINE = 1e-3, 1e-4, 1e-6
+# starts on a sample, ENOUGH on the wider one, SETTLED on all rows after them, FINE where all rows
+# are at hand from the start.
+NEAR, ENOUGH, SETTLED, FINE = 1e-3, 1e-4, 1e-5, 1e-6
 # The best FINALISTS starts continue on WIDER times as many rows before one is chosen: on the sample
 # alone, optima that differ by a thousandth cannot be distinguished.
-FINALISTS, WIDER = 3, 5
+FINALISTS, WIDER = 5, 5
 
 
 def squared_distances(X: Floats, centres: Floats) -> Floats:
@@ -345,7 +346,7 @@ def _settle_borders(X: Floats, centres: Floats, max_iter: int) -> Ints:
     A row whose second nearest centre is farther than its nearest one by a margin stays in its group
     while no two centres together have moved by it (Hamerly 2010, "Making k-means even faster").
     """
-    tolerance = FINE * float(X.var(axis=0).mean())
+    tolerance = SETTLED * float(X.var(axis=0).mean())
     border = min(SHIFTED_ROWS, len(X) - 1)
     step, moved, labels = 0, np.inf, np.zeros(len(X), np.int64)
     while step < max_iter and moved > tolerance:
