@@ -155,7 +155,7 @@ def test_steps_that_look_at_borders_alone_end_where_full_steps_do(monkeypatch):
     start = X[:5]
     centres, steps = kmeans.settle(X, start, steps=500)
     assert 10 < steps < 500
-    monkeypatch.setattr(kmeans, "FINE", 0.0)
+    monkeypatch.setattr(kmeans, "SETTLED", 0.0)
     for rows in (40, 400, 5000):
         monkeypatch.setattr(kmeans, "SHIFTED_ROWS", rows)
         labels = kmeans._settle_borders(X, start, 500)
