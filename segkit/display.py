@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["first_sentence", "in_words", "label"]
 
 # Columns whose cells name variables: shown by their labels, kept by their names.
+MOST_WORDS = 25  # of a report's answer
 SMALLEST_P = 0.001  # a smaller p-value is written as a bound
 NOTHING = 1e-9  # what is smaller was left by rounding
 MOST_PLACES = 4  # decimals of a number in a table

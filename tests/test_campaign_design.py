@@ -274,6 +274,13 @@ def test_a_second_round_learns_from_both_and_not_from_the_season():
         [first], {"A": "sale"}, payoff="payoff", usual="sale", measured=pl.DataFrame([shown])
     ).policy.row(0, named=True)
     assert [proven[name] for name in ("offer", "gain", "low", "high")] == ["none", 0.3, 0.1, 0.5]
+    long = "Long-standing customers with very high different products bought"
+    named = adapt_policy(
+        [first.with_columns(segment_name=pl.lit(long))], {"A": "sale"}, payoff="payoff",
+        usual="sale", measured=pl.DataFrame([shown]),
+    )  # fmt: skip
+    assert named.answer.startswith("Another offer for 1 of 1 segment; the surest, no offer, brings")
+    assert len(named.answer.split()) <= 25
     open_ = pl.DataFrame([{**shown, "shown": ""}])
     same = adapt_policy([first], {"A": "sale"}, payoff="payoff", usual="sale", measured=open_)
     assert same.policy.equals(alone.policy)

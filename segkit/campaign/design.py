@@ -13,7 +13,7 @@ import polars as pl
 from segkit.campaign.assignment import NO_OFFER, name_segments
 from segkit.campaign.offer_profits import USUAL, find_proven
 from segkit.campaign.pilot import TIE_MARK, find_ties, words
-from segkit.display import counted, join_words, number, percent
+from segkit.display import MOST_WORDS, counted, join_words, number, percent
 from segkit.errors import DataError, require_columns
 from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
@@ -270,10 +270,14 @@ class NextRound(Result):
         if changed.is_empty():
             return f"The same offers: {share} change."
         row = changed.sort("low", descending=True, nulls_last=True).row(0, named=True)
-        return (
-            f"Another offer for {share}; surest {words(row['offer'])} for {row['segment_name']}, "
-            f"{number(row['gain'])} a customer ({ci_words(row['low'], row['high'], self.level)})."
+        brings = (
+            f"{number(row['gain'])} a customer ({ci_words(row['low'], row['high'], self.level)})"
         )
+        surest = f"{words(row['offer'])} for {row['segment_name']}"
+        answer = f"Another offer for {share}; surest {surest}, {brings}."
+        if len(answer.split()) <= MOST_WORDS:
+            return answer
+        return f"Another offer for {share}; the surest, {words(row['offer'])}, brings {brings}."
 
     @property
     def text(self) -> str:

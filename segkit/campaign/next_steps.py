@@ -14,7 +14,7 @@ from segkit.campaign.metrics import mean
 from segkit.campaign.offer_profits import PROFITS, USUAL, find_proven
 from segkit.campaign.pilot import words
 from segkit.campaign.power import compute_sample_size
-from segkit.display import counted, join_words, money, number
+from segkit.display import MOST_WORDS, counted, join_words, money, number
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
 from segkit.lift.verdicts import ALL
@@ -30,7 +30,6 @@ BASES = ("campaign", "pilot", "profile")  # the first that says something of a s
 USABLE = ("usable", "usable with care")
 HALVES = {"one half": 0.5, "other half": 0.5}
 LONGEST_TEST = 12  # months; a difference that needs longer is not worth a test
-MOST_WORDS = 25  # of an answer
 UNSTABLE = "neither stable nor usable"
 STEPS: dict[str, type[pl.DataType]] = {
     **dict.fromkeys(

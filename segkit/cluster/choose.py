@@ -14,7 +14,7 @@ from segkit.cluster.kmeans import SETTLE_STEPS
 from segkit.cluster.matrix import Floats, Ints, as_matrix, fair_order, sample_rows
 from segkit.cluster.refits import METHODS, Clustering, Method, SharedRefits
 from segkit.cluster.structure import Structure
-from segkit.display import counted, join_words, number
+from segkit.display import MOST_WORDS, counted, join_words, number
 from segkit.errors import DataError, ParameterError, require_choice, require_least
 from segkit.plot import Figure
 from segkit.plot.stability import criteria_over_k
@@ -22,7 +22,6 @@ from segkit.result import Result
 from segkit.stats.threads import single_thread
 
 MAX_ROWS = 20_000
-MOST_WORDS = 25  # of an answer
 NEARLY = 0.05  # adjusted Rand index: numbers this close to the most stable one are as stable
 _WEAK = 0.26  # Kaufman and Rousseeuw (1990): below it, no substantial structure
 
