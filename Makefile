@@ -8,8 +8,8 @@ SPARK  := .venv-spark
 OUT    ?= reports/case-study
 # Processors: so many notebooks, pages or studies are worked on side by side.
 JOBS   ?= 2
-# Tests wait for kernels, browsers and time to pass: with three processes more no processor idles.
-TESTERS ?= $(shell expr $(JOBS) + 3)
+# Tests wait for kernels, browsers and time to pass: with two processes more no processor idles.
+TESTERS ?= $(shell expr $(JOBS) + 2)
 # What `make lab` opens, and anything more that JupyterLab is to be told.
 NOTEBOOK ?= 01_data_audit
 QUIET    := $(VENV)/share/jupyter/lab/settings/overrides.json
