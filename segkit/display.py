@@ -227,6 +227,17 @@ def lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
+def sentences(*parts: str) -> str:
+    """Join the sentences that say something.
+
+    Examples
+    --------
+    >>> sentences("Most are kept.", "", "The rest is not.")
+    'Most are kept. The rest is not.'
+    """
+    return " ".join(part for part in parts if part)
+
+
 def join_words(words: Sequence[str]) -> str:
     """Join words as a sentence does.
 

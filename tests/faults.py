@@ -410,7 +410,7 @@ FAULTS = [
     # What to do next, names, number of segments
     Fault(
         "campaign/next_steps.py",
-        'usable, stable = step["usability"] in USABLE, step["stable"] is True',
+        'usable, stable = judgement["verdict"] in USABLE, judgement["stable"] is True',
         "usable, stable = True, True",
         "test_campaign_next_steps",
         "nothing is recommended for segments neither stable nor usable",

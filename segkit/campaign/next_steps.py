@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -14,9 +15,9 @@ from segkit.campaign.metrics import mean
 from segkit.campaign.offer_profits import PROFITS, USUAL, find_proven
 from segkit.campaign.pilot import words
 from segkit.campaign.power import compute_sample_size
-from segkit.display import MOST_WORDS, counted, join_words, money, number
+from segkit.display import MOST_WORDS, counted, join_words, money, number, sentences
 from segkit.errors import DataError, ParameterError, require_columns
-from segkit.frames import takes_frames
+from segkit.frames import takes_frames, typed
 from segkit.lift.verdicts import ALL
 from segkit.result import Figure, Result
 from segkit.stats.intervals import ci_words
@@ -25,33 +26,29 @@ Decision = Literal["roll out", "change", "stop", "keep", "keep testing", "start 
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
 DECIDED: tuple[Decision, ...] = DECISIONS[:4]
 CHANGING: tuple[Decision, ...] = DECISIONS[:3]  # what is sent from now on differs
+TESTING: tuple[Decision, ...] = DECISIONS[4:6]
+ACTIONS = {
+    "roll out": ("roll out", "{offer} to {segment_name}"),
+    "change": ("change to", "{offer} for {segment_name}"),
+    "stop": ("stop contacting", "{segment_name}"),
+}
 ENDS = ("", "_low", "_high")
-BASES = ("campaign", "pilot", "profile")  # the first that says something of a segment counts
+BASES = {  # the first that says something of a segment counts
+    "campaign": "measured in the campaign",
+    "pilot": "measured in the pilot alone",
+    "profile": "suggested by the profile, where nothing was measured",
+}
 USABLE = ("usable", "usable with care")
 HALVES = {"one half": 0.5, "other half": 0.5}
 LONGEST_TEST = 12  # months; a difference that needs longer is not worth a test
 UNSTABLE = "neither stable nor usable"
-STEPS: dict[str, type[pl.DataType]] = {
-    **dict.fromkeys(
-        ("segment", "segment_name", "decision", "offer", "against", "basis"), pl.String
-    ),
-    "reach": pl.Int64,
-    **dict.fromkeys(
-        ("profit", "profit_low", "profit_high", "monthly", "monthly_low", "monthly_high"),
-        pl.Float64,
-    ),
-    **dict.fromkeys(("test_offer", "test_against"), pl.String),
-    **dict.fromkeys(("test_customers", "test_months"), pl.Int64),
-    "usability": pl.String,
-    "stable": pl.Boolean,
-    "why": pl.String,
-}
+STEPS = typed(
+    "segment segment_name decision offer against basis reach:int profit:float profit_low:float "
+    "profit_high:float monthly:float monthly_low:float monthly_high:float test_offer test_against "
+    "test_customers:int test_months:int usability stable:bool why"
+)
 Row = dict[str, Any]
-
-
-def _by_length(rows: Sequence[Row]) -> list[Row]:
-    """Sort tests: what can be settled comes first, the shortest test before all."""
-    return sorted(rows, key=lambda row: (row["test_customers"] is None, row["test_months"] or 0))
+UNTRIED: Row = {"shown": "unknown", "profit": None}  # a comparison that was not made
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,73 +96,62 @@ class NextSteps(Result):
         if not rows:
             return None
         total = math.fsum(row["monthly"] for row in rows)
-        low, high = (
-            math.sqrt(math.fsum((row["monthly"] - row[f"monthly_{end}"]) ** 2 for row in rows))
-            for end in ("low", "high")
+        below, above = (
+            math.hypot(*(row["monthly"] - row[f"monthly{end}"] for row in rows)) for end in ENDS[1:]
         )
-        return total, total - low, total + high
+        return total, total - below, total + above
 
     @property
     def text(self) -> str:
         """The decisions in words, what they rest on, and how they go with usability."""
-        parts = [self._decided(), self._testing(), self._left_alone(), self._reconciled()]
-        parts += [self._basis(), self._month()]
-        return " ".join(part for part in parts if part)
+        decided = [self._changes(), self._kept(), self._tests(), self._left_alone()]
+        return sentences(*decided, self._reconciled(), self._bases(), self._month())
 
     @property
     def answer(self) -> str:
         """The decisions in one sentence; how many they are, where naming them takes too long."""
-        if len(self.headline.split()) <= MOST_WORDS:
+        rows, tests = self.choose(*CHANGING) or self.choose("keep"), self.choose(*TESTING)
+        if len(self.headline.split()) <= MOST_WORDS or not (rows or tests):
             return self.headline
-        total, changing, keeping = self.monthly, self.choose(*CHANGING), self.choose("keep")
-        tests = self.choose("keep testing", "start testing")
-        if not changing and not keeping:
-            return self._first_test(tests, with_size=False) if tests else self.headline
-        segments = counted(self.table.height, "segment")
-        if total is None:
-            share = f"{number(len(changing or keeping))} of {segments}"
-            return (
-                f"Change what {share} get."
-                if changing
-                else f"Keep {words(self.usual)} for {share}."
-            )
-        share = f"{number(len(changing))} of {segments}"
-        return f"Change what {share} get: added profit {self._a_month(*total)}."
+        if not rows:
+            return self._first_test(tests, with_size=False)
+        share = f"{number(len(rows))} of {counted(self.table.height, 'segment')}"
+        if rows[0]["decision"] == "keep":
+            return f"Keep {words(self.usual)} for {share}."
+        return f"Change what {share} get{self._worth()}."
 
     def _a_month(self, value: float, low: float, high: float) -> str:
         ends = ci_words(round(low), round(high), self.level)
         return f"{money(round(value), self.currency)} a month ({ends})"
 
-    def _decided(self) -> str:
-        rolled = [f"{words(r['offer'])} to {r['segment_name']}" for r in self.choose("roll out")]
-        changed = [f"{words(r['offer'])} for {r['segment_name']}" for r in self.choose("change")]
-        stopped = [row["segment_name"] for row in self.choose("stop")]
-        steps = {"roll out": rolled, "change to": changed, "stop contacting": stopped}
-        actions = [f"{verb} {join_words(what)}" for verb, what in steps.items() if what]
-        parts = []
-        if actions:
-            sentence = "; ".join(actions)
-            total = self.monthly
-            worth = f": added profit {self._a_month(*total)}" if total else ""
-            parts.append(f"{sentence[0].upper()}{sentence[1:]}{worth}.")
-        rows_to_keep = self.choose("keep")
-        if rows_to_keep:
-            each = [
-                f"{row['segment_name']}, {self._a_month(*(row[f'monthly{e}'] for e in ENDS))}"
-                for row in rows_to_keep
-            ]
-            parts.append(f"Keep {words(self.usual)}, which is shown to pay: {'; '.join(each)}.")
-        return " ".join(parts)
+    def _worth(self) -> str:
+        return f": added profit {self._a_month(*self.monthly)}" if self.monthly else ""
 
-    def _testing(self) -> str:
-        rows = self.choose("keep testing", "start testing")
-        if not rows:
-            return ""
+    def _changes(self) -> str:
+        actions = []
+        for decision in CHANGING:
+            verb, form = ACTIONS[decision]
+            rows = [row | {"offer": words(row["offer"])} for row in self.choose(decision)]
+            if rows:
+                actions.append(f"{verb} {join_words([form.format(**row) for row in rows])}")
+        sentence = "; ".join(actions)
+        return f"{sentence[0].upper()}{sentence[1:]}{self._worth()}." if sentence else ""
+
+    def _kept(self) -> str:
+        each = [
+            f"{row['segment_name']}, {self._a_month(*(row[f'monthly{end}'] for end in ENDS))}"
+            for row in self.choose("keep")
+        ]
+        start = f"Keep {words(self.usual)}, which is shown to pay"
+        return f"{start}: {'; '.join(each)}." if each else ""
+
+    def _tests(self) -> str:
+        rows = _by_length(self.choose(*TESTING))
+        tests = [self._test(row) for row in rows]
         if self.choose(*DECIDED):
-            return f"Not decided: test {'; '.join(map(self._test, _by_length(rows)))}."
-        further = [self._test(row) for row in _by_length(rows)[1:]]
-        more = f" Further tests: {'; '.join(further)}." if further else ""
-        return self._first_test(rows) + more
+            return f"Not decided: test {'; '.join(tests)}." if tests else ""
+        further = f"Further tests: {'; '.join(tests[1:])}." if tests[1:] else ""
+        return sentences(self._first_test(rows), further) if tests else ""
 
     def _first_test(self, rows: Sequence[Row], *, with_size: bool = True) -> str:
         measured = any(row["basis"] != "profile" for row in rows)
@@ -175,74 +161,62 @@ class NextSteps(Result):
     def _test(self, row: Row, *, with_size: bool = True) -> str:
         offers = f"{words(row['test_offer'])} against {words(row['test_against'])}"
         offers += f" for {row['segment_name']}"
+        customers, months = row["test_customers"], row["test_months"]
         size = "no test of a year would settle it"
-        if row["test_customers"] is not None:
-            size = counted(row["test_customers"], "customer")
-            if row["test_months"] is not None:
-                size += f", {counted(row['test_months'], 'month')}"
-        elif row["basis"] == "profile":
+        if customers is None and row["basis"] == "profile":
             size = "as large as the campaign allows"
+        elif customers is not None:
+            lasting = f", {counted(months, 'month')}" if months is not None else ""
+            size = f"{counted(customers, 'customer')}{lasting}"
         return f"{offers} ({size})" if with_size else offers
 
     def _left_alone(self) -> str:
-        rows = self.choose("none")
-        if not rows:
-            return ""
         reasons: dict[str, list[str]] = {}
+        rows = self.choose("none")
         for row in rows:
             reasons.setdefault(row["why"], []).append(row["segment_name"])
         if len(rows) < self.table.height:
             each = "; ".join(f"{join_words(names)}: {why}" for why, names in reasons.items())
-            return f"No message of their own for {each}."
-        alike = "Treat all customers alike: no segment is " + (
-            "stable or usable" if list(reasons) == [UNSTABLE] else "usable, and nothing is measured"
-        )
+            return f"No message of their own for {each}." if each else ""
+        state = "usable, and nothing is measured"
+        state = "stable or usable" if list(reasons) == [UNSTABLE] else state
+        alike = f"Treat all customers alike: no segment is {state}"
         if self.overall is None or self.overall["profit"] is None:
             return f"{alike}, so none gets a message of its own."
-        low, high = self.overall["profit_low"], self.overall["profit_high"]
-        verdict = "whether it pays is undecided"
-        if low is not None and high is not None and (low > 0 or high < 0):
-            verdict = "it pays" if low > 0 else "it loses money"
-        value = money(self.overall["profit"], self.currency)
-        ends = "" if low is None or high is None else f" ({ci_words(low, high, self.level)})"
-        return (
-            f"{alike}. Over all of them {words(self.usual)} added {value} a customer{ends}: "
-            f"{verdict}."
-        )
+        value, low, high = (self.overall[f"profit{end}"] for end in ENDS)
+        ends, verdict = "", "whether it pays is undecided"
+        if low is not None and high is not None:
+            ends = f" ({ci_words(low, high, self.level)})"
+            verdict = "it pays" if low > 0 else "it loses money" if high < 0 else verdict
+        added = f"{words(self.usual)} added {money(value, self.currency)} a customer{ends}"
+        return f"{alike}. Over all of them {added}: {verdict}."
 
     def _reconciled(self) -> str:
         """Say why an offer won in a segment that the profile does not call usable."""
         names = [
             row["segment_name"]
             for row in self.choose(*DECIDED)
-            if row["usability"] is not None and row["usability"] not in USABLE
+            if row["usability"] not in (None, *USABLE)
         ]
-        if not names:
-            return ""
         verb = "is" if len(names) == 1 else "are"
-        return (
-            f"{join_words(names)} {verb} not shown usable by the profile, which judges size, "
-            "reach and spend before any offer is tried; a profit measured since then decides."
+        why = (
+            "not shown usable by the profile, which judges size, reach and spend before any offer "
+            "is tried; a profit measured since then decides."
         )
+        return f"{join_words(names)} {verb} {why}" if names else ""
 
-    def _basis(self) -> str:
-        named = {
-            "campaign": "measured in the campaign",
-            "pilot": "measured in the pilot alone",
-            "profile": "suggested by the profile, where nothing was measured",
-        }
+    def _bases(self) -> str:
         decided = self.table.filter(pl.col("decision") != "none")
-        rows = {basis: decided.filter(basis=basis)["segment_name"].to_list() for basis in BASES}
-        parts = [f"{named[basis]}: {join_words(names)}" for basis, names in rows.items() if names]
+        names = {basis: decided.filter(basis=basis)["segment_name"].to_list() for basis in BASES}
+        parts = [f"{BASES[basis]}: {join_words(some)}" for basis, some in names.items() if some]
         return f"What this rests on: {'; '.join(parts)}." if parts else ""
 
     def _month(self) -> str:
-        if self.monthly is None:
-            return ""
-        return (
+        month = (
             "A month is one such campaign to all who may be contacted, with the profit of its "
             "window. Offers that did best also had luck: expect somewhat less."
         )
+        return month if self.monthly else ""
 
     def plot(self) -> Figure:
         """Draw the profit per month of each segment's decision.
@@ -257,14 +231,11 @@ class NextSteps(Result):
         measured = self.table.drop_nulls("monthly")
         if measured.is_empty():
             raise DataError("no profit was measured in any segment, so there is none to draw")
-        labels = [
-            f"{row['segment_name']}: {row['decision']}, {words(row['test_offer'] or row['offer'])}"
-            if "test" in row["decision"]
-            else f"{row['segment_name']}: {row['decision']}, {words(row['offer'])}"
-            for row in measured.iter_rows(named=True)
-        ]
+        tested = pl.col("decision").str.contains("test")
+        offer = pl.when(tested).then(pl.coalesce("test_offer", "offer")).otherwise("offer")
+        offer = offer.map_elements(words, pl.String)
         return intervals(
-            measured.with_columns(step=pl.Series(labels)),
+            measured.with_columns(step=pl.format("{}: {}, {}", "segment_name", "decision", offer)),
             "step",
             "monthly",
             interval=("monthly_low", "monthly_high"),
@@ -351,50 +322,51 @@ def decide_next_steps(
     there = segments.filter(pl.col("customers") > 0)
     if there.is_empty():
         raise DataError("no segment holds a customer, so there is nothing to decide")
+    measured: dict[str, tuple[str, list[Row]]] = {}
     overall: dict[str, float | None] | None = None
-    comparisons: dict[str, dict[str, list[Row]]] = {}
-    for basis, frame in (("campaign", campaign), ("pilot", pilot)):
+    for basis, frame in (("pilot", pilot), ("campaign", campaign)):  # the campaign's go first
         if frame is None:
             continue
         require_columns(frame.columns, list(PROFITS), f"the {basis}'s comparisons")
-        for row in frame.iter_rows(named=True):
-            if row["segment"] == ALL:
-                overall = {name: row[name] for name in ("profit", "profit_low", "profit_high")}
-                continue
-            segment = _segment_of(row["segment"], segments)
-            comparisons.setdefault(segment, {}).setdefault(basis, []).append(row)
-    judged: dict[str, Row] = {}
+        for row in frame.filter(segment=ALL).iter_rows(named=True):
+            overall = {f"profit{end}": row[f"profit{end}"] for end in ENDS}
+        for (name,), rows in frame.filter(pl.col("segment") != ALL).group_by("segment"):
+            measured[_segment_of(str(name), segments)] = basis, rows.to_dicts()
+    judged: dict[Any, Row] = {}
     if usability is not None:
         require_columns(usability.columns, ["segment", "verdict", "stable"], "usability")
-        judged = {row["segment"]: row for row in usability.iter_rows(named=True)}
+        judged = usability.rows_by_key("segment", named=True, unique=True)
     sizes: dict[str, int | None] = {}
     if power is not None:
         require_columns(power.columns, ["segment", "needed"], "power")
         sizes = dict(power.select("segment", "needed").iter_rows())
     learnt = {_segment_of(name, segments): offer for name, offer in (next_round or {}).items()}
-    rows = []
+    steps = []
     for segment, name in there.select("segment", "segment_name").iter_rows():
-        measured = comparisons.get(segment, {})
-        basis = next((one for one in BASES if one in measured), BASES[-1])
+        basis, rows = measured.get(segment, ("profile", []))
         step = (
-            _decide(measured[basis], usual, learnt.get(segment))
-            if basis in measured
+            _decide(rows, usual, learnt.get(segment))
+            if rows
             else _suggest((ideas or {}).get(segment, usual), usual, sizes.get(segment))
         )
-        judgement = judged.get(segment, {})
-        step |= {"basis": basis, "stable": judgement.get("stable")}
-        step |= {"usability": judgement.get("verdict")}
-        if usability is not None:
-            step = _gate(step)
-        rows.append({"segment": segment, "segment_name": name, **step})
-    table = pl.DataFrame(rows, schema=STEPS)
-    place = {name: i for i, name in enumerate(DECISIONS)}
-    table = table.sort(
-        pl.col("decision").replace_strict(place),
+        judgement = judged.get(segment, {"verdict": None, "stable": None})
+        usable, stable = judgement["verdict"] in USABLE, judgement["stable"] is True
+        if usability is not None and not usable and not (stable and rows):
+            why = "not usable, and nothing was measured" if stable else UNSTABLE
+            step = {"decision": "none", "why": why}
+        about = {"basis": basis, "usability": judgement["verdict"], "stable": judgement["stable"]}
+        steps.append({"segment": segment, "segment_name": name, **step, **about})
+    table = pl.DataFrame(steps, schema=STEPS).sort(
+        pl.col("decision").cast(pl.Enum(DECISIONS)),
         -pl.col("monthly").fill_null(0.0),
         maintain_order=True,
     )
     return NextSteps(table, usual, overall, level, currency)
+
+
+def _by_length(rows: Sequence[Row]) -> list[Row]:
+    """Sort tests: what can be settled comes first, the shortest test before all."""
+    return sorted(rows, key=lambda row: (row["test_customers"] is None, row["test_months"] or 0))
 
 
 def _segment_of(name: str, segments: pl.DataFrame) -> str:
@@ -411,134 +383,102 @@ def _decide(rows: Sequence[Row], usual: str, learnt: str | None = None) -> Row:
     pairs = {(row["offer"], row["against"]): row for row in rows}
     base = usual if any(usual in pair for pair in pairs) else NO_OFFER
     tried = sorted({offer for offer, _ in pairs if offer != usual})
-    better = {offer: pairs.get((offer, base)) for offer in tried}
-    paying = {offer: pairs.get((offer, NO_OFFER)) for offer in tried}
-    own = pairs.get((usual, NO_OFFER))
+    better = {offer: pairs.get((offer, base), UNTRIED) for offer in tried}
+    paying = {offer: pairs.get((offer, NO_OFFER), UNTRIED) for offer in tried}
+    own = pairs.get((usual, NO_OFFER), UNTRIED)
+    best = max(tried, key=lambda one: _profit(paying[one]), default=NO_OFFER)
     proven = find_proven(rows, usual)
     if proven is not None:
         why = f"{words(proven['offer'])} is shown to earn more than {words(base)}"
         return _step("roll out", proven["offer"], proven, why)
     # From here on nothing tried is shown to earn more than what is sent now.
-    payers = [o for o in tried if _shown(paying[o]) == "gain" and _profit(better[o]) >= 0]
-    if payers and base != NO_OFFER and _shown(own) != "gain":
+    payers = [o for o in tried if paying[o]["shown"] == "gain" and _profit(better[o]) >= 0]
+    if payers and base != NO_OFFER and own["shown"] != "gain":
         offer = max(payers, key=lambda one: _profit(paying[one]))
-        state = "is shown to lose money" if _shown(own) == "loss" else "is not shown to"
+        state = "is shown to lose money" if own["shown"] == "loss" else "is not shown to"
         why = f"{words(offer)} is shown to pay, {words(usual)} {state}"
         return _step("change", offer, better[offer], why)
-    if _shown(own) == "loss":
+    if own["shown"] == "loss":
         why = f"{words(usual)} is shown to lose money, and nothing tried is shown to pay"
-        return _step("stop", NO_OFFER, own, why, turned=True)
-    if tried and all(_shown(paying[o]) == "loss" for o in tried) and base == NO_OFFER:
-        offer = max(tried, key=lambda one: _profit(paying[one]))
+        return _step("stop", NO_OFFER, own, why)
+    if tried and base == NO_OFFER and all(row["shown"] == "loss" for row in paying.values()):
         why = f"{join_words([words(one) for one in tried])}: shown to lose money"
-        return _step("stop", NO_OFFER, paying[offer], why, turned=True)
-    promising, doubts = _doubts(better, own, learnt)
-    if _shown(own) == "gain":
+        return _step("stop", NO_OFFER, paying[best], why)
+    if own["shown"] == "gain":
         why = f"{words(usual)} is shown to pay, and nothing tried is shown to earn more"
-        return _step("keep", usual, own, why) | _test_of(doubts)
-    if _shown(own) == "":
-        doubts.append(own)
-    if not doubts:  # nothing tried did better, and what is sent now was not compared with nothing
-        doubts = [max(rows, key=_profit)]
-    test = _test_of(doubts)
-    doubt = next(row for row in doubts if row is not None and _pair(row) == _pair(test, "test_"))
+        return _step("keep", usual, own, why) | _test_of(_doubts(better, own, learnt))[1]
+    doubts = _doubts(better, own, learnt) + ([own] if own["shown"] == "" else [])
+    # Nothing tried did better, and what is sent now was not compared with nothing: the best one.
+    doubt, test = _test_of(doubts or [max(rows, key=_profit)])
     why = f"whether {words(doubt['offer'])} earns more than {words(doubt['against'])} is open"
-    why += _why_open(doubt)
-    lower = [o for o in tried if _shown(better[o]) in ("", "loss") and o not in promising]
+    if doubt["profit_low"] is None:
+        why += ", for too few bought"
+    elif doubt["profit_low"] > 0 or doubt["profit_high"] < 0:
+        why += ", for it is clear by itself alone, not with all comparisons allowed for"
+    lower = [o for o, row in better.items() if row["shown"] in ("", "loss")]
+    lower = [words(o) for o in lower if not _is_promising(better[o], learnt)]
     if lower:
-        why += f"; {join_words([words(one) for one in lower])} did no better than {words(base)}"
+        why += f"; {join_words(lower)} did no better than {words(base)}"
     return _step("keep testing", base, doubt, why) | test
 
 
-def _why_open(doubt: Row) -> str:
-    if doubt["profit_low"] is None:
-        return ", for too few bought"
-    if doubt["profit_low"] > 0 or doubt["profit_high"] < 0:
-        return ", for it is clear by itself alone, not with all comparisons allowed for"
-    return ""
+def _is_promising(row: Row, learnt: str | None) -> bool:
+    return row["shown"] == "" and (_profit(row) > 0 or row["offer"] == learnt)
 
 
-def _doubts(
-    better: Mapping[str, Row | None], own: Row | None, learnt: str | None
-) -> tuple[list[str], list[Row | None]]:
-    """Return the offers that may earn more than the usual one, and what to test of them."""
-    promising = [
-        offer
-        for offer, row in better.items()
-        if _shown(row) == "" and (_profit(row) > 0 or offer == learnt)
-    ]
-    promising.sort(key=lambda one: -_profit(better[one]))
-    if learnt == NO_OFFER and _shown(own) == "":  # whether to send anything comes first
-        return promising, []
-    return promising, [better[one] for one in ([learnt] if learnt in promising else promising)]
+def _doubts(better: Mapping[str, Row], own: Row, learnt: str | None) -> list[Row]:
+    """Return the comparisons of what may earn more than the usual offer, the best first."""
+    if learnt == NO_OFFER and own["shown"] == "":  # whether to send anything comes first
+        return []
+    doubts = [row for row in better.values() if _is_promising(row, learnt)]
+    first = [row for row in doubts if row["offer"] == learnt]
+    return first or sorted(doubts, key=_profit, reverse=True)
 
 
-def _pair(row: Row, prefix: str = "") -> tuple[str, str]:
-    return row[f"{prefix}offer"], row[f"{prefix}against"]
+def _profit(row: Row) -> float:
+    return -math.inf if row["profit"] is None else float(row["profit"])
 
 
-def _shown(row: Row | None) -> str:
-    return str(row["shown"]) if row is not None else "unknown"
-
-
-def _profit(row: Row | None) -> float:
-    return float(row["profit"]) if row is not None and row["profit"] is not None else -math.inf
-
-
-def _step(
-    decision: Decision, offer: str, row: Row | None, why: str, *, turned: bool = False
-) -> Row:
-    """Return a decision with the money that it brings; turned: not contacting is what brings it."""
-    assert row is not None  # noqa: S101 - narrows the type
-    value, low, high = row["profit"], row["profit_low"], row["profit_high"]
+def _step(decision: Decision, offer: str, row: Row, why: str) -> Row:
+    """Return a decision with the money that it brings; to stop brings what is not lost."""
+    money_of = {end: row[f"profit{end}"] for end in ENDS}
     against = row["against"]
-    if turned:
-        value, low, high = (None if x is None else -x for x in (value, high, low))
+    if decision == "stop":
+        turned = dict(zip(ENDS, (money_of[end] for end in ("", "_high", "_low")), strict=True))
+        money_of = {end: None if amount is None else -amount for end, amount in turned.items()}
         against = row["offer"]
     step = {"decision": decision, "offer": offer, "against": against, "reach": row["reach"]}
-    for end, amount in zip(ENDS, (value, low, high), strict=True):
+    for end, amount in money_of.items():
         step[f"profit{end}"] = amount
         step[f"monthly{end}"] = None if amount is None else amount * row["reach"]
     return step | {"why": why}
 
 
-def _test_of(doubts: Sequence[Row | None]) -> Row:
-    """Return the test of the first comparison that a year of campaigns would settle, or the first.
+def _test_of(doubts: Sequence[Row]) -> tuple[Row, Row]:
+    """Return the first comparison that a year of campaigns would settle, or the first; its test.
 
     A comparison whose arms are too small for an interval has no size.
     """
-    tests: list[Row] = []
-    for row in doubts:
-        if row is None:
-            continue
-        tests.append({"test_offer": row["offer"], "test_against": row["against"]})
+    tests = [({"test_offer": row["offer"], "test_against": row["against"]}, row) for row in doubts]
+    for test, row in tests:
         if not row["sd"] or not row["profit"] or not row["reach"]:
             continue
-        try:
-            needed = compute_sample_size(
-                mean(0.0, row["sd"]), effect=abs(row["profit"]), shares=HALVES
-            ).total
-        except (DataError, ParameterError):  # more customers than there can be
-            continue
-        months = math.ceil(needed / row["reach"])
-        if months <= LONGEST_TEST:
-            return tests[-1] | {"test_customers": needed, "test_months": months}
-    return tests[0] if tests else {}
+        with suppress(DataError, ParameterError):  # more customers than there can be
+            metric, effect = mean(0.0, row["sd"]), abs(row["profit"])
+            needed = compute_sample_size(metric, effect=effect, shares=HALVES).total
+            months = math.ceil(needed / row["reach"])
+            if months <= LONGEST_TEST:
+                return row, test | {"test_customers": needed, "test_months": months}
+    return (tests[0][1], tests[0][0]) if tests else ({}, {})
 
 
 def _suggest(idea: str, usual: str, needed: int | None) -> Row:
     """Suggest a first test where nothing was measured."""
-    against = NO_OFFER if idea == usual else usual
-    why = "nothing was measured here; the offer is a guess from the profile"
-    step: Row = {"decision": "start testing", "offer": usual, "why": why}
-    return step | {"test_offer": idea, "test_against": against, "test_customers": needed}
-
-
-def _gate(step: Row) -> Row:
-    """Recommend nothing for a segment that is neither stable nor usable."""
-    usable, stable = step["usability"] in USABLE, step["stable"] is True
-    if usable or (stable and step["basis"] != "profile"):
-        return step
-    why = UNSTABLE if not stable else "not usable, and nothing was measured"
-    same = ("basis", "usability", "stable")
-    return {"decision": "none", "why": why, **{name: step[name] for name in same}}
+    return {
+        "decision": "start testing",
+        "offer": usual,
+        "why": "nothing was measured here; the offer is a guess from the profile",
+        "test_offer": idea,
+        "test_against": NO_OFFER if idea == usual else usual,
+        "test_customers": needed,
+    }
