@@ -7,22 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import polars as pl
 
+from segkit.campaign import eligibility, platforms
 from segkit.campaign.assignment import NO_OFFER
-from segkit.campaign.eligibility import (
-    CHANNELS,
-    UNRECORDED,
-    Channel,
-    Consent,
-    Unrecorded,
-    count_reasons,
-    first_reason,
-    name_left_out,
-    require_consent,
-)
+from segkit.campaign.eligibility import Channel, Consent, Unrecorded
 from segkit.campaign.list_changes import (
     KINDS,
     ListKind,
@@ -31,21 +22,8 @@ from segkit.campaign.list_changes import (
     name_list,
     read_lists,
 )
-from segkit.campaign.platforms import (
-    IDENTIFIERS,
-    MAIL_TOOLS,
-    PLATFORMS,
-    REJECTS,
-    MailTool,
-    PlatformName,
-    hash_identifiers,
-    is_plain,
-    normalise_identifiers,
-    read_emails,
-    read_phones,
-    shape_mail_import,
-)
-from segkit.display import counted, number, percent
+from segkit.campaign.platforms import MAIL_TOOLS, PLATFORMS, MailTool, PlatformName
+from segkit.display import counted, number, percent, sentences
 from segkit.errors import (
     ColumnError,
     ModelError,
@@ -118,6 +96,7 @@ class SegmentContract:
         nearest = f"nearest to its centre among {counted(len(segments), 'segment')}"
         keys = ("as_of", "segkit_version", "data_hash", "method")
         as_of, version, digest, method = (str(model.get(key) or "") for key in keys)
+        centres = {str(one["id"]): one.get("centre") or {} for one in segments}
         return cls(
             campaign_id,
             as_of,
@@ -126,8 +105,8 @@ class SegmentContract:
             method,
             definitions={str(one["id"]): f"{one['name']}: {nearest}" for one in segments},
             cut_points={
-                str(one["id"]): {str(k): float(v) for k, v in (one.get("centre") or {}).items()}
-                for one in segments
+                name: {str(column): float(value) for column, value in centre.items()}
+                for name, centre in centres.items()
             },
             features={
                 str(one["name"]): str(one.get("definition") or one["name"])
@@ -165,7 +144,7 @@ REASONS = {
     "small_cell": "in a cell too small to be handed out",
 }
 _BY_POLICY = set(HELD) - {"no_consent", "no_channel_consent", "consent_not_recorded"}
-_NO_IDENTIFIERS = pl.DataFrame(schema=REJECTS)
+_NO_IDENTIFIERS = pl.DataFrame(schema=platforms.REJECTS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -216,26 +195,23 @@ class Audience(Result):
     @property
     def text(self) -> str:
         """The finding in words."""
-        customers = int(self.counts.get_column("customers").sum())
-        listed = number(self.frame.height)
-        share = percent(self.frame.height / customers if customers else 0.0)
-        lists = self.frame.get_column("offer").n_unique()
+        customers, listed = int(self.counts["customers"].sum()), self.frame.height
+        share = percent(listed / max(1, customers))
+        lists = counted(self.frame["offer"].n_unique(), "list")
         unread = "; ".join(
-            f"{number(row['customers'])} {row['identifier'].replace('_', ' ')}: "
-            f"{row['description']}"
-            for row in self.identifiers.iter_rows(named=True)
+            f"{number(customers)} {name.replace('_', ' ')}: {why}"
+            for name, _, why, customers in self.identifiers.iter_rows()
         )
-        total = counted(customers, "assigned customer")
-        sentences = (
-            f"{listed} of {total} ({share}) are on {counted(lists, 'list')}.",
-            name_left_out(self.counts),
+        return sentences(
+            f"{number(listed)} of {counted(customers, 'assigned customer')} ({share}) are on "
+            f"{lists}.",
+            eligibility.name_left_out(self.counts),
             self.consent,
             f"Identifiers that could not be read: {unread}." if unread else "",
             *self.notes,
             f"No cell of fewer than {counted(self.min_cell, 'customer')} is handed out.",
             "Who is left out after the assignment stays in its arm for the analysis.",
         )
-        return " ".join(sentence for sentence in sentences if sentence)
 
     def write(
         self,
@@ -274,7 +250,7 @@ class Audience(Result):
         """
         for kind in formats:
             check_format(kind)
-        place = Path(folder)
+        place, campaign = Path(folder), self.contract.campaign_id
         if since is not None and Path(since).resolve() == place.resolve():
             raise ParameterError(
                 f"{place.name} holds the last lists, which would be lost; write to another folder"
@@ -282,22 +258,18 @@ class Audience(Result):
         earlier = {} if since is None else read_lists(Path(since), self.kind)
         if not place.is_dir():
             private_folder(place)
-        campaign = self.contract.campaign_id
         frame = self.frame.drop("offer", "segment") if self.kind == "upload" else self.frame
-        parts = sorted(
-            self.frame.with_row_index("_row").partition_by("offer", as_dict=True).items()
-        )
+        offers = self.frame["offer"].unique().sort().to_list()
         lists = {
-            name_list(campaign, str(offer[0]), self.kind): frame[part["_row"]]
-            for offer, part in parts
+            name_list(campaign, offer, self.kind): frame.filter(self.frame["offer"] == offer)
+            for offer in offers
         }
-        if len({stem.casefold() for stem in lists}) < len(parts):
+        if len({stem.casefold() for stem in lists}) < len(offers):
             raise ParameterError(
                 "the names of two offers differ in capitals alone, and their lists would be one "
                 f"file: {', '.join(lists)}"
             )
-        old = find_files(place, campaign, self.kind)
-        emptied = sorted({path.stem for path in old} - {*lists})
+        emptied = sorted({path.stem for path in find_files(place, campaign, self.kind)} - {*lists})
         lists |= {stem: frame.clear() for stem in emptied}
         if since is not None:
             lists |= compare_lists(lists, earlier, campaign, self.kind)
@@ -309,12 +281,13 @@ class Audience(Result):
         for change in ("", "-added", "-removed"):
             for path in {*find_files(place, campaign, self.kind, change)} - {*written}:
                 path.unlink()
-        counts = write_frame(self.counts, place / "left_out.csv", private=True)
-        cells = write_frame(self.cells, place / "cells.csv", private=True)
-        terms = replace(self.contract, consent=self.consent, emptied=tuple(emptied)).save(
-            place / "contract.json"
+        terms = replace(self.contract, consent=self.consent, emptied=tuple(emptied))
+        return (
+            *written,
+            write_frame(self.counts, place / "left_out.csv", private=True),
+            write_frame(self.cells, place / "cells.csv", private=True),
+            terms.save(place / "contract.json"),
         )
-        return (*written, counts, cells, terms)
 
 
 @takes_frames
@@ -422,8 +395,8 @@ def build_audience(
     >>> made.frame["customer_id"].to_list(), made.counts.filter(reason="no_email")["customers"][0]
     (['007'], 1)
     """
-    mailed = kind == "upload" and platform in MAIL_TOOLS
-    hashed = kind == "upload" and not mailed
+    hashed = kind == "upload" and platform in PLATFORMS
+    mailed = kind == "upload" and not hashed
     channel = channel or ("ads" if hashed else "email")
     if policy is not None:
         consent = policy.consent_column(purpose) or None
@@ -435,34 +408,30 @@ def build_audience(
         needed = [name for name in ("email", "phone") if name in customers.columns] or ["email"]
     require_columns(assignments.columns, ["customer_id", "offer", "segment"], "assignments")
     require_columns(customers.columns, ["customer_id", *needed, *columns], "customers")
-    require_consent(customers.columns, consent)
-    for name, frame in (("assignments", assignments), ("customers", customers)):
-        require_unique(frame, name)
+    eligibility.require_consent(customers.columns, consent)
+    require_unique(assignments, "assignments")
+    require_unique(customers, "customers")
     recorded = () if policy is not None and consent is None else customers.columns
     agreed = Consent.of(recorded, consent=consent, channel=channel, unrecorded=unrecorded)
-    customers = customers.with_columns(read_consents(customers, agreed.columns))
-    about = customers.drop("offer", "segment", strict=False).with_columns(_known=pl.lit(value=True))
+    optouts = _read_optouts(optouts, channel)
+    customers = customers.drop("offer", "segment", strict=False).with_columns(
+        read_consents(customers, agreed.columns),
+        _known=pl.lit(value=True),
+        _gone=_opted_out(customers, optouts),
+    )
     people = assignments.select("customer_id", "offer", "segment")
-    people = people.join(about, on="customer_id", how="left").sort("customer_id")
+    people = people.join(customers, on="customer_id", how="left").sort("customer_id")
     require_columns(people.columns, cell, "the list")
-    optouts = _optouts_by(optouts, channel)
-    form = (hashed, channel, cast("PlatformName", platform), region)
-    emails, normal, rejected = _identified(people, *form)
-    gone, notes = _opted_out(people, emails, optouts)
-    people = people.with_columns(
-        gone.alias("_gone"),
-        emails.alias("_address"),
-        *(normal[name].alias(f"_{name}") for name in normal.columns),
-        _plain=is_plain(emails),
+    form = (hashed, channel, platform, region)
+    identifiers, rejected = _identified(people, *form)
+    people = people.hstack(identifiers).with_columns(
+        _plain=platforms.is_plain(identifiers["_address"]),
         _erased=people["customer_id"].is_in(erased_ids(erased, None).implode()),
         _held=_held_back(policy, people, assignments, at, channel, purpose, contacts),
     )
-    refusals = agreed.reasons()
-    refused = [refusals[name] for name in ("no_consent", "no_channel_consent") if name in refusals]
-    refusing, meant, _ = _identified(_refusing(customers, refused, optouts), *form)
-    theirs = {"_address": refusing} | {f"_{name}": meant[name] for name in meant.columns}
-    reasons = _reasons(refusals, theirs, _unreachable(needed, normal.columns), mailed)
-    people = people.with_columns(_reason=first_reason(reasons))
+    theirs, _ = _identified(_refusing(customers, agreed, optouts), *form)
+    reasons = _reasons(agreed, theirs, needed, mailed)
+    people = people.with_columns(_reason=eligibility.first_reason(reasons))
     free = pl.col("_reason").is_null()
     if needed:
         key = pl.coalesce([f"_{name}" for name in needed])
@@ -471,24 +440,23 @@ def build_audience(
     cell_sizes = free.sum().over(list(cell)) if cell else free.sum()
     people = people.with_columns(_reason=_where(free & (cell_sizes < min_cell), "small_cell"))
     contacted = people.filter(~reasons["no_contact"] & pl.col("_known").is_not_null())
-    listed = people.with_row_index("_row").filter(free)
+    silent = contacted.filter(agreed.silent()).height
+    listed = people.filter(free)
     without = set() if erased is not None else {"erased"}
     without |= (set() if mailed else {"formula_email"}) | (_BY_POLICY if policy is None else set())
     descriptions = {name: text for name, text in REASONS.items() if name not in without}
     return Audience(
-        frame=_shape(listed, normal, contract, kind, platform, columns),
-        counts=count_reasons(people.get_column("_reason"), "on a list", descriptions),
-        cells=listed.group_by("segment", "offer").agg(customers=pl.len()).sort("segment", "offer"),
-        contract=contract,
-        kind=kind,
-        min_cell=min_cell,
-        platform=platform,
-        channel=channel,
-        consent=agreed.tell(
-            contacted.filter(agreed.silent()).height, contacted.height, by_policy=policy is not None
-        ),
-        identifiers=rejected,
-        notes=notes + _unknown_ids(assignments, customers, optouts),
+        _shape(listed, contract, kind, platform, columns),
+        eligibility.count_reasons(people["_reason"], "on a list", descriptions),
+        listed.group_by("segment", "offer").agg(customers=pl.len()).sort("segment", "offer"),
+        contract,
+        kind,
+        min_cell,
+        platform,
+        channel,
+        agreed.tell(silent, contacted.height, by_policy=policy is not None),
+        rejected,
+        _notes(people, customers, optouts),
     )
 
 
@@ -497,8 +465,8 @@ def _check_options(
 ) -> None:
     """Raise ``ParameterError`` for an option that is unknown, or does not go with the others."""
     require_choice("kind of list", kind, KINDS)
-    require_choice("channel", channel, CHANNELS)
-    require_choice("value of unrecorded", unrecorded, UNRECORDED)
+    require_choice("channel", channel, eligibility.CHANNELS)
+    require_choice("value of unrecorded", unrecorded, eligibility.UNRECORDED)
     require_choice("platform", platform, (*PLATFORMS, *MAIL_TOOLS))
     require_least(min_cell=(min_cell, 1))
     if kind == "upload" and columns:
@@ -508,6 +476,76 @@ def _check_options(
         )
     if kind == "upload" and platform in MAIL_TOOLS and channel != "email":
         raise ParameterError(f"a list for {platform} goes by e-mail, got channel {channel!r}")
+
+
+def _read_optouts(optouts: pl.DataFrame | None, channel: str) -> pl.DataFrame | None:
+    """Return the opt-outs that hold for the channel."""
+    if optouts is None:
+        return None
+    if not {"customer_id", "email"} & set(optouts.columns):
+        raise ColumnError(
+            "optouts expects a column customer_id or email; it has "
+            f"{', '.join(optouts.columns) or 'none'}"
+        )
+    if "channel" not in optouts.columns:
+        return optouts
+    named = read_channels(optouts["channel"])
+    return optouts.filter((named == channel).fill_null(value=True))
+
+
+def _opted_out(customers: pl.DataFrame, optouts: pl.DataFrame | None) -> pl.Series:
+    """Return which customers opted out, by id or by address."""
+    gone = pl.repeat(value=False, n=customers.height, dtype=pl.Boolean, eager=True)
+    readers = {"customer_id": pl.Series.drop_nulls, "email": platforms.read_emails}
+    for name, read in readers.items():
+        if optouts is not None and name in customers.columns and name in optouts.columns:
+            refused = read(optouts[name]).drop_nulls().unique()
+            gone |= read(customers[name]).is_in(refused.implode()).fill_null(value=False)
+    return gone
+
+
+def _refusing(
+    customers: pl.DataFrame, agreed: Consent, optouts: pl.DataFrame | None
+) -> pl.DataFrame:
+    """Return addresses and numbers of all who refused or opted out, assigned or not.
+
+    Also those of opt-outs that no customer has in this spelling.
+    """
+    reasons = agreed.reasons()
+    refused = [reasons[name] for name in ("no_consent", "no_channel_consent") if name in reasons]
+    names = [name for name in ("email", "phone", "country") if name in customers.columns]
+    frames = [customers.filter(pl.any_horizontal("_gone", *refused))]
+    frames += [] if optouts is None else [optouts]
+    parts = [
+        frame.select(pl.col(name).cast(pl.String) for name in names if name in frame.columns)
+        for frame in frames
+    ]
+    return pl.concat(parts, how="diagonal")
+
+
+def _identified(
+    own: pl.DataFrame, hashed: bool, channel: str, platform: Any, region: str | None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the address and the identifiers that the list needs; count the unreadable ones."""
+    address = pl.Series([None] * own.height, dtype=pl.String)
+    if "email" in own.columns:
+        address = platforms.read_emails(own["email"])
+    normal, rejected = pl.DataFrame({"address": address}), _NO_IDENTIFIERS
+    if hashed:
+        identifiers = own.select(name for name in platforms.IDENTIFIERS if name in own.columns)
+        normal, rejected = platforms.normalise_identifiers(
+            identifiers, platform=platform, region=region
+        )
+    elif channel == "email":
+        normal = pl.DataFrame({"email": address})
+    elif channel in ADDRESSES:
+        numbers = own.select(name for name in ("phone", "country") if name in own.columns)
+        # Google takes numbers as they are read.
+        normal, rejected = platforms.normalise_identifiers(
+            numbers, platform="google", region=region
+        )
+        normal, rejected = normal.select("phone"), rejected.filter(identifier="phone")
+    return normal.rename(lambda name: f"_{name}").with_columns(_address=address), rejected
 
 
 def _held_back(
@@ -523,9 +561,9 @@ def _held_back(
     if policy is None:
         return pl.Series([None] * people.height, dtype=pl.String)
     if at is None and "assigned_at" in assignments.columns:
-        at = cast("datetime | None", assignments["assigned_at"].max())
-        if at is not None and at.time() == time():  # assigned as of a day: it tells no hour
-            at = at.date()
+        assigned: Any = assignments["assigned_at"].max()
+        of_a_day = assigned is not None and assigned.time() == time()  # it tells no hour
+        at = assigned.date() if of_a_day else assigned
     if at is None:
         raise ParameterError("a contact policy needs the time of sending: give at=")
     return policy.hold_back(
@@ -534,32 +572,33 @@ def _held_back(
 
 
 def _reasons(
-    refusals: Mapping[str, pl.Expr],
-    theirs: Mapping[str, pl.Series],
-    unreachable: Mapping[str, pl.Expr],
-    mailed: bool,
+    agreed: Consent, theirs: pl.DataFrame, needed: Sequence[str], mailed: bool
 ) -> dict[str, pl.Expr]:
     """Return when each reason to leave a customer out holds, in the order of their trial.
 
     ``theirs`` are the addresses and numbers of those who refused.
     """
-    shared = [
-        pl.col(name).is_in(theirs[name].drop_nulls().unique().implode())
-        for name in ("_address", "_email", "_phone")
-        if name in theirs
-    ]
-    return {
+    held = {name: pl.col("_held") == name for name in HELD if name in _BY_POLICY}
+    reasons = {
         "no_contact": pl.col("offer").is_null() | (pl.col("offer") == NO_OFFER),
         "erased": pl.col("_erased"),
         "not_a_customer": pl.col("_known").is_null(),
-        "universal_holdout": pl.col("_held") == "universal_holdout",
-        **refusals,
+        "universal_holdout": held.pop("universal_holdout"),
+        **agreed.reasons(),
         "opted_out": pl.col("_gone"),
-        "address_refused": pl.any_horizontal(shared),
-        **{name: pl.col("_held") == name for name in HELD if name in _BY_POLICY},
-        **unreachable,
-        **({"formula_email": ~pl.col("_plain")} if mailed else {}),
+        "address_refused": pl.any_horizontal(
+            pl.col(name).is_in(theirs[name].drop_nulls().unique().implode())
+            for name in ("_address", "_email", "_phone")
+            if name in theirs.columns
+        ),
+        **held,
     }
+    missing = pl.all_horizontal(pl.lit(value=True), *(pl.col(f"_{n}").is_null() for n in needed))
+    for name in needed:
+        given = pl.col(name).cast(pl.String).str.strip_chars().fill_null("") != ""
+        reasons[f"bad_{name}"] = missing & given
+    reasons |= {f"no_{name}": missing for name in needed}
+    return reasons | ({"formula_email": ~pl.col("_plain")} if mailed else {})
 
 
 def _where(condition: pl.Expr, reason: str) -> pl.Expr:
@@ -568,10 +607,9 @@ def _where(condition: pl.Expr, reason: str) -> pl.Expr:
 
 def _shape(
     listed: pl.DataFrame,
-    normal: pl.DataFrame,
     contract: SegmentContract,
     kind: str,
-    platform: str,
+    platform: Any,
     columns: Sequence[str],
 ) -> pl.DataFrame:
     """Return the lists' rows in the columns of their receiver, with the offer and segment."""
@@ -579,105 +617,33 @@ def _shape(
         address = [pl.col("_address").alias("email")] if "email" in columns else []
         others = [name for name in dict.fromkeys(columns) if name != "email"]
         return listed.select("customer_id", *address, "offer", "segment", *others)
+    about = ["offer", "segment"]
     if platform in MAIL_TOOLS:
-        listed = listed.sort("_address").select("segment", "offer", email="_address")
-        shaped = shape_mail_import(
+        listed = listed.sort("_address").select(*about, email="_address")
+        shaped = platforms.shape_mail_import(
             listed, platform, as_of=contract.as_of, campaign=contract.campaign_id
         )
-        return pl.concat([shaped, listed.select("offer", "segment")], how="horizontal")
-    hashed = hash_identifiers(normal[listed["_row"]], platform=cast("PlatformName", platform))
-    frame = pl.concat([hashed, listed.select("offer", "segment")], how="horizontal")
+        return shaped.hstack(listed.select(about))
+    names = [name for name in platforms.IDENTIFIERS if f"_{name}" in listed.columns]
+    normal = listed.select(pl.col(f"_{name}").alias(name) for name in names)
+    hashed = platforms.hash_identifiers(normal, platform=platform)
     # Sorted by hash, so that the order of the rows reveals nothing about the ids.
-    return frame.sort(hashed.columns, nulls_last=True)
+    return hashed.hstack(listed.select(about)).sort(hashed.columns, nulls_last=True)
 
 
-def _identified(
-    own: pl.DataFrame, hashed: bool, channel: str, platform: PlatformName, region: str | None
-) -> tuple[pl.Series, pl.DataFrame, pl.DataFrame]:
-    """Return the addresses, the identifiers that the list needs, and those that are unreadable."""
-    none = pl.Series("email", [None] * own.height, dtype=pl.String)
-    emails = read_emails(own["email"]) if "email" in own.columns else none
-    if hashed:
-        identifiers = own.select(name for name in IDENTIFIERS if name in own.columns)
-        return emails, *normalise_identifiers(identifiers, platform=platform, region=region)
-    if channel == "email":
-        return emails, emails.alias("email").to_frame(), _NO_IDENTIFIERS
-    if channel in ADDRESSES:
-        numbers = own.select(name for name in ("phone", "country") if name in own.columns)
-        where = own["country"] if "country" in own.columns else None
-        _, rejected = normalise_identifiers(numbers, region=region)
-        read = read_phones(own["phone"], region=region, regions=where)
-        return emails, read.select("phone"), rejected.filter(identifier="phone")
-    return emails, pl.DataFrame(), _NO_IDENTIFIERS
-
-
-def _refusing(
-    everyone: pl.DataFrame, refused: Sequence[pl.Expr], optouts: pl.DataFrame | None
-) -> pl.DataFrame:
-    """Return the addresses and numbers of all who refused or opted out, assigned or not."""
-    addresses = everyone["email"] if "email" in everyone.columns else pl.Series([None])
-    gone, _ = _opted_out(everyone, read_emails(addresses), optouts)
-    names = [name for name in ("email", "phone", "country") if name in everyone.columns]
-    text = pl.col(names).cast(pl.String)
-    refusals = [everyone.filter(pl.any_horizontal(*refused, gone)).select(text)]
-    if optouts is not None:  # also addresses that no customer has in this spelling
-        refusals.append(optouts.select(pl.col(n).cast(pl.String) for n in names if n in optouts))
-    return pl.concat(refusals, how="diagonal")
-
-
-def _optouts_by(optouts: pl.DataFrame | None, channel: str) -> pl.DataFrame | None:
-    """Return the opt-outs that hold for the channel."""
-    if optouts is None:
-        return None
-    if not {"customer_id", "email"} & set(optouts.columns):
-        raise ColumnError(
-            "optouts expects a column customer_id or email; it has "
-            f"{', '.join(optouts.columns) or 'none'}"
-        )
-    if "channel" not in optouts.columns:
-        return optouts
-    named = read_channels(optouts["channel"])
-    return optouts.filter((named == channel).fill_null(value=True))
-
-
-def _opted_out(
-    own: pl.DataFrame, emails: pl.Series, optouts: pl.DataFrame | None
-) -> tuple[pl.Series, tuple[str, ...]]:
-    """Return who opted out, by id or by address; note a list that matches nobody."""
-    gone = pl.repeat(False, own.height, dtype=pl.Boolean, eager=True)
-    if optouts is None:
-        return gone, ()
-    if "customer_id" in optouts.columns:
-        gone |= own["customer_id"].is_in(optouts["customer_id"].drop_nulls().unique().implode())
-    if "email" in optouts.columns:
-        refused = read_emails(optouts.get_column("email")).drop_nulls().unique()
-        gone |= emails.is_in(refused.implode()).fill_null(value=False)
-    if gone.any() or not optouts.height:
-        return gone, ()
-    note = (
-        f"None of the {counted(optouts.height, 'opt-out')} matches a customer "
-        "on the lists: check how ids and addresses are written."
-    )
-    return gone, (note,)
-
-
-def _unknown_ids(
-    assignments: pl.DataFrame, customers: pl.DataFrame, optouts: pl.DataFrame | None
+def _notes(
+    people: pl.DataFrame, customers: pl.DataFrame, optouts: pl.DataFrame | None
 ) -> tuple[str, ...]:
-    """Write how many assigned and opted-out ids are not among the customers."""
+    """Write which lists match nobody, and how many of their ids are not among the customers."""
     notes = []
-    for name, frame in (("the assignments", assignments), ("the opt-outs", optouts)):
+    if optouts is not None and optouts.height and not people["_gone"].any():
+        notes.append(
+            f"None of the {counted(optouts.height, 'opt-out')} matches a customer on the lists: "
+            "check how ids and addresses are written."
+        )
+    for name, frame in (("the assignments", people), ("the opt-outs", optouts)):
         if frame is not None and "customer_id" in frame.columns:
-            named = customers.get_column("customer_id")
-            notes.append(unmatched(frame.get_column("customer_id"), named, name, "the customers"))
-    return tuple(f"{text[0].upper()}{text[1:]}." for text in notes if text)
-
-
-def _unreachable(needed: list[str], available: Sequence[str]) -> dict[str, pl.Expr]:
-    """Return who has none of the identifiers that the list needs, and which one failed."""
-    if not needed:
-        return {}
-    missing = pl.all_horizontal(pl.col(f"_{n}").is_null() for n in needed if n in available)
-    blank = {n: pl.col(n).cast(pl.String).str.strip_chars().fill_null("") == "" for n in needed}
-    bad = {f"bad_{name}": missing & ~empty for name, empty in blank.items()}
-    return bad | {f"no_{name}": missing for name in needed}
+            ids = (frame["customer_id"], customers["customer_id"])
+            note = unmatched(*ids, name, "the customers")
+            notes += [f"{note[0].upper()}{note[1:]}."] if note else []
+    return tuple(notes)

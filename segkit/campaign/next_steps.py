@@ -330,8 +330,8 @@ def decide_next_steps(
         require_columns(frame.columns, list(PROFITS), f"the {basis}'s comparisons")
         for row in frame.filter(segment=ALL).iter_rows(named=True):
             overall = {f"profit{end}": row[f"profit{end}"] for end in ENDS}
-        for (name,), rows in frame.filter(pl.col("segment") != ALL).group_by("segment"):
-            measured[_segment_of(str(name), segments)] = basis, rows.to_dicts()
+        for (name,), part in frame.filter(pl.col("segment") != ALL).group_by("segment"):
+            measured[_segment_of(str(name), segments)] = basis, part.to_dicts()
     judged: dict[Any, Row] = {}
     if usability is not None:
         require_columns(usability.columns, ["segment", "verdict", "stable"], "usability")
@@ -344,7 +344,7 @@ def decide_next_steps(
     steps = []
     for segment, name in there.select("segment", "segment_name").iter_rows():
         basis, rows = measured.get(segment, ("profile", []))
-        step = (
+        step: Row = (
             _decide(rows, usual, learnt.get(segment))
             if rows
             else _suggest((ideas or {}).get(segment, usual), usual, sizes.get(segment))
