@@ -130,7 +130,7 @@ class Retention(Result):
             recent = pl.col("cohort") >= cohorts[-DRAWN]
             later = later.filter(recent & (pl.col("age") <= DRAWN))
         if later["retention_rate"].count() == 0:
-            raise DataError(f"no cohort has been seen for a whole {self.period} after its own")
+            raise DataError(f"no cohort was observed for a whole {self.period} after its first")
         form = "%G-W%V" if self.period == "week" else "%Y-%m"
         return heatmap(
             later.with_columns(pl.col("cohort").dt.strftime(form), pl.col("age").cast(pl.String)),
@@ -315,10 +315,10 @@ class RepeatRate(Result):
         Time to the second purchase: days (since the first), at_risk, events, repeat_rate
         (share who have bought again by then, Kaplan-Meier), _low, _high.
     by_order : polars.DataFrame
-        order_number (k), customers (who made a k-th purchase), went_on (who made the next
-        one so far), repeat_rate (within ``horizon`` days, Kaplan-Meier), _low, _high, and
-        median_days to the next purchase (null where fewer than half go on while watched).
-        The rate is null where nobody is still watched at the horizon.
+        order_number (k), customers (who made a k-th purchase), went_on (who made the next one so
+        far), repeat_rate (within ``horizon`` days, Kaplan-Meier), _low, _high, and median_days to
+        the next purchase (null if fewer than half buy again while observed). The rate is null if
+        nobody is still under observation at the horizon.
     horizon : int
         Days within which the next purchase counts in ``by_order``.
     as_of : date

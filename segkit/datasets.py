@@ -116,7 +116,7 @@ def _simulated(path: Path | str | None, options: dict[str, Any]) -> Source:
     from segkit.simulate import simulate_retailer
 
     if path is not None:
-        raise ParameterError("the simulated retailer is made, not read: it takes no path")
+        raise ParameterError("the simulated retailer is generated and takes no path")
     parameters = inspect.signature(simulate_retailer).parameters
     for option in options:
         require_choice("option of the simulated retailer", option, parameters)

@@ -129,8 +129,8 @@ def require_customers(customers: int) -> None:
     """Raise ``DataError`` if there are too few customers for a segmentation."""
     if customers < LEAST_CUSTOMERS:
         raise DataError(
-            f"segments need at least {LEAST_CUSTOMERS} customers, so that several can each be "
-            f"large enough to be judged; there are {number(customers)}: treat them alike"
+            f"segments need at least {LEAST_CUSTOMERS} customers, so that each is large enough "
+            f"to be tested; there are {number(customers)}"
         )
 
 
@@ -194,8 +194,8 @@ def link_source(
     Parameters
     ----------
     source : Source, dict, path or Audit
-        What `segkit.load_source` gives, or tables of one's own: by name, or a folder of files
-        named after them, or their audit. Of anything else there is no table to link.
+        What `segkit.load_source` gives, or tables of one's own: by name, or a folder of files named
+        after them, or their audit. For anything else the result is None.
     mapping : Mapping, dict or path, optional
         As for `segkit.clean_data`; by default the columns are recognised by their names.
     preset : str, optional
@@ -250,7 +250,7 @@ def link_tables(tables: Map[str, pl.DataFrame], mapping: Mapping) -> Identities 
 
 
 def find_products(taken: Intake) -> pl.DataFrame | None:
-    """Return the product table, if it says more of the order lines than they state themselves.
+    """Return the product table, if it adds a category or brand that order lines lack.
 
     Parameters
     ----------

@@ -30,12 +30,12 @@ T = TypeVar("T")
 
 
 class Result:
-    """Base of every result: a frozen dataclass that can be read, drawn, framed and stored.
+    """Base of every result: a frozen dataclass with a text, a frame, a figure and JSON storage.
 
-    A subclass is declared ``@dataclass(frozen=True, slots=True, eq=False)``, documents each
-    field with shape and unit, and gives `text` and, where a picture helps, `plot`; a result that
-    is read, not looked at, has none. Its first field that is a frame is its main table, which
-    `to_frame` returns; a result of another kind has a `to_frame` of its own.
+    A subclass is declared ``@dataclass(frozen=True, slots=True, eq=False)``, documents each field
+    with shape and unit, and has `text` and, where a figure helps, `plot`. Its first field that is a
+    frame is its main table, which `to_frame` returns; a result of another kind has a `to_frame` of
+    its own.
     """
 
     __slots__ = ()
@@ -427,6 +427,6 @@ def check_customers(frame: pl.DataFrame) -> None:
     twice = ids.drop_nulls().len() - ids.drop_nulls().n_unique()
     if twice or ids.null_count():
         raise DataError(
-            f"customer_id must be there and differ on every row to be scored; {ids.null_count()} "
+            f"customer_id must be present and unique in every row; {ids.null_count()} "
             f"are missing, {twice} are repeats"
         )

@@ -166,14 +166,15 @@ def build_star(
     customers, events : DataFrame, optional
         Clean tables. Names, addresses, birth dates and other columns that identify a person are
         left out, but for the customer id, which is the one of the tables (or their pseudonym).
-        So are columns segment and segment_name of the source: those of the star are the assigned.
+        Columns segment and segment_name of the source are left out too; the star holds the segments
+        of ``assignments``.
     assignments : DataFrame, optional
         Versions of segment assignments (`segkit.intake.ProfileStore.versions`), or one row per
-        customer: customer_id, segment, segment_name. The latter hold for all time, so that
-        yesterday's key figures are those of today's members. Customers of no other table are left
-        out and counted.
+        customer: customer_id, segment, segment_name. The latter apply to all dates: past key
+        figures of a segment are then those of its present members. Customers who are in no other
+        table are left out and counted.
     outcomes : DataFrame, optional
-        customer_id, campaign_id, arm, offer, assigned_at and what came of it.
+        customer_id, campaign_id, arm, offer, assigned_at and the outcomes.
 
     Returns
     -------
@@ -300,7 +301,7 @@ def _versions(assignments: pl.DataFrame, ids: pl.DataFrame) -> tuple[pl.DataFram
     note = unmatched(rows["customer_id"], ids["customer_id"], "the assignments", "the data")
     kept = rows.join(ids, on="customer_id", how="semi")
     if rows.height and not kept.height:
-        raise DataError(f"{note}: were their ids made pseudonyms, or is it another shop's?")
+        raise DataError(f"{note}; check whether ids are pseudonyms, or of another shop")
     return kept, (f"Left out: {note}.",) if note else ()
 
 

@@ -32,8 +32,8 @@ def write_whole(
 ) -> Path:
     """Write a file atomically: a reader sees the old one or the new one.
 
-    It is written under another name beside its place and then renamed, so that a full disk, an
-    error or a killed process leaves what there was.
+    It is written under a temporary name in the same folder and then renamed, so that a full disk,
+    an error or a killed process leaves the old file as it was.
 
     Parameters
     ----------
@@ -42,7 +42,8 @@ def write_whole(
     content : str or bytes
         All of it; text is written as UTF-8.
     overwrite : bool
-        Replace a file that is there; else it is refused, also if it came while this was written.
+        Replace an existing file; otherwise raise an error, even if the file appeared during the
+        call.
     private : bool
         Readable and writable by its owner alone, whatever the umask is (mode 0600, where the
         system has modes).
@@ -173,12 +174,12 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     Parameters
     ----------
     folder : pathlib.Path
-        Absent, or empty: one that is there stays the same folder, for who stands in it.
+        Absent or empty. An existing folder is kept and not replaced, for processes that work in it.
 
     Raises
     ------
     WriteError
-        If it cannot be written; what was written aside is removed.
+        If it cannot be written; the temporary folder is then removed.
     """
     place = folder.absolute()
     there = place.is_dir()
@@ -221,7 +222,7 @@ def _put(aside: Path, target: Path) -> None:
 
 
 def sweep(target: Path) -> None:
-    """Remove what killed processes left beside a file, under `aside_of`'s names."""
+    """Remove temporary files of killed processes beside a file (named by `aside_of`)."""
     short = target.name.encode()[:180].decode(errors="ignore")
     left = re.compile(rf"\.{re.escape(short)}\.(\d+)-[0-9a-f]+\.new")
     with os.scandir(target.parent) as entries:
@@ -253,7 +254,7 @@ def is_free(path: Path, flags: int) -> bool:
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether there is a process of a number; on Windows, which has no such question, True.
+    """Return whether a process exists; always True on Windows, where this cannot be asked safely.
 
     There a signal 0 would be Ctrl-C for the process.
     """

@@ -221,7 +221,7 @@ def test_a_small_holdout_is_warned_of():
 @pytest.mark.parametrize(
     ("more", "error", "message"),
     [
-        ({"arms": {"mail": 1.0}}, ParameterError, "one arm compares with nothing"),
+        ({"arms": {"mail": 1.0}}, ParameterError, "expected a control and at least one other arm"),
         ({"arms": {"a": 0.5, "b": 0.4}}, ParameterError, "sum to 0.900, not to 1"),
         ({"arms": {"a": 1.5, "b": -0.5}}, ParameterError, "share above 0"),
         ({"offers": {"tailord": "x"}}, ParameterError, "unknown arm 'tailord'; did you mean"),

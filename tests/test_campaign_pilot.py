@@ -202,7 +202,7 @@ def test_its_pictures_say_what_they_show():
 @pytest.mark.parametrize(
     ("change", "more", "error", "message"),
     [
-        ({"offer": pl.lit("sale")}, {}, DataError, "one offer alone compares with nothing"),
+        ({"offer": pl.lit("sale")}, {}, DataError, "at least two values of offer to compare"),
         ({"offer": pl.lit(None, dtype=pl.String)}, {}, DataError, "have no segment and 300"),
         ({"converted": pl.lit(float("inf"))}, {}, DataError, "missing or infinite"),
         ({}, {"outcome": "bought"}, ColumnError, "lacks bought"),

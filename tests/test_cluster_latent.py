@@ -151,14 +151,19 @@ def test_the_result_is_stored_renamed_and_drawn(found):
     ("change", "options", "error", "message"),
     [
         (lambda f: f.head(1), {"k": 2}, DataError, "at least two customers"),
-        (lambda f: f.head(3), {"k": 9}, DataError, "9 classes need as many different answers"),
+        (
+            lambda f: f.head(3),
+            {"k": 9},
+            DataError,
+            "9 classes need at least as many different patterns",
+        ),
         (lambda f: f.with_columns(q1=pl.lit("maybe")), {"k": 2}, DataError, "q1 holds 'maybe'"),
         (lambda f: f.with_columns(q1=pl.lit(3)), {"k": 2}, DataError, "q1 holds 3"),
         (
             lambda f: f.with_columns(pl.lit(value=True).alias(q) for q in ITEMS),
             {"k": 2},
             DataError,
-            "everyone gives one answer",
+            "no item varies",
         ),
         (
             lambda f: f.with_columns(
@@ -168,7 +173,12 @@ def test_the_result_is_stored_renamed_and_drawn(found):
             DataError,
             "4 customers answer no item",
         ),
-        (lambda f: f, {"items": ["q1", "q2"], "k": 3}, DataError, "2 items cannot tell 3 classes"),
+        (
+            lambda f: f,
+            {"items": ["q1", "q2"], "k": 3},
+            DataError,
+            "3 classes cannot be identified from 2 items",
+        ),
         (lambda f: f.drop("q1"), {"k": 2}, ColumnError, "lacks q1"),
         (lambda f: f, {"k": 1}, ParameterError, "k >= 2"),
     ],

@@ -165,7 +165,7 @@ def test_gamma_is_reported_and_counts():
     assert adjusted_rand_score(kind, light.assignments["segment"].to_list()) > 0.98
     regions = noise["region"].to_list()
     assert adjusted_rand_score(regions, heavy.assignments["segment"].to_list()) == 1
-    with pytest.raises(ParameterError, match="gamma is the weight of k-prototypes"):
+    with pytest.raises(ParameterError, match="gamma is an option of method"):
         cluster_mixed(frame, **KINDS, k=3, gamma=1.0)
 
 

@@ -134,7 +134,9 @@ def test_the_verdict_is_of_the_number_of_segments_in_force():
     right = assess_structure(X, k=4, **options)
     assert right.verdict == "natural"
     assert right.text.startswith("Yes, natural groups: at k = 4, in force, every two")
-    with pytest.raises(DataError, match="k = 9, in force, cannot be judged: k = 4, 9 left out"):
+    with pytest.raises(
+        DataError, match="the structure at k = 9 cannot be tested: k = 4, 9 left out"
+    ):
         assess_structure(np.repeat(np.arange(4.0), 20)[:, None], k=9, **QUICK)
 
 

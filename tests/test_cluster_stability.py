@@ -352,5 +352,5 @@ def test_segments_handed_out_must_fit(segments):
 
 def test_no_segments_no_picture_of_them():
     X = np.random.default_rng(0).normal(size=(40, 2))
-    with pytest.raises(ParameterError, match="no segments were handed in"):
+    with pytest.raises(ParameterError, match="called without segments"):
         assess_stability(X, k_range=[2], **QUICK).plot_segments()

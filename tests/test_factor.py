@@ -353,7 +353,7 @@ def test_too_few_people_items_or_numbers_are_refused(survey):
 
 
 def test_a_factor_needs_three_items(survey):
-    with pytest.raises(DataError, match="1 factor cannot be told from 2 items: at least 3"):
+    with pytest.raises(DataError, match="1 factor cannot be identified from 2 items; at least 3"):
         segkit.fit_factors(survey, 1, ["a_1", "a_2"])
     with pytest.raises(DataError, match="at least three items"):
         segkit.choose_factor_count(survey, ["a_1", "a_2"])

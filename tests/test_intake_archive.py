@@ -169,7 +169,10 @@ def test_arms_are_exact_within_each_pair_of_segments_and_the_same_again(strategi
 def test_offers_that_rest_on_later_knowledge_are_refused(strategies):
     archives, outcomes = strategies
     plans = {"old": (archives["old"], {"S1": "sale", "S2": "sale"})}
-    with pytest.raises(DataError, match="600 customers were assigned by another segment of 'old'"):
+    with pytest.raises(
+        DataError,
+        match="600 customers: the assigned offer differs from that of their segment of 'old'",
+    ):
         recall_offers(outcomes, plans)
     with pytest.raises(DataError, match="'old' has no offer for segment S2"):
         recall_offers(outcomes, {"old": (archives["old"], {"S1": "sale"})})

@@ -198,7 +198,7 @@ def test_recordings_out_of_order_or_of_another_shape_are_refused_in_words(tmp_pa
         store.record_snapshot(frame(a="y"), date(2026, 2, 1), recorded_at=day(91))
     with pytest.raises(DataError, match="differs from"):
         store.record_snapshot(frame(a="y"), date(2026, 4, 1), recorded_at=day(91))
-    with pytest.raises(DataError, match="what is known only grows"):
+    with pytest.raises(DataError, match="must not be before the last recording"):
         store.record_snapshot(frame(a="y"), date(2026, 1, 5), recorded_at=day(50))
     with pytest.raises(DataError, match="lies after the recording"):
         store.record_snapshot(frame(a="y"), date(2027, 1, 1), recorded_at=day(91))

@@ -156,7 +156,7 @@ def test_a_constant_covariate_changes_nothing():
 def test_a_covariate_that_is_the_outcome_is_refused():
     rng = np.random.default_rng(3)
     rows = pl.DataFrame({"arm": ["hold", "mail"] * N, "revenue": rng.gamma(1, 5, 2 * N)})
-    with pytest.raises(DataError, match="pre_revenue tell revenue per customer without an error"):
+    with pytest.raises(DataError, match="pre_revenue predict revenue per customer perfectly"):
         segkit.measure_lift(
             rows.with_columns(pre_revenue=1 + 2 * pl.col("revenue")), control="hold",
             metrics=["revenue"], segment=None, covariates=["pre_revenue"],

@@ -248,9 +248,9 @@ def test_odds_ratios_by_segment(outcomes):
     assert found.p_value < 0.01
     assert found.freedom == 2
     assert "odds of conversion under mail" in found.text
-    with pytest.raises(ParameterError, match="say which arm is compared: mail, text"):
+    with pytest.raises(ParameterError, match="give arm, one of mail, text"):
         estimate_odds_ratios(outcomes, control="holdout")
-    with pytest.raises(DataError, match="odds are of a share"):
+    with pytest.raises(DataError, match="an odds ratio needs a share"):
         estimate_odds_ratios(outcomes, control="holdout", arm="mail", metric="revenue")
 
 

@@ -402,7 +402,7 @@ def test_features_that_rest_on_all_customers_are_not_made_from_one(sample, tmp_p
     service = Service({"m": model.save(tmp_path / "m.json")})
     answer = post(service, {"as_of": "2025-02-28", "orders": [ORDER], "events": []})
     assert answer.status_code == 422
-    assert "category_affinity_dresses sets a customer beside all the others" in answer.text
+    assert "category_affinity_dresses depends on all other customers" in answer.text
     described = call(service, ("GET", "/model", {})).json()
     assert described["takes_raw_rows"] is False
 
@@ -815,5 +815,5 @@ def test_features_beside_all_other_customers_are_refused(service):
     model = service.models["shop"]
     churn = model.churn
     relative = replace(churn, features=(*churn.features, "category_affinity_dresses"))
-    with pytest.raises(ModelError, match="sets a customer beside all the others"):
+    with pytest.raises(ModelError, match="depends on all other customers"):
         Histories.of(model.scorer, None, relative)

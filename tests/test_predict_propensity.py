@@ -496,7 +496,7 @@ def test_too_little_is_refused_in_a_sentence(orders):
         fit_churn(orders.with_columns(amount=pl.lit(float("inf"))))
     with pytest.raises(ParameterError, match="give customers"):
         fit_churn(orders, attributes=["region"])
-    with pytest.raises(ParameterError, match="nobody can tell who was a lead when"):
+    with pytest.raises(ParameterError, match="they tell who was a lead at a past date"):
         fit_leads(orders)
     people = pl.DataFrame({"customer_id": ["1", "1"], "region": ["N", "S"]})
     with pytest.raises(DataError, match="1 customer comes more than once"):

@@ -269,7 +269,7 @@ def test_what_cannot_be_estimated_is_refused_in_words():
         estimate_price_response(build_price_panel(frame, constant, promotions=None))
     with pytest.raises(DataError, match="too few; expected 9,000"):
         estimate_price_response(build_price_panel(frame, prices, promotions=None), min_lines=9000)
-    with pytest.raises(DataError, match="no sale line"):
+    with pytest.raises(DataError, match="needs sale lines"):
         build_price_panel(frame.head(0), prices)
     with pytest.raises(DataError, match="no sale line has a price"):
         build_price_panel(frame, prices.with_columns(pl.col("product_id") + "z"))

@@ -465,7 +465,7 @@ def test_a_full_disk_leaves_no_report_and_the_next_run_completes(tmp_path, monke
 
     monkeypatch.setattr(execute.disk, "write_json", full)
     assert cli.invoke(["run"]) == 1
-    assert "could not be kept: No space left on device (manifest.json)" in capsys.readouterr().err
+    assert "could not be saved: No space left on device (manifest.json)" in capsys.readouterr().err
     assert not (tmp_path / "reports/toy/01_alone").exists()
     assert read_json(tmp_path / "reports/toy/run.json")["status"] == "failed"
     assert [p.name for p in (tmp_path / "reports/toy/.segkit").iterdir()] == ["lock"]

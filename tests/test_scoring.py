@@ -128,7 +128,9 @@ def test_features_defined_otherwise_are_refused(shop):
     other = replace(
         found.model, definitions={**found.model.definitions, "frequency": "lines, not orders"}
     )
-    with pytest.raises(ModelError, match=r"frequency would be .* fitted on 'lines, not orders'"):
+    with pytest.raises(
+        ModelError, match=r"frequency is now defined as .* fitted on 'lines, not orders'"
+    ):
         score_file(other, folder / "orders.csv")
 
 

@@ -53,12 +53,12 @@ def assign_arms(
     arms : mapping of str to float
         Arm to share; they sum to 1.
     at : datetime or date
-        When the arms are drawn (UTC): segments are frozen as of it.
+        Time of the assignment (UTC), as of which segments are frozen.
     offers : mapping of str to str, optional
-        Arm to offer: a name, ``"none"`` (a holdout), or `BY_CUSTOMER` for what the customer's
-        column ``offer`` says (the offer of the segment); ``"by_customer:persona_offer"`` for what
-        another column says. By default an arm's offer is its name,
-        "none" for an arm called "holdout" or "control".
+        Arm to offer: a name; ``"none"`` for no contact (the control); `BY_CUSTOMER` for the offer
+        in the customer's column ``offer``, such as that of its segment; or
+        ``"by_customer:persona_offer"`` for the offer in another column. By default an arm's offer
+        is its name, and "none" for an arm called "holdout" or "control".
     seed : int
     segment : str or None
         Column to stratify by and to freeze; None if there is none.
@@ -68,7 +68,7 @@ def assign_arms(
         customers of a segment are ranked by their hash and split at the exact shares. New customers
         may then change others' arms.
     eligibility : Eligibility, optional
-        Only those who may be contacted are assigned, holdout included.
+        Only customers who may be contacted are assigned, to the control too.
     covariates : sequence of str
         Columns known before, shown in the balance table.
 

@@ -80,7 +80,7 @@ class Assignment(Result):
 
     @property
     def verdict(self) -> str:
-        """The badge: "balanced", or "look" where ratio or covariates are off beyond chance."""
+        """Verdict: "balanced", or "look" if chance does not explain ratio or covariates."""
         broken = self.balance.filter(RATIO, pl.col("p_adjusted") < SRM_ALPHA)
         apart = self.balance.filter(~RATIO, pl.col("p_adjusted") < BALANCE_ALPHA)
         return "look" if broken.height or apart.height else "balanced"

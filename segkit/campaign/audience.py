@@ -64,7 +64,8 @@ class SegmentContract:
         What the lists assume for customers whose consent is not recorded; set when they are
         written.
     emptied : tuple of str
-        Lists that lay in the folder and have nobody any more: written empty; set likewise.
+        Lists already in the folder whose customers have all left; they are written empty. Set when
+        the lists are written.
     """
 
     campaign_id: str
@@ -229,22 +230,22 @@ class Audience(Result):
         ----------
         folder : path
             Created if it does not exist, with access for its owner only. Files of the same name are
-            replaced and are readable only by their owner. Where lists of this campaign and kind
-            lie there already, those that have nobody any more are written empty and named in the
-            contract, and files of other formats or of earlier changes are deleted: nobody who
-            withdrew stays in a file. Give each campaign a folder of its own.
+            replaced and are readable only by their owner. If the folder already holds lists of this
+            campaign and kind, a list without customers is written empty and named in the contract,
+            and files in other formats or with earlier changes are deleted, so that no customer who
+            withdrew stays in a file. Use one folder per campaign.
         formats : sequence of {"csv", "xlsx", "parquet"}
             In CSV and XLSX formulas are made harmless (`segkit.spreadsheets.defuse`).
         since : path, optional
-            Folder of the last lists (CSV or Parquet). Beside each list come those who are new on
-            it (``…-added``) and those who left it (``…-removed``), also of lists that are no more
-            (`segkit.campaign.list_changes.list_changes`).
+            Folder of the previous lists (CSV or Parquet). For each list, also of those that no
+            longer exist, two more files hold the customers who are new on it (``…-added``) and
+            those who left it (``…-removed``); see `segkit.campaign.list_changes.list_changes`.
 
         Raises
         ------
         ParameterError
-            If a format is unknown, the last lists lie in the folder that is written, or the names
-            of two offers differ in capitals alone.
+            If a format is unknown, ``since`` is the folder that is written to, or the names of two
+            offers differ only in capitals.
         SourceError
             If ``since`` holds no lists of this kind and platform.
         """
@@ -362,8 +363,8 @@ def build_audience(
     purpose : str
         Of the contact, for the policy.
     at : datetime or date, optional
-        When the list is sent, for the policy; by default when the customers were assigned (where
-        that is a day's first moment, only whole quiet days count).
+        When the list is sent, for the policy; by default the time of the assignment. A date, or
+        midnight, counts as the whole day: quiet days apply, quiet hours do not.
     contacts : DataFrame, optional
         Contacts of all campaigns, for the caps (`segkit.rules.ContactPolicy.hold_back`).
     erased : iterable, frame or path, optional

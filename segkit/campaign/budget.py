@@ -145,9 +145,10 @@ def plan_budget(
     gains : DataFrame
         One row per segment and offer: segment, offer, customers (of the segment who may be
         contacted), gain (profit that one contact adds, before its cost), cost (of one contact);
-        error (the gain's standard error; 0 without the column); loading (list of one length,
-        whose root of summed squares is the error: a draw of the gain's error is its product with
-        independent standard normals, the same for all rows), as `estimate_pilot_gains` gives it.
+        error (the gain's standard error; 0 without the column); loading (list of numbers, equally
+        long in all rows: factor loadings of the gains' errors, whose product with standard normals
+        that all rows share gives correlated errors; its norm is the error), as
+        `estimate_pilot_gains` gives it.
     budget : float, optional
         Largest total cost of contacts; None means no limit.
     caps : mapping of str to int, optional
@@ -231,7 +232,7 @@ def estimate_pilot_gains(
     Parameters
     ----------
     cells : DataFrame
-        `Pilot.cells`, with cells of no offer.
+        `Pilot.cells`; some customers of the pilot must have had no offer.
     customers : mapping of str to int
         Segment to the customers who may be contacted now.
     costs : mapping of str to float, or float
@@ -290,11 +291,11 @@ def estimate_pilot_gains(
 
 @takes_frames
 def spread_gains_by_value(gains: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:
-    """Spread each segment's gain over its customers by what they are expected to be worth.
+    """Distribute each segment's gain over its customers in proportion to their expected value.
 
     A pilot is too small to measure gains within segments. They are taken to be in proportion to a
-    customer's expected value, with the segment's mean unchanged: the plan then contacts those first
-    from whom most is expected.
+    customer's expected value, with the segment's mean unchanged. The plan then contacts the
+    customers of highest expected value first.
 
     Parameters
     ----------

@@ -82,7 +82,7 @@ def design_offers(
     names: Mapping[str, str] | None = None,
     arms: Sequence[str] = ("generic", "persona", "tailored"),
 ) -> OfferDesign:
-    """Put the arms' offers beside one another, and say where they are the same.
+    """Compare the arms' offers by segment, and find the segments in which they are the same.
 
     Parameters
     ----------
@@ -308,14 +308,14 @@ def adapt_policy(
     level: float = 0.95,
     seed: int = 0,
 ) -> NextRound:
-    """Learn each segment's offer anew from all rounds, a pilot and the campaigns after it.
+    """Choose each segment's next offer from the results of the pilot and of all later campaigns.
 
-    Within a segment and round, who got which offer was drawn at random; between rounds the season
-    differs. So each round is first brought to the first one's level, segment by segment, by the
-    offers that both gave: the mean difference, weighted by the harmonic mean of their customers.
-    Then cell means are shrunken as in `read_pilot`. A segment keeps its offer unless another
-    is clearly better: nothing is changed for a difference that may be nothing. What a campaign has
-    shown by itself to earn more than the usual offer is sent, as `decide_next_steps` rolls it out.
+    Offers were assigned at random within each segment and round, but rounds differ by season. Each
+    round is therefore first adjusted to the level of the first round, segment by segment: the mean
+    difference over the offers that both rounds gave, weighted by the harmonic mean of their
+    customers, is subtracted. Then cell means are shrunken as in `read_pilot`. A segment keeps its
+    offer unless another is clearly better. An offer that the last campaign alone has shown to earn
+    more than the usual one is always sent: `decide_next_steps` rolls it out too.
 
     Parameters
     ----------

@@ -188,7 +188,7 @@ def check_eligibility(
         Days that must lie between the last contact and ``at``.
     policy : ContactPolicy, optional
         Rules that hold for every campaign; its consent columns then take the place of ``consent``,
-        and ``contacts`` may have a channel and a purpose. It is judged before the other rules.
+        and ``contacts`` may have a channel and a purpose. It is applied before the other rules.
     channel, purpose : str
         Of the contact, for the policy.
 
@@ -305,9 +305,8 @@ def require_consent(columns: Sequence[str], consent: str | None) -> None:
     """Raise ``ColumnError`` if the column of consent is named and absent."""
     if consent is not None and consent not in columns:
         raise ColumnError(
-            f"customers lacks the consent column {consent!r}; it has {', '.join(columns)}. Nobody "
-            "is contacted on a guess: name the column, or set consent=None if consent is "
-            "ascertained elsewhere"
+            f"customers lacks the consent column {consent!r}; it has {', '.join(columns)}. Name "
+            "the column, or set consent=None if consent is checked elsewhere"
         )
 
 

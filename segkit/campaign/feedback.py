@@ -35,19 +35,19 @@ PROPOSE, KEEP = "propose", "keep"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CampaignFeedback(Result):
-    """What a campaign says of an expectation, or of thresholds.
+    """Response to a campaign compared with what was expected, or across thresholds.
 
     Attributes
     ----------
     table : polars.DataFrame
         Of `compare_response`, one row per cell with an offer: segment, segment_name, offer, basis
         ("lift" where both tests have customers without an offer, else "response"), customers,
-        customers_before, value, expected, gap with low and high, verdict.
-        Of `propose_thresholds`, one row per threshold: column, threshold, customers_below,
-        customers_above, below, above (response of each side), difference with low and high,
-        proposed (null where the threshold stays), moved (customers between it and the proposal),
-        moved_response, here, there (response of the rest of their side, and of the other side),
-        gap_low, gap_high, verdict.
+        customers_before, value, expected, gap with low and high, verdict. Of `propose_thresholds`,
+        one row per threshold: column, threshold, customers_below, customers_above, below, above
+        (response of each side), difference with low and high, proposed (null if the threshold
+        stays), moved (customers between the threshold and the proposed one), moved_response, here
+        (response of the other customers on their present side), there (response on the side that
+        they would move to), gap_low, gap_high, verdict.
     finding : str
         The table in words.
     """
@@ -72,8 +72,9 @@ def compare_response(
 ) -> CampaignFeedback:
     """Compare the response of a campaign, by segment and offer, with an earlier test.
 
-    Where both have customers without an offer in the segment, lifts are compared, so that season
-    falls out; else the responses themselves. The error of the expectation counts as well.
+    If both tests have customers without an offer in the segment, lifts are compared, which removes
+    the effect of season; otherwise the responses are compared. The intervals include the error of
+    the earlier test.
 
     Parameters
     ----------
@@ -159,11 +160,11 @@ def propose_thresholds(
 ) -> CampaignFeedback:
     """Compare the response on either side of each threshold, and propose others with evidence.
 
-    Within the bands next to a threshold, one half of the customers (by a hash of their id) says
-    where response would part best. The other half tests it: a threshold is proposed where the
-    customers who would change sides respond clearly otherwise than those who stay on their side,
-    and nearer to the other side. Under no relation some threshold is proposed in at most
-    1 - ``level`` of all cases (Bonferroni).
+    Customers near a threshold are split in two halves by a hash of their id. The first half finds
+    the threshold that separates high from low response best; the second half tests it. It is
+    proposed if the customers who would change sides respond clearly differently from those who stay
+    on their side, and more like the other side. If response does not depend on any column, a
+    threshold is proposed with a probability of at most 1 - ``level`` (Bonferroni).
 
     Parameters
     ----------
@@ -201,7 +202,7 @@ def propose_thresholds(
     """
     by_column = _thresholds(thresholds)
     if not by_column:
-        raise ParameterError("there is no threshold to look at")
+        raise ParameterError("expected at least one threshold, got none")
     check_customers(outcomes)
     require_columns(outcomes.columns, [outcome, *by_column], "the campaign")
     frame = outcomes

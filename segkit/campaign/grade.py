@@ -50,7 +50,7 @@ class LiftGrade(Result):
 
     @property
     def held(self) -> bool:
-        """Whether the measured interval holds what the policy sent truly lifts."""
+        """Whether the measured interval contains the true lift of the policy that was sent."""
         row = self.table.row(-1, named=True)
         return bool(row["low"] <= self.lift("policy sent") <= row["high"])
 

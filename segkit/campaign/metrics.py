@@ -107,6 +107,8 @@ def ratio(
         Means per customer.
     sd_numerator, sd_denominator, correlation : float
         Their standard deviations over customers, and their correlation.
+    name : str
+        Name of the metric in sentences.
 
     Examples
     --------

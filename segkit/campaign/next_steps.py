@@ -302,8 +302,9 @@ def decide_next_steps(
     Of the offers tried in a segment beside the usual one:
 
     1. one shown to earn more than the usual one, and not shown to lose money: roll it out;
-    2. one shown to pay that earned no less than the usual one, which is not: change to it;
-    3. the usual one shown to lose money (or all that was tried, without a usual one): stop;
+    2. one shown to pay and earning no less than the usual one, which is not shown to pay: change to
+    it;
+    3. the usual one shown to lose money (without a usual one: all that were tried): stop;
     4. the usual one shown to pay: keep it;
     5. all else: keep testing what earned more, or whether the usual one pays.
 
@@ -374,7 +375,7 @@ def _segment_of(name: str, segments: pl.DataFrame) -> str:
     matches = segments.filter((pl.col("segment") == name) | (pl.col("segment_name") == name))
     if matches.height != 1:
         names = ", ".join(segments["segment_name"])
-        raise ParameterError(f"a comparison is of segment {name!r}; the segments are {names}")
+        raise ParameterError(f"unknown segment {name!r} in a comparison; the segments are {names}")
     return str(matches["segment"].item())
 
 

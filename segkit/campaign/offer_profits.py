@@ -38,9 +38,9 @@ def compare_offers(
 ) -> pl.DataFrame:
     """Compare the profit of the offers within each segment of a campaign.
 
-    Arms that gave a segment the same offer are one: their difference would be chance alone. An arm
-    that gave a segment several offers is kept as the arm; customers who explore tied offers
-    (``explores``, drawn at random) count for the offer that they got.
+    Arms that gave a segment the same offer are pooled: they differ by chance alone. An arm that
+    gave a segment several offers is compared as one arm. Customers chosen at random to try tied
+    offers (``explores``) count for the offer that they got.
 
     Parameters
     ----------
@@ -228,9 +228,9 @@ def compare_pilot_offers(
     Returns
     -------
     polars.DataFrame
-        As `compare_offers` has it, basis "pilot". The profits are the shrunken ones, since the best
-        of several is otherwise too high by its luck; that an offer is better than the usual one is
-        shown only if the pilot shows that tailoring pays at all.
+        As `compare_offers` has it, basis "pilot". The profits are shrunken, because the best of
+        several noisy estimates is too high (winner's curse). An offer counts as better than the
+        usual one only if the pilot shows that tailoring pays.
 
     Raises
     ------

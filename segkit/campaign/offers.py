@@ -132,7 +132,7 @@ class OfferRules:
 
     @classmethod
     def of_policy(cls, policy: Mapping[str, str], *, written: Sequence[str] = ()) -> Self:
-        """Turn segment -> offer into rules, one per segment; ``written`` replaces them all."""
+        """Make one rule per segment from segment to offer; ``written`` rules replace them all."""
         if written:
             return cls.parse("\n".join(written))
         rules = []

@@ -98,9 +98,9 @@ class Outlook(Result):
 
     @property
     def urgent(self) -> pl.DataFrame:
-        """The segments to write to first; those without a customer on the list are left out.
+        """The segments to write to first, in order of urgency.
 
-        Where nobody is on the list, they are given nonetheless.
+        Those without customers on the list are left out, unless nobody is on the list.
         """
         order = {name: place for place, name in enumerate(URGENT)}
         place = pl.col("segment").replace_strict(order, default=None, return_dtype=pl.Int64)
@@ -156,7 +156,7 @@ class Outlook(Result):
 
     @property
     def affordable(self) -> str:
-        """The tests that the number of customers allows, in words."""
+        """Which lifts a test with this number of customers can detect, in words."""
         if self.power is None:
             return "The orders do not reach back far enough to plan a test."
         smallest = self.power.table["smallest_lift_rate"][0]
@@ -180,13 +180,13 @@ def build_outlook(
     """Describe a shop's customers in segments, and what can be done with each.
 
     Segments are those of `segkit.rfm.score_rfm`. A test's power rests on how many customers of the
-    past ordered within as many days as the test lasts, half of the list being held back.
+    past ordered within as many days as the test lasts; half of the list is the control.
 
     Parameters
     ----------
     taken : Intake
-        Clean tables: orders, and customers with addresses and consent where there are any. Without
-        an address there, an id that is an e-mail address is taken.
+        Clean tables: orders, and customers with addresses and consent where there are any. If there
+        are no addresses, customer ids that are e-mail addresses are used.
     as_of : datetime.date, optional
         The last day used; by default that of the last order.
     unrecorded : {"refused", "granted"}

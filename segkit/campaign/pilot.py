@@ -293,7 +293,7 @@ def read_pilot(
         Number of parts of the customers. The policy learnt on the first part is valued on the
         second, the policy learnt on the first two is valued on the third, and so on.
     repeats : int
-        Bootstrap resamples for how sure each segment's best offer is.
+        Bootstrap resamples that measure how often each segment's best offer is found again.
     level : float
     seed : int
     currency : str, optional
@@ -306,8 +306,8 @@ def read_pilot(
     Raises
     ------
     DataError
-        If a customer comes twice, a value is missing, an offer given is not in the data, or
-        fewer than two offers or customers per fold are there.
+        If a customer comes twice, a value is missing, or there are fewer than two offers, or fewer
+        than two customers per fold.
     ParameterError
         If an offer is unknown, or shares do not sum to 1.
 
@@ -410,7 +410,9 @@ def make_trial(
     groups, options = (sorted(column.unique().to_list()) for column in columns)
     options.sort(key=lambda one: one != NO_OFFER)  # no offer first
     if len(options) < 2:
-        raise DataError(f"one {option} alone compares with nothing: all got {options[0]!r}")
+        raise DataError(
+            f"expected at least two values of {option} to compare; all customers got {options[0]!r}"
+        )
     group_code, code = (
         column.replace_strict(names, range(len(names)), return_dtype=pl.Int64).to_numpy()
         for column, names in zip(columns, (groups, options), strict=True)
@@ -531,7 +533,7 @@ def explore_ties(
     campaign_id: str = "",
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Give part of each segment whose best offer is tied one of the tied offers, at random.
+    """Assign one of the tied offers at random to part of each segment that has ties.
 
     Parameters
     ----------

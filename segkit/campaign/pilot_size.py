@@ -103,13 +103,14 @@ def size_pilot(
     seed: int = 0,
     currency: str | None = None,
 ) -> PilotSize:
-    """Find the size of a pilot that costs least, wrong offers and the test itself together.
+    """Find the size of a pilot with the lowest expected cost of testing and of wrong offers.
 
     Options get equal parts of the pilot at random, one of them no offer. True effects are drawn as
     ``common + within-segment`` parts, both normal; the pilot's means are drawn around them, and
-    each segment gets the option whose posterior mean is highest. What is lost is the difference to
-    the truly best option, for all customers and campaigns. Testing costs its contacts, and what its
-    customers would have earned in one campaign with the offer that is found.
+    each segment gets the option whose posterior mean is highest. The loss is the difference to the
+    truly best option, over all customers and campaigns. The cost of testing is that of its
+    contacts, and the profit that its customers would have brought in one campaign with the chosen
+    option.
 
     Parameters
     ----------

@@ -165,7 +165,7 @@ def shape_mail_import(
 
     Klaviyo and HubSpot keep the segment as a property of the profile, which the next import
     replaces. Mailchimp adds a tag and removes none, so that its tag names the day too. An address
-    that a spreadsheet would run as a formula is left out: what it would be written as is another
+    that a spreadsheet would run as a formula is left out, because defusing it would change the
     address.
 
     Parameters

@@ -140,7 +140,7 @@ class Power(Result):
         return self.effect / self.metric.base if self.metric.base > 0 else math.nan
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row per arm: arm, customers, and what the design can see."""
+        """Return one row per arm: arm, customers, and the effect that the design detects."""
         sizes = {"arm": list(self.n), "customers": list(self.n_whole.values())}
         return pl.DataFrame(sizes | {"customers_exact": list(self.n.values())}).with_columns(
             base=self.metric.base,
@@ -282,7 +282,7 @@ def compute_sample_size(
     require_range("(0, 1)", power=power)
     size = _effect(metric, effect, relative_effect)
     if size == 0:
-        raise ParameterError("no number of customers finds an effect of zero")
+        raise ParameterError("an effect of zero cannot be detected with any number of customers")
     least = 2 / min(arms.values()) if metric.kind == "mean" else 1e-3
 
     def lacking(total: float) -> float:
@@ -426,7 +426,7 @@ def check_shares(shares: Mapping[str, float]) -> dict[str, float]:
     listing = ", ".join(f"{arm} {share:g}" for arm, share in arms.items())
     if len(arms) < 2:
         raise ParameterError(
-            f"one arm compares with nothing: expected at least two, got {listing or 'none'}"
+            f"expected a control and at least one other arm, got {listing or 'none'}"
         )
     if any(not share > 0 for share in arms.values()):
         raise ParameterError(f"every arm needs a share above 0, got {listing}")

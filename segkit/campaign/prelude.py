@@ -96,7 +96,7 @@ class Prelude(Result):
 
     @takes_frames
     def sizes_of(self, ids: pl.Series) -> dict[str, int]:
-        """Return how many of some customers are in each segment."""
+        """Return how many of the given customers are in each segment."""
         customers = self.customers.filter(pl.col("customer_id").is_in(ids.implode()))
         sizes = customers.drop_nulls("segment").group_by("segment").len().sort("segment")
         return {str(segment): int(n) for segment, n in sizes.iter_rows()}

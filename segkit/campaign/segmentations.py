@@ -71,7 +71,7 @@ class SegmentationTest(Result):
 
     @property
     def variance_gain(self) -> float:
-        """How many times as many customers the reading from all would need for the same interval.
+        """Factor in customers that the analysis of all would need for an interval as narrow.
 
         The squared ratio of the widths of the two intervals; NaN where one of them is missing.
         """
@@ -225,9 +225,9 @@ def read_segmentation_test(
 ) -> SegmentationTest:
     """Compare the profit of two segmentations that were the arms of a test.
 
-    Customers to whom both give the same offer have no effect by design; only the others are
-    compared, and the difference is counted per customer of all. The same from all customers stands
-    beside it, with what leaving out the noise of the others gains.
+    Customers to whom both segmentations give the same offer cannot differ. Only the others are
+    compared, and the difference is expressed per customer of all. The result also holds the
+    difference estimated from all customers, which is noisier.
 
     Parameters
     ----------
@@ -264,7 +264,9 @@ def read_segmentation_test(
         raise DataError("both segmentations give every customer the same offer: nothing to compare")
     parts = [finite_values(apart.filter(arm=name), outcome) for name in names]
     if min(map(len, parts)) < 2:
-        raise DataError("too few customers differ between the two: fewer than 2 in an arm")
+        raise DataError(
+            "fewer than 2 customers of an arm would get different offers: too few to compare"
+        )
     gap, share = compare_outcomes(*parts, level=level), apart.height / customers.height
     everybody = {name: finite_values(customers.filter(arm=name), outcome) for name in names}
     whole = compare_outcomes(*everybody.values(), level=level)
@@ -289,7 +291,7 @@ def recall_offers(
     assignments: pl.DataFrame,
     segmentations: Mapping[str, tuple[ProfileArchive, Mapping[str, str]]],
 ) -> pl.DataFrame:
-    """Look up which offer each segmentation meant for a customer when it was assigned.
+    """Look up the offer of each segmentation for every customer at the time of assignment.
 
     The segments are those that the archives knew at the moment of assignment: what was learnt
     later, such as late orders or a new fit, counts for nothing. Where the assignment holds the
@@ -330,8 +332,8 @@ def recall_offers(
             other = int((offers != frame[column].cast(pl.String)).sum())
             if other:
                 raise DataError(
-                    f"{counted(other, 'customer')} were assigned by another segment of {name!r} "
-                    "than was known at that time"
+                    f"{counted(other, 'customer')}: the assigned offer differs from that of "
+                    f"their segment of {name!r} at that time"
                 )
         frame = frame.with_columns(offers)
     return frame
@@ -356,7 +358,7 @@ def compare_segmentations(
     outcome : str
     segmentations : mapping of str to str
         Two names and their columns.
-    folds, level, seed, currency
+    level, seed, currency
         As in `read_pilot`.
 
     Returns

@@ -21,7 +21,7 @@ SHARES = ("_share", "_rate")
 
 
 class Mark(NamedTuple):
-    """What customers of a segment must be like, by themselves and beside all customers.
+    """Condition on a segment: an absolute bound of a statistic, and one relative to all customers.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Mark(NamedTuple):
 
 
 class AliasRule(NamedTuple):
-    """An alias, and the marks that a segment must all have to bear it."""
+    """Alias of a segment, and the conditions (marks) that the segment must all meet."""
 
     alias: str
     marks: tuple[Mark, ...]
@@ -109,10 +109,11 @@ def choose_aliases(
     rules: Sequence[AliasRule] = RULES,
     level: float = 0.95,
 ) -> dict[str, str]:
-    """Choose the trade's short name for each segment that has its marks.
+    """Give segments short names that retailers use ("Loyalists"), where the data prove them.
 
-    A mark counts as proved if the unfavourable end of the statistic's interval meets both its
-    bounds. Each alias is given once, to the segment that has the first mark most strongly.
+    A segment gets the alias of a rule whose conditions it meets. A condition is met only if the
+    less favourable limit of the statistic's confidence interval satisfies both bounds. Each alias
+    is given once, to the segment that exceeds the rule's first condition most.
 
     Parameters
     ----------
@@ -121,13 +122,13 @@ def choose_aliases(
     assignments : polars.DataFrame
         customer_id, segment.
     rules : sequence of AliasRule
-        In order: a segment gets the first alias that it has the marks of.
+        In order: a segment gets the alias of the first rule that it meets.
     level : float
 
     Returns
     -------
     dict of str to str
-        Segment to alias; a segment without the marks of any rule is not in it.
+        Segment to alias; segments that meet no rule are absent.
 
     Examples
     --------

@@ -76,7 +76,7 @@ def cluster_parquet(
     seed: int = 0,
     **options: Any,
 ) -> BatchSegmentation:
-    """Divide the customers of a Parquet file into segments in bounded memory.
+    """Cluster the customers of a Parquet file in bounded memory.
 
     The file is read twice in batches. First a random sample of customers is drawn (by a hash of
     their ids, so the order of the rows does not matter) and clustered by `cluster_customers`;

@@ -183,13 +183,12 @@ def choose_k(
 ) -> KChoice:
     """Recommend a number of segments: stability decides first, then each criterion votes once.
 
-    Only segments that come out again are worth acting on. So the numbers whose stability (adjusted
-    Rand index of two refits) lies within .05 of the best are compared, and of these the k with most
-    votes is recommended: the other criteria confirm or dissent. In a tie, the largest k of the
-    range is dropped, because votes for it may only mean that the range is too short. Then the most
-    trusted criterion decides, in this order: stability, prediction strength, gap, silhouette,
-    Davies-Bouldin, Calinski-Harabasz, BIC. Votes for k = 1 (no groups) are reported but
-    do not count.
+    Segments that do not reproduce are no basis for action. Therefore only numbers whose stability
+    (adjusted Rand index of two refits) lies within .05 of the best are compared. Of these, the k
+    with most votes is recommended. In a tie, the largest k of the range is dropped, because votes
+    for it may only mean that the range is too short. Then the most trusted criterion decides, in
+    this order: stability, prediction strength, gap, silhouette, Davies-Bouldin, Calinski-Harabasz,
+    BIC. Votes for k = 1 (no groups) are reported but do not count.
 
     Parameters
     ----------
@@ -204,9 +203,9 @@ def choose_k(
         Ward's tree of exactly these rows in scipy's format, if already computed; then all
         rows are used.
     criteria : sequence of str
-        Of those that resample, "stability", "prediction_strength" and "gap", and the quick ones:
-        "silhouette", "davies_bouldin", "calinski_harabasz", "bic", "squared_silhouette"; by
-        default all but the last.
+        Criteria that vote. With resampling: "stability", "prediction_strength", "gap". Without:
+        "silhouette", "davies_bouldin", "calinski_harabasz", "bic", "squared_silhouette". By default
+        all but the last.
     seed : int
     n_draws : int
         Reference data sets of the gap, split halves of the prediction strength and pairs of
@@ -275,11 +274,11 @@ def _reordered(linkage: Any, method: str, order: Ints) -> Floats:
     """Return Ward's tree with the leaves numbered as the rows in their new order."""
     n = len(order)
     if method != "ward":
-        raise ParameterError(f"a linkage serves method 'ward', got method {method!r}")
+        raise ParameterError(f"linkage needs method='ward', got method={method!r}")
     tree = np.array(linkage, dtype=np.float64)
     if tree.shape != (n - 1, 4):
         raise DataError(
-            f"the linkage of {counted(n, 'row')} has shape ({n - 1}, 4), got {tree.shape}"
+            f"expected a linkage of shape ({n - 1}, 4) for {counted(n, 'row')}, got {tree.shape}"
         )
     place = np.r_[np.argsort(order), n : 2 * n - 1]
     tree[:, :2] = place[tree[:, :2].astype(np.int64)]

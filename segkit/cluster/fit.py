@@ -100,8 +100,8 @@ def cluster_customers(
     settle_steps : int
         Maximum number of Lloyd's steps after Ward's cut; not used by k-means.
     aliases : sequence of AliasRule
-        Rules that give a segment its name, a short one that the trade uses, from any columns of
-        ``frame``; without a rule that it meets a segment is named by its description.
+        Rules on any columns of ``frame`` that give a segment a short name, such as "Loyalists". A
+        segment that meets no rule is named by its description.
     definitions : mapping, optional
         Feature definitions to keep in the model.
     as_of : date, optional

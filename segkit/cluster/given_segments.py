@@ -166,10 +166,10 @@ def validate_segments(
         Assignments (customer_id, segment, optionally segment_name), or rules; see
         `assign_by_rules`. A customer may be in several.
     variables : sequence of str
-        Numeric columns on which segments should be apart.
+        Numeric columns on which the segments should differ.
     refit : callable, optional
-        Makes the assignments anew from a table of resampled customers, where something in the
-        rules is learnt from the data, such as quantiles. Without it stability is not tested.
+        Function that returns the assignments for a table of resampled customers. Give it if the
+        rules depend on the data (on quantiles, for example). Without it, stability is not tested.
     transform : Transform, optional
         Of the variables; proposed and fitted here by default.
     refits : int

@@ -293,8 +293,8 @@ def _require_variety(space: Space, encoded: Encoded) -> None:
     ]
     if flat:
         raise DataError(
-            f"constant over all {counted(len(encoded.unseen), 'customer')}, so they tell nothing "
-            f"apart: {', '.join(flat)}; leave them out"
+            f"constant over all {counted(len(encoded.unseen), 'customer')}: {', '.join(flat)}; "
+            "leave out columns that do not vary"
         )
     whole = np.column_stack([block for _, block in blocks])
     empty = int(np.isnan(whole).all(axis=1).sum())

@@ -121,7 +121,7 @@ def compare_assignments(
     first, second : polars.DataFrame
         ``customer_id`` and ``segment``, with ``segment_name`` where there is one.
     names : tuple of two str
-        What the segmentations are called in words.
+        Names of the two segmentations, for the text.
     seed : int
         For the interval.
 
@@ -134,7 +134,7 @@ def compare_assignments(
     ColumnError
         If a column is missing.
     DataError
-        If no customer stands in both.
+        If no customer is in both.
 
     Notes
     -----
@@ -183,8 +183,8 @@ def grade_segments(
     The oracle is a classifier with the same variables: the mean of the probabilities of a logistic
     regression and of boosted trees (Friedman 2001, "Greedy function approximation"). It is trained
     on the true archetypes of four fifths of the customers and predicts the rest. On simulated
-    retailers of 600 and 3,000 customers and every difficulty it reaches 0.00 to 0.04 more than a
-    random forest of 100 full trees, in less than half of its time.
+    retailers of 600 and 3,000 customers and every difficulty, its adjusted Rand index is 0.00 to
+    0.04 above that of a random forest of 100 full trees, in less than half of the time.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ def grade_segments(
     ColumnError
         If a column is missing.
     DataError
-        If no customer stands in all three tables.
+        If no customer is in all three tables.
     """
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
@@ -265,7 +265,7 @@ def _both(first: pl.DataFrame, second: pl.DataFrame) -> tuple[pl.DataFrame, int]
         sides.append(side)
     both = sides[0].join(sides[1], on="customer_id", how="inner").sort("customer_id")
     if both.is_empty():
-        raise DataError("no customer stands in both segmentations")
+        raise DataError("no customer is in both segmentations; are the ids of one kind?")
     everyone = pl.concat([first["customer_id"], second["customer_id"]]).n_unique()
     return both, everyone - both.height
 

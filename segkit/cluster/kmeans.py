@@ -263,12 +263,12 @@ class KMeansFit(Result):
 def fit_kmeans(
     X: Any, k: int, *, starts: int = 10, sample: int = 20_000, max_iter: int = 300, seed: int = 0
 ) -> KMeansFit:
-    """Find k groups of small spread, with many starts even when there are many rows.
+    """Find k groups with the smallest sum of squares, from many starts even for many rows.
 
-    With more than ``sample`` rows, the starts run on a random sample of that many and the best
-    three go on with five times as many; the best of these starts one run on all rows. Beside ten
-    full runs this takes about a tenth of the time (`tests/benchmarks/bench_kmeans.py`). Rows are
-    put in an order that depends on their values alone, so shuffling them changes nothing.
+    With more than ``sample`` rows, the starts run on a random sample of that size. The best five
+    are continued on a sample five times as large, and the best of these is continued on all rows.
+    Beside ten full runs this takes about a tenth of the time (`tests/benchmarks/bench_kmeans.py`).
+    Rows are put in an order that depends on their values alone, so shuffling them changes nothing.
 
     Parameters
     ----------

@@ -359,8 +359,8 @@ def cluster_latent(
     patterns = len(np.unique(np.nan_to_num(answers, nan=2.0), axis=0))
     if patterns < (k or 2):
         raise DataError(
-            f"{counted(k or 2, 'class needs', 'classes need')} as many different answers; there "
-            f"are {patterns}"
+            f"{counted(k or 2, 'class needs', 'classes need')} at least as many different patterns "
+            f"of answers; there {'is' if patterns == 1 else 'are'} {patterns}"
         )
     fits = {
         count: fit_classes(answers, count, starts=starts, seed=seed)
@@ -371,8 +371,9 @@ def cluster_latent(
     wanted = compared.filter("admitted", pl.col("k") >= 2)
     if wanted.is_empty():
         raise DataError(
-            f"{counted(len(used), 'item')} cannot tell {', '.join(map(str, ks))} classes "
-            "apart: more parameters than patterns of answers, or classes that nobody is in"
+            f"{', '.join(map(str, ks))} classes cannot be identified from "
+            f"{counted(len(used), 'item')}: there are more parameters than patterns "
+            "of answers, or empty classes; set a smaller k"
         )
     chosen = int(wanted.sort("bic")["k"][0])
     fit = fits[chosen]
@@ -392,7 +393,9 @@ def _telling(answers: Floats, items: Sequence[str]) -> tuple[list[str], list[str
     varies = [bool({0.0, 1.0} <= set(column[~np.isnan(column)])) for column in answers.T]
     used = [item for item, tells in zip(items, varies, strict=True) if tells]
     if not used:
-        raise DataError(f"everyone gives one answer to each of {', '.join(items)}")
+        raise DataError(
+            f"no item varies: all respondents give the same answer to {', '.join(items)}"
+        )
     return used, [item for item in items if item not in used]
 
 

@@ -237,7 +237,7 @@ def as_k_range(k_range: Any, distinct: int) -> tuple[list[int], list[str]]:
     possible = [k for k in ks if k < distinct]
     if not possible:
         raise DataError(
-            f"{distinct} distinct rows cannot be cut into {ks[0]} or more segments; "
+            f"{distinct} distinct rows cannot be clustered into {ks[0]} or more segments; "
             f"at least {ks[0] + 1} are needed"
         )
     if len(possible) == len(ks):
@@ -417,12 +417,14 @@ def customer_rows(frame: Any, columns: Sequence[str]) -> pl.DataFrame:
     if len(set(columns)) < len(columns):
         raise ParameterError(f"a feature is named twice: {', '.join(columns)}")
     if "customer_id" in columns:
-        raise ParameterError("customer_id says who a customer is; it is no feature")
+        raise ParameterError(
+            "customer_id identifies a customer and cannot be a feature; leave it out"
+        )
     require_columns(frame.columns, ["customer_id", *columns], "the customer table")
     ids = frame.get_column("customer_id")
     if ids.null_count() or ids.n_unique() < frame.height:
         raise DataError(
-            f"customer_id must be there and differ on every row; {ids.null_count()} are missing, "
+            f"customer_id must be present and unique in every row; {ids.null_count()} are missing, "
             f"{frame.height - ids.n_unique()} are repeats"
         )
     if frame.height < 2:

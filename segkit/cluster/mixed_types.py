@@ -248,12 +248,12 @@ def cluster_mixed(
     assigned to the nearest medoid or prototype, so the model scores old and new customers by the
     same rule.
 
-    Missing values. When medoids and branches are searched, a column missing for one of two
-    customers counts at its mean over all pairs. (If it were left out, as in Gower's coefficient,
-    the customers with most missing values would be near to everybody and become medoids.) A value
-    missing for a medoid is set to the median or the most frequent value of its segment. Customers
-    are then compared with the medoids by their known columns. For prototypes a missing number is
-    set to the mean and a missing category is a category of its own. Evidence:
+    Missing values. While medoids and branches are searched for, a column that is missing for one of
+    two customers contributes its mean distance over all pairs. (If it were left out, as in Gower's
+    coefficient, customers with most missing values would be near to everybody and become medoids.)
+    A value missing for a medoid is set to the median or the most frequent value of its segment.
+    Customers are then compared with the medoids by their known columns. For prototypes a missing
+    number is set to the mean and a missing category is a category of its own. Evidence:
     tests/studies/study_missing.py.
 
     Parameters
@@ -311,7 +311,7 @@ def cluster_mixed(
     require_choice("method for mixed columns", method, WAYS)
     require_least(sample=(sample, 2), starts=(starts, 1), gamma=(gamma or 0, 0))
     if gamma is not None and method != "prototypes":
-        raise ParameterError(f"gamma is the weight of k-prototypes; {method} has none")
+        raise ParameterError(f"gamma is an option of method='prototypes'; got method={method!r}")
     ks = wanted_counts(k, k_range, 2)
     table = feature_rows(frame, columns)
     space = learn_space(
@@ -391,7 +391,9 @@ def _branches(distances: Floats, k: int) -> tuple[Ints, Ints, float]:
     tree = linkage(squareform(distances, checks=False), "average")
     groups = fcluster(tree, k, "maxclust") - 1
     if len(np.unique(groups)) < k:
-        raise DataError(f"equal distances leave fewer than {k} branches; ask for fewer segments")
+        raise DataError(
+            f"the tree has fewer than {k} branches, because distances are equal; set a smaller k"
+        )
     rows = []
     for group in range(k):
         inside = np.flatnonzero(groups == group)

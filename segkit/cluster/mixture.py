@@ -286,9 +286,8 @@ def cluster_mixture(
     wanted = [c for c in tried if c.admitted and (c.k == k or (k is None and c.k > 1))]
     if not wanted:
         raise DataError(
-            f"no mixture with k = {', '.join(map(str, ks))} leaves every segment "
-            f"{X.shape[1] + 1} of {counted(len(sampled), 'customer')} or more; "
-            "ask for fewer segments"
+            f"every mixture with k = {', '.join(map(str, ks))} has a segment of fewer than "
+            f"{X.shape[1] + 1} of {counted(len(sampled), 'customer')}; set a smaller k"
         )
     chosen = min(wanted, key=lambda c: c.bic)
     model = MixtureModel(

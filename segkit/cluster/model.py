@@ -508,13 +508,13 @@ class SegmentModel(SegmentScorer):
         return np.sqrt(squared, out=squared)
 
     def describe(self, one: Segment) -> dict[str, Any]:
-        """Return a segment's description, its reach and its centre in original units."""
+        """Return a segment's description, reach (a distance) and centre in original units."""
         beneath = {"segment_description": one.description} if one.description else {}
         return {**beneath, "reach": one.reach, **one.centre}
 
     @property
     def wording(self) -> tuple[str, str, str]:
-        """Phrases for `text`: the segments, where new customers go, what is unlike any."""
+        """Phrases for `text`: the segments, the assignment rule, and who is unlike any segment."""
         features = counted(len(self.features), "feature")
         segments = f"segments by {self.method} ({self.route}) from {features}"
         return segments, "nearest centre", "farther from it"

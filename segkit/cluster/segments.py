@@ -188,15 +188,16 @@ class Segmentation(Result):
         Assigns new customers; agrees with ``assignments`` on these ones.
     segments : polars.DataFrame
         One row per segment: segment, segment_name, customers, customer_share, segment_description
-        (Ward and k-means; what marks it), and what it is like
-        (a centre is in original units; see ``model.transform.to_frame()`` for the kind of mean).
+        (Ward and k-means: the features that mark it), and its centre, medoid or probabilities, by
+        column. A centre is in original units; ``model.transform.to_frame()`` states the kind of
+        mean.
     method : str
         "ward", "kmeans", "mixture", "latent", "medoids", "hierarchical" or "prototypes".
     k : int
     notes : tuple of str
         Notes on the fit for the reader.
     found_by : str
-        The method in words, with its search.
+        The method in words, including how the solution was searched for.
     route : str
         "exact" (Ward on every customer), "two-step" (Ward on micro-clusters) or "restarts"
         (k-means); empty for other methods.
@@ -218,7 +219,7 @@ class Segmentation(Result):
     map_shares : tuple of two floats
         Shares of the variance that the two components hold.
     posterior : polars.DataFrame or None
-        customer_id and one column a segment: the probability of being in it (mixtures and latent
+        customer_id and one column per segment: the probability of being in it (mixtures and latent
         classes).
     compared : polars.DataFrame or None
         One row per candidate that was fitted, ``chosen`` marking the one taken; its criterion is
@@ -271,7 +272,7 @@ class Segmentation(Result):
 
     @property
     def answer(self) -> str:
-        """How many customers are in how many segments, and the largest and smallest of them."""
+        """Number of customers and of segments, and the largest and the smallest segment."""
         rows = self.segments.sort("customers", descending=True, maintain_order=True).to_dicts()
         largest, smallest = (
             f"{row['segment_name']} ({percent(row['customer_share'])})"
@@ -287,7 +288,7 @@ class Segmentation(Result):
         Raises
         ------
         ModelError
-            If an id is unknown or a name would be borne twice.
+            If an id is unknown or two segments would have one name.
         """
         model = self.model.rename(names)
         words = pl.col("segment").replace_strict(model.names, return_dtype=pl.String)
@@ -344,10 +345,10 @@ class Segmentation(Result):
         Raises
         ------
         ParameterError
-            If the method grew no tree.
+            If the method builds no tree.
         """
         if self.linkage is None:
-            raise ParameterError(f"{self.method} grows no tree; use method='ward' for a dendrogram")
+            raise ParameterError(f"a dendrogram needs method='ward'; {self.method} builds no tree")
         names = self.segments["segment_name"].to_list()
         unit = "customers" if self.route == "exact" else "micro-clusters"
         return dendrogram(self.linkage, self.leaf_groups, names, leaves=leaves, unit=unit)

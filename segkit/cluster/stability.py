@@ -424,7 +424,7 @@ class Stability(Result):
         if k is not None:
             return segment_stability(self.of(k))
         if self.own is None:
-            raise ParameterError("name k: no segments were handed in whose stability to draw")
+            raise ParameterError("give k: assess_stability was called without segments")
         return segment_stability(self.own)
 
     def plot_flow(self) -> Figure:
@@ -453,8 +453,9 @@ def assess_stability(
 
     One set of bootstrap refits gives the adjusted Rand index over k (Dolnicar and Leisch 2010,
     "Evaluation of structure and reproducibility of cluster solutions using the bootstrap"), the
-    clusterwise Jaccard coefficient (Hennig 2007) and segment-level stability within solutions;
-    the solutions themselves give that across solutions (Dolnicar and Leisch 2017).
+    clusterwise Jaccard coefficient (Hennig 2007) and segment-level stability within solutions.
+    Segment-level stability across solutions compares the solutions for successive k (Dolnicar and
+    Leisch 2017).
 
     Parameters
     ----------

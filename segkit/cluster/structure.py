@@ -403,7 +403,7 @@ def assess_structure(
         wanted = [count for count in wanted if count in judged_before]
     used, ks, notes = sample_rows(matrix, fair_order(matrix, seed), max_rows, wanted)
     if k is not None and k not in ks:
-        raise DataError(f"k = {k}, in force, cannot be judged: {'; '.join(notes)}")
+        raise DataError(f"the structure at k = {k} cannot be tested: {'; '.join(notes)}")
     varies = used.min(axis=0) < used.max(axis=0)
     if not varies.all():
         notes.append(

@@ -122,7 +122,7 @@ def fit_two_step(X: Any, *, micro: int = MICRO, sample: int = SAMPLE, seed: int 
     labels = _micro_labels(chosen, micro, seed)
     counts = np.bincount(labels).astype(np.float64)
     if counts.shape[0] < 2:
-        raise DataError("all sampled rows are equal; there is nothing to divide")
+        raise DataError("all sampled rows are equal; at least two different ones are needed")
     centres = centres_of(chosen, labels)
     gap = chosen - centres[labels]
     scatters = np.asarray(np.bincount(labels, weights=np.einsum("ij,ij->i", gap, gap)), float)

@@ -489,7 +489,7 @@ def measure_validity(
     Raises
     ------
     DataError
-        If a value or a label is missing, or there is not one label a row.
+        If a value or a label is missing, or there is not one label per row.
     ParameterError
         If ``rows`` is below 2.
 

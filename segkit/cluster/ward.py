@@ -235,7 +235,7 @@ def _monotone(left: Ints, right: Ints, heights: Floats, leaves: int) -> Floats:
 
 
 def cut_tree(linkage: Floats, k: int) -> Ints:
-    """Return the group, of ``k``, into which the tree puts each leaf.
+    """Cut the tree into ``k`` groups, and return the group of each leaf.
 
     Parameters
     ----------

@@ -69,7 +69,8 @@ def build_course(
     ParameterError
         If a variant is unknown, or the folder holds something else.
     RunError
-        If a lesson fails, or a check is no good; nothing is handed out then.
+        If a lesson fails, or a check accepts a wrong answer or rejects a right one; no variant is
+        written then.
     """
     wanted = tuple(variants)
     for name in wanted:

@@ -146,8 +146,8 @@ def _refuse_codes(names: list[str], chosen: pl.DataFrame) -> None:
         suspects += [f"{value:g} in {name} ({counted(rows, 'time')})" for value, rows in codes]
     if suspects:
         raise DataError(
-            f"numbers outside the scale would be averaged as answers: {', '.join(suspects)}; make "
-            'codes for "no answer" null first (nulls = [...] in a mapping of [survey] does)'
+            f"numbers that look like codes for 'no answer': {', '.join(suspects)}; set "
+            "them to null first (in a mapping file: nulls = [...] under [survey])"
         )
 
 
@@ -196,7 +196,9 @@ def read_survey(path: Path | str, mapping: Path | str | None = None) -> pl.DataF
         raw = raw.select(numbers.alias(wanted), pl.all())
     taken = intake.clean_data({"survey": raw}, chosen if mapping else None)
     if taken.survey is None:
-        raise DataError(f"{Path(path).name} gave no survey table")
+        raise DataError(
+            f"{Path(path).name} holds no survey: expected a row per respondent, with numeric items"
+        )
     return taken.survey
 
 
@@ -224,16 +226,18 @@ class Survey(NamedTuple):
 def open_survey(
     taken: Intake, *, path: str = "", mapping: str = "", codebook: str = "", source: str = ""
 ) -> Survey:
-    """Open the survey that clean data hold, or one in a file of its own, with its codebook.
+    """Return the survey in the clean data, or in a separate file, with its codebook.
 
     Parameters
     ----------
     taken : Intake
         Clean data.
     path, mapping : str
-        The file, and its mapping file; empty takes the survey of the clean data.
+        Path of a separate survey file, and of its mapping file; if empty, the survey in the clean
+        data is used.
     codebook : str
-        A table of items and statements; empty takes the source's, for its own survey.
+        Path of a table of items and statements; if empty, the source's own codebook is used for the
+        source's own survey.
     source : str
         The source's name.
 
@@ -310,19 +314,19 @@ def plot_answers(
 
 
 def read_codebook(source: Path | str) -> dict[str, str]:
-    """Read each item's statement, from a table, or of the simulated survey.
+    """Read the statement of each survey item from a codebook.
 
     Parameters
     ----------
     source : path or str
-        A CSV file with the columns ``item`` and ``statement``; "simulated"; or the name of a
-        source (no path) without a codebook, which gives none.
+        A CSV file with the columns ``item`` and ``statement``, or "simulated" for the simulated
+        survey. The name of any other source gives an empty dictionary.
 
     Returns
     -------
     dict of str to str
-        Item to statement. A stem that items share ("conv" of "conv_1") also has an entry: what its
-        items measure, where that is known.
+        Item to statement. A prefix that several items share ("conv" of "conv_1") also has an entry
+        where it is known what these items measure.
 
     Raises
     ------

@@ -269,7 +269,8 @@ class Correlations(Result):
     product_moment : ndarray of shape (items, items)
         Pearson's correlations of the same answers, for the tests of the number of factors.
     side : ScoreSide or None
-        What factor scores need to know of the answers; None for a given matrix.
+        Statistics of the answers (means, spreads, thresholds) that factor scores need; None for a
+        given matrix.
     smallest_eigenvalue : float
         Of the matrix before smoothing.
     smoothed : float or None

@@ -84,8 +84,8 @@ def extract(r: Floats, factors: int, method: str = "minres") -> Extraction:
         while degrees_of_freedom(need, factors) < 0:
             need += 1
         raise DataError(
-            f"{factors} factor{'s' * (factors > 1)} cannot be told from {counted(items, 'item')}: "
-            f"at least {need} are needed"
+            f"{counted(factors, 'factor')} cannot be identified from {counted(items, 'item')}; at "
+            f"least {need} are needed"
         )
     start = np.clip(1 / np.diag(np.linalg.inv(r)), 0.02, 0.98)
     if method == "principal":

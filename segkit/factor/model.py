@@ -54,14 +54,16 @@ class FactorModel(StoredModel):
     names : tuple of str
         The factors' names, derived from their marker items unless renamed; the ids are F1, F2, …
     loadings : ndarray of shape (items, factors)
-        Pattern; factors by variance explained, each with a positive sum of cubed loadings.
+        Pattern loadings. Factors are sorted by the variance they explain, and signed so that the
+        sum of their cubed loadings is positive.
     phi : ndarray of shape (factors, factors)
         Correlations of the factors.
     uniquenesses : ndarray of shape (items,)
     correlation : ndarray of shape (items, items)
         The matrix that was fitted.
     side : ScoreSide or None
-        How answers become numbers; None where the model rests on a matrix alone.
+        Statistics of the answers (means, spreads, thresholds) by which scores are computed; None if
+        the model was fitted to a correlation matrix alone.
     n : int
         People.
     extraction, rotation, method, missing : str
@@ -225,7 +227,7 @@ class FactorModel(StoredModel):
 
     @property
     def text(self) -> str:
-        """Say what the factors are, how well they fit, and what spoils the solution."""
+        """Name the factors, and state how well they fit and which problems the solution has."""
         share = float(variance(self.loadings, self.phi).sum()) / len(self.items)
         k = self.n_factors
         explained = f"{counted(k, 'factor explains', 'factors explain')} {percent(share)}"

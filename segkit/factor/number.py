@@ -288,15 +288,14 @@ def choose_factor_count(
     """Recommend the number of common factors behind the answers, or none.
 
     Parallel analysis compares the eigenvalues of Pearson's correlations with those of unrelated
-    items (Horn 1965; percentile instead of mean: Glorfeld 1995). It does so for polychoric
-    models too: polychoric correlations vary more between samples than Pearson's, so they are not
-    what is compared. If the first eigenvalue of components does not exceed its percentile, no
-    common factor is recommended; of data sets without a common factor, at most ``1 - percentile``
-    get another recommendation. Otherwise the rules vote: the number of factors that most of them
-    give is recommended. In a tie it is that of the first of the tied rules in the order of trust:
-    parallel analysis of components, of factors, minimum average partial, fit (RMSEA), BIC. The
-    scree is shown and has no vote, nor has a rule that gives none, or more factors than the items
-    identify.
+    items (Horn 1965; percentile instead of mean: Glorfeld 1995). It does so for polychoric models
+    too: polychoric correlations vary more between samples than Pearson's, so they are not what is
+    compared. If the first eigenvalue of components does not exceed its percentile, no common factor
+    is recommended; if there is none, some factor is recommended with a probability of at most
+    ``1 - percentile``. Otherwise the rules vote: the number of factors that most of them give is
+    recommended. In a tie it is that of the first of the tied rules in the order of trust: parallel
+    analysis of components, of factors, minimum average partial, fit (RMSEA), BIC. The scree is
+    shown and has no vote, nor has a rule that gives none, or more factors than the items identify.
 
     Parameters
     ----------
@@ -305,12 +304,13 @@ def choose_factor_count(
     items : sequence of str, optional
         Of the frame.
     draws : int
-        Matrices of the reference.
+        Number of random data sets that parallel analysis compares with.
     percentile : float
     reference : str
         "normal" or "permutation" (needs a frame; only people who answered everything).
     most : int, optional
-        Factors fitted at most; by default 12, or as many as the items identify.
+        Largest number of factors tried; by default 12, or the most that this number of items can
+        identify.
     seed : int or Generator
 
     Raises

@@ -48,7 +48,7 @@ class CustomerAttributes(Result):
 
     @property
     def text(self) -> str:
-        """How many customers each attribute is known of."""
+        """Number of customers for whom each attribute is known."""
         known = [
             f"{name} of {number(self.frame.height - self.frame[name].null_count())}"
             for name in ATTRIBUTES
@@ -164,7 +164,7 @@ def measure_store_distances(customers: pl.DataFrame, stores: pl.DataFrame) -> pl
     """Measure each customer's distance to the nearest store, along the surface of the earth.
 
     Haversine formula on a sphere (R. W. Sinnott, 1984, "Virtues of the haversine", Sky and
-    Telescope 68): right to half a per cent, and no road distance.
+    Telescope 68): accurate to half a per cent; not the distance by road.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def _haversine(here: Any, there: Any) -> Any:
 
 
 def group_companies(taken: Intake, *, as_of: date | None = None) -> tuple[Intake, pl.DataFrame]:
-    """Make companies the customers: their contacts' orders and events count as theirs.
+    """Replace contacts by their companies as the customers, with the contacts' orders and events.
 
     An order line belongs to the company that it states, or else to its contact's; what a contact
     without a company buys stays the contact's own. Names that differ only in capital letters and
@@ -249,7 +249,7 @@ def group_companies(taken: Intake, *, as_of: date | None = None) -> tuple[Intake
     taken : Intake
         Clean tables with a company in the order lines or the customer records.
     as_of : datetime.date, optional
-        The last day on which lines tell a contact's company.
+        Order lines after this day are not used to assign contacts to companies.
 
     Returns
     -------

@@ -78,7 +78,7 @@ class CustomerTable(Result):
     Attributes
     ----------
     frame : polars.DataFrame
-        ``customer_id`` and one column a feature, sorted by ``customer_id``.
+        ``customer_id`` and one column per feature, sorted by ``customer_id``.
     definitions : polars.DataFrame
         One row per feature: name, group, unit, source, window, description (the formula in words),
         empty (when it is null, when zero), exposure (of a rate: the column that counts what it
@@ -697,10 +697,10 @@ def compute_later_spend(orders: pl.DataFrame, *, after: date, days: int = 90) ->
     last = first + days - 1
     final_day = orders["order_day"].max()
     if not isinstance(final_day, int) or final_day < last:
-        until = EPOCH + timedelta(days=final_day) if isinstance(final_day, int) else "nowhere"
+        until = EPOCH + timedelta(days=final_day) if isinstance(final_day, int) else "no day"
         raise DataError(
-            f"the {counted(days, 'day')} after {after} reach to {EPOCH + timedelta(days=last)}; "
-            f"the orders reach to {until}"
+            f"expected orders up to {EPOCH + timedelta(days=last)}, {counted(days, 'day')} after "
+            f"{after}; they end on {until}"
         )
     return (
         orders.drop_nulls("customer_id")

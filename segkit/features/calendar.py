@@ -218,8 +218,8 @@ class Occasion:
     def in_year(self, year: int) -> tuple[date, date] | None:
         """Return the first and the last day of the occasion in a year.
 
-        A range of dates is in the year in which it starts; one by a movable day in the year of that
-        day. None for a holiday whose day is not known in that year.
+        A range of dates belongs to the year in which it starts; days around a movable day belong to
+        the year of that day. None for a holiday whose day is not known in that year.
 
         Examples
         --------
@@ -296,7 +296,7 @@ class Calendar:
     weekend : tuple of int
         Days of the weekend, Monday = 0.
     source : str
-        Why it is this one, such as what of the data speaks for it; empty where it was given.
+        Why this calendar was chosen, in words; empty if it was given.
     """
 
     name: str
@@ -466,14 +466,14 @@ def choose_calendar(taken: Intake, wanted: Calendar | str = "") -> Calendar:
     taken : Intake
         As `segkit.clean_data` returns it.
     wanted : Calendar or str
-        A calendar of your own or a shipped one (`Calendar.of`); empty proposes it from the country
-        that the data tell (`segkit.intake.country.propose_country`). Where they tell none it has
-        seasons alone, as no gift season is better than a wrong one.
+        A calendar of your own or a shipped one (`Calendar.of`); if empty, that of the country found
+        in the data (`segkit.intake.country.propose_country`). If no country is found, the calendar
+        has seasons and no occasions, because no gift season is better than a wrong one.
 
     Returns
     -------
     Calendar
-        Its ``source`` says what speaks for it.
+        Its ``source`` says why it was chosen.
     """
     if isinstance(wanted, Calendar):
         return wanted

@@ -95,6 +95,6 @@ def plan_rebuilt(
         if not differ:
             return plan
     raise ModelError(
-        f"{differ[0]} would be {own.get(differ[0], 'absent')!r}; the model was fitted on "
+        f"{differ[0]} is now defined as {own.get(differ[0], 'absent')!r}; the model was fitted on "
         f"{definitions[differ[0]]!r}"
     )

@@ -24,8 +24,8 @@ KINDS = ("customers", "segments", "scores", "consents")
 class ProfileArchive:
     """Four stores of versions, so that "what did we know when we assigned?" has one answer.
 
-    Each kind is a `segkit.intake.ProfileStore` in a folder of its name. Who is missing from a
-    recording is gone from then on.
+    Each kind is a `segkit.intake.ProfileStore` in a folder of its name. A customer missing from a
+    recording counts as deleted from then on.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class ProfileArchive:
     ) -> pl.DataFrame:
         """Add what was known of each customer at the time of its assignment.
 
-        What was learnt later does not count, even where it tells of an earlier time.
+        What was recorded later is ignored, even if it concerns an earlier time.
 
         Parameters
         ----------

@@ -136,7 +136,7 @@ def link_identifiers(
     through others are one customer (connected components). The customer's id is the smallest of its
     customer ids as text, or a hash of its smallest identifier where it has none: the same whatever
     the order of the rows. Identifiers are read as in every table (`segkit.ids.read_ids`), and words
-    for no customer ("unknown", "0", "(not set)": `segkit.ids.NO_CUSTOMER`) counts as missing;
+    for no customer ("unknown", "0", "(not set)": `segkit.ids.NO_CUSTOMER`) count as missing;
     placeholders such as ``none@shop.com`` are not detected, but appear as the bridge of a large
     component.
 
@@ -152,12 +152,13 @@ def link_identifiers(
     single : sequence of str
         Identifier types of which each person has only one.
     max_degree : int, optional
-        An identifier, other than a customer id, seen with more customers than this (in rows
-        without a customer id: with more of the row's first identifiers) is a hub and links
-        nobody. By default none is cut.
+        An identifier, other than a customer id, seen with more customers than this is a hub and
+        links nobody. (In rows without a customer id, the different values of the row's first
+        identifier are counted.) By default no hub is cut.
     weak : sequence of str
-        Identifier types that join nobody, such as devices that families share: one that was seen
-        with several customers is cut, any other leads to its one customer.
+        Identifier types that never join customers, such as devices that families share. Such an
+        identifier is cut if it was seen with several customers, and assigned to its customer
+        otherwise.
     plausible : int
         Customer ids (identifiers, where there are none) above which a component is reported.
 

@@ -503,8 +503,8 @@ class ProfileStore:
         last = max((one.recorded_at for one in self.recordings), default=None)
         if last is not None and recorded < last:
             raise DataError(
-                f"recorded at {show_time(recorded)}, but {show_time(last)} was recorded before: "
-                "what is known only grows"
+                f"recorded_at must not be before the last recording, {show_time(last)}; got "
+                f"{show_time(recorded)}"
             )
         if valid > recorded:
             raise DataError(f"{show_time(valid)} lies after the recording of {show_time(recorded)}")

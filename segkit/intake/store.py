@@ -262,7 +262,7 @@ class Trace(Result):
     sales: Decimal
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row for each raw row: table, source_row, fate, and the clean amount."""
+        """Return one row per raw row: table, source_row, fate (kept or reason), clean amount."""
         parts = []
         for table, rows in self.raw.items():
             fate = rows.select(

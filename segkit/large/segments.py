@@ -66,7 +66,7 @@ class LargeSegmentation(Result):
     assignments, features, orders : pathlib.Path
         Folders of Parquet files: each customer's segment, features, and clean order lines.
     seconds : dict of str to float
-        Time on the clock of each step of this call; little where it was done before.
+        Wall-clock time of each step of this call; near zero for steps that were done before.
     without : int
         Customers without a segment.
     """
@@ -142,7 +142,7 @@ def segment_files(
     mapping, preset, as_of, variables, k, method, calendar, seed
         As for `segkit.segment`; a proposal rests on a sample of the rows.
     sample : int
-        Customers to find segments among, and to profile.
+        Size of the random sample on which segments are fitted and profiled.
     partitions : int or "auto"
         Parts of the customers: the more, the less memory. By default a million lines each.
 

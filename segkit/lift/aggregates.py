@@ -168,7 +168,7 @@ def read_aggregates(table: pl.DataFrame) -> Aggregates:
     ------
     ColumnError, DataError
         If a column is missing, a segment and arm come twice, a count is missing or not a whole
-        number, or customers were chosen.
+        number, or customers were not assigned at random.
 
     Examples
     --------
@@ -227,7 +227,9 @@ def aggregate_outcomes(outcomes: Any, metrics: Sequence[str | Kpi] | None = None
     refuse_no_share(sums, shares)
     if sums.shift.any():
         far = ", ".join(c for c, s in zip(columns, sums.shift, strict=True) if s)
-        raise DataError(f"{far} lies too far from zero to be kept as sums of powers")
+        raise DataError(
+            f"{far}: values too far from zero for exact sums of powers; give one row per customer"
+        )
     rows, places = np.nonzero(sums.n > 0)
     table: dict[str, Any] = {} if by is None else {"segment": [sums.segments[r] for r in rows]}
     table |= {"arm": [sums.arms[p] for p in places], CUSTOMERS: sums.n[rows, places]}

@@ -217,9 +217,8 @@ def _equal_period(outcomes: Outcomes, column: str, days: float | None) -> tuple[
         )
     if days is None:
         raise DataError(
-            f"{column} and pre_{column} must cover periods of equal length, which nothing here "
-            "tells: give days=, the length of both. A year before against some weeks after would "
-            "describe nothing"
+            f"{column} and pre_{column} must cover periods of equal length: give that length as "
+            "days="
         )
     return "pre_", days
 

@@ -84,8 +84,8 @@ class Kpi:
     guardrail : bool
         Whether it is a guardrail: the campaign must not harm it.
     mailed : bool
-        Whether it exists only for customers who got mail, so that there is no comparison with a
-        holdout.
+        Whether it exists only for customers who got mail, so that it cannot be compared with a
+        control that got none.
     """
 
     name: str
@@ -399,8 +399,8 @@ def compare_means(
     enough = one.n.sum() + two.n.sum() > 10 * (1 + len(covariates))
     if covariates and enough and plain > 0 and not float(null.error) > 1e-6 * plain:
         raise DataError(
-            f"{', '.join(covariates)} tell {metric.label} without an error, so that they cannot "
-            "have been known before the assignment; leave out what is made from the outcome"
+            f"{', '.join(covariates)} predict {metric.label} perfectly, so they cannot have been "
+            "known before the assignment; leave out covariates computed from the outcome"
         )
     limits = arm_means(
         *whole,

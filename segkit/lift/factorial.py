@@ -56,7 +56,9 @@ class Layout:
         self.levels = {f: treated[f].unique().sort().to_list() for f in factors}
         alone = [name for name, values in self.levels.items() if len(values) < 2]
         if alone:
-            raise DataError(f"factor {', '.join(alone)} has one level only, so no effect")
+            raise DataError(
+                f"expected at least two levels of each factor; one level only: {', '.join(alone)}"
+            )
         kinds = parts.select(*factors, CONTROL, *(pl.col(b).alias(f"block {b}") for b in blocks))
         distinct = kinds.unique(maintain_order=True).sort(kinds.columns, nulls_last=True)
         keyed = kinds.join(
@@ -399,7 +401,9 @@ def _checked(
         raise ParameterError(unknown("metric", metric, named))
     figure = named[metric] if isinstance(metric, str) else metric
     if figure.kind == "ratio" or not factors:
-        raise ParameterError("factorial effects are of a share or a mean, by one factor or more")
+        raise ParameterError(
+            "factorial effects need a metric that is a share or a mean, and at least one factor"
+        )
     frame = read_test(outcomes)
     arm = [] if control is None else ["arm"]
     needed = [*factors, figure.column, *blocks, *covariates, *arm]
@@ -445,7 +449,8 @@ def _split(frame: pl.DataFrame, factors: list[str], control: str | None) -> pl.D
     partly = levels.filter(pl.col(CONTROL).is_null() & (missing > 0)).height
     if partly:
         raise DataError(
-            f"{counted(partly, 'customer')} outside the control without a factor's level"
+            f"{counted(partly, 'customer has', 'customers have')} no level of a factor, and "
+            f"{'is' if partly == 1 else 'are'} not in the control"
         )
     return levels
 

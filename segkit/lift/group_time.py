@@ -60,7 +60,8 @@ class Contacts:
 def collect_contacts(taken: Intake) -> Contacts | None:
     """Collect customers' first contacts by campaigns without a control, with orders by day.
 
-    A campaign with one arm alone has no customers to compare with: whom it contacted was chosen.
+    Campaigns with a single arm are taken: they have no control, and their customers were chosen,
+    not assigned at random.
 
     Parameters
     ----------
@@ -159,12 +160,12 @@ class GroupTimeEffects(Result):
 
     @property
     def text(self) -> str:
-        """Finding: the overall effect, and whether the groups went the same way before."""
+        """Finding: the overall effect, and whether trends were parallel before the contact."""
         return f"{self.headline} {self._pretrend()} This is no lift: to know it, assign at random."
 
     @property
     def headline(self) -> str:
-        """The label and the overall effect: one is never shown without the other."""
+        """The overall effect, labelled as observational."""
         row, (name, verb) = self.overall, self._name()
         higher = "higher" if row["effect"] >= 0 else "lower"
         share = ""
@@ -180,7 +181,7 @@ class GroupTimeEffects(Result):
 
     @property
     def answer(self) -> str:
-        """Whether more followed than without a contact, as an observation, with the interval."""
+        """Whether the outcome rose after the contact (observational), with the interval."""
         row = self.overall
         shown = "Not shown" if row["low"] <= 0 <= row["high"] else "Yes" if row["low"] > 0 else "No"
         limits = ci_words(row["low"], row["high"], self.level, self._amount)
@@ -256,7 +257,8 @@ def estimate_group_time_effects(
     Effects by window are means over the groups, weighted by their customers; every group has all
     windows, so that the groups are the same in each. The overall effect is the mean of the windows
     after the contact. Later contacts are part of the effect: once contacted, a customer counts as
-    contacted. It is the campaigns' effect only if both would have gone the same way without them.
+    contacted. The estimate is the campaigns' effect only under parallel trends: without the
+    campaigns, the outcomes of both groups would have changed by the same amount.
 
     Parameters
     ----------
@@ -269,10 +271,10 @@ def estimate_group_time_effects(
     windows : int
         Windows after the contact, and before it.
     covariates : sequence of str
-        Numeric columns of ``contacts.first``. The assumption is then weaker: contacted and not yet
-        contacted customers would have gone the same way if they are alike in the covariates.
-        Changes are compared with those that a regression expects, and customers are weighted by a
-        logit of being contacted; it is enough that one of the two models is right (doubly robust).
+        Numeric columns of ``contacts.first``. Trends then need to be parallel only among customers
+        with the same covariates. Changes are adjusted by a regression, and customers are weighted
+        by their probability of being contacted (logit); it is enough that one of the two models is
+        right (doubly robust).
     min_customers : int
         A group with fewer customers, or with fewer to compare with, is left out (counted in the
         notes).

@@ -84,8 +84,9 @@ def measure_lift(
         Whether the effect over all customers pools them or weights the segments' effects
         (post-stratification). "auto" pools unless the arms' split differs between segments.
     relative : {"recovered", "log", "fieller", "delta"}
-        Interval of the relative lift. "recovered" is made from both arms' limits; it alone excludes
-        no effect exactly where the interval of the difference does.
+        Interval of the relative lift. "recovered" is computed from the limits of both arms. Only
+        with it do the intervals of the relative lift and of the difference always agree on whether
+        zero is excluded.
     shares : {"newcombe", "score", "agresti-caffo"}
         Interval of the difference of shares without covariates. With "score" or "agresti-caffo" the
         relative lift of shares gets the ratio's interval of the same kind, whatever ``relative``

@@ -36,12 +36,12 @@ class Money(Result):
     ----------
     table : DataFrame
         One row per arm and segment ("all customers" first): arm, control, segment, customers,
-        buyers and buyers_control (with revenue that is not zero), revenue_arm and revenue_control
-        (per assigned customer), added_revenue, added_cost (per assigned customer), added_profit,
-        each profit and revenue with _low and _high; total_revenue, total_cost, total_profit with
-        _low and _high (over the arm's customers), roi with _low and _high (null if there was no
-        added cost), profit_chance (confidence that there was a profit, 0 to 1), and few (too few
-        buyers: _low, _high and profit_chance are null).
+        buyers and buyers_control (customers whose revenue is not zero), revenue_arm and
+        revenue_control (per assigned customer), added_revenue, added_cost (per assigned customer),
+        added_profit, each profit and revenue with _low and _high; total_revenue, total_cost,
+        total_profit with _low and _high (over the arm's customers), roi with _low and _high (null
+        if there was no added cost), profit_chance (confidence that there was a profit, 0 to 1), and
+        few (too few buyers: _low, _high and profit_chance are null).
     control : str
     margin : float
         Share of revenue that is profit.
@@ -164,9 +164,9 @@ def measure_profit(
     not; over all customers segments are weighted by their size in the arm. Added profit is
     ``margin x added revenue - added cost``, the return ``added profit / added cost``. The interval
     is that of the difference in revenue, from its two parts (`segkit.stats.two_part`): the share of
-    buyers and the revenue per buyer. It is null if the smaller arm expects fewer than
-    `EXPECTED_BUYERS` buyers, or an arm's buyers are too few for how much their amounts vary
-    (`MOST_TIMES`).
+    buyers and the revenue per buyer. It is null if fewer than `EXPECTED_BUYERS` buyers are expected
+    in the smaller arm, or if the amounts of an arm's buyers vary too much for their number
+    (`segkit.stats.two_part.MOST_TIMES`).
 
     Parameters
     ----------

@@ -136,10 +136,12 @@ def estimate_odds_ratios(
     """
     (chosen,), sums, segmented = sum_test(outcomes, [metric], segment="segment")
     if chosen.kind != "share":
-        raise DataError(f"odds are of a share of customers; {chosen.label} is a {chosen.kind}")
+        raise DataError(
+            f"an odds ratio needs a share of customers; {chosen.label} is a {chosen.kind}"
+        )
     others = [name for name in sums.arms if name != control]
     if arm is None and control in sums.arms and len(others) > 1:
-        raise ParameterError(f"say which arm is compared: {', '.join(others)}")
+        raise ParameterError(f"give arm, one of {', '.join(others)}")
     if arm is not None and arm not in sums.arms:
         raise ParameterError(unknown("arm", arm, sums.arms))
     (one,) = check_arms(sums, control, None if arm is None else [arm], segmented)

@@ -378,7 +378,9 @@ def _end(orders: pl.DataFrame | None, events: pl.DataFrame | None) -> datetime:
     ]
     times = [_zoned(value) for value in last if isinstance(value, datetime)]
     if not times:
-        raise DataError("neither orders nor events hold a row; where do the data end?")
+        raise DataError(
+            "neither orders nor events hold a row; give data_until, the end of the data"
+        )
     return _midnight(max(times)) + timedelta(days=1)
 
 

@@ -301,8 +301,8 @@ def _labels(
     missing = grouped.filter(pl.col(column).is_null())["n"].sum()
     if missing:
         raise DataError(
-            f"{counted(missing, 'customer has', 'customers have')} no {what}; set them apart, or "
-            "name one"
+            f"{counted(missing, 'customer has', 'customers have')} no {what}; leave them out, "
+            "or fill it in"
         )
     labels, places = np.unique(grouped[column].cast(pl.String).to_numpy(), return_inverse=True)
     return [str(label) for label in labels], places
@@ -313,7 +313,7 @@ def _check(name: str, n: Floats, present: Floats, total: Floats) -> None:
     if missing:
         raise DataError(
             f"outcome {name!r} is missing for {counted(missing, 'customer')}; a customer who did "
-            "nothing has zero, one who was not watched is to be left out"
+            "nothing has zero; leave out customers who were not observed"
         )
     if not np.isfinite(total).all():
         raise DataError(f"outcome {name!r} holds values that are infinite or not a number")

@@ -129,7 +129,9 @@ def trace_segment(
     (kpi,) = choose_metrics(frame.columns, [metric])
     require_columns(frame.columns, ["customer_id", "arm", "assigned_at"], "the outcomes")
     if outcomes.window_days is None:
-        raise DataError("outcomes as a source gives them have no window, and no lines to trace")
+        raise DataError(
+            "only outcomes from derive_outcomes can be traced; these have no window of order lines"
+        )
     if taken.orders is None:
         raise DataError("the intake holds no orders")
     segments = frame["segment"].unique().to_list() if "segment" in frame.columns else []

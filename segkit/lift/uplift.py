@@ -145,7 +145,7 @@ class Uplift(Result):
         Columns that the models saw.
     folds : int
     chance : float
-        Share treated.
+        Share of the customers who were treated.
     calibration : polars.DataFrame
         fifth (1 the highest scores), customers, predicted, observed with low and high: null where
         an arm has fewer than two customers, limits also where it has too few buyers.

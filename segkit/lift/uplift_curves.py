@@ -155,7 +155,7 @@ def coefficient(
     convention: Convention = "qini",
     negative: bool = True,
 ) -> float:
-    """Compute the area above random order as a share of a perfect score's.
+    """Compute the Qini or uplift coefficient of a score, relative to a perfect score.
 
     The area between curve and random line over that of the perfect curve (0/1 outcomes), in
     scikit-uplift's conventions: ``qini_auc_score`` and ``uplift_auc_score``.
@@ -166,7 +166,8 @@ def coefficient(
         0/1 outcomes; a higher score is contacted first; 0/1 or Boolean treatment.
     convention : {"qini", "uplift"}
     negative : bool
-        See `perfect` (scikit-uplift's ``negative_effect``).
+        Qini only: whether the perfect score contacts last the customers whom a contact puts off
+        (scikit-uplift's ``negative_effect``).
 
     Raises
     ------
@@ -198,6 +199,8 @@ def estimate_uplift_at(
 
     Parameters
     ----------
+    outcome, score, treated : array (n,)
+        As in `compute_uplift_curve`.
     share : float
         Share contacted, above 0 and at most 1.
     strategy : {"overall", "by_group"}

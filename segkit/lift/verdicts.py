@@ -189,7 +189,7 @@ class Lift(Result):
     level : float
         Nominal coverage.
     relative_method : str
-        "log", "fieller" or "delta".
+        "recovered", "log", "fieller" or "delta".
     covariates : tuple of str
         What CUPED adjusted for.
     notes : tuple of str
@@ -291,16 +291,16 @@ class Lift(Result):
 
     @property
     def answer(self) -> str:
-        """Whether the primary figure was moved by the arm that did best."""
+        """Whether the best arm changed the primary figure."""
         rows = self.overall.filter(pl.col("metric") == self.primary)
         place = rows["difference"].fill_nan(None).arg_max() or 0
         return answer_words(rows.row(place, named=True), self.level)
 
     def compare_guess(self, base: Lift | None = None) -> str:
-        """Answer whether a guess did as well as what was learnt from data.
+        """Answer whether guessed offers did as well as offers learnt from data.
 
-        The control are customers whose offers an analyst guessed (as from personas); the first arm
-        got offers that were learnt (as from a pilot).
+        Compare two arms: the control got offers that an analyst guessed (from personas, for
+        example), the first arm got offers that were learnt (from a pilot).
 
         Parameters
         ----------

@@ -69,7 +69,7 @@ def read_rules(path: Path | str) -> list[AlertRule]:
     Raises
     ------
     ParameterError
-        If the file cannot be read or a rule is not one.
+        If the file cannot be read or a rule is not valid.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def write_limits(one: Mapping[str, Any], currency: str | None = None) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Alerts(Result):
-    """What lies outside its band or target, each once as long as it goes on.
+    """Key figures outside their band or target; one alert for each continuous period outside.
 
     Attributes
     ----------
@@ -193,7 +193,7 @@ class Alerts(Result):
         ParameterError
             If the address is not http or https.
         RunError
-            If nobody answers, or anything but success (a redirect too).
+            If there is no answer, or the answer is not a success (redirects included).
         """
         hook = Webhook(url, timeout=timeout)
         try:
@@ -217,18 +217,18 @@ def find_alerts(
     """Compare key figures with their past and their targets.
 
     The band of a period comes from the periods before it: for days the same weekdays of eight
-    weeks, for weeks half a year, for months a year. Values are made alike in spread first (square
-    root of counts, arc sine of shares, cube root of money), a rate or mean weighs as much as there
-    is below its line; the band is the prediction interval of a mean by weekday with one common
-    spread (Student's t), as wide as the rule's rate of false alarms allows, and corrected for the
-    skewness and the heavy tail that are left on that scale (Cornish and Fisher). Those of money
-    come from the order values, taken as lognormal: few large orders make a heavy tail. What was
-    outside counts as the band's edge in later bands, so that a lasting change is told for as long
-    as it lasts; after eight periods it is the new normal.
+    weeks, for weeks half a year, for months a year. Values are first transformed to a constant
+    variance (square root of counts, arc sine of shares, cube root of money); rates and means are
+    weighted by their denominator. The band is the prediction interval (Student's t) around the mean
+    for the weekday, with one variance for all. Its width follows from the rule's rate of false
+    alarms, and it is corrected for the skewness and kurtosis that remain after the transformation
+    (Cornish and Fisher). For money these come from the order values, taken as lognormal. A value
+    outside its band enters later bands at the band's limit, so that the alert stays open as long as
+    the change lasts; after eight periods the new level counts as normal.
 
-    Money and rates that rest on fewer than ten cases a period, by their mean so far, get no band,
-    nor does money of so few orders, or so unequal ones, that its tail cannot be corrected: look at
-    weeks.
+    Money and rates get no band while they rest on fewer than ten cases per period on average.
+    Neither does money if there are too few orders, or too unequal ones, to correct for the heavy
+    tail; use longer periods then.
 
     Parameters
     ----------

@@ -113,9 +113,9 @@ def measure_drift(
 ) -> Drift:
     """Measure how far the customers of two periods differ, against chance and a practical size.
 
-    Most customers are in both periods, so the two samples are not independent. The chance of a
-    distance comes from a multiplier bootstrap over customers: each brings what it adds to both
-    periods with one random sign, so that the dependence, and the size of the samples, are in it.
+    Most customers are in both periods, so the two samples are not independent. The p-value of a
+    distance comes from a multiplier bootstrap over customers: a customer's contributions to both
+    periods are multiplied by the same random sign, which keeps their dependence.
 
     Parameters
     ----------

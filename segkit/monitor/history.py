@@ -41,7 +41,7 @@ SHOWS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class History:
-    """What refreshes are played on.
+    """Period of history on which refreshes are replayed.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class History:
     habits : mapping of str to float
         Traits that were planted for everybody, with their factors.
     text : str
-        Where the stretch comes from, and what that means for season.
+        Where the period comes from, and what that means for season.
     """
 
     model: SegmentModel
@@ -97,11 +97,12 @@ def prepare_history(
     refresh_weeks: int = 0,
     seed: int = 0,
 ) -> History:
-    """Prepare a stretch of history for refreshes.
+    """Prepare a period of history on which refreshes are replayed.
 
-    The simulated retailer lives on for a year in which customers change as ``settings`` say
-    (``changed``, ``deals``); the model of today is refreshed on it. From any other source an
-    earlier day is taken, with the segments as they would have been made then.
+    For the simulated retailer, a further year is simulated in which customers change as
+    ``settings`` say (``changed``, ``deals``), and today's model is refreshed on it. For any other
+    source, the period begins at an earlier day, with the segments that would have been fitted on
+    that day.
 
     Parameters
     ----------

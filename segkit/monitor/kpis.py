@@ -104,7 +104,7 @@ class KpiSeries(Result):
 
     @property
     def measured(self) -> list[str]:
-        """The key figures that the data tell."""
+        """The key figures that can be computed from the data."""
         return self.series["kpi"].unique(maintain_order=True).to_list()
 
     @property
@@ -121,7 +121,7 @@ class KpiSeries(Result):
         )
 
     def plot(self, kpi: str = "revenue") -> Figure:
-        """Draw one key figure over time, a line a segment."""
+        """Draw one key figure over time, one line per segment."""
         from segkit.plot import lines
 
         require_choice("kpi", kpi, self.series["kpi"].unique().to_list())
@@ -177,13 +177,13 @@ def measure_kpis(
 
     Notes
     -----
-    revenue is net of returns; order_value is what was sold per order, before returns;
-    return_share is returned money of sold money; returns are told by is_return, and below zero
-    where it is absent or null; a visit is a session, and bounces are sessions
-    of one event; mail rates are per message sent in the same period. churn_rate: of the customers
-    who had ordered within ``lapse_days`` when the period began, the share who passed that many days
-    without an order in it; null where the data do not reach back so far, and not measured by day.
-    csat: share of answers that are 4 or 5. What the data do not tell is left out.
+    revenue is net of returns; order_value is what was sold per order, before returns; return_share
+    is returned money over sold money; a line is a return by is_return or, where that is absent or
+    null, if its amount is below zero; a visit is a session, and bounces are sessions of one event;
+    mail rates are per message sent in the same period. churn_rate: of the customers who had ordered
+    within ``lapse_days`` when the period began, the share who passed that many days without an
+    order in it; null where the data do not reach back so far, and not measured by day. csat: share
+    of answers that are 4 or 5. Key figures that cannot be computed from the data are left out.
 
     Examples
     --------

@@ -45,7 +45,7 @@ class Migration(Result):
         now.
     matches : polars.DataFrame
         One row per segment of the later model: segment, segment_name, earlier_segment (null: a new
-        one), overlap (customers in both of the customers in either).
+        one), overlap (customers in both segments, as a share of those in either).
     refitted : bool
         The two models differ; else nobody moved because of boundaries.
     """

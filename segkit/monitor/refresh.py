@@ -165,9 +165,9 @@ def decide_refresh(
 
 
 def same_season(as_of: date, fitted: date) -> date:
-    """Return the same weekday of the same season of the last year up to the fit.
+    """Return the last day up to the fit that is whole years of 52 weeks before ``as_of``.
 
-    Whole weeks lie between them, 52 a year: newsletters, paydays and weekends fall alike.
+    It has the same weekday and season, so that newsletters, paydays and weekends are comparable.
 
     Parameters
     ----------

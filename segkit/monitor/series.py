@@ -193,13 +193,13 @@ def refresh_series(
     """Refresh a segmentation on several days, as if each were today.
 
     Orders and events after the day are unknown to it. Drift is measured between equal spans of
-    orders of the same season (`decide_refresh`): those of the last year (or more, up to two, where
-    there is history) and as long a span that ends in the same month up to the fit. With less than
-    two years before the fit there is none; a span as long as the history before the fit is then
-    compared with that history, and season is part of the drift. Of more than 5,000 customers drift
-    is measured on so many, drawn at random; everybody is scored. Where the same drift comes again,
-    the segments are fitted anew on the same features, with as many segments, and keep their names
-    where they are the same.
+    orders of the same season (`decide_refresh`): the last year (or up to two, if there is history)
+    is compared with an equally long span that ends in the same month, at or before the fit. This
+    needs two years of history before the fit. With less, the whole history before the fit is
+    compared with an equally long span up to the day, and season is part of the drift. Drift is
+    measured on at most 5,000 customers, drawn at random; all customers are scored. If the same
+    drift recurs, the segments are fitted anew on the same features, with the same number of
+    segments; segments that are the same keep their names.
 
     Parameters
     ----------
@@ -372,7 +372,7 @@ def fit_earlier(
 ) -> SegmentModel:
     """Fit the segments of an earlier day, as if it were today: same features, as many segments.
 
-    Segments that are the same, by the customers of that day, bear the names of the given model's.
+    Segments that hold mostly the same customers get the names of the given model's segments.
 
     Parameters
     ----------
@@ -392,8 +392,8 @@ def fit_earlier(
     Raises
     ------
     DataError
-        If too few customers were there on that day, or the segments rest on something that orders
-        and events do not tell (answers, another method than Ward's).
+        If there were too few customers on that day, or the segments cannot be made from orders and
+        events (they use survey answers), or not by Ward's method.
     """
     if not isinstance(model, SegmentModel) or set(model.features) - set(model.definitions):
         raise DataError(

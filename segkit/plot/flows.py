@@ -36,7 +36,7 @@ def flow_bands(
     title: str = "",
     alt: str | None = None,
 ) -> Figure:
-    """Draw how many go from each group to each group, as bands as thick as they are many.
+    """Draw flows between groups as bands whose thickness shows the number.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def flow_bands(
     labels : (str, str)
         Written over the two columns.
     aside : sequence of str
-        Groups that are drawn last and grey, such as who is no customer.
+        Groups that are drawn last and in grey, such as those who are no customers.
     title, alt
         See `segkit.plot.bars`.
 

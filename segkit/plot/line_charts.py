@@ -55,7 +55,7 @@ def lines(
     x, y : str
         The ordered column and the value column. A row without a value breaks the line.
     group : str, optional
-        One line a group, up to 12, named at the line's end.
+        One line per group, up to 12, named at the line's end.
     band : (str, str), optional
         Columns with lower and upper limit, drawn as a shaded band.
     reference : float, optional
@@ -117,7 +117,7 @@ def watched_line(
     title: str = "",
     y_label: str = "",
 ) -> Figure:
-    """Draw a key figure over time with its band, its targets, campaigns, and what lies outside.
+    """Draw a key figure over time with its band, targets and campaigns; mark periods outside.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def watched_line(
     band : (str, str)
         Columns of the limits; null where there is no band.
     outside : str
-        Boolean column: the period is ringed.
+        Boolean column: periods to be marked by a ring.
     targets : sequence of float
         Drawn as dashed lines.
     marks : sequence of date

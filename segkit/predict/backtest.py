@@ -33,7 +33,7 @@ YEAR = "same days a year before"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ValueBacktest(Result):
-    """Forecasts made at past dates beside what came, and beside naive forecasts.
+    """Forecasts made at past dates, compared with actual spend and with naive forecasts.
 
     Attributes
     ----------
@@ -115,10 +115,10 @@ def backtest_value(
     draws: int = 200,
     seed: int = 1,
 ) -> ValueBacktest:
-    """Forecast spend at past dates and compare with what came.
+    """Forecast spend at past dates, and compare with actual spend.
 
-    The horizons end at ``as_of``, one before the other, and do not overlap. What is known at an
-    origin is what had happened by then; customers who came later are not counted.
+    The horizons end at ``as_of``, one before the other, and do not overlap. A forecast uses only
+    data up to its origin; customers who came later are not counted.
 
     Parameters
     ----------

@@ -23,11 +23,11 @@ HISTORY = ("customer_id", "repeat_purchases", "last_purchase_day", "age_days")
 def count_purchases(
     orders: pl.DataFrame | pl.LazyFrame, *, as_of: date | None = None
 ) -> pl.DataFrame:
-    """Summarise each customer's purchases as models of repeat buying need them.
+    """Summarise each customer's purchases for models of repeat buying.
 
-    All purchases of one day are one purchase, the convention of these models. Returns reduce what
-    a customer spends: mean spend is that of the repeat purchases times the customer's own share of
-    money kept.
+    All purchases of one day are one purchase, the convention of these models. Returns reduce mean
+    spend: it is the mean of the repeat purchases, multiplied by the share of the customer's total
+    spend that was not returned.
 
     Parameters
     ----------

@@ -88,9 +88,9 @@ def predict_next_purchase(
     """Predict when each customer buys next, and from which category.
 
     The time comes from the model of repeat buying of `segkit.predict.estimate_value`, the category
-    from the customer's own purchases: the one bought on most days, of equal ones the most popular.
-    Where popularity tells the customers' last purchases better than their own earlier ones do, it
-    counts as up to 20 purchase days, or alone.
+    from the customer's own purchases: the one bought on most days; in a tie, the most popular one.
+    Popularity among all customers is added with the weight, from 0 to 20 purchase days or alone,
+    that predicts the customers' last purchases best.
 
     Parameters
     ----------
@@ -246,7 +246,7 @@ def _choose_weight(bought: pl.DataFrame) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NextPurchaseBacktest(Result):
-    """Next purchases predicted at past dates beside what came, and beside naive predictions.
+    """Next purchases predicted at past dates, compared with actual ones and naive predictions.
 
     Attributes
     ----------
@@ -303,10 +303,11 @@ def backtest_next_purchase(
     season: bool = True,
     level: float = 0.8,
 ) -> NextPurchaseBacktest:
-    """Predict next purchases at past dates, and compare with what came.
+    """Predict next purchases at past dates, and compare with the actual ones.
 
-    The naive prediction is the last purchase plus the customer's mean gap between purchases (of who
-    has none the median of the others'), at least one day ahead, and the most popular category.
+    The naive prediction is the last purchase plus the customer's mean inter-purchase time (for a
+    customer with one purchase, the median of the others), at least one day ahead, and the most
+    popular category.
 
     Parameters
     ----------

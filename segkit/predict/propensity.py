@@ -39,8 +39,8 @@ class PropensityModel(StoredModel):
 
     The probability is that of the event within ``horizon_days``: "churn" is no order of a customer,
     "first_order" an order of a contact who has not bought. Its log-odds are
-    ``shift + slope * (intercept + coefficients @ z + s)``, z being the transformed features and s
-    what the season of the days scored adds (`weigh_season`).
+    ``shift + slope * (intercept + coefficients @ z + s)``, where z are the transformed features and
+    s is the effect of season (`weigh_season`).
 
     Attributes
     ----------
@@ -50,27 +50,28 @@ class PropensityModel(StoredModel):
     features : tuple of str
         Columns of the customer table, and attributes.
     levels : dict of str to tuple of str
-        Of the features that are text: the values with a column of their own, named "feature=value".
+        For each text feature, the values that have a column of their own, named "feature=value".
     purchases : PurchaseModel or None
         BG/NBD fitted as of the last window (customers only): its probability of an order from the
         purchase history alone is the feature "p_order". None where it is refused.
     season : tuple of float
         Purchase intensity of January to December, 1 on average; all 1 under two years of data.
     season_effect, reference : float
-        What the logarithm of the mean intensity of the days scored, above that of the days that
-        the coefficients rest on, adds to the log-odds per unit.
+        Effect of season on the log-odds: ``season_effect * (x - reference)``, where x is the
+        logarithm of the mean purchase intensity over the horizon and ``reference`` its mean in the
+        fitted windows.
     transform : Transform
         Shapes (logarithms, arcsine roots of shares), fills and scales, as in clustering.
     coefficients : tuple of float
         Of the transform's columns: logarithm of the odds per standard deviation.
     intercept : float
     slope, shift : float
-        Calibration on the last window (Platt 1999), half of it (`calibrate`); 1 and 0 where there
-        is one window alone.
+        Platt calibration (1999) on the last window, taken halfway to no calibration (`calibrate`);
+        1 and 0 if there is a single window.
     origins : tuple of date
-        Dates as of which the customers were described that the coefficients rest on.
+        Past dates, as of which customers were described, to which the coefficients were fitted.
     calibrated_on : date or None
-        The same of the calibration, a horizon before ``as_of``; None without calibration.
+        Past date used for the calibration, one horizon before ``as_of``; None without calibration.
     as_of : date
         Last day observed.
     rows, events : int
@@ -161,7 +162,7 @@ class PropensityModel(StoredModel):
         return encode(frame, self.features, self.levels, self.purchases, self.horizon_days)
 
     def weigh_season(self, origin: date) -> float:
-        """Return what the season of the days after a date adds to the log-odds."""
+        """Return the effect on the log-odds of the season of the days after a date."""
         ahead = math.log(mean_intensity(self.season, origin, self.horizon_days))
         return self.season_effect * (ahead - self.reference)
 
@@ -361,7 +362,7 @@ def fit_churn(
     windows: int = 5,
     attributes: Sequence[str] = (),
 ) -> PropensityModel:
-    """Fit the probability that a customer does not order within the days to come.
+    """Fit a model of the probability that a customer does not order within the horizon.
 
     Customers are described at past dates, one horizon apart; what they did in the horizon after
     each is the label. The last date serves the calibration, the earlier ones the coefficients.
@@ -379,8 +380,8 @@ def fit_churn(
     windows : int
         Past dates used at most; those with under 90 days of purchases before them are left out.
     attributes : sequence of str
-        Columns of ``customers``: numbers, yes or no, or text. Only what does not change, or was
-        recorded before the first past date: a present state gives away what happened since.
+        Columns of ``customers``: numbers, yes or no, or text. Use only attributes that do not
+        change, or were recorded before the first past date; others leak the outcome.
 
     Returns
     -------
@@ -389,8 +390,8 @@ def fit_churn(
     Raises
     ------
     DataError
-        If no past date has enough history before and after it, or fewer than 20 customers ordered,
-        or did not.
+        If no past date has enough history before and after it, or there are fewer than 20 customers
+        with an order in the horizon, or fewer than 20 without.
     ParameterError
         If an option is out of range or an attribute unknown.
 
@@ -424,11 +425,11 @@ def fit_leads(
     attributes: Sequence[str] = (),
     known_date: str | None = None,
 ) -> PropensityModel:
-    """Fit the probability that a contact who has not bought orders within the days to come.
+    """Fit a model of the probability that a lead places a first order within the horizon.
 
-    Contacts are newsletter sign-ups, or companies after `segkit.features.group_companies`. Who is
-    known at a past date and has no order line by then is a lead; the first order in the horizon
-    after it is the label.
+    Contacts are newsletter sign-ups, or companies after `segkit.features.group_companies`. A
+    contact who is known at a past date and has no order line by then is a lead; the label is
+    whether the first order falls in the horizon after that date.
 
     Parameters
     ----------
@@ -442,7 +443,7 @@ def fit_leads(
         As in `fit_churn`.
     known_date : str, optional
         Column of ``customers`` with the day on which a contact became known (signed up); by default
-        known_since, where it is there. The day of the first event counts too: of both the earlier.
+        known_since, if the column exists. If the first event is earlier, its day is used.
 
     Returns
     -------

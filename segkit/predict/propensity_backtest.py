@@ -31,7 +31,7 @@ SCORES = (LOGISTIC, BOOSTING, BG_NBD, RECENCY, BASE)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PropensityBacktest(Result):
-    """Scores made at past dates beside what came, and beside naive scores.
+    """Scores made at past dates, compared with actual outcomes and with naive scores.
 
     Attributes
     ----------
@@ -178,11 +178,12 @@ def backtest_churn(
     level: float = 0.95,
     seed: int = 1,
 ) -> PropensityBacktest:
-    """Score churn at past dates with what was known then, and compare with what came.
+    """Score churn at past dates with the data of that time, and compare with actual churn.
 
-    At each origin the scores of `fit_churn` stand beside those of gradient boosting (a challenger
-    that is not stored), the BG/NBD model, recency alone and the base rate of the last window. All
-    but the BG/NBD are fitted on the same earlier windows, whose labels end on or before the origin.
+    At each origin the scores of `fit_churn` are compared with those of gradient boosting (a
+    challenger that is not stored), the BG/NBD model, recency alone and the base rate of the last
+    window. All but the BG/NBD are fitted on the same earlier windows, whose labels end on or before
+    the origin.
 
     Parameters
     ----------
@@ -239,7 +240,7 @@ def backtest_leads(
     level: float = 0.95,
     seed: int = 1,
 ) -> PropensityBacktest:
-    """Score contacts' first orders at past dates, and compare with what came.
+    """Score contacts' first orders at past dates, and compare with actual first orders.
 
     Parameters
     ----------

@@ -52,7 +52,7 @@ class PurchaseModel(StoredModel):
     customers, repeaters : int
         Customers fitted, and those of them with a repeat purchase.
     gradient : float
-        Largest absolute slope per customer at the end.
+        Largest absolute component of the gradient at the solution, per customer.
     converged : bool
         False where the data do not determine all parameters; the text says so.
     """
@@ -315,7 +315,8 @@ def fit_purchases(
     ----------
     history : polars or pandas frame
         repeat_purchases, last_purchase_day, age_days, as `count_purchases` gives them (in any unit
-        of time; for ``"bg_bb"`` occasions: bought at, last bought at, passed).
+        of time). For ``"bg_bb"``, in purchase occasions: number with a purchase, last one with a
+        purchase, number observed.
     model : str
         "bg_nbd" (Fader, Hardie and Lee 2005: may become inactive after each repeat purchase),
         "mbg_nbd" (Batislam, Denizel and Filiztekin 2007: after the first too), "pareto_nbd"
@@ -334,7 +335,7 @@ def fit_purchases(
     DataError
         Below 100 customers or 20 repeat buyers: no forecast can rest on fewer.
     ParameterError
-        If counts and times cannot be, or the model is unknown.
+        If counts and times are impossible, or the model is unknown.
 
     Examples
     --------

@@ -27,7 +27,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 
 @dataclass(frozen=True, slots=True)
 class RecommendSettings:
-    """What a recommender can be tuned on; the defaults won before the windows of the study.
+    """Settings of a recommender; the defaults were chosen on data before the study's test windows.
 
     Attributes
     ----------

@@ -42,7 +42,7 @@ MEASURES = ("ndcg", "recall", "novelty")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecommendBacktest(Result):
-    """How well lists made at a past date named what customers bought next, beside naive lists.
+    """Accuracy of lists made at a past date, compared with naive lists.
 
     Attributes
     ----------
@@ -141,9 +141,9 @@ def backtest_recommendations(
 ) -> RecommendBacktest:
     """Make lists at a past date and compare them with what was bought after it.
 
-    The window judged is the last ``test_days`` days. Tuning fits before, and judges on, the window
-    of equal length before that one: nothing of the window judged is known to it. Customers are
-    those with a purchase before the window; products, those sold before it.
+    The test window is the last ``test_days`` days. Settings are tuned on the window of equal length
+    before it, with models fitted to still earlier data, so that tuning uses nothing from the test
+    window. Customers are those with a purchase before the window; products, those sold before it.
 
     Parameters
     ----------

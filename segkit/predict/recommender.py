@@ -39,7 +39,7 @@ KIND, FORMAT = "recommender", 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recommender(Result):
-    """What is known of products: who buys them again, what goes with what, what sells now.
+    """Model of products: how often they are bought again, which go together, what sells now.
 
     It holds no customer. `recommend_products` applies it to purchase histories.
 
@@ -195,10 +195,10 @@ def fit_recommender(
 
     'Discover' scores a product by EASE (Steck 2019): a ridge regression of each product's buyers on
     those of all other products, in closed form; beyond 10,000 products by its nearest products
-    (cosine of their buyers, shrunk). Both times the product's share of buyers in the recent days,
-    so that what sells now goes first. 'Buy again' scores a customer's own products by how often
-    and how lately they were bought, their usual interval, and how many customers buy them again
-    and now; the weights are learned on the last days of the history.
+    (cosine of their buyers, shrunk). The score is multiplied by the product's share of recent
+    buyers, so that products that sell now rank first. 'Buy again' scores a customer's own products
+    by how often and how lately they were bought, their usual interval, and how many customers buy
+    them again and now; the weights are learned on the last days of the history.
 
     Parameters
     ----------

@@ -70,8 +70,8 @@ class Propensity(Result):
     def explain(self, customer_ids: Sequence[str] | None = None, *, top: int = 3) -> pl.DataFrame:
         """Name the drivers that move each customer's score most.
 
-        Features that tell much the same (the purchase history, visits, e-mail) form one driver, as
-        do the values of a text: only their sum can be read.
+        Correlated features (of purchase history, of visits, of e-mail) form one driver, as do the
+        values of a text feature, because only their sum can be interpreted.
 
         Parameters
         ----------

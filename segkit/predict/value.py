@@ -45,7 +45,7 @@ PARTS = 60  # of the horizon, between which the time of the next purchase is int
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ValueModel(StoredModel):
-    """What `estimate_value` has fitted, to be stored and applied to other or later orders.
+    """The models fitted by `estimate_value`, to be stored and applied to other or later orders.
 
     Attributes
     ----------
@@ -129,7 +129,7 @@ class ValueModel(StoredModel):
     def count_time(
         self, history: pl.DataFrame, end: date, parts: int
     ) -> tuple[pl.DataFrame, Array]:
-        """Return the history in seasonal days, and those passed at equal parts of the horizon."""
+        """Return the history, and equal parts of the horizon, in seasonal days."""
         season = Season(np.array(self.season), MONTHS_NEEDED)
         return in_season(history, season, end, self.horizon_days, parts)
 
@@ -293,8 +293,8 @@ def estimate_value(
     """Estimate what each customer, each segment and all are worth within a horizon.
 
     Orders come from a model of repeat buying, spend per order from the gamma-gamma model. Intervals
-    hold the uncertainty of the parameters and of what customers do: parameters are drawn from the
-    distribution of their estimate, then activity, orders and spend of every customer.
+    include the uncertainty of the parameters and of customers' behaviour: parameters are drawn from
+    the distribution of their estimate, then activity, orders and spend of every customer.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ GROUPS = 10  # of customers by rank of expected value, in the picture
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ValueSegments(Result):
-    """Customers by expected value: what each group holds, and how sure its membership is.
+    """Customers grouped by expected value, with the certainty of their membership.
 
     Attributes
     ----------

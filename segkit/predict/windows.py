@@ -117,14 +117,16 @@ class Tables:
         require_choice("outcome", self.outcome, get_args(Outcome))
         wanted = [*self.attributes, *([self.known_date] if self.known_date else [])]
         if wanted and self.customers is None:
-            raise ParameterError(f"{', '.join(wanted)}: give customers, the table that holds them")
+            raise ParameterError(
+                f"{', '.join(wanted)} need customers, the table with these columns"
+            )
         if self.customers is not None:
             require_columns(self.customers.columns, ["customer_id", *wanted], "customers")
             require_unique(self.customers, "customers")
         if self.outcome == "first_order" and self.events is None and self.known_date is None:
             raise ParameterError(
                 "lead scores need events, or customers with known_date, the column of the day on "
-                "which a contact became known: without them nobody can tell who was a lead when"
+                "which a contact became known: they tell who was a lead at a past date"
             )
 
     def describe(self, origin: date) -> Window:

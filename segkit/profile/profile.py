@@ -237,7 +237,7 @@ def choose_kpi(frame: pl.DataFrame, wanted: str, leave_out: Collection[str]) -> 
     frame : DataFrame
         One row per customer.
     wanted : str
-        Used if the table has it, or if no column is to be left out.
+        Preferred KPI: returned if the table has it, or if ``leave_out`` is empty.
     leave_out : collection of str
         Columns that cannot be the KPI, such as a survey's items.
 

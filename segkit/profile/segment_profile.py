@@ -127,7 +127,7 @@ class Profile(Result):
     segments : polars.DataFrame
         One row per segment: segment, segment_name, customers, customer_share (Wilson limits in
         _low, _high), revenue (reporting currency), revenue_share, revenue_per_customer, kpi (mean
-        a customer), each with limits; marks (count) and marked_by (words, the strongest).
+        per customer), each with limits; marks (count) and marked_by (words, the strongest).
     variables : polars.DataFrame
         One row per segment and numeric variable: kind ("yes/no", "amount"), role ("clustering",
         "descriptor", "kpi"), scale of the difference ("log", "raw"), customers (with a value),

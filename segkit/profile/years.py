@@ -105,7 +105,7 @@ def compare_years(
     as_of : datetime.date, optional
         Last day; by default the last order's.
     days : int
-        Length of each of the two times, 1 or more.
+        Length of each of the two periods, 1 or more.
     level : float
         Confidence level.
     currency : str, optional

@@ -298,8 +298,8 @@ def suited(y: Floats) -> str:
     if (y > 0).all():
         return "gamma"
     raise DataError(
-        "the outcome is neither yes/no, nor counts, nor amounts above zero: name the family, or "
-        "fit whether it is above zero (logistic) and how much (gamma) apart"
+        "the outcome is neither yes/no, nor counts, nor amounts above zero, so give the family; "
+        "for amounts with zeros, fit two models: above zero or not (logistic), and how much (gamma)"
     )
 
 

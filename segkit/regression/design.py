@@ -201,7 +201,7 @@ def _complete(frame: pl.DataFrame, clusters: str | None) -> tuple[pl.DataFrame, 
         n = int(frame.get_column(name).is_infinite().sum())
         if n:
             raise DataError(
-                f"column {name!r} is infinite in {counted(n, 'row')}; mend or drop them first"
+                f"column {name!r} is infinite in {counted(n, 'row')}; correct or drop them first"
             )
     gaps = frame.with_columns(pl.col(floats).fill_nan(None)) if floats else frame
     whole = gaps.drop_nulls()

@@ -110,13 +110,13 @@ class Drivers(Result):
     Attributes
     ----------
     effects : polars.DataFrame
-        One row per column of the matrix, the strongest first: term, predictor, label, kind
-        (number, log, yes or no, level), contrast (what is compared), estimate (on the scale of
-        logs or log odds, per unit), std_error, low, high, p_value, p_holm (over all columns),
-        ratio, ratio_low, ratio_high (by which the mean outcome, or the odds, multiply per unit),
-        ratio_sd, ratio_sd_low, ratio_sd_high (per standard deviation), shown, shown_low,
-        shown_high (the ratio in the text and the picture: ``ratio`` for yes/no predictors and
-        levels, ``ratio_sd`` for numbers), sd (in the column's unit), vif.
+        One row per column of the matrix, the strongest first: term, predictor, label, kind (number,
+        log, yes or no, level), contrast (what is compared), estimate (on the scale of logs or log
+        odds, per unit), std_error, low, high, p_value, p_holm (over all columns), ratio, ratio_low,
+        ratio_high (by which the mean outcome, or the odds, multiply per unit), ratio_sd,
+        ratio_sd_low, ratio_sd_high (per standard deviation), shown, shown_low, shown_high (the
+        ratio that text and figure report: ``ratio`` for yes/no predictors and levels, ``ratio_sd``
+        for numbers), sd (in the column's unit), vif.
     measures : polars.DataFrame
         measure, fitted, held_out (on rows that took no part in the fit; null where not asked). The
         correlation is Spearman's.
@@ -137,7 +137,7 @@ class Drivers(Result):
     extra : dict of str to float
         Further parameters of the family: alpha, share_of_zeros, scale.
     errors : str
-        How standard errors were found.
+        Kind of the standard errors.
     condition_number : float
     n_rows, n_given : int
         Rows used, and given.

@@ -253,7 +253,7 @@ def check_outcome(family: str, y: Floats) -> None:
     if family in SPENDS and (y <= 0).any():
         raise DataError(
             f"{family} regression needs amounts above zero; {int((y <= 0).sum()):,} of {len(y):,} "
-            "are not. Fit whether somebody buys (logistic) and the spend of buyers apart."
+            "are not. Fit two models: who buys (logistic), and the spend of buyers."
         )
 
 

@@ -90,12 +90,12 @@ class DriverTable(Result):
         return replace(self, frame=self.frame.filter(condition))
 
     def predictors(self, wanted: Sequence[str] = ()) -> list[str]:
-        """Name the predictors wanted; else the usual ones that the table has and that vary.
+        """Return the predictors asked for; by default the usual ones in the table that vary.
 
         Raises
         ------
         ParameterError
-            If a wanted one is no feature.
+            If a wanted predictor is not a feature.
         """
         for name in wanted:
             require_choice("feature", name, self.features)
@@ -110,7 +110,7 @@ class DriverTable(Result):
         ]
 
     def skewed(self, names: Sequence[str]) -> list[str]:
-        """Name the columns that go better as log(1 + x): none below zero, with a long upper end."""
+        """Return the columns to be used as log(1 + x): right-skewed and never negative."""
         skewed = []
         for name in names:
             if self.frame.schema[name].is_numeric():
@@ -122,7 +122,7 @@ class DriverTable(Result):
 
     @property
     def text(self) -> str:
-        """How many customers came back after the cut."""
+        """Number of customers who ordered again after the cut date."""
         share = float(self.frame.get_column("later_buyer").mean() or 0.0)  # type: ignore[arg-type]
         return (
             f"Of {counted(self.frame.height, 'customer')} known on {self.cut}, {percent(share)} "

@@ -93,7 +93,7 @@ def find_promotions(sales: pl.LazyFrame) -> pl.Series:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PricePanel:
-    """Counts of purchases by product, stretch of days, price and segment.
+    """Counts of purchases by product, period, price and segment.
 
     Attributes
     ----------
@@ -108,10 +108,11 @@ class PricePanel:
         Share of sale lines charged (before discount) at another price than the panel's, by more
         than 1%.
     promotion_days : int
-        Days that are set apart as promotion.
+        Days that count as promotion.
     lines : int
-        Sale lines counted; `lines_apart` were not, for want of a product or price.
+        Sale lines counted.
     lines_apart : int
+        Sale lines left out because they have no product or no price.
     changes, products_changed, products : int
         Price changes; products with at least one; products in the panel.
     notes : tuple of str
@@ -133,7 +134,7 @@ class PricePanel:
 
     @property
     def text(self) -> str:
-        """What the panel holds."""
+        """Number of products, price changes and sale lines in the panel."""
         return (
             f"{counted(self.lines, 'sale line')} of {counted(self.products, 'product')} from "
             f"{self.first_day} to {self.last_day}, with {counted(self.changes, 'price change')} of "
@@ -172,8 +173,8 @@ def build_price_panel(
     segments : polars.DataFrame, optional
         customer_id and segment (a segment_name is preferred); other customers are left out.
     promotions : polars.DataFrame, "find" or None
-        Frame with starts and ends (Date, both included); "find" takes days on which far more
-        lines than usual carry a discount; None sets no days apart.
+        Frame with starts and ends (Date, both included); "find" takes days on which far more lines
+        than usual carry a discount; None treats all days alike.
     period_days : int
         Length of a period; each gets an effect of its own, its promotion days another.
     as_of : datetime.date, optional
@@ -203,7 +204,9 @@ def build_price_panel(
     sales = _sales(lazy, as_of)
     daily = _daily(sales)
     if not daily.height:
-        raise DataError("no sale line with a product and a price above zero")
+        raise DataError(
+            "a price panel needs sale lines with a product and a price above zero; there are none"
+        )
     first, last = _bounds(daily)
     strata, promoted = day_strata(sales, first, last, period_days, promotions)
     grid, notes = _price_grid(daily, prices, strata, (first, last))
@@ -219,7 +222,7 @@ def build_price_panel(
     cells = cells.join(named, on="product").rename({"product": "product_id"})
     counted_lines = int(cells.get_column("lines").sum())
     if not counted_lines:
-        raise DataError("no sale line has a price of the list on its day")
+        raise DataError("no sale line has a price in the price list on its day")
     changed = _changes(grid)
     return PricePanel(
         cells=cells.sort("segment", "product_id", "stratum", "price"),

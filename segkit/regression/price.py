@@ -76,7 +76,10 @@ def absorb(columns: Floats, weights: Floats, first: Ints, second: Ints) -> Float
                 largest = max(largest, float(spread / scale[j]))
         if largest < _TOLERANCE:
             return free
-    raise DataError("the fixed effects could not be absorbed: products and periods hardly overlap")
+    raise DataError(
+        "the effects of products and periods cannot be separated: too few products are sold in "
+        "several periods"
+    )
 
 
 def fit_fixed_effects(
@@ -113,7 +116,7 @@ def fit_fixed_effects(
     """
     used = _usable(y, first, second)
     if not used.any():
-        raise DataError("all counts are zero: nothing can be said of what moves them")
+        raise DataError("all counts are zero: a price response needs purchases")
     y, X, offset = y[used], X[used], offset[used]
     first, second = (np.unique(codes[used], return_inverse=True)[1] for codes in (first, second))
     mu = (y + y.mean()) / 2

@@ -384,11 +384,11 @@ def score_rfm(
 
     Each value is cut into bins (1 worst, ``bins`` best; recency scores high where few days have
     passed). By default the cuts are quantiles of type 7, and a value on one falls into the lower
-    bin, so that the unit of money changes nobody's score; ``ties="rfm"`` gives those of R's
-    package rfm 0.3.0 (one day, order or unit of money higher), and `find_quantile_cuts` states the
-    other policies. Customers with equal values always have equal scores. Where many share one
-    value (a frequency of 1), several cuts coincide: the scores between them are given to nobody,
-    and the notes count them.
+    bin, so that the unit of money changes nobody's score. ``ties="rfm"`` gives the cuts of R's
+    package rfm 0.3.0, which are one day, one order or one unit of money higher;
+    `find_quantile_cuts` describes the other ways to treat ties. Customers with equal values always
+    have equal scores. Where many share one value (a frequency of 1), several cuts coincide: the
+    scores between them are given to nobody, and the notes count them.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ class Sensitivity(Result):
 
     @property
     def answer(self) -> str:
-        """Whether other cut-points tell another story: a tenth of the customers or more move."""
+        """Whether other cut-points move a tenth of the customers or more to another segment."""
         worst = self.shifts.sort("segment_changed_share", descending=True).row(0, named=True)
         share = worst["segment_changed_share"]
         return (

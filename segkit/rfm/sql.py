@@ -46,7 +46,7 @@ _AMOUNT = {"net": '"amount"', "gross": 'CASE WHEN "is_return" THEN 0 ELSE "amoun
 
 @dataclass(frozen=True, slots=True)
 class SegmentSql:
-    """Segment rules, with the RFM cut-points they stand on, ready to be written as SQL.
+    """Segment rules, with the RFM cut-points that they rest on, ready to be written as SQL.
 
     Names are quoted; the SQL is standard but for the difference of two dates in days, and checked
     against DuckDB. The same customers get the same scores and segments as in segkit. Customers
@@ -163,10 +163,10 @@ class SegmentSql:
         schema: str = "main",
         table: str = "",
     ) -> tuple[Path, ...]:
-        """Write a dbt project: one model a step, and ``schema.yml`` with sources and tests.
+        """Write a dbt project: one model per step, and ``schema.yml`` with sources and tests.
 
-        Tests: customer_id is unique and there, scores and segments are among those known, and
-        whoever has a score has a segment.
+        Tests: customer_id is unique and not null, scores and segments have accepted values, and
+        every customer with a score has a segment.
 
         Parameters
         ----------

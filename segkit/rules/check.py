@@ -286,7 +286,7 @@ class RuleCheck(Result):
     empty : tuple of str
         Rules that can never match.
     customers : int or None
-        Rows of the frame that was checked along; None without one.
+        Rows of the customer frame given to `RuleSet.check`; None without one.
     outside : int
         Rows of that frame whose values lie outside the declared domains.
     regions_left_off : int

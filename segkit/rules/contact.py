@@ -150,7 +150,7 @@ class ContactPolicy:
     holdout_share : float
         Share of the customers who are never contacted, in no campaign: the universal holdout.
     holdout_seed : int
-        Chooses them; the same seed, the same customers, whoever comes or goes.
+        Seed of that choice. A customer's membership depends only on the seed and the customer's id.
     preferences : mapping of str to str
         What customers ask for ("frequency", "channel", "pause", "zone") to its column: "fewer" or
         "usual"; channels separated by commas; the day until which they want no message; the name
@@ -279,8 +279,8 @@ class ContactPolicy:
             "email", "sms", "phone", "post" or "ads".
         purpose : str
         customer : mapping, optional
-            customer_id, consents (`read_consent`) and preferences. A consent that is missing is
-            not recorded, but for the channel's own, which counts only where it is there.
+            customer_id, consents (`read_consent`) and preferences. A missing consent to the purpose
+            counts as not recorded; the channel's own consent is checked only if it is present.
         earlier : iterable of (datetime, str)
             Times and channels of the contacts made before, of all campaigns, but for service
             messages.
@@ -349,7 +349,7 @@ class ContactPolicy:
         return None
 
     def next_open(self, at: datetime, channel: str, *, zone: str | None = None) -> datetime | None:
-        """Return the first moment from ``at`` on that lies in no quiet time, for who can wait.
+        """Return the first moment from ``at`` on that lies in no quiet time.
 
         None if quiet times follow one another without end.
         """

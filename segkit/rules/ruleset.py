@@ -84,7 +84,7 @@ class RuleSet:
     def parse(
         cls, text: str, *, policy: Policy = "partition", domains: Mapping[str, Domain] | None = None
     ) -> Self:
-        """Read one rule a line, ``name: condition``; blank lines and ``# comments`` are left out.
+        """Read one rule per line, ``name: condition``; blank lines and ``# comments`` are left out.
 
         Raises
         ------
@@ -110,7 +110,7 @@ class RuleSet:
 
     @classmethod
     def take(cls, rules: RuleSet | Mapping[str, str]) -> RuleSet:
-        """Return a rule set as it is, and make conditions by name one whose rules may overlap.
+        """Return a rule set unchanged, or make one with overlapping rules from named conditions.
 
         Raises
         ------
@@ -309,8 +309,8 @@ class RuleSet:
         Parameters
         ----------
         frame : polars.DataFrame, optional
-            Customers to be counted in each gap and overlap; also tells whole numbers from reals
-            where no domain is declared.
+            Customers to be counted in each gap and overlap. Where no domain is declared, the column
+            types also decide whether values are whole numbers.
 
         Raises
         ------
@@ -332,7 +332,7 @@ class RuleSet:
         return check_rules(self.rules, self.policy, self.domains, frame)
 
     def to_sql(self, table: str = "customers", *, column: str = "segment") -> str:
-        """Print the rules as one SQL query with ``CASE WHEN``, in order of priority.
+        """Return the rules as one SQL query with ``CASE WHEN``, in order of priority.
 
         Examples
         --------
@@ -347,7 +347,7 @@ class RuleSet:
         return f"SELECT *,\n  {inner}\nFROM {quote_name(table)}"
 
     def sql_column(self, column: str = "segment") -> str:
-        """Print the rules as what a ``SELECT`` lists: the segment, or a Boolean each if many.
+        """Return the rules as ``SELECT`` columns: the segment, or one Boolean per rule ("many").
 
         Examples
         --------
@@ -366,7 +366,7 @@ class RuleSet:
         return f"CASE\n{cases}\nEND AS {quote_name(column)}"
 
     def where(self, name: str) -> str:
-        """Print one rule's condition as the predicate of a SQL ``WHERE``.
+        """Return one rule's condition as the predicate of a SQL ``WHERE``.
 
         Raises
         ------

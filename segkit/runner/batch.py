@@ -79,7 +79,7 @@ def run_by(
         except OSError as error:
             name = Path(str(error.filename or place)).name
             raise RunError(
-                f"the batch could not be kept: {error.strerror or error} ({name})"
+                f"the batch could not be saved: {error.strerror or error} ({name})"
             ) from error
 
 

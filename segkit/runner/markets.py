@@ -263,7 +263,7 @@ def gathered(
     blocking = [question for question in questions if question.severity == "block"]
     if blocking:
         answers = "; ".join(f"{q.finding} Answer with: {q.answer}" for q in blocking)
-        raise DataError(f"the data gate is shut; {answers} (in a mapping file)")
+        raise DataError(f"the data quality gate is closed; {answers} (in a mapping file)")
     return gathering.raw, mapping, gathering.base
 
 

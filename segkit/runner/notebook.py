@@ -45,7 +45,7 @@ LEFT_OUT = "segkit-left-out"  # class of the sentence in place of a cell; report
 
 
 class NotebookRun:
-    """One notebook's place in a run; made by `open_notebook`.
+    """A notebook's access to its run: parameters, inputs, outputs; made by `open_notebook`.
 
     Attributes
     ----------
@@ -352,7 +352,7 @@ class NotebookRun:
     def leave_out(self, what: str, why: str, *, written: Iterable[str] = ()) -> None:
         """Record that a cell is skipped for a missing input; the report omits the cell.
 
-        Where it would have ``written`` what later notebooks were promised, that counts as skipped.
+        Outputs that the cell would have ``written`` for later notebooks count as skipped.
         """
         from IPython.display import display
 

@@ -47,7 +47,7 @@ DEFAULTS: dict[str, Any] = {
 def open_notebook(
     stem: str, namespace: Mapping[str, Any] | None = None, **settings: Any
 ) -> NotebookRun:
-    """Open a notebook's place in a run; its first call, with its parameters.
+    """Open a notebook within a run, with its parameters; the first call of every notebook.
 
     Within ``segkit run`` the runner has prepared all. Opened alone in JupyterLab, the notebooks
     upstream that have not run with these parameters are run first, and the notebook's own folder
@@ -74,7 +74,9 @@ def open_notebook(
     context = Context.given()
     alone = context is None
     if context is not None and context.stem != stem:
-        raise RunError(f"{context.stem} opens itself as {stem!r}; give it its own name")
+        raise RunError(
+            f"{context.stem} calls open_notebook({stem!r}); expected its own name, {context.stem!r}"
+        )
     cell = namespace or {}
     if context is None:
         declared = _notebook(Catalog.open(notebook_folder()), stem).parameters

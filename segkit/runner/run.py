@@ -262,7 +262,7 @@ def _check_source(shared: Mapping[str, Any], catalog: Catalog, order: list[str])
         raise ParameterError(unknown("source", source, SOURCES))
     if source == "simulated" and shared.get("data"):
         raise ParameterError(
-            "the simulated retailer is made, not read: leave out the data, or name another source "
+            "the simulated retailer takes no data: leave out the data, or name another source "
             f"({OWN_DATA!r} for your own)"
         )
 

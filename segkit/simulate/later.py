@@ -43,9 +43,10 @@ class Changes:
     changed : float
         Share of the customers who take on another archetype's habits.
     left : float
-        Share who leave in the course of the year, beside those whose time is up anyway.
+        Share of customers who leave during the year, in addition to those whose simulated lifetime
+        ends.
     new : float
-        Customers who come, as a share of those there were.
+        New customers, as a share of the existing ones.
     habits : mapping of str to float
         Trait (`segkit.simulate.archetypes.TRAITS`) to the factor by which it changes for everybody:
         ``{"deal_proneness": 1.5}``; the odds of a trait that is a share, else the trait itself.

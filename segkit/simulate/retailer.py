@@ -121,7 +121,7 @@ def simulate_retailer(
     months : int
         Length of history; the campaign's date is the day after it.
     dirty : bool
-        Plant defects (`dirt.RATES`), each written down in ``truth["defects"]``.
+        Plant defects (`segkit.simulate.block.RATES`), each recorded in ``truth["defects"]``.
     pilot_share : float
         Share of the customers who may be written to that took part in the pilot.
 
@@ -216,9 +216,9 @@ def simulate_to_parquet(
 ) -> Path:
     """Simulate a retailer of any size straight to Parquet.
 
-    Each table is a folder of files, one a batch (``orders/part-00000.parquet``), to be scanned
-    as ``orders/*.parquet``. Rows, and their order, are those of `simulate_retailer` with the
-    same settings, whatever the batch.
+    Each table is a folder of files, one per batch (``orders/part-00000.parquet``), to be scanned as
+    ``orders/*.parquet``. Rows, and their order, are those of `simulate_retailer` with the same
+    settings, whatever the batch.
 
     Parameters
     ----------
@@ -312,7 +312,7 @@ def write_sample(folder: Path | str) -> list[Path]:
     Returns
     -------
     list of Path
-        One file a table; the same bytes each time under one version of zlib.
+        One file per table; the same bytes each time under one version of zlib.
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)

@@ -89,8 +89,8 @@ def cluster_table(
     Raises
     ------
     ColumnError, DataError, ParameterError
-        As `segkit.cluster.cluster_customers`, on the sample; of all customers, if one has no id,
-        comes twice or has an infinite value, and if sample or micro is below k.
+        As `segkit.cluster.cluster_customers`, on the sample; if any customer has no id, comes twice
+        or has an infinite value; or if sample or micro is below k.
     """
     check_numbers(options.get("k"), seed, sample=sample, micro=micro)
     check_session(frame.sparkSession)

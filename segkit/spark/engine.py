@@ -62,7 +62,7 @@ class Frame(Protocol):
 
 
 def open_session(master: str, *, name: str = "segkit", **config: str) -> Session:
-    """Open a Spark session as segkit needs it: UTC, ANSI, one thread for each task's libraries.
+    """Open a Spark session in UTC and ANSI mode, with one thread per task for numerical libraries.
 
     A local one runs its tasks in this Python, with this segkit; on a cluster, the executors' Python
     needs segkit.
@@ -189,7 +189,7 @@ def check_customers(frame: Any, values: Sequence[str] = ()) -> None:
     ).row(0)
     if different < rows:
         raise DataError(
-            f"customer_id must be there and differ on every row; {number(rows - named)} are "
+            f"customer_id must be present and unique in every row; {number(rows - named)} are "
             f"missing, {number(named - different)} are repeats"
         )
     for name, count in zip(decimals, infinite, strict=True):
@@ -199,9 +199,9 @@ def check_customers(frame: Any, values: Sequence[str] = ()) -> None:
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Raise segkit's own error in place of Spark's exception around it.
+    """Within this context, replace a Spark exception by the segkit error that caused it.
 
-    What Spark computes later than segkit's call (a table when it is written) is wrapped by Spark.
+    It is needed for tables that Spark computes only after segkit's call, when they are written.
 
     Examples
     --------

@@ -50,7 +50,7 @@ def usable(
     """Return the effects with a finite, positive error, their errors, and which they are."""
     d, s = floats(effects, errors)
     if d.shape != s.shape or d.ndim != 1:
-        raise DataError(f"expected one error an effect, got shapes {d.shape} and {s.shape}")
+        raise DataError(f"expected one error per effect, got shapes {d.shape} and {s.shape}")
     keep = np.isfinite(d) & np.isfinite(s) & (s > 0)
     return d[keep], s[keep], keep
 

@@ -56,10 +56,11 @@ class Column:
     why : str
         The reason for these steps.
     exposure : str or None
-        For a rate: the column that counts what it rests on (orders, e-mails, carts). The rate is
-        shrunk to the average by it, see `shrink_rates`; without exposure it is the average.
+        For a rate: the column with its denominator (orders, e-mails, carts). The less exposure a
+        customer has, the more its rate is shrunk to the average, see `shrink_rates`; without
+        exposure it is the average.
     average, average_weight : float or None
-        Fitted: the average rate, and as how many orders, e-mails or carts it counts.
+        Fitted: the average rate, and its weight in units of the exposure.
     filled, fill_value, lower, upper, centre, spread, factor
         Fitted: missing values filled in the fitted data, by what; winsorising limits in original
         units; location and scale of the shaped values; final factor.
@@ -108,7 +109,7 @@ class Column:
 
     @property
     def needs_value(self) -> bool:
-        """Whether a missing value is an error: nothing stands in its place."""
+        """Whether a missing value is an error, because no fill is stated."""
         return (self.fill is None or self.fill_value is None) and self.exposure is None
 
     @property
@@ -247,7 +248,7 @@ MOST_WEIGHT = 1.0  # of the average, in units of exposure
 
 
 def exposure_of(name: str) -> str | None:
-    """Return the column that counts what a rate of the customer table rests on, or None.
+    """Return the column with a rate's denominator (orders, e-mails, carts), or None.
 
     Examples
     --------

@@ -143,7 +143,7 @@ class Transform(Result):
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """Columns that a frame needs: the names, and what their rates rest on."""
+        """Columns that a frame needs: the names, and the exposures of rates."""
         exposures = (column.exposure for column in self.columns if column.exposure is not None)
         return tuple(dict.fromkeys([*self.names, *exposures]))
 
@@ -222,7 +222,7 @@ class Transform(Result):
         Returns
         -------
         polars.Series of str
-            One reason a row, of the first column at fault.
+            One reason per row, of the first column at fault.
 
         Raises
         ------
@@ -369,7 +369,7 @@ class RowTransform:
     Attributes
     ----------
     needed : tuple of str
-        The values that a row holds, in order: the columns, then what rates rest on.
+        The values that a row holds, in order: the columns, then the exposures of rates.
 
     Examples
     --------

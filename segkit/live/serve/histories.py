@@ -91,7 +91,9 @@ class Histories:
         bare = cls(model, value, churn)
         relative = [name for name in bare._names() if RELATIVE.search(name)]
         if relative:
-            raise ModelError(f"{', '.join(relative)} sets a customer beside all the others")
+            raise ModelError(
+                f"{', '.join(relative)} depends on all other customers, not on one alone"
+            )
         whole = bare._find_context()
         names = {WINDOW.sub("", name) for name in whole._names()}
         silent = [column for column, features in SILENT.items() if names & set(features)]

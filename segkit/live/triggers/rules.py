@@ -177,16 +177,16 @@ class TriggerRules:
     lateness : int
         Microseconds that an event may arrive after later ones.
     jump : int
-        An event further ahead of all before it does not move the clock until another customer
-        confirms the time.
+        Microseconds. An event that is ahead of all earlier ones by more than this moves the clock
+        only after an event of another customer confirms the time.
     kinds : tuple of str
         Event types that are read.
     outside : str
-        Segment of customers whom no rule claims.
+        Segment of customers to whom no rule gives one.
     contacts : ContactPolicy or None
         What holds for the actions of all rules.
     digest : str
-        Of the file's content.
+        Hash of the file's content.
 
     Examples
     --------
@@ -309,8 +309,8 @@ class TriggerRules:
     def to_rule_set(self) -> RuleSet:
         """Return the rules with a segment as rules on a customer table, for batches.
 
-        The columns are the values' names. Hysteresis and dwell time need the past and are left
-        out: who is inside is who meets ``enter``.
+        The columns are the values' names. Hysteresis and dwell time need the past and are left out:
+        a customer is inside if it meets ``enter``.
         """
         own = [rule for rule in self.rules if rule.segment]
         named = tuple(Rule(rule.name, rule.enter, rule.priority) for rule in own)

@@ -50,7 +50,7 @@ class TriggerRun(Result):
     waiting : int
         Events that wait until the clock has passed them.
     troubles : tuple of str
-        Sinks that took less than they were given, and why; the outputs are kept for them.
+        Sinks that did not accept all outputs, and why; the remaining outputs are kept for them.
     """
 
     outputs: pl.DataFrame
@@ -149,8 +149,8 @@ def run_triggers(
 
     State, positions in the log and outputs are written in one transaction for every batch; only
     then are outputs handed to the sinks, and positions committed to the log. A process that is
-    killed anywhere goes on as if it had not been: files hold every output once, a webhook or a
-    topic at least once under the same key.
+    killed at any point continues without loss: files hold every output exactly once; a webhook or a
+    topic gets it at least once, under the same key.
 
     Events have their effect in the order of their own times, once the clock (the latest time seen,
     less the rules' ``lateness``) has passed them; those that come later than that are rejected and
@@ -167,8 +167,8 @@ def run_triggers(
         `JsonLinesSink`, `ParquetSink`, `WebhookSink`, `KafkaSink`; by default ``outputs.jsonl``.
         Each is known by its path or address: another path is another sink.
     as_of : datetime.datetime or datetime.date, optional
-        At the end of the log, move the clock to there (a date: to its end in UTC), so that timers
-        sound and nothing waits. Earlier events that come after that are too late.
+        At the end of the log, move the clock to this time (a date: to its end in UTC), so that
+        timers fire and no event waits. Earlier events that arrive after that are rejected as late.
     follow : bool
         Go on waiting for events at the end of the log.
     batch : int

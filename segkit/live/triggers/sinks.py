@@ -50,7 +50,7 @@ FOREIGN = (
 
 
 class JsonLinesSink:
-    """A file with one output a line, each exactly once.
+    """A file with one output per line, each exactly once.
 
     The state keeps how long the file is; what a killed process wrote beyond is cut off and
     written again. A file that holds something before the first output is refused.
@@ -99,7 +99,7 @@ def _check_length(path: Path, length: int) -> None:
 
 
 class ParquetSink:
-    """A folder of Parquet files with so many outputs each, every output exactly once.
+    """A folder of Parquet files, with ``rows`` outputs per file and every output exactly once.
 
     Which file an output is in follows from its place, so that a file written again is the same.
 
@@ -148,8 +148,8 @@ class WebhookSink:
     """A web address that gets each output as a POST of JSON, at least once.
 
     The header ``Idempotency-Key`` holds the output's key: a receiver that has seen it does nothing.
-    While the address fails, or answers anything but success (a redirect too), outputs wait in the
-    state, also those after one that it never takes.
+    While the address fails, or its answer is not a success (redirects included), outputs wait in
+    the state in their order. One output that is never accepted holds back all later ones.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ class KafkaSink:
     ----------
     servers, topic : str
     timeout : float
-        Seconds until what the broker has not confirmed waits for the next batch.
+        Seconds to wait for the broker's confirmation; unconfirmed outputs wait for the next batch.
     **options
         Further options of librdkafka, with underscores for dots.
     """
@@ -224,7 +224,7 @@ class KafkaSink:
         self.name = f"kafka:{','.join(sorted(servers.split(',')))}/{topic}"
 
     def deliver(self, first: int, bodies: Sequence[str], mark: Any) -> Delivery:  # noqa: ARG002
-        """Produce outputs, and wait for the broker's word on each."""
+        """Produce outputs, and wait for the broker's confirmation of each."""
         failed: dict[int, str] = {}
 
         def confirm(place: int) -> Any:

@@ -44,7 +44,7 @@ class Source(Protocol):
 
 
 class JsonLinesSource:
-    r"""A log in a file, one JSON object a line, that another process may append to.
+    r"""A log in a file, one JSON object per line, that another process may append to.
 
     A last line without its end is left until it is complete. Positions are bytes.
 
@@ -55,8 +55,8 @@ class JsonLinesSource:
     Raises
     ------
     SourceError
-        If there is no such file, it is shorter than what was read of it, or begins otherwise: it
-        was replaced.
+        If there is no such file, or it was replaced: it is shorter than what was read of it, or
+        begins differently.
 
     Examples
     --------

@@ -108,9 +108,9 @@ class ThresholdTrial(Result):
     ----------
     rule : str
     trials : polars.DataFrame
-        One row per setting: leave ("" where it is the end of the enter condition), dwell,
-        customers (ever inside), and for each of those of the first row changes_per_customer
-        (entries and exits), days_inside, extra_days (more than in the first row).
+        One row per setting: leave ("": as soon as the enter condition ends), dwell, customers (ever
+        inside), and for each of those of the first row changes_per_customer (entries and exits),
+        days_inside, extra_days (more than in the first row).
     changes : polars.DataFrame
         leave, dwell, customer_id, time, inside: every entry and exit.
     """
