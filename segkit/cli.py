@@ -171,7 +171,7 @@ def run(
     jobs : int
         Notebooks (with --by: markets) at once
     day : str
-        Give the run a folder of this day: an ISO date, or today
+        Write into a folder named by this day: an ISO date, or today
 
     Examples
     --------
@@ -321,7 +321,7 @@ def check(
     preset : str | None
         Layout of the export, such as shopify; or none
     answer : list[str] | None
-        An answer to a question, as it is offered; can be repeated
+        Answer to a question, as the question offers it; may be repeated
 
     Examples
     --------
@@ -383,9 +383,9 @@ def score(
     churn : Path | None
         Raw orders: a saved model of churn
     store : Path | None
-        Archive of versions that segments and scores go to
+        Archive in which segments and scores are recorded too
     work : Path | None
-        Raw orders larger than memory: a folder to work in; segments alone
+        Raw orders larger than memory: a work folder; assigns segments only
     partitions : int | None
         With --work: parts of the customers, as segkit segment was given
 
@@ -443,7 +443,7 @@ def segment(
     data : Path
         Raw orders (CSV, Parquet), or a folder of tables
     work : Path
-        Folder to work in; the same goes on when stopped
+        Work folder; give the same one to continue after an interruption
     mapping : Path | None
         A mapping (see segkit check)
     as_of : date | None
@@ -455,7 +455,7 @@ def segment(
     calendar : str
         Seasons and occasions (uk, us, de, …)
     sample : int
-        Customers to find segments among
+        Customers in the sample to which segments are fitted
     partitions : int | None
         Parts of the customers; a million lines each by default
     seed : int
@@ -525,17 +525,17 @@ def refresh(
     mapping : Path | None
         A mapping of the data
     every : str
-        week, month or quarter: a refresh at each end
+        week, month or quarter: one refresh at the end of each
     since : date | None
-        Play from an earlier day: the segments as made on it (ISO date)
+        Start from the segments as of this earlier day (ISO date)
     day : list[date] | None
         Last day of a refresh (ISO date), instead of --every
     rules : Path | None
-        Rules of alerts (TOML); by default a band for all
+        Alert rules (TOML); by default a band for every key figure
     out : Path
         The folder that receives the results
     store : Path | None
-        Archive of versions that segments and scores go to
+        Archive in which segments and scores are recorded too
 
     Examples
     --------
@@ -742,7 +742,7 @@ def start(
     mapping : Path | None
         The mapping of an earlier look
     answer : list[str] | None
-        Answer to a question, as it says; may be repeated
+        Answer to a question, as the question offers it; may be repeated
     yes : bool
         Ask nothing; stop at an open question
     assume_consent : bool
@@ -866,9 +866,9 @@ def audience(
     platform : str
         Spelling before hashing: meta, google
     region : str
-        Country of phone numbers without one: GB
+        Country of phone numbers without a country code, such as GB
     min_cell : int
-        Smaller groups are left out
+        Groups with fewer customers are left out
     policy : Path | None
         Contact policy (TOML)
     purpose : str
@@ -876,9 +876,9 @@ def audience(
     at : datetime | None
         When the lists are sent (ISO); by default when arms were assigned
     since : Path | None
-        Folder of the last lists: who joins and leaves since
+        Folder of the previous lists: also write who joined and who left
     erased : Path | None
-        Ids of customers who had their data erased, one a line
+        File with ids of customers who had their data erased, one per line
 
     Examples
     --------

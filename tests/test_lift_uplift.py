@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segkit.errors import ColumnError, DataError, ParameterError
+from segkit.lift import compute_uplift_coefficient as coefficient
 from segkit.lift import (
-    coefficient,
     compute_uplift_curve,
     estimate_uplift_at,
     fit_uplift,
@@ -80,7 +80,7 @@ def test_a_constant_score_is_chance():
     y, _, t = reference_data()
     found = compute_uplift_curve(y, np.zeros(1000), t, repeats=50)
     assert found.coefficient == pytest.approx(0.0, abs=1e-12)
-    assert not found.orders
+    assert not found.ranks_customers
     assert "not shown to order customers better than chance" in found.text
 
 
@@ -121,7 +121,7 @@ def test_every_learner_finds_the_planted_effects(learner, kind):
     found = fit(frame, learner=learner)
     true = frame["effect"].to_numpy() * (1 if kind == "binary" else 20)
     assert np.corrcoef(found.frame["uplift"].to_numpy(), true)[0, 1] > 0.6
-    assert found.curve.orders
+    assert found.curve.ranks_customers
     assert found.curve.is_share == (kind == "binary")
     top, bottom = found.calibration["observed"][0], found.calibration["observed"][-1]
     assert top > bottom

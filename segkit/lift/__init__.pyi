@@ -36,7 +36,7 @@ from segkit.lift.uplift import Uplift as Uplift
 from segkit.lift.uplift import fit_uplift as fit_uplift
 from segkit.lift.uplift_curves import CONVENTIONS as CONVENTIONS
 from segkit.lift.uplift_curves import UpliftCurve as UpliftCurve
-from segkit.lift.uplift_curves import coefficient as coefficient
+from segkit.lift.uplift_curves import compute_uplift_coefficient as compute_uplift_coefficient
 from segkit.lift.uplift_curves import compute_uplift_curve as compute_uplift_curve
 from segkit.lift.uplift_curves import estimate_uplift_at as estimate_uplift_at
 from segkit.lift.verdicts import Lift as Lift

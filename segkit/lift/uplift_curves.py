@@ -147,7 +147,7 @@ def perfect(
     return np.array([0.0, total, end]), np.array([0.0, total, total])
 
 
-def coefficient(
+def compute_uplift_coefficient(
     outcome: npt.ArrayLike,
     score: npt.ArrayLike,
     treated: npt.ArrayLike,
@@ -176,7 +176,7 @@ def coefficient(
 
     Examples
     --------
-    >>> round(coefficient([1, 0, 0, 1], [4, 1, 3, 2], [1, 1, 0, 0]), 4)
+    >>> round(compute_uplift_coefficient([1, 0, 0, 1], [4, 1, 3, 2], [1, 1, 0, 0]), 4)
     0.8333
     """
     y, s, t = checked(outcome, score, treated)
@@ -302,7 +302,7 @@ class UpliftCurve(Result):
     level: float
 
     @property
-    def orders(self) -> bool:
+    def ranks_customers(self) -> bool:
         """Whether the scores rank customers better than chance."""
         return self.advantage_low > 0
 
@@ -311,7 +311,7 @@ class UpliftCurve(Result):
         """The finding in words."""
         verdict = (
             "The scores find customers whom the contact moves more than others"
-            if self.orders
+            if self.ranks_customers
             else "The scores are not shown to order customers better than chance"
         )
         if self.is_share:
@@ -336,7 +336,7 @@ class UpliftCurve(Result):
         none = pl.lit(None, dtype=pl.Float64)
         best = self.points.select("gain", "low", "high", contacted=share)
         random = self.points.select(gain="random", low=none, high=none, contacted=share)
-        better = "by effect" if self.orders else "no better than chance"
+        better = "by effect" if self.ranks_customers else "no better than chance"
         return lines(
             pl.concat(
                 [
@@ -430,7 +430,7 @@ def compute_uplift_curve(
         return np.interp(grid, x, gain), over_random(x, gain), _at(counts)
 
     gain, advantage, at = trace(np.ones(len(y), np.int64))
-    own = coefficient(y, s, t, convention=convention) if binary else float("nan")
+    own = compute_uplift_coefficient(y, s, t, convention=convention) if binary else float("nan")
     # The perfect curve is not resampled: the interval covers the numerator's variance.
     drawn = [trace(weight) for weight in _resamples(layer, t, repeats, seed)]
     drawn_gain, drawn_area, drawn_at = (np.array(part) for part in zip(*drawn, strict=True))
