@@ -42,7 +42,7 @@ from segkit.writing import Format, check_format, private_folder, write_frame, wr
 
 @dataclass(frozen=True, slots=True)
 class SegmentContract:
-    """Definition of a list's segments: model, centres or cuts, offers, consent.
+    """Definition of the segments on a list: model, centres or limits, offers, consent.
 
     Attributes
     ----------
@@ -344,8 +344,8 @@ def build_audience(
         Further columns of ``customers`` on the list ("crm" only).
     optouts : DataFrame, optional
         customer_id or email (or both), and phone, of those who opted out since; a column
-        ``channel`` limits an opt-out to that channel. Nobody is listed who shares an address or
-        number, as the platform spells it, with any customer who opted out or refused.
+        ``channel`` limits an opt-out to that channel. A customer is left out if another one with
+        the same address or number (in the platform's spelling) opted out or refused.
     min_cell : int
         k-anonymity: combinations of ``cell`` with fewer customers are left out.
     cell : sequence of str

@@ -32,7 +32,7 @@ class OfferDesign(Result):
     ----------
     table : polars.DataFrame
         One row per segment: segment, segment_name, customers, generic, persona, learnt (offers),
-        same (which of the three are one offer, "" for none).
+        same (the arms that send the same offer, "" if none do).
     arms : tuple of str
         The arms' names for generic, persona and learnt.
     """

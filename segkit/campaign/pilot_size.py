@@ -34,11 +34,11 @@ class PilotSize(Result):
     customers : int
         Customers in all segments.
     offers : int
-        Options tried, no offer among them.
+        Number of options in the pilot, counting "no offer" as one.
     spread, common : float
         Standard deviations assumed for the offers' effects: within a segment, and shared.
     campaigns : float
-        Campaigns that what is learnt serves.
+        Number of campaigns in which the learnt offers will be used.
     currency : str or None
     """
 
@@ -119,14 +119,14 @@ def size_pilot(
     metric : Metric
         Profit per customer (or another payoff): its standard deviation is the noise.
     offers : int
-        Options tried, no offer among them; at least 2.
+        Number of options in the pilot, counting "no offer" as one; at least 2.
     spread : float
         Standard deviation, in the metric's unit, of an option's effect within a segment around its
         effect over all. An earlier pilot's is `Pilot.interaction_sd`.
     common : float, optional
         That of an option's effect over all segments; by default as large as ``spread``.
     campaigns : float
-        Campaigns that what is learnt serves.
+        Number of campaigns in which the learnt offers will be used.
     cost : float
         Of one contact.
     shares : sequence of float

@@ -115,12 +115,12 @@ class KChoice(Result):
         return replace(self, k=k, reason=reason, chosen_by="analyst")
 
     def reconcile(self, structure: Structure) -> str:
-        """Say in 25 words what votes and structure test find, and which k is in force.
+        """State in 25 words the result of votes and structure test, and the k that is used.
 
         Parameters
         ----------
         structure : Structure
-            From `assess_structure`, for the number of segments in force.
+            From `assess_structure`, for the number of segments that is used.
         """
         by = "as the votes recommend"
         if self.chosen_by == "analyst":

@@ -415,12 +415,11 @@ def assess_structure(
     with single_thread():
         valleys = _valleys_over_k(used, ks, clustering)
         null = _null_valleys(used, ks, n_null, clustering)
-        stable = _stability(used, ks, n_refits, clustering) if choice is None else {}
-    stability = (
-        pl.DataFrame({"k": ks, **mean_columns("stability", stable)})
-        if choice is None
-        else choice.table.select("k", "stability", "stability_se")
-    )
+        if choice is None:
+            stable = mean_columns("stability", _stability(used, ks, n_refits, clustering))
+            stability = pl.DataFrame({"k": ks, **stable})
+        else:
+            stability = choice.table.select("k", "stability", "stability_se")
     table = _valley_table(ks, valleys, null, alpha)
     table = table.join(stability, on="k", how="left", maintain_order="left")
     clear = table.filter(pl.col("p_value") <= alpha).get_column("k").to_list()

@@ -160,12 +160,11 @@ class Coding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreSide:
-    """What factor scores need to know of the answers: their codes and the moments of the codes.
+    """Codes of the answers, and the moments of the codes, from which scores are computed.
 
-    Scores are computed from answers, but the factor model may describe something behind them: in a
-    polychoric model continuous attitudes, of which an answer from 1 to 5 is a rounded version. The
-    correlations that the model was fitted to are then not those of the answers, which are kept
-    here.
+    Scores are computed from answers, but a polychoric model describes continuous attitudes, of
+    which an answer from 1 to 5 is a rounded version. The correlations to which it was fitted are
+    then not those of the answers; the latter are stored here.
 
     Attributes
     ----------
@@ -269,8 +268,8 @@ class Correlations(Result):
     product_moment : ndarray of shape (items, items)
         Pearson's correlations of the same answers, for the tests of the number of factors.
     side : ScoreSide or None
-        Statistics of the answers (means, spreads, thresholds) that factor scores need; None for a
-        given matrix.
+        Codes of the answers, and their means, spreads and correlations, which factor scores need;
+        None for a given matrix.
     smallest_eigenvalue : float
         Of the matrix before smoothing.
     smoothed : float or None

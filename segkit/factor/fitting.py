@@ -11,7 +11,7 @@ import polars as pl
 
 from segkit import __version__
 from segkit.display import counted, join_words, number, percent
-from segkit.errors import DataError, ParameterError
+from segkit.errors import DataError, require_least, require_range
 from segkit.factor.answers import Floats
 from segkit.factor.correlation import CorrelationMethod, Correlations, Missing, correlate_items
 from segkit.factor.extraction import IMPROPER, Extraction, ExtractionMethod, extract, fit_indices
@@ -400,8 +400,8 @@ def estimate_loading_intervals(
     ParameterError
         If ``repeats`` is below 2 or ``level`` no share.
     """
-    if repeats < 2 or not 0 < level < 1:
-        raise ParameterError(f"expected repeats >= 2 and 0 < level < 1, got {repeats} and {level}")
+    require_least(repeats=(repeats, 2))
+    require_range("(0, 1)", level=level)
     if model.side is None:
         raise DataError("a model of a given matrix has no people to resample")
     random = np.random.default_rng(seed)

@@ -62,8 +62,8 @@ class FactorModel(StoredModel):
     correlation : ndarray of shape (items, items)
         The matrix that was fitted.
     side : ScoreSide or None
-        Statistics of the answers (means, spreads, thresholds) by which scores are computed; None if
-        the model was fitted to a correlation matrix alone.
+        Codes of the answers, and their means, spreads and correlations, from which scores are
+        computed; None if the model was fitted to a correlation matrix alone.
     n : int
         People.
     extraction, rotation, method, missing : str

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, join_words, number, percent
-from segkit.errors import DataError, ParameterError, require_choice, require_least
+from segkit.errors import DataError, ParameterError, require_choice, require_least, require_range
 from segkit.factor.answers import Floats
 from segkit.factor.correlation import Correlations, correlate_items
 from segkit.factor.extraction import IMPROPER, degrees_of_freedom, extract, fit_indices
@@ -326,8 +326,7 @@ def choose_factor_count(
     >>> choose_factor_count(Correlations.given(r, 200)).n_factors
     1
     """
-    if not 0 < percentile < 1:
-        raise ParameterError(f"percentile is a share between 0 and 1, got {percentile}")
+    require_range("(0, 1)", percentile=percentile)
     values = None
     if isinstance(data, pl.DataFrame):
         given, data = data, correlate_items(data, items)

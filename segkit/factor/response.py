@@ -125,7 +125,7 @@ def compute_response_rates(
     survey : polars.DataFrame
         One row per respondent: ``customer_id``.
     by : str or sequence of str
-        Columns known of every customer; a null is a stratum "unknown" of its own.
+        Columns with values for every customer; nulls form a stratum "unknown".
 
     Raises
     ------

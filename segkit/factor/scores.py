@@ -43,7 +43,7 @@ class ScoreModel:
 
 
 def score_weights(
-    model: ScoreModel, method: str, there: npt.NDArray[np.bool_] | None = None
+    model: ScoreModel, method: str, answered: npt.NDArray[np.bool_] | None = None
 ) -> Floats | None:
     """Give the weights of standardised answers in each factor's score.
 
@@ -63,7 +63,7 @@ def score_weights(
     model : ScoreModel
     method : str
         "regression", "bartlett" or "tenberge".
-    there : boolean ndarray of shape (items,), optional
+    answered : boolean ndarray of shape (items,), optional
         Which items are answered; by default all.
 
     Returns
@@ -81,7 +81,7 @@ def score_weights(
     [0.665, 0.281]
     """
     require_choice("kind of scores", method, SCORES)
-    use = np.ones(len(model.loadings), dtype=bool) if there is None else there
+    use = np.ones(len(model.loadings), dtype=bool) if answered is None else answered
     r = model.correlation[np.ix_(use, use)]
     loadings = (model.loadings * model.attenuation[:, None])[use]
     weights = np.zeros(model.loadings.shape)

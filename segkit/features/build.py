@@ -84,7 +84,7 @@ class CustomerTable(Result):
         empty (when it is null, when zero), exposure (of a rate: the column that counts what it
         rests on; `segkit.transform` shrinks the rate to the average by it before clustering).
     skipped : polars.DataFrame
-        Features that the tables do not allow, with the reason.
+        Features that cannot be computed from the tables, with the reason.
     as_of : date
         The last day that is used.
     monetary : str

@@ -100,8 +100,8 @@ def estimate_odds_ratios(
 ) -> OddsRatios:
     """Estimate the odds ratio of a share by segment, and one for all segments together.
 
-    On the scale of odds an effect can be the same in segments of very different conversion, where
-    differences and lifts cannot; the test of equal odds ratios asks whether it is.
+    An effect on the odds can be equal in segments with very different conversion, where differences
+    and lifts cannot be. The test of equal odds ratios tests this.
 
     Parameters
     ----------

@@ -73,7 +73,8 @@ def bars(
     horizontal : bool
         Bars run from left to right, so that long names stay legible.
     percent, title, x_label, y_label, alt
-        See the module.
+        Whether values are written in percent (by default as the column's name says); the title;
+        axis labels with units; alternative text instead of that built from the data.
     reference : float or sequence of float, optional
         Value at which a dashed line is drawn (the average of all, say), or several.
     annotate : bool

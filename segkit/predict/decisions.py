@@ -85,7 +85,7 @@ class DecisionCurve(Result):
 def compute_decision_curve(
     backtest: PropensityBacktest, *, cost: float, margin: float, response: float
 ) -> DecisionCurve:
-    """Compute what contacting the customers above a probability would have earned, by its cost.
+    """Compute the past profit of contacting customers above a probability, by cost of a contact.
 
     Parameters
     ----------
@@ -95,8 +95,8 @@ def compute_decision_curve(
     margin : float
         Gained where the contact changes the outcome: a customer kept, a first order won.
     response : float
-        Share of those with the event (churn) whose outcome the contact changes, from a randomised
-        test; for leads the share of the orders that would not have come without it.
+        Share of the customers with the event (churn) whose outcome a contact changes, from a
+        randomised test; for leads, the share of first orders that are due to the contact.
 
     Returns
     -------

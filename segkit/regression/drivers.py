@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, number, percent
-from segkit.errors import DataError, ParameterError
+from segkit.errors import DataError, ParameterError, require_range
 from segkit.frames import takes_frames
 from segkit.plot import Figure, intervals
 from segkit.plot.response import response, rootogram
@@ -378,8 +378,7 @@ def fit_drivers(
     """
     if folds and folds < 2:
         raise ParameterError(f"folds must be 0 or at least 2, got {folds}")
-    if not 0 < level < 1:
-        raise ParameterError(f"level must lie between 0 and 1, got {level}")
+    require_range("(0, 1)", level=level)
     labels = labels or {}
     if isinstance(table, DriverTable):
         frame, timing, labels = table.frame, table.timing, {**LABELS, **labels}

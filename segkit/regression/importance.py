@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, percent
-from segkit.errors import DataError, ParameterError, require_choice
+from segkit.errors import DataError, require_choice, require_least, require_range
 from segkit.frames import takes_frames
 from segkit.plot import Figure, intervals
 from segkit.regression.design import HIGH_VIF, Design, Floats, Ints, make_design, of_design
@@ -320,8 +320,8 @@ def measure_importance(
     ['x', 'z']
     """
     require_choice("scale", scale, SCALES)
-    if repeats < 20:
-        raise ParameterError(f"expected at least 20 repeats, got {repeats}")
+    require_least(repeats=(repeats, 20))
+    require_range("(0, 1)", level=level)
     if isinstance(frame, DriverTable):
         frame, labels = frame.frame, {**LABELS, **(labels or {})}
     design = make_design(frame, outcome, predictors, log=log, labels=labels, clusters=clusters)

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from segkit.display import counted, is_share, percent
-from segkit.errors import DataError, ParameterError, require_choice, require_columns
+from segkit.errors import DataError, require_choice, require_columns, require_least
 from segkit.features import CustomerTable, build_features
 from segkit.features.build import compute_later_spend
 from segkit.features.calendar import Calendar
@@ -179,8 +179,7 @@ def build_driver_table(
     [('a', 1, 0), ('b', 0, 1)]
     """
     require_columns(orders.columns, ["customer_id", "order_day", "amount"], "orders")
-    if days < 1:
-        raise ParameterError(f"days must be at least 1, got {days}")
+    require_least(days=(days, 1))
     last = orders.get_column("order_day").max()
     if not isinstance(last, int):
         raise DataError("there are no orders")

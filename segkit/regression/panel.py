@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, percent
-from segkit.errors import DataError, ParameterError, require_columns
+from segkit.errors import DataError, ParameterError, require_columns, require_least
 from segkit.frames import is_returned, takes_frames
 
 EPOCH = date(1970, 1, 1)
@@ -198,8 +198,7 @@ def build_price_panel(
     >>> build_price_panel(lines, promotions=None).changes
     1
     """
-    if period_days < 1:
-        raise ParameterError(f"period_days must be at least 1, got {period_days}")
+    require_least(period_days=(period_days, 1))
     lazy = pl.scan_parquet(orders) if isinstance(orders, str | Path) else orders.lazy()
     sales = _sales(lazy, as_of)
     daily = _daily(sales)

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, number, percent
-from segkit.errors import DataError, ParameterError
+from segkit.errors import DataError, require_range
 from segkit.plot import Figure, intervals
 from segkit.plot.response import response
 from segkit.regression.design import Floats, Ints
@@ -353,8 +353,7 @@ def estimate_price_response(
     >>> round(float(estimate_price_response(panel, min_lines=1).elasticities["elasticity"][0]), 3)
     -2.71
     """
-    if not 0 < level < 1:
-        raise ParameterError(f"level must lie between 0 and 1, got {level}")
+    require_range("(0, 1)", level=level)
     if panel.lines < min_lines:
         raise DataError(
             f"{counted(panel.lines, 'sale line is', 'sale lines are')} too few; expected "
