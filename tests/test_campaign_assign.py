@@ -221,7 +221,7 @@ def test_a_small_holdout_is_warned_of():
 @pytest.mark.parametrize(
     ("more", "error", "message"),
     [
-        ({"arms": {"mail": 1.0}}, ParameterError, "expected a control and at least one other arm"),
+        ({"arms": {"mail": 1.0}}, ParameterError, "expected at least two arms or levels"),
         ({"arms": {"a": 0.5, "b": 0.4}}, ParameterError, "sum to 0.900, not to 1"),
         ({"arms": {"a": 1.5, "b": -0.5}}, ParameterError, "share above 0"),
         ({"offers": {"tailord": "x"}}, ParameterError, "unknown arm 'tailord'; did you mean"),
@@ -248,7 +248,7 @@ def test_wrong_customers_are_refused():
         drawn(people().head(2).with_columns(customer_id=pl.lit(None, dtype=pl.String)))
     with pytest.raises(ParameterError, match="at least one factor"):
         assign_factors(people(), campaign_id="x", factors={}, at=AT)
-    with pytest.raises(ParameterError, match="factor 'a': one arm"):
+    with pytest.raises(ParameterError, match="factor 'a': expected at least two"):
         assign_factors(people(), campaign_id="x", factors={"a": ["one"]}, at=AT)
     with pytest.raises(ParameterError, match="cannot be called arm"):
         assign_factors(people(), campaign_id="x", factors={"arm": ["p", "q"]}, at=AT)
