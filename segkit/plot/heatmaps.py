@@ -5,7 +5,7 @@ Options are those of `segkit.plot.bars`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -161,27 +161,39 @@ def offer_map(
     data = drawn(frame, [x, y, value, *interval, mark], [x, y, value])
     one_each(data, [x, y])
     across, down = names_of(data, x), names_of(data, y)
-    grid = _cells(data.select(x, y, value), across, down)
-    in_percent = draw.as_percent(percent, value)
     width = _page_width(2.6 + 1.35 * len(across))
-    room = 1.9 if draw.is_narrow() else width - 2.6
-    written = room / len(across) >= 0.36
-    texts = _texts(grid, lambda cell: draw.write(cell, in_percent) if written else "")
+    room = (1.9 if draw.is_narrow() else width - 2.6) / len(across)
+    stacked = draw.is_narrow() and room < 0.45  # too narrow for a value: one column, a row a pair
+    if stacked:
+        room = 1.9
+        pairs = [(name, other) for name in down for other in (None, *across)]
+        places = {pair: (i, 0) for i, pair in enumerate(pairs)}
+        across, down = [""], [name if other is None else other for name, other in pairs]
+    else:
+        places = {(i, j): (down.index(i), across.index(j)) for j in across for i in down}
+    in_percent = draw.as_percent(percent, value)
+    grid = np.full((len(down), len(across)), np.nan)
+    for row in data.iter_rows(named=True):
+        grid[places[row[y], row[x]]] = row[value]
+    texts = _texts(grid, lambda cell: draw.write(cell, in_percent))
     framed = data.filter(pl.col(mark)) if mark else data.clear()
     for row in data.drop_nulls(interval).iter_rows(named=True):
-        between = "\nto\n" if room / len(across) < 1.2 else " to "
+        between = "\nto\n" if room < 1.2 else " to "
         limits = between.join(draw.write(float(row[limit]), in_percent) for limit in interval)
-        texts[down.index(row[y]), across.index(row[x])] += f"\n{limits}" if written else ""
-    height = max(2.4, 1.5 + (0.75 if room / len(across) < 1.2 else 0.55) * len(down))
-    with draw.canvas(width, height, title=title) as (figure, (axes,)):
+        texts[places[row[y], row[x]]] += f" ({limits})" if stacked else f"\n{limits}"
+    tall = 0.26 if stacked else 0.75 if room < 1.2 else 0.55
+    with draw.canvas(width, max(2.4, 1.5 + tall * len(down)), title=title) as (figure, (axes,)):
         _draw_cells(axes, grid, texts, RISING, _limits(grid, False))
-        _mark_cells(axes, data, (x, y, value), interval, in_percent)
+        _mark_cells(axes, data, (x, y, value), interval, in_percent, places)
         _colour_bar(axes, value_label or draw.words(value), in_percent)
-        for i, j in framed.select(y, x).iter_rows():
-            corner = (across.index(j) + 0.02, down.index(i) + 0.04)
+        for pair in framed.select(y, x).iter_rows():
+            i, j = places[pair]
             look: Look = {"edgecolor": ORANGE, "linewidth": 2.4}
-            axes.add_patch(Rectangle(corner, 0.96, 0.92, fill=False, **look))
+            axes.add_patch(Rectangle((j + 0.02, i + 0.04), 0.96, 0.92, fill=False, **look))
         _name_cells(axes, across, down, 28, upright=draw.is_narrow())
+        if stacked:
+            for name, (_, other) in zip(axes.get_yticklabels(), pairs, strict=True):
+                name.set_fontweight("normal" if other else "bold")
         meaning = f" (framed: {mark_label})" if mark_label else ""
         axes.set_xlabel(draw.wrap(f"{x_label or draw.words(x)}{meaning}", int(11 * width)))
         axes.set_ylabel(y_label or draw.words(y))
@@ -303,13 +315,19 @@ def _draw_cells(
 
 
 def _mark_cells(
-    axes: Axes, data: pl.DataFrame, columns: Three, interval: Interval | None, in_percent: bool
+    axes: Axes,
+    data: pl.DataFrame,
+    columns: Three,
+    interval: Interval | None,
+    in_percent: bool,
+    places: Mapping[tuple[Any, Any], tuple[int, int]] | None = None,
 ) -> None:
-    """Give every cell its names and its value."""
+    """Give every cell its names and its value; a pair's place is its own row and column."""
     x, y, value = columns
     across, down = names_of(data, x), names_of(data, y)
     for row in data.iter_rows(named=True):
-        j, i = across.index(row[x]), down.index(row[y])
+        pair = row[y], row[x]
+        i, j = places[pair] if places else (down.index(pair[0]), across.index(pair[1]))
         text = describe_mark(row, [row[y], row[x]], value, interval, in_percent)
         mark_box(axes, (j, j + 1), (i, i + 1), text, [row[y], row[x]])
 

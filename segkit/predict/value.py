@@ -241,7 +241,7 @@ class Value(Result):
             f"{counted(total['customers'], 'customer is', 'customers are')} expected to be worth "
             f"{money(total['expected_value'])} in the {counted(self.horizon_days, 'day')} after "
             f"{self.as_of.isoformat()} ({percent(self.level, places=0)} interval "
-            f"{money(total['value_low'])} to {money(total['value_high'])}); "
+            f"{money(total['value_low'])} to {money(total['value_high'])}). "
             f"{number(round(total['active']))} of them are expected to be still active. The "
             "interval takes the model as right; backtest_value shows how far it was off before."
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -322,18 +323,26 @@ class Personas(Result):
         return (
             '<div class="segkit-personas" style="display:grid;gap:1rem;'
             'grid-template-columns:repeat(auto-fill,minmax(19rem,1fr))">'
-            f"{''.join(_card(card) for card in self.cards)}</div>"
+            f"{''.join(_card(card) for card in self.cards)}</div><p>{OFFERS_ARE}</p>"
         )
 
 
-FOLDED = ("Habits", "Favourite categories", "Channels")
+FOLDED = ("How it compares", "Habits", "Favourite categories", "Channels", "Why this offer")
+OFFERS_ARE = f"Each offer is {GUESS}."
 
 
 def _card(card: Persona) -> str:
+    """Render a card: what decides is open; its grounds, and what tables say too, are folded."""
     tables = {"Habits": card.habits, "What marks it": card.marks}
+    rows = dict(card.rows())
+    if card.value:
+        rows["How it compares"] = rows["Value"]
+        rows["Value"] = (re.split(r" \(|, |; ", card.value)[0],)  # the interval is folded
+    if card.idea != "generic":
+        rows["Why this offer"], rows["What to offer"] = rows["What to offer"], (card.idea,)
     parts: list[str] = []
     folded: list[str] = []
-    for heading, lines in card.rows():
+    for heading, lines in rows.items():
         if not any(lines):
             continue
         body = _table(tables[heading]) if tables.get(heading) else _list(lines)
@@ -342,7 +351,7 @@ def _card(card: Persona) -> str:
             f'<dd style="margin:0;{STACKED}">{body}</dd>'
         )
     fold = (
-        "<details><summary>Habits, categories and channels</summary>"
+        "<details><summary>Grounds, habits and channels</summary>"
         f'<dl style="margin:0">{"".join(folded)}</dl></details>'
         if folded
         else ""

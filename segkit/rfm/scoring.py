@@ -297,8 +297,8 @@ class RFM(Result):
         day = f" as of {self.as_of.isoformat()}" if self.as_of else ""
         unit = self.currency or "the currency of the data"
         words = MONETARY.get(self.monetary, MONETARY[""])
-        money = f"monetary value is {words}, in {unit}."
-        parts = [f"{counted(scored, 'customer')} scored{day}; {money}", self.headline]
+        parts = [f"{counted(scored, 'customer')} scored{day}, in {unit}.", self.headline]
+        parts.append(f"Monetary value is {words}.")
         if self.unscored:
             parts.append(f"No score: {counted(self.unscored, 'customer')} without a purchase.")
         parts.extend(self.notes)
