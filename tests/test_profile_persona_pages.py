@@ -113,6 +113,10 @@ def test_each_line_names_its_column_and_of_how_many_it_is_known(pages):
     assert pains[0].startswith("abandons carts")
     assert any(line.startswith("low satisfaction: 2.50") for line in pains)
     assert not any("satisfaction" in line[0] for line in said(pages, "S1", "Pain points"))
+    usual = ("no more than others: cart abandonment rate", "abandonment_rate", 100)
+    assert usual in said(pages, "S1", "Pain points")
+    assert not any(line[0].startswith("no more") for line in said(pages, "S2", "Pain points"))
+    assert said(pages, "S1", "Favourite categories")[0][0] == "Tea: 100.0% (all customers: 50.0%)"
 
 
 def test_what_was_tried_and_what_comes_next_are_those_of_the_decision(pages):
@@ -133,6 +137,19 @@ def test_what_was_tried_and_what_comes_next_are_those_of_the_decision(pages):
     assert f"Subject line: help to choose [{HYPOTHESIS}]" in other
     assert f"Offer: style guide [{HYPOTHESIS}]" in other
     assert "Frequency cap: at most 2 e-mails a month [hypothesis until tested]" in other
+
+
+def test_comparisons_that_show_something_come_first_and_a_page_names_few():
+    few = pl.concat([TRIED.head(1)] * 9).with_columns(
+        offer=pl.Series([f"offer_{k}" for k in range(9)]),
+        shown=pl.Series(["", "gain", *[""] * 6, "loss"]),
+        against=pl.Series(["none"] * 4 + ["generic"] * 5),
+    )
+    tried = said(write_persona_pages(profiled(), tried=few), "S1", HEADINGS[7])
+    assert [line[0].partition(" against")[0] for line in tried] == [
+        "offer 8", "offer 1", "offer 4", "offer 5", "offer 6", "offer 7",
+        "3 more comparisons in the reports",
+    ]  # fmt: skip
 
 
 def test_what_is_not_known_is_printed_as_not_known():
@@ -157,10 +174,11 @@ def test_a_page_is_one_document_to_be_printed(pages, tmp_path):
     assert "order often" in first.read_text(encoding="utf-8")
     assert "@page{size:A4" in text
     assert "(abandonment_rate, n = 100)" in text
+    assert text.count(HYPOTHESIS) == 1  # the heading says it for all of its lines
+    assert "[measured in the campaign]" in first.read_text(encoding="utf-8")
     assert not any(where in text for where in ("http://", "https://", "<script"))
-    assert [text.index(f"<h2>{heading}</h2>") for heading in HEADINGS] == sorted(
-        text.index(f"<h2>{heading}</h2>") for heading in HEADINGS
-    )
+    at = [text.index(f"<h2>{heading}") for heading in HEADINGS]
+    assert at == sorted(at)
     assert type(pages).from_dict(pages.to_dict()).facts.equals(pages.facts)
 
 

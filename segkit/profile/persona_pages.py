@@ -34,6 +34,7 @@ from segkit.writing import write_whole
 UNKNOWN = "not known"
 MOST = 4  # lines under one heading
 MOST_HABITS = 6
+MOST_TRIED = 6
 HYPOTHESIS = "hypothesis until tested"
 # What can hurt, by feature; price sensitivity shows in the discounts that are waited for.
 PAINS = (
@@ -135,8 +136,9 @@ class PersonaPages(Result):
         parts = []
         for heading in HEADINGS:
             rows = mine.filter(heading=heading).to_dicts()
-            lines = "".join(_line(row) for row in rows)
-            parts.append(f"<section><h2>{heading}</h2><ul>{lines}</ul></section>")
+            lines = "".join(_line(row) for row in rows).replace(f" [{HYPOTHESIS}]", "")
+            end = f": {HYPOTHESIS}" if heading == HEADINGS[-1] else ""
+            parts.append(f"<section><h2>{heading}{end}</h2><ul>{lines}</ul></section>")
         return (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -176,7 +178,8 @@ STYLE = (
     "@media(max-width:40rem){.parts{columns:1}}"
     "@media(prefers-color-scheme:dark){body{background:#16181c;color:#eee}"
     ".beneath,small,footer{color:#aaa}}"
-    "@media print{body{background:#fff;color:#000;font-size:9.5pt}main{padding:0}}"
+    "@media print{body{background:#fff;color:#000;font-size:9pt;line-height:1.25}"
+    "main{padding:0}section{margin-bottom:2mm}small{font-size:8pt}}"
 )
 
 
@@ -300,7 +303,8 @@ def _shares(
     rows = composition.drop_nulls("share").filter(pl.col("level") != "other")
     rows = rows.filter(pl.col("variable").is_in(only)) if only else rows
     rows = rows.filter(~pl.col("variable").is_in(but) & (pl.col("share") >= 0.1))
-    rows = rows.filter(~(pl.col("variable").is_in(CONSENT) & (pl.col("level") == "no")))
+    of_all = (pl.col("level") == "no") | (pl.col("share_all") == 1)  # an audience is chosen by it
+    rows = rows.filter(~(pl.col("variable").is_in(CONSENT) & of_all))
     order = pl.col("share")
     if more:
         rows, order = (
@@ -308,11 +312,14 @@ def _shares(
             order / pl.col("share_all"),
         )
     for row in rows.sort(order, descending=True, maintain_order=True).head(MOST).to_dicts():
-        words = (
-            f"{label(row['variable'])}, {row['level']}: {percent(row['share'])} (all customers: "
-            f"{percent(row['share_all'])})"
-        )
+        name = "" if only == BOUGHT[:1] else f"{label(row['variable'])}, "  # the heading names it
+        whole = percent(row["share_all"])
+        words = f"{name}{row['level']}: {percent(row['share'])} (all customers: {whole})"
         yield words, row["variable"], row["known"]
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _value(row: Mapping[str, Any], end: str) -> str:
@@ -332,13 +339,19 @@ def _habits(variables: pl.DataFrame) -> Iterator[Line]:
 def _pains(variables: pl.DataFrame) -> Iterator[Line]:
     """Yield what members do more than others, of what can hurt; and what is not known of it."""
     rows = {stem(row["variable"]): row for row in variables.to_dicts() if row["customers"]}
+    usual = []
     for name, words in PAINS:
         row = rows.get(name)
         if row is None:
-            yield f"{words[0].upper()}{words[1:]}: {UNKNOWN}", name, None
+            yield f"{_capital(words)}: {UNKNOWN}", name, None
         elif row["marker"] and row["direction"] == "above":
             here, whole = _value(row, ""), _value(row, "_all")
             yield f"{words}: {label(name)} {here} (all customers: {whole})", name, row["customers"]
+        else:
+            usual.append(name)
+    if usual:
+        labels = join_words([label(name) for name in usual])
+        yield f"no more than others: {labels}", ", ".join(usual), rows[usual[0]]["customers"]
 
 
 def _by_segment(
@@ -389,7 +402,7 @@ def _answers(scores: Sequence[tuple[str, float, float, float, int]] | None) -> I
     answered = {row[0]: row for row in scores or ()}
     for name, words in ASKED:
         if name not in answered:
-            yield f"{words[0].upper()}{words[1:]}: {UNKNOWN}", name, None
+            yield f"{_capital(words)}: {UNKNOWN}", name, None
             continue
         _, mean, error, whole, n = answered[name]
         if mean + z_value(0.95) * error < whole:
@@ -421,7 +434,11 @@ def _tried(
 ) -> Iterator[Line]:
     if tried is None:
         return
-    for row in tried.filter(pl.col("segment").is_in(keys)).to_dicts():
+    clear = pl.col("shown").is_in(["gain", "loss"]), pl.col("profit_low").is_not_null()
+    rows = tried.filter(pl.col("segment").is_in(keys)).sort(
+        *clear, pl.col("against") != "none", descending=True, maintain_order=True
+    )
+    for row in rows.head(MOST_TRIED).to_dicts():
         verdict = {"gain": "a gain", "loss": "a loss"}.get(row["shown"], "undecided")
         low, high = row["profit_low"], row["profit_high"]
         ends = "" if low is None else f" (95% CI {money(low)} to {money(high)})"
@@ -431,6 +448,8 @@ def _tried(
             f"{money(row['profit'], currency)} profit a customer{ends}, {verdict}"
         )
         yield words, "revenue", row["customers_offer"] + row["customers_against"]
+    if rows.height > MOST_TRIED:
+        yield f"{counted(rows.height - MOST_TRIED, 'more comparison')} in the reports", "", None
 
 
 def _action(steps: pl.DataFrame | None, segment: str, currency: str | None) -> Iterator[Line]:
@@ -449,12 +468,8 @@ def _action(steps: pl.DataFrame | None, segment: str, currency: str | None) -> I
                 f"; {money(round(row['monthly']), currency)} a month (95% CI "
                 f"{money(round(row['monthly_low']))} to {money(round(row['monthly_high']))})"
             )
-        yield (
-            f"{words[0].upper()}{words[1:]}{worth}",
-            f"decision, by the {row['basis']}",
-            row["reach"],
-        )
-        yield f"{row['why'][0].upper()}{row['why'][1:]}", "why", None
+        yield f"{_capital(words)}{worth}", f"decision, by the {row['basis']}", row["reach"]
+        yield _capital(row["why"]), "why", None
 
 
 def _brief(
@@ -467,14 +482,10 @@ def _brief(
         .sort(pl.col("strength").abs(), descending=True, maintain_order=True)
     )
     rule, column = BRIEFS[-1], ""
+    rules = {(one.variable, one.direction): one for one in BRIEFS}
     for row in marks.to_dicts():
-        same = [
-            one
-            for one in BRIEFS
-            if (one.variable, one.direction) == (stem(row["variable"]), row["direction"])
-        ]
-        if same:
-            rule, column = same[0], row["variable"]
+        if same := rules.get((stem(row["variable"]), row["direction"])):
+            rule, column = same, row["variable"]
             break
     offer, source = choose_offer(mine["variables"], OFFERS)[0], HYPOTHESIS
     for row in () if steps is None else steps.filter(segment=segment).to_dicts():

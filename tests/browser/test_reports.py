@@ -11,6 +11,14 @@ from segkit import plot
 from segkit import report as reports
 from segkit.cli import invoke
 from segkit.display import table_html
+from segkit.profile.persona_pages import (
+    FACTS,
+    HEADINGS,
+    MOST,
+    MOST_HABITS,
+    MOST_TRIED,
+    PersonaPages,
+)
 from segkit.report.render import write_report
 from segkit.runner.manifest import write_json
 from segkit.runner.progress import Progress
@@ -236,6 +244,33 @@ def test_a_runs_first_page_on_the_index_fits_a_sheet_with_eight_segments_too(mar
     assert 400 < end["y"] + end["height"] - box["y"] <= 1046
     answers = run.locator(".said > .answers")
     assert answers.evaluate("e => getComputedStyle(e).breakBefore") == "page"
+    context.close()
+
+
+LINES = (
+    "income band, 40k-60k: 49.6% (all customers: 32.2%)",
+    "reengagement against generic: -10.94 GBP profit a customer (95% CI -16.41 to 4.73), undecided",
+)
+
+
+def test_a_persona_fits_a_sheet_with_every_line_that_it_may_have(browser):
+    counts = {"Size and worth": 2, "Habits": MOST_HABITS, "Next action": 2, "Content brief": 6}
+    counts |= {"What was tried, and what it did": MOST_TRIED + 1}
+    facts = pl.DataFrame(
+        [
+            ("S1", "Loyalists", heading, LINES["tried" in heading], "income_band", 1234)
+            for heading in HEADINGS
+            for _ in range(counts.get(heading, MOST))
+        ],
+        schema=FACTS,
+        orient="row",
+    )
+    context = browser.new_context(viewport={"width": 703, "height": 1032}, offline=True)
+    page = context.new_page()
+    page.emulate_media(media="print")
+    page.set_content(PersonaPages(facts, {"S1": "Mail-opening frequent customers"}).render("S1"))
+    assert page.locator("li:visible").count() == facts.height
+    assert 500 < page.locator("main").bounding_box()["height"] <= 1032
     context.close()
 
 
