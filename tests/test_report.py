@@ -313,6 +313,9 @@ def test_the_first_page_has_figures_segments_decisions_and_what_needs_a_look(tmp
     answer = {"question": GUESS, "answer": "Yes, as far as shown: 12 and 11 points."}
     guess = describe_run(tmp_path / name, [{"answers": [answer]}])["guess"]
     assert guess.endswith("did as well as the offers learnt, as far as shown: 12 and 11 points.")
+    answer["answer"] = "Yes, and better: 12 and 9 points."
+    guess = describe_run(tmp_path / name, [{"answers": [answer]}])["guess"]
+    assert guess == "The persona's guess did better than the offers learnt: 12 and 9 points."
     answer["answer"] = "No: 12 and 14 points."
     assert describe_run(tmp_path / name, [{"answers": [answer]}])["guess"] == ""
     empty = describe_run(tmp_path / "absent", [])

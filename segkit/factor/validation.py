@@ -208,7 +208,7 @@ class Validation(Result):
         interval = f"{percent(self.level, places=0)} interval"
         text = (
             f"{number(self.confirmed)} of {counted(self.claims, 'claim')} of the profile are "
-            f"confirmed by what customers say, {number(self.contradicted)} contradicted, "
+            f"confirmed by answers, {number(self.contradicted)} contradicted, "
             f"{number(rest)} undecided. {percent(self.agreement)} of the single answers lie on the "
             f"claimed side ({interval} {percent(self.low)} to {percent(self.high)}), {sure} than "
             f"the half that chance gives. {number(self.answered)} of the {number(self.sampled)} "

@@ -310,8 +310,8 @@ class Lift(Result):
         Returns
         -------
         str
-            "Yes" where the guess did better or the same within the margin, and, "as far as shown",
-            where it did no worse and the difference is undecided.
+            "Yes" where the guess did the same within the margin, "and better" where it did clearly
+            better, "as far as shown" where it did no worse and the difference is undecided.
         """
         row = self.row()
         beside = (

@@ -107,7 +107,7 @@ of 0.5 (95% CI -1.0 to 2.0).'
     if verdict == "not measured" or not known(gain):
         return answer_words(row, level)
     undecided = "Yes, as far as shown" if gain <= 0 else "Not shown"
-    head = {"higher": "No", "lower": "Yes", "same": "Yes"}.get(verdict, undecided)
+    head = {"higher": "No", "lower": "Yes, and better", "same": "Yes"}.get(verdict, undecided)
     limits = _interval(row, level, turned=True)
     if len(base) < 2 or not all(known(one["difference"]) for one in base):
         way = "lower" if gain > 0 else "higher"

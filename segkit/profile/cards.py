@@ -323,12 +323,11 @@ class Personas(Result):
         return (
             '<div class="segkit-personas" style="display:grid;gap:1rem;'
             'grid-template-columns:repeat(auto-fill,minmax(19rem,1fr))">'
-            f"{''.join(_card(card) for card in self.cards)}</div><p>{OFFERS_ARE}</p>"
+            f"{''.join(_card(card) for card in self.cards)}</div>"
         )
 
 
 FOLDED = ("How it compares", "Habits", "Favourite categories", "Channels", "Why this offer")
-OFFERS_ARE = f"Each offer is {GUESS}."
 
 
 def _card(card: Persona) -> str:
@@ -339,7 +338,10 @@ def _card(card: Persona) -> str:
         rows["How it compares"] = rows["Value"]
         rows["Value"] = (re.split(r" \(|, |; ", card.value)[0],)  # the interval is folded
     if card.idea != "generic":
-        rows["Why this offer"], rows["What to offer"] = rows["What to offer"], (card.idea,)
+        rows["Why this offer"], rows["What to offer"] = (
+            rows["What to offer"],
+            (f"{card.idea} (a guess)",),
+        )
     parts: list[str] = []
     folded: list[str] = []
     for heading, lines in rows.items():

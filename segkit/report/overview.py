@@ -33,6 +33,7 @@ STEPS = {
 MOST_CARDS = 8
 DECIDED = ("roll out", "change", "stop", "keep")  # by profit that was measured
 GUESS = "Would the persona's guess have done as well?"
+BETTER = ", and better"  # after "Yes": the guess did clearly better
 
 
 def describe_run(
@@ -63,7 +64,7 @@ def describe_run(
     dict
         ``tiles``, ``watched`` (key figures over time: now, change, alert), ``cards``, ``more``
         (segments without a card), ``picture`` (HTML) with ``picture_of``, ``guess`` (that the
-        persona's guess did as well as the offers learnt, where it did), ``attention``, and ``calm``
+        persona's guess was no worse than the offers learnt, where so), ``attention``, and ``calm``
         (what to say where nothing needs attention); each may be empty.
     """
     known = {str(summary.get("notebook", "")): summary for summary in summaries}
@@ -325,11 +326,13 @@ def _picture(
 
 
 def _guess(summaries: Sequence[Mapping[str, Any]]) -> str:
-    """Say that the persona's guess did as well as the offers learnt, where that was the answer."""
+    """Say that the persona's guess did no worse than the offers learnt, where that is shown."""
     rows = [row for one in summaries for row in one.get("answers", []) if row["question"] == GUESS]
     if not rows or not rows[-1]["answer"].startswith("Yes"):
         return ""
-    return f"The persona's guess did as well as the offers learnt{rows[-1]['answer'][3:]}"
+    rest = rows[-1]["answer"].removeprefix("Yes")
+    did = "better than" if rest.startswith(BETTER) else "as well as"
+    return f"The persona's guess did {did} the offers learnt{rest.removeprefix(BETTER)}"
 
 
 def _attention(
