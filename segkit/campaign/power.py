@@ -425,9 +425,7 @@ def check_shares(shares: Mapping[str, float]) -> dict[str, float]:
     arms = {str(arm): float(share) for arm, share in shares.items()}
     listing = ", ".join(f"{arm} {share:g}" for arm, share in arms.items())
     if len(arms) < 2:
-        raise ParameterError(
-            f"expected at least two arms or levels, got {listing or 'none'}"
-        )
+        raise ParameterError(f"expected at least two arms or levels, got {listing or 'none'}")
     if any(not share > 0 for share in arms.values()):
         raise ParameterError(f"every arm needs a share above 0, got {listing}")
     total = sum(arms.values())
