@@ -201,7 +201,9 @@ def test_money_of_a_month_adds_up_and_its_interval_too():
 def test_what_cannot_be_decided_is_refused():
     with pytest.raises(DataError, match="no segment holds a customer"):
         decide_next_steps(ONE.with_columns(customers=0))
-    with pytest.raises(ParameterError, match="segment 'S9'; the segments are Loyalists"):
+    with pytest.raises(
+        ParameterError, match="segment 'S9' in a comparison; the segments are Loyalists"
+    ):
         decide_next_steps(ONE, campaign=compared(PAYS, segment="S9"))
     with pytest.raises(ColumnError, match="shown"):
         decide_next_steps(ONE, campaign=compared(PAYS).drop("shown"))

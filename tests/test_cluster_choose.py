@@ -162,7 +162,7 @@ def test_more_segments_than_distinct_rows_are_left_out():
 @pytest.mark.parametrize(
     ("X", "options", "error", "words"),
     [
-        (np.ones((10, 2)), {}, DataError, "1 distinct rows cannot be cut"),
+        (np.ones((10, 2)), {}, DataError, "1 distinct rows cannot be clustered"),
         ([[1.0], [2.0]], {}, DataError, "at least 3 customers"),
         ([[1.0], [np.nan], [2.0]], {}, DataError, "missing or infinite"),
         (IRIS, {"k_range": [1, 2]}, ParameterError, "at least 2"),

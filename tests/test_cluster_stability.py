@@ -291,7 +291,7 @@ def test_copies_tiny_data_and_constant_columns_are_borne(method):
 @pytest.mark.parametrize(
     ("X", "options", "error", "words"),
     [
-        (np.ones((10, 2)), {}, DataError, "1 distinct rows cannot be cut"),
+        (np.ones((10, 2)), {}, DataError, "1 distinct rows cannot be clustered"),
         ([[1.0], [2.0], [3.0]], {}, DataError, "at least 4 customers"),
         ([[1.0], [np.nan], [2.0], [0.0]], {}, DataError, "missing or infinite"),
         (IRIS, {"method": "kmean"}, ParameterError, "did you mean 'kmeans'"),

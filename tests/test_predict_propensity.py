@@ -494,7 +494,7 @@ def test_too_little_is_refused_in_a_sentence(orders):
         fit_churn(orders, as_of="2024-01-01")
     with pytest.raises(DataError, match="1779 infinite and 0 missing amounts"):
         fit_churn(orders.with_columns(amount=pl.lit(float("inf"))))
-    with pytest.raises(ParameterError, match="give customers"):
+    with pytest.raises(ParameterError, match="need customers"):
         fit_churn(orders, attributes=["region"])
     with pytest.raises(ParameterError, match="they tell who was a lead at a past date"):
         fit_leads(orders)

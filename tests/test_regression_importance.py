@@ -158,7 +158,7 @@ def test_scales_and_clusters():
         measure_importance(frame, "y", ["x0"], scale="sqrt")
     with pytest.raises(DataError, match="above -1"):
         measure_importance(rows(), "y", ["x0"], scale="log")
-    with pytest.raises(ParameterError, match="at least 20"):
+    with pytest.raises(ParameterError, match="repeats >= 20"):
         measure_importance(frame, "y", ["x0"], repeats=3)
     one = frame.with_columns(group=pl.lit(1))
     with pytest.raises(DataError, match="at least two"):
