@@ -118,7 +118,7 @@ def test_a_given_linkage_gives_the_same_table():
     assert one.table["within_ss"].to_list() == pytest.approx(other.table["within_ss"].to_list())
     with pytest.raises(DataError, match=r"shape \(149, 4\)"):
         choose_k(IRIS, linkage=ward_linkage(IRIS[:20]))
-    with pytest.raises(ParameterError, match="serves method 'ward'"):
+    with pytest.raises(ParameterError, match="needs method='ward'"):
         choose_k(IRIS, method="kmeans", linkage=ward_linkage(IRIS))
 
 

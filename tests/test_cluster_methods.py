@@ -132,7 +132,7 @@ def test_a_method_that_finds_nothing_is_left_out_and_said():
     some = compare_methods(frame, features=["a", "b"], k=4, refits=1)
     assert some.methods["method"].to_list() == ["ward", "two-step", "kmeans"]
     assert "Gaussian mixture is left out: no mixture with k = 4" in some.text
-    with pytest.raises(DataError, match="no mixture with k = 4"):
+    with pytest.raises(DataError, match="every mixture with k = 4"):
         compare_methods(frame, features=["a", "b"], k=4, methods=["mixture"])
     with pytest.raises(DataError, match="12 segments need as many different customers"):
         compare_methods(frame, features=["a", "b"], k=12)
