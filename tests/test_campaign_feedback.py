@@ -134,7 +134,7 @@ def test_wrong_input_is_refused_in_words():
         compare_response(now, now.drop("segment"))
     with pytest.raises(DataError, match="come more than once"):
         compare_response(pl.concat([now, now]), now)
-    with pytest.raises(ParameterError, match="there is no threshold"):
+    with pytest.raises(ParameterError, match="at least one threshold"):
         propose_thresholds(now, RuleSet.parse("A: region = 'N'"))
     with pytest.raises(ColumnError, match="the campaign lacks recency_days"):
         propose_thresholds(now, {"recency_days": [30]})
