@@ -65,7 +65,7 @@ def run_one(state: State, number: int, notebook: Notebook) -> NotebookEnd:
         end, detail = _turn(state, notebook, usage)
     except OSError as error:
         where = f" ({Path(str(error.filename)).name})" if error.filename else ""
-        end = NotebookEnd(stem, "failed", f"could not be kept: {error.strerror or error}{where}")
+        end = NotebookEnd(stem, "failed", f"could not be saved: {error.strerror or error}{where}")
         detail = ""
     state.progress.end(stem, end.status, end.message or detail)
     if state.journal:
