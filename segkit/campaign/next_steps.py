@@ -303,7 +303,7 @@ def decide_next_steps(
 
     1. one shown to earn more than the usual one, and not shown to lose money: roll it out;
     2. one shown to pay and earning no less than the usual one, which is not shown to pay: change to
-    it;
+       it;
     3. the usual one shown to lose money (without a usual one: all that were tried): stop;
     4. the usual one shown to pay: keep it;
     5. all else: keep testing what earned more, or whether the usual one pays.
