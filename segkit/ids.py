@@ -75,7 +75,7 @@ def read_ids(ids: pl.Series) -> pl.Series:
     if dtype.is_integer():
         return ids.cast(pl.String)
     text = ids.cast(pl.String)
-    odd = text.str.contains(ODD).fill_null(value=False)
+    odd = text.str.contains(ODD)
     return text.scatter(odd.arg_true(), _tidy(text.filter(odd))) if odd.any() else text
 
 

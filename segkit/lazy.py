@@ -43,6 +43,8 @@ def attach_stub(
 
     def get(name: str) -> Any:
         if name not in modules:
+            if name.startswith("__"):  # Python's own question whether there is such a thing
+                raise AttributeError(name)
             raise AttributeError(_unknown_name(package, name, names))
         if modules[name] == package:
             return importlib.import_module(f"{package}.{name}")

@@ -100,12 +100,13 @@ class Columns:
     _ids: dict[str, pl.Series] = field(default_factory=dict, repr=False)
     _read: dict[tuple[str, str], pl.Series] = field(default_factory=dict, repr=False)
     _clocks: dict[str, Clock] = field(default_factory=dict, repr=False)
+    _blank: dict[str, pl.Series] = field(default_factory=dict, repr=False)
 
     def release(self) -> None:
         """Free the memory of the cells read so far, except customer ids."""
         customers = {name: ids for name, ids in self._ids.items() if name == "customer_id"}
         facts = {key: fact for key, fact in self.shared.items() if key[0] == "header"}
-        for read in (self._cells, self._ids, self._read, self.shared):
+        for read in (self._cells, self._ids, self._read, self._blank, self.shared):
             read.clear()
         self.shared.update(facts)
         self._ids.update(customers)
@@ -198,11 +199,13 @@ class Columns:
         raw_column = self.source(name)
         if raw_column is None:
             return pl.lit(self.constant(name) is None)
-        empty = self.cells(raw_column).is_null()
-        if is_text(self.raw.schema[raw_column]) and self._kind(name) in NUMBERS:
-            micro = [round(value * MICRO) for value in null_numbers(self.nulls)]
-            empty = empty | self._micros(name).is_in(micro).fill_null(value=False)
-        return pl.lit(empty)
+        if name not in self._blank:
+            empty = self.cells(raw_column).is_null()
+            if is_text(self.raw.schema[raw_column]) and self._kind(name) in NUMBERS:
+                micro = [round(value * MICRO) for value in null_numbers(self.nulls)]
+                empty = empty | self._micros(name).is_in(micro).fill_null(value=False)
+            self._blank[name] = empty
+        return pl.lit(self._blank[name])
 
     def _kind(self, name: str) -> str:
         return fields(self.table)[name].kind

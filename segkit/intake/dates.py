@@ -55,10 +55,9 @@ def date_words(values: pl.Series) -> dict[str, str]:
     >>> date_words(pl.Series(["5 August 2024", "2024-08-05T07:00Z"]))
     {}
     """
-    texts = values.cast(pl.String)
-    spelt = texts.filter(
-        texts.str.contains(rf"{WORD}|年|[.] |[ap][.]|(?:^|\D){THAI}(?:\D|$)").fill_null(value=False)
-    ).unique(maintain_order=True)
+    spelling = pl.col("v").str.contains(rf"{WORD}|年|[.] |[ap][.]|(?:^|\D){THAI}(?:\D|$)")
+    texts = values.cast(pl.String).to_frame("v").filter(spelling).to_series()
+    spelt = texts.unique(maintain_order=True)
     if not spelt.len():
         return {}
     signs = {
@@ -264,19 +263,10 @@ def formats(values: pl.Series, *, day_first: bool, short: str = "") -> list[str]
     ['%d %b %Y', '%d %B %Y']
     """
     words = date_words(values)
-    shapes = (
-        values.cast(pl.String)
-        .to_frame("v")
-        .select(in_english(pl.col("v"), words))
-        .to_series()
-        .str.strip_chars()
-        .str.replace_all(r"[0-9]", "9")
-        .str.replace_all(r"[A-Za-z]{3,}", "A")
-        .drop_nulls()
-        .value_counts(sort=True)
-        .to_series(0)
-        .head(200)
-    )
+    cells = values.cast(pl.String).to_frame("v")
+    plain = in_english(pl.col("v"), words).str.strip_chars()
+    shape = plain.str.replace_all(r"[0-9]", "9").str.replace_all(r"[A-Za-z]{3,}", "A").drop_nulls()
+    shapes = cells.select(shape).to_series().value_counts(sort=True).to_series(0).head(200)
     order = short or ("dmy" if day_first else "mdy")
     date_formats = dict.fromkeys(
         _format(shape, day_first=day_first, short=order) for shape in shapes
@@ -284,8 +274,8 @@ def formats(values: pl.Series, *, day_first: bool, short: str = "") -> list[str]
     # %b reads Apr, %B reads April; both have the same shape, so both are tried.
     named = [f.replace("%b", "%B") for f in date_formats if f and "%b" in f]
     date_formats |= dict.fromkeys(named)
-    texts = values.cast(pl.String).str.strip_chars()
-    numbers = texts.filter(texts.str.contains(r"^\d+(\.\d+)?$").fill_null(value=False))
+    text = pl.col("v").str.strip_chars()
+    numbers = cells.select(text.filter(text.str.contains(r"^\d+(\.\d+)?$"))).to_series()
     guess = numeric_format(numbers.cast(pl.Float64, strict=False)) if numbers.len() else None
     if guess and guess != "%Y%m%d":
         date_formats[guess] = None

@@ -22,6 +22,8 @@ _DATE = (
     r"^\s*\d{1,4}[-/.年]\d{1,2}[-/.月]\d{1,4}|^[^\d]{0,12}\d{1,2}[-. ]+\p{L}{2,10}"
     r"|^\p{L}{3,10}\.? \d{1,2},? \d{2,4}"
 )
+_CODE = r"^\S*\d\S*$"
+_NUMBER = r"^[^\p{L}@]*\d[^\p{L}@]*$|^\D{0,4}\d[\d.,'’\s]*\D{0,4}$"
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 # At least one of these makes words codes of currencies; ALL and TOP alone are words.
 _TRADED = CODES - frozenset(["ALL", "TOP", "CUP", "MOP", "BAM", "GEL", "LAK", "MAD", "PEN", "RON"])
@@ -149,12 +151,8 @@ def _profile(cells: pl.Series, distinct: int) -> ColumnProfile:
         texts = values.cast(pl.String)
         few = texts.unique(maintain_order=True).head(300)
         dated = 1.0 if is_dated(few) else 0.0
-        emails = _share(few, _EMAIL)
-        codes = _share(few, r"^\S*\d\S*$")
-        if (
-            not dated
-            and _share(few, r"^[^\p{L}@]*\d[^\p{L}@]*$|^\D{0,4}\d[\d.,'’\s]*\D{0,4}$") > 0.5
-        ):
+        emails, codes, numeric = _shares(few, (_EMAIL, _CODE, _NUMBER))
+        if not dated and numeric > 0.5:
             numbers = _numbers(cells.cast(pl.String))
         if distinct <= FEW and numbers is None and not dated:
             words = tuple(few.to_list())
@@ -170,8 +168,12 @@ def _profile(cells: pl.Series, distinct: int) -> ColumnProfile:
     return ColumnProfile(cells.name, cells, filled, numbers, dated, emails, codes, distinct, words)
 
 
-def _share(values: pl.Series, pattern: str) -> float:
-    return float(values.str.contains(pattern).mean() or 0.0) if values.len() else 0.0  # type: ignore[arg-type]
+def _shares(texts: pl.Series, patterns: Sequence[str]) -> tuple[float, ...]:
+    """Return the share of texts that match each pattern."""
+    matched = (pl.col("text").str.contains(one).mean().fill_null(0.0) for one in patterns)
+    return (
+        texts.to_frame("text").select(value.alias(str(k)) for k, value in enumerate(matched)).row(0)
+    )
 
 
 def _numbers(texts: pl.Series) -> pl.Series | None:

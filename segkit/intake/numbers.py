@@ -105,23 +105,18 @@ def parts(texts: pl.Series) -> pl.DataFrame:
     [('1.234,50', True, '€', None), ('12', False, None, ','), (None, False, None, None)]
     """
     minus, col = ("first", "second", "third", "fourth", "open"), pl.col
-    groups = (
-        texts.rename("text")
-        .str.replace_all(r"\p{Cf}", "")
-        .str.replace(r"^\(-\)", "-")
-        .str.extract_groups(_CELL)
-        .struct.unnest()
-        .with_columns(signs=pl.sum_horizontal(col(name).is_not_null() for name in minus))
-    )
+    bare = col("text").str.replace_all(r"\p{Cf}", "").str.replace(r"^\(-\)", "-")
+    signs = pl.sum_horizontal(col(name).is_not_null() for name in minus)
     plus = pl.any_horizontal((col(n) == "+").fill_null(value=False) for n in ("first", "second"))
     sound = (
-        (col("signs") <= 1)
+        (signs <= 1)
         & (col("open").is_null() == col("close").is_null())
         & (col("before").is_null() | col("after").is_null())
     )
+    groups = texts.to_frame("text").select(bare.str.extract_groups(_CELL)).unnest("text")
     return groups.select(
         core=pl.when(sound).then("core"),
-        negative=(col("signs") == 1) & ~plus,
+        negative=(signs == 1) & ~plus,
         unit=pl.coalesce("before", "after").str.to_lowercase(),
         tail="tail",
     )
@@ -264,10 +259,10 @@ def seen_dialect(values: pl.Series) -> tuple[Dialect, bool]:
                 rf"^\d{{3}}({sign}\d{{3}})+(\D|$)|^\d{{1,3}}({sign}\d{{3}}){{2,}}(\D|$)"
             ),
         }
-    core = parts(values.cast(pl.String).unique().str.strip_chars())["core"].drop_nulls()
-    core = core.str.replace(r"[eE][+-]?\d+$", "").str.replace_all(f"[{_GAPS}]", "")
+    core = pl.col("core").str.replace(r"[eE][+-]?\d+$", "").str.replace_all(f"[{_GAPS}]", "")
     row = (
-        core.to_frame("c")
+        parts(values.cast(pl.String).unique().str.strip_chars())
+        .select(core.alias("c"))
         .select(test.any().alias(name) for name, test in tests.items())
         .row(0, named=True)
     )

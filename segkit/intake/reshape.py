@@ -252,9 +252,11 @@ def _holds_dates(cells: pl.Series) -> bool:
 
 def _all_match(cells: pl.Series, pattern: str) -> bool:
     """Return whether nearly all cells that are not empty match a pattern."""
-    sample = cells.head(SAMPLE_ROWS).cast(pl.String).str.strip_chars()
+    sample = pl.col("cell").cast(pl.String).str.strip_chars()
     given = sample.filter(sample != "")
-    return given.len() > 0 and int(given.str.contains(pattern).sum()) >= 0.95 * given.len()
+    counts = (given.str.contains(pattern).sum(), given.len().alias("given"))
+    matched, number = cells.head(SAMPLE_ROWS).to_frame("cell").select(counts).row(0)
+    return bool(number > 0 and matched >= 0.95 * number)
 
 
 def _zone(frame: pl.DataFrame, table: str) -> tuple[str | None, list[str]]:

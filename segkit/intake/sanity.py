@@ -305,9 +305,10 @@ def refuse_other_tables(raw: pl.DataFrame, given: Mapping, used: Mapping) -> lis
     if events and not {"order_id", "row_kind"} & {*part.columns} and without:
         text = f"This is an export of events ({events}), not of orders: most rows have no amount."
         return [Finding("block", "orders", "", text, raw.height, answer=_AS.format("events"))]
-    headers = [plain(name) for name in raw.columns]
-    summed = [n for n, h in zip(raw.columns, headers, strict=True) if _search(h, _SUMMED_UP)]
-    persons = [n for n, h in zip(raw.columns, headers, strict=True) if _search(h, _ABOUT_PERSONS)]
+    names = pl.Series(raw.columns, dtype=pl.String)
+    headers = pl.Series([plain(name) for name in raw.columns], dtype=pl.String)
+    summed = names.filter(headers.str.contains(_SUMMED_UP)).to_list()
+    persons = names.filter(headers.str.contains(_ABOUT_PERSONS)).to_list()
     who = part.columns.get("customer_id")
     if who is None or not (summed or len(persons) > 1) or "product_id" in part.columns:
         return []

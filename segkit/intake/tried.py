@@ -90,14 +90,14 @@ def best_format(texts: pl.Series) -> tuple[str, float]:
     >>> best_format(pl.Series(["31|01|2024", "28|02|2024"]))
     ('%d|%m|%Y', 1.0)
     """
-    part = texts.drop_nulls().cast(pl.String).str.strip_chars().head(SAMPLE)
-    best, most = "", 0.0
-    for form in ("".join(both) for both in itertools.product(_DAYS, _CLOCKS)):
-        read = part.str.to_datetime(form, strict=False, time_unit="us")
-        share = _plausible(read)
-        if share > most:
-            best, most = form, share
-    return best, most
+    part = texts.drop_nulls().cast(pl.String).head(SAMPLE).to_frame("t")
+    text = pl.col("t").str.strip_chars()
+    shares = part.select(
+        _plausible(text.str.to_datetime(form, strict=False, time_unit="us")).alias(form)
+        for form in ("".join(both) for both in itertools.product(_DAYS, _CLOCKS))
+    ).row(0, named=True)
+    best = max(shares, key=lambda form: shares[form])
+    return (best, shares[best]) if shares[best] else ("", 0.0)
 
 
 def best_numeric(columns: Columns, cells: pl.Series) -> str:
@@ -105,17 +105,17 @@ def best_numeric(columns: Columns, cells: pl.Series) -> str:
     shares = {}
     for form in _NUMERIC:
         clock = Clock("UTC", (form,), columns.nulls, "earliest", "shift")
-        read = cells.head(SAMPLE).to_frame("c").select(clock.utc(pl.col("c"), cells.dtype))
-        shares[form] = _plausible(read.to_series().dt.replace_time_zone(None))
+        read = clock.utc(pl.col("c"), cells.dtype).dt.replace_time_zone(None)
+        shares[form] = cells.head(SAMPLE).to_frame("c").select(_plausible(read)).item()
     best = max(shares, key=lambda form: shares[form])
     return best if shares[best] >= 0.5 else ""
 
 
-def _plausible(times: pl.Series) -> float:
-    """Return the share of times between 1990 and tomorrow."""
+def _plausible(times: pl.Expr) -> pl.Expr:
+    """Compute the share of times between 1990 and tomorrow."""
     tomorrow = datetime.now(tz=UTC).date() + timedelta(days=1)
     inside = times.dt.date().is_between(date(1990, 1, 1), tomorrow).fill_null(value=False)
-    return float(inside.mean() or 0.0) if times.len() else 0.0  # type: ignore[arg-type]
+    return inside.mean().fill_null(0.0)
 
 
 def other_dates(columns: Columns, name: str) -> str:

@@ -120,6 +120,13 @@ _drawing.Figure.svg = _drawing.drawn
 del _drawing"""
 
 
+# A picture's form for a phone has the same words, as a test of the simulated retailer sees.
+NOT_DRAWN_TWICE = """
+import segkit.plot.figure as _drawing
+_drawing.Figure.narrow_svg = lambda self: self.svg() if self.again else ""
+del _drawing"""
+
+
 @contextmanager
 def sketching(kernel):
     """Have a kernel leave out what takes half of a notebook's time: layout and SVG of pictures."""
@@ -137,7 +144,7 @@ def write_sketching(place):
         content = json.loads(file.read_text(encoding="utf-8"))
         tags = [cell["metadata"].get("tags", []) for cell in content["cells"]]
         at = tags.index(["parameters"]) + 1
-        content["cells"].insert(at, {**code_cell(SKETCHED), "id": "sketched"})
+        content["cells"].insert(at, {**code_cell(SKETCHED + NOT_DRAWN_TWICE), "id": "sketched"})
         text = json.dumps(content, ensure_ascii=False)
         (place / "notebooks" / file.name).write_text(text, encoding="utf-8")
 
@@ -194,6 +201,12 @@ def check_nobody_named(texts, secret):
         words = {word.strip(".-") for word in re.findall(r"[\w.@-]+", text)}
         named = {one for one in secret if one in words or (" " in one and one in text)}
         assert not named, (stem, sorted(named)[:5])
+
+
+def words_of(picture):
+    """Return all words of a picture: its texts, the names of its marks, its alternative text."""
+    texts = re.findall(r">([^<]+)<|data-names=\"([^\"]*)|aria-label=\"([^\"]*)", picture)
+    return set(re.findall(r"\w+", html.unescape(" ".join(map("".join, texts)))))
 
 
 def without_pictures(text):

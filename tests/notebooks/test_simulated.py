@@ -6,7 +6,7 @@ import segkit
 from tests.browser import axe, chromium
 from tests.golden import ASKED as GOLDEN
 from tests.golden.compare import compare_run
-from tests.notebooks.runs import STEMS, Ran, check_answers, check_pages
+from tests.notebooks.runs import STEMS, Ran, check_answers, check_pages, words_of
 
 pytestmark = pytest.mark.slow
 # Fewer refits and draws than by default: how sure the findings are is not asked here.
@@ -39,6 +39,17 @@ def test_its_answers_are_short_and_its_first_page_compares_alike(simulated):
 
 def test_its_tables_are_those_of_the_first_version_but_for_what_renames_lists(simulated):
     assert compare_run(simulated.folder, "simulated") == []
+
+
+def test_a_picture_for_a_phone_has_the_words_of_the_other(simulated):
+    """But for numbers: steps of an axis, and sizes of branches."""
+    forms = sorted(simulated.folder.glob("*/figures/*_narrow.svg"))
+    assert len(forms) > 60
+    for form in forms:
+        wide = form.with_name(form.name.replace("_narrow", ""))
+        words = (words_of(path.read_text(encoding="utf-8")) for path in (form, wide))
+        more = next(words) - next(words)
+        assert {word for word in more if not word.isdigit()} == set(), form
 
 
 def test_its_pages_load_nothing_from_afar_and_name_nobody(simulated):
