@@ -149,14 +149,48 @@ def test_two_step_with_few_distinct_rows_keeps_each_whole():
         fit_two_step(X, micro=1)
 
 
-def test_steps_that_look_at_borders_alone_end_where_full_steps_do(monkeypatch):
+def test_steps_that_look_at_borders_alone_end_where_no_row_would_change_its_group(monkeypatch):
     rng = np.random.default_rng(3)
     X = rng.normal(size=(3000, 2)) + rng.integers(0, 3, size=(3000, 1))
     start = X[:5]
     centres, steps = kmeans.settle(X, start, steps=500)
     assert 10 < steps < 500
+    full = kmeans.nearest_centre(X, centres)
     monkeypatch.setattr(kmeans, "SETTLED", 0.0)
     for rows in (40, 400, 5000):
         monkeypatch.setattr(kmeans, "SHIFTED_ROWS", rows)
-        labels = kmeans._settle_borders(X, start, 500)
-        np.testing.assert_array_equal(labels, kmeans.nearest_centre(X, centres))
+        labels, means = kmeans._settle_borders(X, start, 500)
+        np.testing.assert_array_equal(labels, kmeans.nearest_centre(X, means))
+        # The steps between two looks may lead to a neighbouring optimum of the flat sum.
+        assert within_ss(X, labels) == pytest.approx(within_ss(X, full), rel=1e-4)
+        if rows >= len(X):
+            np.testing.assert_array_equal(labels, full)
+        np.testing.assert_allclose(means, kmeans.centres_of(X, labels), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_steps_that_are_cut_short_give_the_means_of_their_own_groups(monkeypatch, steps):
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(3000, 2)) + rng.integers(0, 3, size=(3000, 1))
+    monkeypatch.setattr(kmeans, "SHIFTED_ROWS", 40)
+    labels, means = kmeans._settle_borders(X, X[:5], steps)
+    np.testing.assert_allclose(means, kmeans.centres_of(X, labels), rtol=0, atol=1e-12)
+
+
+def test_optima_that_the_wider_sample_cannot_rank_are_compared_on_all_rows(monkeypatch):
+    # The middle third joins the left one on the first rows, the right one on all rows.
+    rng = np.random.default_rng(0)
+    head = np.array([0.0, 10.0, 20.1])[np.arange(198) % 3][:, None]
+    rest = np.array([0.0, 10.0, 19.0])[np.arange(3999) % 3][:, None]
+    X = np.concatenate([head, rest]) + rng.normal(size=(4197, 1)) * 0.1
+    monkeypatch.setattr(kmeans, "WIDER", 1)
+    monkeypatch.setattr(kmeans, "FINALISTS", 30)
+
+    def total():
+        centres = kmeans._from_sample(X, 2, 30, 300, 0, 198)
+        return kmeans.squared_distances(X, centres).min(axis=1).sum()
+
+    monkeypatch.setattr(kmeans, "CLOSE", 1.0)
+    blind = total()
+    monkeypatch.setattr(kmeans, "CLOSE", 10.0)
+    assert total() < 0.9 * blind

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from segkit.cluster.matrix import Floats, Ints, as_matrix, distinct_rows, fair_order
+from segkit.cluster.matrix import Floats, Ints, as_matrix, distinct_rows, fair_order, fit_quietly
 from segkit.display import counted, number, percent
 from segkit.errors import DataError, require_least
 from segkit.result import Result
@@ -27,6 +27,9 @@ NEAR, ENOUGH, SETTLED, FINE = 1e-3, 1e-4, 1e-5, 1e-6
 # The best FINALISTS starts continue on WIDER times as many rows before one is chosen: on the sample
 # alone, optima that differ by a thousandth cannot be distinguished.
 FINALISTS, WIDER = 5, 5
+# Finalists whose sums of squares have a ratio below SAME are at one optimum; up to CLOSE the wider
+# sample cannot rank them, and all rows do.
+SAME, CLOSE = 1 + 2e-5, 1 + 2e-3
 
 
 def squared_distances(X: Floats, centres: Floats) -> Floats:
@@ -265,10 +268,11 @@ def fit_kmeans(
 ) -> KMeansFit:
     """Find k groups with the smallest sum of squares, from many starts even for many rows.
 
-    With more than ``sample`` rows, the starts run on a random sample of that size. The best five
-    are continued on a sample five times as large, and the best of these is continued on all rows.
-    Beside ten full runs this takes about a tenth of the time (`tests/benchmarks/bench_kmeans.py`).
-    Rows are put in an order that depends on their values alone, so shuffling them changes nothing.
+    With more than ``sample`` rows, the starts run on a random sample of that many and the best
+    five go on with five times as many. Those whose sums of squares are too close for that sample to
+    rank are compared on all rows, and the best starts one run on all rows. Beside ten full runs
+    this takes about a twelfth of the time (`tests/benchmarks/bench_kmeans.py`). Rows are put in an
+    order that depends on their values alone, so shuffling them changes nothing.
 
     Parameters
     ----------
@@ -314,11 +318,12 @@ def fit_kmeans(
     with single_thread():
         if sampled:
             near = _from_sample(ordered, k, starts, max_iter, seed, sample)
-            found = _settle_borders(ordered, near, max_iter)
+            found, means = _settle_borders(ordered, near, max_iter)
         else:
             best = _lloyd(ordered, k, starts, max_iter, seed, FINE)
             found = best.labels_.astype(np.int64)
-    grouped, centres = _in_order(found, centres_of(ordered, found))
+            means = centres_of(ordered, found)
+    grouped, centres = _in_order(found, means)
     middle = ordered.mean(axis=0)
     ordered -= middle
     total = float(np.square(ordered, out=ordered).sum())
@@ -337,35 +342,45 @@ def _from_sample(
     runs = [_lloyd(head, k, 1, max_iter, seed + step, NEAR) for step in range(starts)]
     best = sorted(runs, key=lambda run: run.inertia_)[:FINALISTS]
     again = [_lloyd(wider, run.cluster_centers_, 1, max_iter, seed, ENOUGH) for run in best]
-    return np.asarray(min(again, key=lambda run: run.inertia_).cluster_centers_)
+    again.sort(key=lambda run: run.inertia_)
+    close = [again[0]]
+    for run in again[1:]:
+        if SAME * close[-1].inertia_ < run.inertia_ < CLOSE * again[0].inertia_:
+            close.append(run)
+    chosen = max(close, key=lambda run: run.score(ordered)) if len(close) > 1 else close[0]
+    return np.asarray(chosen.cluster_centers_)
 
 
-def _settle_borders(X: Floats, centres: Floats, max_iter: int) -> Ints:
-    """Return the groups after Lloyd's steps, in which rows far from every border need no look.
+def _settle_borders(X: Floats, centres: Floats, max_iter: int) -> tuple[Ints, Floats]:
+    """Return the groups after Lloyd's steps, and their means; rows far from borders need no look.
 
     A row whose second nearest centre is farther than its nearest one by a margin stays in its group
     while no two centres together have moved by it (Hamerly 2010, "Making k-means even faster").
+    Until then the mean of such rows stands for them, with their number as its weight.
     """
-    tolerance = SETTLED * float(X.var(axis=0).mean())
-    border = min(SHIFTED_ROWS, len(X) - 1)
-    step, moved, labels = 0, np.inf, np.zeros(len(X), np.int64)
-    while step < max_iter and moved > tolerance:
+    border, steps = min(SHIFTED_ROWS, len(X) - 1), 0
+    while True:
         labels, margin = _margins(X, centres)
-        limit, began = float(np.partition(margin, border)[border]), centres
+        limit = float(np.partition(margin, border)[border])
         near = np.flatnonzero(margin <= limit)
-        rows = X[near]
-        find, k = _finder(rows), len(centres)
-        far = [
-            a - b for a, b in zip(_sums(X, labels, k), _sums(rows, labels[near], k), strict=True)
-        ]
-        away = 0.0
-        while step < max_iter and moved > tolerance and away <= limit:
-            labels[near] = find(centres)
-            mass, sums = (a + b for a, b in zip(far, _sums(rows, labels[near], k), strict=True))
-            means = np.where(mass[:, None] > 0, sums / np.maximum(mass, 1.0)[:, None], centres)
-            moved, centres, step = float(np.square(means - centres).sum()), means, step + 1
-            away = float(np.sort(np.linalg.norm(means - began, axis=1))[-2:].sum())
-    return labels
+        rows, count = X[near], len(near)
+        mass, sums = (
+            a - b
+            for a, b in zip(
+                _sums(X, labels, len(centres)), _sums(rows, labels[near], len(centres)), strict=True
+            )
+        )
+        far = np.flatnonzero(mass)
+        rows = np.concatenate([rows, sums[far] / mass[far, None]])
+        weights = np.concatenate([np.ones(count), mass[far]])
+        run = _lloyd(rows, centres, 1, max_iter - steps, 0, SETTLED, weights)
+        labels[near], steps = run.labels_[:count], steps + run.n_iter_
+        moves = np.sort(np.linalg.norm(run.cluster_centers_ - centres, axis=1))
+        centres = run.cluster_centers_
+        enough = moves @ moves <= SETTLED * rows[:count].var(axis=0).mean()
+        if moves[-2:].sum() <= limit or enough or steps >= max_iter:
+            groups = np.concatenate([labels[near], far])
+            return labels, centres_of(rows, groups, weights, empty=centres)
 
 
 def _margins(X: Floats, centres: Floats) -> tuple[Ints, Floats]:
@@ -385,15 +400,24 @@ def _margins(X: Floats, centres: Floats) -> tuple[Ints, Floats]:
     return labels, margin
 
 
-def _lloyd(X: Floats, init: Any, starts: int, max_iter: int, seed: int, tolerance: float) -> Any:
+def _lloyd(
+    X: Floats,
+    init: Any,
+    starts: int,
+    max_iter: int,
+    seed: int,
+    tolerance: float,
+    weights: Floats | None = None,
+) -> Any:
     from sklearn.cluster import KMeans
 
     given = isinstance(init, np.ndarray)
-    return KMeans(
+    model = KMeans(
         n_clusters=init.shape[0] if given else init,
         init=init if given else "k-means++",
         n_init=starts,
         max_iter=max_iter,
         tol=tolerance,
         random_state=seed,
-    ).fit(X)
+    )
+    return fit_quietly(model, X, sample_weight=weights)
