@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import segkit
 from segkit.errors import ColumnError, DataError, ModelError, ParameterError
+from segkit.factor.answers import read_answers
 from segkit.factor.correlation import Correlations
 from segkit.factor.extraction import _likelihood, _residuals, extract
 from segkit.factor.number import null_eigenvalues
@@ -332,6 +333,15 @@ def test_items_that_carry_nothing_are_refused_by_name(survey, change, message):
     )
     with pytest.raises(DataError, match=message):
         segkit.factor.correlate_items(bad, survey.columns)
+
+
+@pytest.mark.parametrize("code", [8, 9, 99, -7, -9, -99])
+def test_codes_for_no_answer_are_refused_and_answers_are_not(code):
+    answers = pl.DataFrame({"q1": [1, 2, 3, 4, 5], "q2": [0, 2, 4, 5, 6], "q3": [-2, -1, 0, 1, 2]})
+    assert read_answers(answers).items == ("q1", "q2", "q3")
+    coded = answers.with_columns(q1=pl.Series([1, 2, 3, 5, code]))
+    with pytest.raises(DataError, match=rf"averaged as answers: {code} in q1 \(1 time\)"):
+        read_answers(coded)
 
 
 def test_too_few_people_items_or_numbers_are_refused(survey):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from segkit import intake
 from segkit.display import counted
 from segkit.errors import ColumnError, DataError, SourceError, require_choice, require_columns
 from segkit.frames import takes_frames
-from segkit.intake.numbers import doubted_answers
+from segkit.intake.numbers import HIGH_CODES, doubted_answers
 from segkit.intake.readers import read_table
 from segkit.plot.compare import likert
 from segkit.plot.figure import Figure
@@ -132,15 +132,19 @@ def read_answers(
     bad = [name for name in names if chosen.get_column(name).is_infinite().any()]
     if bad:
         raise DataError(f"answers must be finite; infinite ones in {', '.join(bad)}")
-    _refuse_codes(names, chosen)
+    answered = chosen.fill_nan(None)
+    ends = list(zip(answered.min().row(0), answered.max().row(0), strict=True))
+    _refuse_codes(names, chosen, ends)
     if check:
-        _refuse_empty(names, chosen)
+        _refuse_empty(names, ends)
     return Answers(tuple(names), chosen.to_numpy())
 
 
-def _refuse_codes(names: list[str], chosen: pl.DataFrame) -> None:
+def _refuse_codes(names: list[str], chosen: pl.DataFrame, ends: list[tuple[Any, Any]]) -> None:
     suspects = []
-    for name in names:
+    for name, (low, high) in zip(names, ends, strict=True):
+        if low is None or (low > -LEAST_CODE and high < min(HIGH_CODES)):
+            continue  # no value that a code could have: counting the answers would take longest
         doubted = doubted_answers(chosen.get_column(name))
         codes = [(v, n) for v, n in doubted if v > 0 or v <= -LEAST_CODE]
         suspects += [f"{value:g} in {name} ({counted(rows, 'time')})" for value, rows in codes]
@@ -151,12 +155,11 @@ def _refuse_codes(names: list[str], chosen: pl.DataFrame) -> None:
         )
 
 
-def _refuse_empty(names: list[str], chosen: pl.DataFrame) -> None:
-    low, high = (ends.row(0) for ends in (chosen.fill_nan(None).min(), chosen.fill_nan(None).max()))
-    never = [name for name, least in zip(names, low, strict=True) if least is None]
+def _refuse_empty(names: list[str], ends: list[tuple[Any, Any]]) -> None:
+    never = [name for name, (low, _) in zip(names, ends, strict=True) if low is None]
     if never:
         raise DataError(f"nobody answered {', '.join(never)}; leave such items out")
-    same = [name for name, *ends in zip(names, low, high, strict=True) if ends[0] == ends[1]]
+    same = [name for name, (low, high) in zip(names, ends, strict=True) if low == high]
     if same:
         raise DataError(
             f"everybody gave the same answer to {', '.join(same)}; a constant item correlates "

@@ -73,9 +73,7 @@ def peer(n):
     names = ("conversion", "visit_rate", "revenue", "orders")
 
     def segkits():
-        sums = sum_up(
-            frame, ["converted", "visited", "revenue", "orders"], segment=None, arm="variant"
-        )
+        sums = sum_up(frame, ["converted", "visited", "revenue", "orders"], segment=None)
         return [compare_arms(NAMED[name], sums, None, (1, 0)) for name in names]
 
     def measured():
