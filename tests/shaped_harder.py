@@ -69,7 +69,7 @@ def base_currency():
         for o in orders
     ]  # fmt: skip
     header = ["Order", "Customer", "Date", "Currency", "Total (currency)", "Total (EUR)"]
-    return Shape("base_currency.csv", table(header, rows), "asked", words="currencies")
+    return Shape("base_currency.csv", table(header, rows), "right", **truth(orders))
 
 
 def sellers():

@@ -240,16 +240,38 @@ COLUMNS = {
 }
 
 
-def test_a_column_of_few_words_in_no_known_language_is_shown_with_rows_and_money():
+def test_a_column_of_unknown_words_is_asked_about_where_most_orders_have_one_of_them():
     frame = orders("Ooqb", "Xaba", "Zzyk", Land=["Norway", "Chile"] * 30, Vu=["u", "v", "w"] * 20)
+    ((text, answer),) = asked_of(frame)
+    assert "'Ooqb' is not used" in text
+    assert "'Xaba' (54 rows, " in text
+    assert "'Zzyk' (6 rows, " in text
+    assert '"Xaba" = "sale", "Zzyk" = "..."' in answer
+    told = {"orders": {"columns": {"status": "Ooqb"},
+                       "values": {"status": {"Xaba": "sale", "Zzyk": "cancelled"}}}}  # fmt: skip
+    assert taken_money(frame, told)[:2] == (SOLD, N - sum(BAD))
     (shown,) = [text for text in asked_of(frame, severity="warn") if "could tell which" in text[0]]
-    assert "'Ooqb': 'Xaba' (54 rows, " in shown[0]
-    assert "'Zzyk' (6 rows, " in shown[0]
-    assert "Land" not in shown[0]
-    assert "Vu" in shown[0]
-    assert not asked_of(frame)
+    assert "'Vu': 'u' (20 rows, " in shown[0]
+    assert not any(other in shown[0] for other in ("Land", "Ooqb"))
     assert not [f for f in asked_of(frame, {"orders": {"not_states": ["Ooqb", "Vu"]}}, "warn")
                 if "could tell which" in f[0]]  # fmt: skip
+
+
+def test_words_spread_more_evenly_are_asked_about_where_dates_are_missing_beside_them():
+    spread = ["Xaba" if i % 20 < 11 else "Zzyk" if i % 20 < 16 else "Quo" for i in range(N)]
+    frame = orders("Land", "Chile", "Norway", Ooqb=spread)
+    assert not asked_of(frame)
+    days = [None if word == "Zzyk" else day for word, day in zip(spread, DAYS, strict=True)]
+    ((text, _),) = asked_of(frame.with_columns(Ditv=pl.Series(days)))
+    assert text.startswith("'Ooqb' is not used")
+
+
+def test_a_file_asks_about_three_columns_of_unknown_words_at_most():
+    rare = {f"Ooqb{'abcd'[k]}": ["Zzyk" if i % 10 == k else "Xaba" for i in range(N)]
+            for k in range(4)}  # fmt: skip
+    frame = orders("Land", "Chile", "Norway", **rare)
+    assert len(asked_of(frame)) == 3
+    assert "could tell which" in str(asked_of(frame, severity="warn"))
 
 
 @pytest.mark.parametrize(

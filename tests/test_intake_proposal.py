@@ -331,6 +331,10 @@ def test_an_order_number_taken_for_the_customer_is_doubted():
     answered = {"orders": {"columns": {"customer_id": "customer_unique_id"}}}
     assert segkit.clean_data(frame, answered).orders["customer_id"].n_unique() == 30
     kept = {"orders": {"columns": {"customer_id": "customer_id"}}}
+    warned = [
+        f for f in segkit.audit_data(frame, kept).findings if "Nobody bought twice" in f.finding
+    ]
+    assert [item.severity for item in warned] == ["warn"]
     assert segkit.clean_data(frame, kept).orders["customer_id"].n_unique() == 120
 
 
@@ -390,6 +394,18 @@ def test_codes_of_currencies_are_the_currency_under_any_name():
     assert "3 currencies" in several.finding
     part = proposed(WKZ=["EUR"] * 3, Size=["ALL"] * 3, Betrag=[1.5, 2.5, 3.5])
     assert part.columns == {"currency": "WKZ", "amount": "Betrag"}
+
+
+def test_an_address_that_tells_the_same_people_and_guests_too_is_the_customer():
+    guest = pl.int_range(pl.len()) // 2 % 10 == 0
+    frame = shop().with_columns(
+        pl.when(~guest).then("Client").alias("Member no"), pl.col("Client") + "@x.example"
+    )
+    part = proposed(**frame.rename({"Client": "Mail"}).to_dict(as_series=False))
+    assert part.columns["customer_id"] == "Mail"
+    shared = frame.with_columns(pl.col("Client").str.replace(r"K0.", "K"))
+    part = proposed(**shared.rename({"Client": "Mail"}).to_dict(as_series=False))
+    assert part.columns["customer_id"] == "Member no"  # a household has one address
 
 
 def test_lists_of_customers_and_exports_of_events_are_refused():

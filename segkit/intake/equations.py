@@ -23,7 +23,7 @@ FITS, OFF = 0.95, 0.011  # share of the rows, and rounding of two amounts
 MOST_TAKEN, MOST_COLUMNS = 3, 14  # columns that are taken off together, and columns of money
 TIPS = frozenset(["tip", "tips", "gratuity", "trinkgeld", "pourboire", "propina"])
 _TAKEN = ("fee", "refund", "tax", "shipping", "discount")
-_NO_MONEY = frozenset(["id", "quantity", "percent", "date", "phone", "age", "place"])
+NO_MONEY = frozenset(["id", "quantity", "percent", "date", "phone", "age", "place"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +62,22 @@ def find_equations(profiles: dict[str, ColumnProfile]) -> list[Equation]:
         header: shown.numbers.abs().to_numpy().astype(float)
         for header, shown in profiles.items()
         if shown.numbers is not None and not shown.is_flag and (shown.numbers != 0).any()
-        and (not shown.dated or shown.is_money) and not _NO_MONEY & concepts(header)[0]
+        and (not shown.dated or shown.is_money) and not NO_MONEY & concepts(header)[0]
     }  # fmt: skip
-    named = {header: _kind_of(header) for header in [*money][: 2 * MOST_COLUMNS]}
+    named = {header: kind_of_money(header) for header in [*money][: 2 * MOST_COLUMNS]}
     off = {
         header: np.nan_to_num(money[header])
         for header, kind in named.items()
         if kind and (money[header] > 0).sum() >= FEWEST
     }
     wholes = [header for header, kind in named.items() if not kind][:MOST_COLUMNS]
+    signed = _sum_signed(profiles, named)
     found = []
     for whole, rest in permutations(wholes, 2):
         gap = money[whole] - money[rest]
+        if signed is not None and _fits(gap, [-signed[1]]):
+            found.append(Equation(whole, rest, signed[0], "fees"))
+            continue
         if np.mean(gap > -OFF) < FITS * np.mean(~np.isnan(gap)) or (gap > OFF).sum() < FEWEST:
             continue
         for taken, kind in _subsets(off, named):
@@ -83,7 +87,26 @@ def find_equations(profiles: dict[str, ColumnProfile]) -> list[Equation]:
     return found
 
 
-def _kind_of(header: str) -> str:
+def _sum_signed(
+    profiles: dict[str, ColumnProfile], named: dict[str, str]
+) -> tuple[tuple[str, ...], NDArray[np.float64]] | None:
+    """Add up what fees, taxes and shipping are stated to take off or add, by their signs.
+
+    Rows of refunds are left at zero: what is paid out may end there.
+    """
+    values = {
+        header: np.nan_to_num(profiles[header].numbers.to_numpy().astype(float))  # type: ignore[union-attr]
+        for header, kind in named.items()
+        if kind and kind != "discount"
+    }
+    taken = tuple(header for header in values if named[header] != "refund")
+    if len(taken) < 2 or not any((values[h] < 0).any() for h in taken if named[h] == "fee"):
+        return None
+    back = np.any([values[h] != 0 for h in values if h not in taken] or [[False]], axis=0)
+    return taken, np.where(back, 0.0, np.sum([values[header] for header in taken], axis=0))
+
+
+def kind_of_money(header: str) -> str:
     """Return what a column takes off an amount by its header; empty if it takes nothing."""
     meant = concepts(header)[0]
     if TIPS & {*plain(header).split("_")}:

@@ -35,10 +35,17 @@ from segkit.intake.questions import Finding
 from segkit.intake.roles import adjusted_columns
 from segkit.intake.states import count_words, is_of_customer, line_money, say_rows
 from segkit.intake.statuses import likely_status, status_meaning
-from segkit.intake.unused import is_likely_state, unused_words, warn_unused
+from segkit.intake.unused import (
+    FEW_WORDS,
+    is_likely_state,
+    likely_unknown,
+    unused_words,
+    warn_unused,
+)
 from segkit.intake.whole_orders import is_cancelled, states_of
 
 MOST_SHOWN = 6
+MOST_ASKED = 3  # questions; further columns of unknown words are only shown
 # A date of payment or a sum paid is there on most orders; what is owed is the whole amount.
 MOSTLY_PAID, MOSTLY_EQUAL = 0.5, 0.8
 # Concepts beside which a state is of something else than the order.
@@ -100,6 +107,11 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
         if is_likely_state(header, cells, found[header]):
             meanings = found.pop(header)
             findings.append(_question(columns, unread[header], meanings, named, worth()))
+    more = max(MOST_ASKED - len(asked) - len(findings), 0)
+    unknown = likely_unknown(columns, found, paid.fill_null(value=False), cash)
+    for header, usual in [*unknown.items()][:more]:
+        meanings = {usual: "sale", **found.pop(header)}
+        findings.append(_question(columns, unread[header], meanings, named, cash))
     return findings + warn_unused(columns, found, worth())
 
 
@@ -373,7 +385,7 @@ def _question(
     values = ", ".join(
         f'"{word if word in ("", "*") else show_state(word, cells)}" = "{meaning}"'
         for word, meaning in sorted(shown_words.items(), key=lambda item: item[0] not in ("", "*"))[
-            :MOST_SHOWN
+            :FEW_WORDS
         ]
     )
     if free:

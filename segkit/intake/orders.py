@@ -69,7 +69,8 @@ def total_lines(columns: Columns, customers: pl.Series) -> pl.Series:
 
 
 def _total_pattern(words: list[str]) -> str:
-    return rf"^(?i)\s*(?:{'|'.join(re.escape(word) for word in words)}){_AFTER}"
+    """Match a word for totals, perhaps after that of a month: "January total"."""
+    return rf"^(?i)\s*(?:\p{{L}}+\.?\s+)?(?:{'|'.join(re.escape(word) for word in words)}){_AFTER}"
 
 
 def named_totals(columns: Columns) -> tuple[pl.Series, pl.Series]:

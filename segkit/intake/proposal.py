@@ -15,6 +15,7 @@ import polars as pl
 
 from segkit.display import counted, money, percent
 from segkit.ids import is_no_customer, read_ids
+from segkit.intake.amounts import settle_totals, take_home, total_of_orders
 from segkit.intake.bookings import refuse_bookings
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns, Shared
@@ -78,8 +79,12 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     whole = {**columns, **part.columns}
     if "customer_id" not in fixed:
         _choose_customer(frame, columns, whole, scores)
+    numbered = _number_orders(columns, {*fixed, *part.columns}, profiles, taken)
+    whole = {**columns, **part.columns}
+    constants, said = ({}, []) if "currency" in fixed else take_home(columns, scores, profiles)
+    settled, more = settle_totals(columns, scores, profiles, whole, given)
     questions += _rivals(frame, columns, scores, taken, profiles, whole)
-    questions += _number_orders(columns, {*fixed, *part.columns}, profiles, taken)
+    questions += [*numbered, *said, *more]
     pair = credit_and_debit(profiles) if "amount" not in fixed else None
     if pair is not None:
         columns |= {"amount": pair[0]}
@@ -92,7 +97,7 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     values = _place_states(columns, part, profiles, scores, given)
     found = find_attributes(frame, {*taken, *columns.values()})
     columns.update({role: header for role, header in found.items() if role not in fixed})
-    options: dict[str, object] = {}
+    options: dict[str, object] = {**settled}
     changed = adjusted.get(whole.get("amount", ""))
     if changed is not None and not {"refund", "is_return"} & {*columns, *fixed}:
         columns["refund"], options["refund_is"] = changed, "left"
@@ -104,7 +109,7 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
         options["discount_unit"] = unit
     elif "discount" in whole and not given.is_set("orders", "discount_unit"):
         questions += ask_unit(whole, profiles)
-    return TableMapping(columns, {}, values, options), questions
+    return TableMapping(columns, constants, values, options), questions
 
 
 def _favour_adjusted(scores: Scores, profiles: dict[str, ColumnProfile]) -> dict[str, str]:
@@ -209,10 +214,20 @@ def _choose_customer(
         is_name = not named and "id" not in concepts(who)[0] and not ids.str.contains(r"\d").any()
         few = ids.n_unique() <= emails.n_unique() <= 1.2 * ids.n_unique()
         names = is_name and few and emails.len() >= ids.len()
+        fewer |= not named and ids.len() < 0.95 * emails.len() and _are_same(rows, who, email)
         if rows.height >= ENOUGH and ((once and again) or fewer or names):
             who = None
     if who is None:
         columns["customer_id"] = columns.pop("email")
+
+
+def _are_same(rows: pl.DataFrame, who: str, email: str) -> bool:
+    """Return whether each id has one address and each address one id, where both are there."""
+    emails = read_ids(rows[email]).str.to_lowercase()
+    both = pl.DataFrame({"who": read_ids(rows[who]), "email": emails}).drop_nulls()
+    both = both.filter(~is_no_customer(both["who"]))
+    people = min(both["who"].n_unique(), both["email"].n_unique())
+    return 0 < both.unique().height <= 1.02 * people
 
 
 def _words(
@@ -265,8 +280,18 @@ def _rivals(
     used = {*taken, *columns.values()}
     is_no_rival = partial(_is_no_rival, frame, profiles)
     for role, rivals in close_rivals(scores, columns, used, is_no_rival):
-        listed = (repr(name) + _yield_of(frame, role, name, profiles) for name in rivals)
+        order = profiles.get(whole.get("order_id", "")) if role == "amount" else None
+        totals = {name: total_of_orders(profiles[name], order) for name in rivals}
+        if None in totals.values():  # an order's total before a part of it
+            rivals = sorted(rivals, key=lambda name: totals[name] is None)
+        listed = (
+            f"{name!r} (sum {money(total)}, counted once per order)"
+            if (total := totals[name]) is not None
+            else repr(name) + _yield_of(frame, role, name, profiles)
+            for name in rivals
+        )
         answer = f'[orders.columns] {role} = "{rivals[0]}"'
+        answer += ' with [orders] amount_of = "order"' if totals[rivals[0]] is not None else ""
         must = role in ("customer_id", "order_time", "amount")
         must = must or (role == "unit_price" and "amount" not in whole)  # it makes the amount
         questions.append(about_rivals("orders", role, listed, answer, must))

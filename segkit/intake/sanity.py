@@ -2,12 +2,13 @@
 
 A mapping can be wrong although every cell can be read: an order number taken for the customer, a
 list of customers taken for orders, a column that is mostly rejected. Such doubts are questions
-about what was proposed; what the mapping file names itself is not doubted.
+about what was proposed; a customer that the mapping file names itself is doubted in a warning.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping as Map
+from dataclasses import replace
 
 import polars as pl
 
@@ -85,9 +86,9 @@ def doubt_orders(
         if columns.raw.height >= ENOUGH and not _is_given(given, item.column)
     ]
     counts = count_lines(lines) if counts is None else counts
-    if not _is_given(given, "customer_id"):
-        findings += _doubt_single_orders(columns, counts)
-        findings += _doubt_missing(columns, taken)
+    doubts = _doubt_single_orders(columns, counts) + _doubt_missing(columns, taken)
+    named = _is_given(given, "customer_id")
+    findings += [replace(item, severity="warn") for item in doubts] if named else doubts
     is_given = _is_given(given, "customer_id") or used.is_set("orders", "no_customer")
     findings += _doubt_guests(columns, counts, is_given=is_given)
     return findings

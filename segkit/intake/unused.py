@@ -1,12 +1,14 @@
 """Unused columns of few words that could tell which orders count, in whatever language.
 
 It is the net under `segkit.intake.exclusions`: a column that says nothing else is shown with its
-words, rows and money. Words of states, or a header that names one, make it a question.
+words, rows and money. Words of states, a header that names one, or values spread as states are
+make it a question.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import polars as pl
 
@@ -16,6 +18,7 @@ from segkit.intake.cells import NO, YES
 from segkit.intake.columns import Columns
 from segkit.intake.country import country_code
 from segkit.intake.evidence import ENOUGH, ColumnProfile, constant_within
+from segkit.intake.flags import OF_ORDER
 from segkit.intake.headers import WORDS, concepts, pattern, plain
 from segkit.intake.numbers import CODES
 from segkit.intake.privacy import show_state
@@ -23,14 +26,19 @@ from segkit.intake.questions import Finding
 from segkit.intake.states import count_words, say_rows
 from segkit.intake.statuses import row_meaning, spelt, status_meaning
 
-FEW_WORDS, REPEATS = 8, 3  # a column of states has so many words at most, each so often on average
+FEW_WORDS, REPEATS = 12, 3  # a column of states has so many words at most, each so often on average
+# Most orders are in one state, the next has so many of its rows at most: ways to pay, products and
+# channels are spread more evenly. Where dates are missing with one state, half of them are allowed.
+OFTEN, NEXT, NEXT_DATED = 0.44, 0.4, 0.5
+AT_STAKE = 0.02  # of the money
 MOST_COLUMNS, MOST_SHOWN = 5, 4
-CONSTANT = 0.98
+CONSTANT, BESIDE = 0.98, 0.9
 _SMALL = 0.5  # what does not count is the smaller part
 # What a header names that is no state of an order.
 _ELSE = frozenset(WORDS["headers"]["no_state"].split())
-_STATE_HEADER, _METHOD, _ELSE_HEADER, _ELSE_WORDS = (
-    re.compile(pattern(name)) for name in ("state_header", "method", "else_header", "else_words")
+_STATE_HEADER, _METHOD, _NOTES, _ELSE_HEADER, _ELSE_WORDS = (
+    re.compile(pattern(name))
+    for name in ("state_header", "method", "notes", "else_header", "else_words")
 )
 _TENDERS = re.compile(rf"\b(?:{pattern('tenders')})\b")
 
@@ -91,6 +99,85 @@ def is_likely_state(header: str, cells: pl.Series, meanings: dict[str, str]) -> 
     share = float(cells.is_in(bad).mean() or 0.0) if bad else 0.0  # type: ignore[arg-type]
     known = len(meanings) / max(cells.drop_nulls().n_unique(), 1)
     return 0 < share < _SMALL and known > 1 / 3
+
+
+def likely_unknown(
+    columns: Columns, headers: Iterable[str], still_counted: pl.Series, worth: pl.Series | None
+) -> dict[str, str]:
+    """Find columns of unknown words that are spread as states are, the costliest first.
+
+    Parameters
+    ----------
+    columns : Columns
+        Raw order lines, with the mapping as completed.
+    headers : iterable of str
+        The columns of few words that say nothing known.
+    still_counted : Series of Boolean
+        The rows that nothing excludes so far.
+    worth : Series or None
+        The money of each row, or each row counts as one.
+
+    Returns
+    -------
+    dict of str to str
+        Their headers with the word that most orders have; what one column puts at stake, another
+        does not.
+    """
+    each = pl.Series([1.0]).new_from_index(0, columns.raw.height) if worth is None else worth
+    money = each.fill_null(0.0).abs()
+    stakes: dict[str, pl.Series] = {}
+    usual: dict[str, str] = {}
+
+    def sum_of(rows: pl.Series) -> float:
+        return float(money.filter(rows).sum())
+
+    for header in headers:
+        meant = concepts(header)[0]
+        cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
+        is_flag = cells.str.to_lowercase().drop_nulls().is_in([*YES, *NO]).all()
+        if meant - OF_ORDER or (meant and is_flag) or _NOTES.search(plain(header)):
+            continue
+        word = _usual_word(columns, cells)
+        if word is not None:
+            usual[header] = word
+            stakes[header] = still_counted & (cells != word).fill_null(value=True)
+    found = {}
+    for header in sorted(stakes, key=lambda name: -sum_of(stakes[name])):
+        stake = still_counted & stakes[header]
+        if sum_of(stake) > AT_STAKE * sum_of(still_counted):
+            found[header] = usual[header]
+            still_counted &= ~stake
+    return found
+
+
+def _usual_word(columns: Columns, cells: pl.Series) -> str | None:
+    """Return the word of most orders, if the others are rare as states are; None if not."""
+    counts = cells.alias("word").value_counts(sort=True)
+    if counts.height < 2 or counts["word"][0] is None:
+        return None
+    word, first, second = str(counts["word"][0]), *counts["count"].head(2).to_list()
+    if first < OFTEN * cells.len() or second > NEXT_DATED * first:
+        return None
+    return word if second <= NEXT * first or _lacks_dates(columns, cells, word) else None
+
+
+def _lacks_dates(columns: Columns, cells: pl.Series, usual: str) -> bool:
+    """Return whether a date is there with the usual word and missing with another, or so reversed.
+
+    Such is the day of a payment, a delivery or a cancellation.
+    """
+    for name, shown in columns.profiles.items():
+        if not shown.dated or shown.filled == 1:
+            continue
+        dates = pl.DataFrame({"word": cells, "there": columns.cells(name).is_not_null()})
+        shares = dates.group_by("word").agg(pl.len(), pl.col("there").mean())
+        first = float(shares.filter(pl.col("word") == usual)["there"][0])
+        others = shares.filter((pl.col("len") >= REPEATS) & (pl.col("word") != usual))["there"]
+        if (first >= BESIDE and (others <= 1 - BESIDE).any()) or (
+            first <= 1 - BESIDE and (others >= BESIDE).any()
+        ):
+            return True
+    return False
 
 
 def _says_something_else(header: str, shown: ColumnProfile) -> bool:

@@ -1,0 +1,201 @@
+"""Amounts stated twice: in the order's currency and the shop's, on each line and for the order."""
+
+from __future__ import annotations
+
+from itertools import combinations, permutations
+
+import numpy as np
+import polars as pl
+
+from segkit.display import join_words
+from segkit.intake.equations import FITS, MOST_TAKEN, NO_MONEY, OFF, kind_of_money
+from segkit.intake.evidence import ColumnProfile, constant_within
+from segkit.intake.headers import concepts, plain
+from segkit.intake.mapping import Mapping
+from segkit.intake.numbers import SYMBOLS
+from segkit.intake.questions import Finding
+from segkit.intake.roles import LEAD, LEAST, Scores
+
+FEWEST_ORDERS, ALIKE = 5, 0.98  # totals of orders of several lines, and share that is alike
+
+
+def take_home(
+    columns: dict[str, str], scores: Scores, profiles: dict[str, ColumnProfile]
+) -> tuple[dict[str, object], list[Finding]]:
+    """Take the amounts that are stated in one currency, where orders are in several; say so."""
+    home = _find_home(columns, scores, profiles)
+    if home is None:
+        return {}, []
+    header, code = home
+    currency = columns["currency"]
+    codes = profiles[currency].cells.cast(pl.String).str.to_uppercase()
+    of_home = (codes == code).fill_null(value=False)
+    back = profiles[columns["refund"]].numbers if "refund" in columns else None
+    if back is not None and (back.filter(~of_home) != 0).any():
+        named = _find_home(
+            {**columns, "amount": columns["refund"]},
+            {**scores, "amount": scores["refund"]},
+            profiles,
+        )
+        if named is None or named[1] != code:
+            return {}, []
+        columns["refund"] = named[0]
+    columns["amount"] = header
+    for name in ("currency", "unit_price", "discount"):  # of the other currencies
+        columns.pop(name, None)
+    same = [n for n in scores["amount"] if n != header and _is_same(profiles, n, header, of_home)]
+    for name in same:
+        del scores["amount"][name]
+    amount = same[0]
+    text = (
+        f"{header!r} is read as the amount: it is {amount!r} in {code}, whatever {currency!r} says."
+    )
+    answer = f'[orders.columns] amount = "{amount}", if that is meant'
+    return {"currency": code}, [Finding("info", "orders", "amount", text, answer=answer)]
+
+
+def _is_same(profiles: dict[str, ColumnProfile], one: str, other: str, rows: pl.Series) -> bool:
+    """Return whether two columns hold the same money on some rows, perhaps one in hundredths."""
+    first, second = (profiles[name].numbers for name in (one, other))
+    if first is None or second is None:
+        return False
+    first, second = first.filter(rows), second.filter(rows)
+    return any(
+        float(((first * by - second).abs() < 0.02).mean() or 0.0) >= 0.98  # type: ignore[arg-type]
+        for by in (1, 100, 0.01)
+    )
+
+
+def settle_totals(
+    columns: dict[str, str],
+    scores: Scores,
+    profiles: dict[str, ColumnProfile],
+    whole: dict[str, str],
+    given: Mapping,
+) -> tuple[dict[str, object], list[Finding]]:
+    """Take an order's total before the money of its lines, where the columns tell what it adds."""
+    best, order = columns.get("amount"), profiles.get(whole.get("order_id", ""))
+    if best is None or order is None or given.is_set("orders", "amount_of"):
+        return {}, []
+    ranked = scores["amount"]
+    close = [name for name, score in ranked.items() if score >= max(LEAST, ranked[best] - LEAD)]
+    lines = [best, *(name for name in close if name != best)]
+    for line, total in permutations(lines, 2):
+        if profiles[line].numbers is None or profiles[total].numbers is None:
+            continue
+        beside = _explain_total(profiles[line], profiles[total], order, profiles)
+        if beside is None:
+            continue
+        state = profiles.get(whole.get("status", ""))
+        of_lines = state is not None and not _is_of_order(order.cells, state.cells)
+        taken, other = (line, total) if of_lines or not beside else (total, line)
+        columns["amount"] = taken
+        ranked.pop(other)
+        if not beside:
+            return {}, []
+        added = join_words([repr(name) for name in beside])
+        text = (
+            f"{total!r} is read as the amount of the order: it is the sum of {line!r} with {added}."
+        )
+        if of_lines:
+            text = (
+                f"{line!r} is read as the amount, as states are of lines; {total!r} adds {added}."
+            )
+        answer = f'[orders.columns] amount = "{other}", if that is meant'
+        finding = Finding("info", "orders", "amount", text, answer=answer)
+        return {} if of_lines else {"amount_of": "order"}, [finding]
+    return {}, []
+
+
+def _find_home(
+    columns: dict[str, str], scores: Scores, profiles: dict[str, ColumnProfile]
+) -> tuple[str, str] | None:
+    """Find the amount that is stated a second time in one currency, where orders are in several.
+
+    Its header names that currency; on its rows, and no others, both amounts are equal.
+    """
+    amount, currency = (profiles.get(columns.get(name, "")) for name in ("amount", "currency"))
+    if amount is None or currency is None or amount.numbers is None:
+        return None
+    codes = currency.cells.cast(pl.String).str.to_uppercase()
+    named = {h: _codes_named(h) & {*codes.drop_nulls().unique()} for h in scores["amount"]}
+    for header, other in permutations(named, 2):
+        pair = profiles[header].numbers, profiles[other].numbers
+        if amount.name not in (header, other) or len(named[header]) != 1 or named[other]:
+            continue
+        rows = pl.DataFrame({"code": codes, "one": pair[0], "other": pair[1]}).drop_nulls()
+        shares = (
+            rows.filter(pl.col("one") != 0)
+            .group_by("code")
+            .agg(alike=((pl.col("one") - pl.col("other")).abs() <= OFF).mean())
+        )
+        (code,) = named[header]
+        home = float(shares.filter(pl.col("code") == code)["alike"].sum())
+        if home >= ALIKE and shares.height > 1 and float(shares["alike"].sum()) < home + OFF:
+            return header, str(code)
+    return None
+
+
+def _codes_named(header: str) -> set[str]:
+    """Return the currencies that a header names, by code or word."""
+    words = plain(header).split("_")
+    return {code for word in words for code in (word.upper(), *SYMBOLS.get(word, ()))}
+
+
+def _explain_total(
+    line: ColumnProfile,
+    total: ColumnProfile,
+    order: ColumnProfile,
+    profiles: dict[str, ColumnProfile],
+) -> tuple[str, ...] | None:
+    """Find the columns that make up what an order's total holds beside the money of its lines.
+
+    Taxes, shipping and fees add to it, discounts come off. None if that does not explain it, or if
+    it is no total.
+    """
+    if total_of_orders(total, order) is None or total_of_orders(line, order) is not None:
+        return None
+    others = {
+        header: shown.numbers
+        for header, shown in profiles.items()
+        if shown.numbers is not None
+        and kind_of_money(header) not in ("", "refund")
+        and not NO_MONEY & concepts(header)[0]
+        and header not in (line.name, total.name)
+        and (shown.numbers != 0).any()
+    }
+    frame = pl.DataFrame({"\0line": line.numbers, "\0total": total.numbers, **others})
+    first = {header: _is_of_order(order.cells, frame[header]) for header in frame.columns}
+    orders = (
+        frame.with_columns(order.cells.alias("\0order"))
+        .drop_nulls("\0order")
+        .group_by("\0order", maintain_order=True)
+        .agg(pl.col(h).drop_nulls().first() if first[h] else pl.col(h).sum() for h in first)
+    )
+    gap = (orders["\0total"] - orders["\0line"]).to_numpy()
+    beside = {
+        header: orders[header].fill_null(0.0).abs().to_numpy()
+        * (-1 if kind_of_money(header) == "discount" else 1)
+        for header in others
+    }
+    for size in range(MOST_TAKEN + 1):
+        for taken in combinations(beside, size):
+            summed = np.sum([beside[header] for header in taken], axis=0) if taken else 0.0
+            if np.mean(np.abs(gap - summed) <= len(taken) * OFF + OFF) >= FITS:
+                return taken
+    return None
+
+
+def _is_of_order(orders: pl.Series, cells: pl.Series) -> bool:
+    """Return whether a column is one on all lines of an order."""
+    return (constant_within(orders, cells) or 0.0) >= ALIKE
+
+
+def total_of_orders(shown: ColumnProfile, order: ColumnProfile | None) -> float | None:
+    """Return the sum of an amount counted once per order; None if it is no order's total."""
+    if order is None or shown.numbers is None or not _is_of_order(order.cells, shown.numbers):
+        return None
+    lines = pl.DataFrame({"order": order.cells, "total": shown.numbers}).drop_nulls()
+    totals = lines.group_by("order").agg(pl.len(), pl.col("total").first())
+    several = totals.filter(pl.col("len") > 1)["total"]
+    return float(totals["total"].sum()) if several.n_unique() >= FEWEST_ORDERS else None

@@ -1,0 +1,110 @@
+"""Amounts stated twice are told apart: by currency, by order and line, after fees."""
+
+from datetime import date, timedelta
+
+import polars as pl
+import pytest
+
+import segkit
+
+N, LINES = 60, 2
+EACH = [10.0 + i * 37 % 53 for i in range(N)]
+POSTAGE = [4.5 if i % 3 else 0.0 for i in range(N // LINES)]
+PAID = [EACH[2 * i] + EACH[2 * i + 1] + POSTAGE[i] for i in range(N // LINES)]
+
+
+def lines(**more):
+    """Give orders of two lines, each with its own money."""
+    order = [i // LINES for i in range(N)]
+    return pl.DataFrame(
+        {
+            "Order No": [f"A{i:03}" for i in order],
+            "Client": [f"K{i % 11:02}" for i in order],
+            "Order date": [str(date(2024, 1, 1) + timedelta(3 * i)) for i in order],
+            "SKU": [f"P{i % 7}" for i in range(N)],
+            "Line total": EACH,
+            **more,
+        }
+    )
+
+
+def of_orders(values):
+    return [value for value in values for _ in range(LINES)]
+
+
+def asked(frame):
+    return [item for item in segkit.audit_data(frame).findings if item.severity == "block"]
+
+
+def money_of(frame, mapping=None):
+    return round(segkit.clean_data(frame, mapping).orders["amount"].sum(), 2)
+
+
+def test_an_order_total_that_adds_postage_to_its_lines_is_taken_and_counted_once():
+    frame = lines(Postage=of_orders(POSTAGE), **{"Order total": of_orders(PAID)})
+    assert money_of(frame) == round(sum(PAID), 2)
+    (said,) = [f for f in segkit.audit_data(frame).findings if "amount of the order" in f.finding]
+    assert said.finding.endswith("the sum of 'Line total' with 'Postage'.")
+    free = lines(**{"Order total": of_orders([a - b for a, b in zip(PAID, POSTAGE, strict=True)])})
+    assert money_of(free) == sum(EACH)
+
+
+def test_lines_are_taken_where_states_are_of_lines():
+    states = ["delivered", "cancelled"] + ["delivered"] * (N - 2)
+    totals = {"Order total": of_orders(PAID), "Status": states}
+    assert money_of(lines(Postage=of_orders(POSTAGE), **totals)) == sum(EACH) - EACH[1]
+
+
+def test_an_order_total_that_nothing_explains_is_asked_about_and_offered_first():
+    frame = lines(**{"Order total": of_orders(PAID)})
+    (question,) = asked(frame)
+    assert f"'Order total' (sum {sum(PAID):,.0f}, counted once per order)" in question.finding
+    assert question.answer.startswith('[orders.columns] amount = "Order total" with [orders] amou')
+    answered = {"orders": {"columns": {"amount": "Order total"}, "amount_of": "order"}}
+    assert money_of(frame, answered) == round(sum(PAID), 2)
+
+
+@pytest.mark.parametrize("refunds", [False, True])
+def test_amounts_in_one_currency_are_taken_where_orders_are_in_several(refunds):
+    codes = ["GBP" if i % 6 == 0 else "EUR" for i in range(N)]
+    home = [round(e * 1.17, 2) if c == "GBP" else e for e, c in zip(EACH, codes, strict=True)]
+    frame = lines(Currency=codes, Amount=EACH, **{"Amount EUR": home}).drop("Line total")
+    back = [round(h / 2, 2) if i % 12 == 0 else 0.0 for i, h in enumerate(home)]
+    if refunds:  # stated in pounds alone: they cannot be taken off euros
+        frame = frame.with_columns(pl.Series("Refund amount", back))
+        assert {item.column for item in asked(frame)} >= {"currency"}
+        frame = frame.with_columns(
+            pl.Series("Refund amount", [round(b / 1.17, 2) for b in back]),
+            pl.Series("Refund amount EUR", [b + (i == 1) for i, b in enumerate(back)]),
+        ).with_columns(
+            (pl.col("Refund amount") + (pl.int_range(pl.len()) == 1)).alias("Refund amount")
+        )
+        back[1] += 1.0
+    taken = segkit.clean_data(frame)
+    assert taken.mapping.tables["orders"].constants == {"currency": "EUR"}
+    assert taken.orders["amount"].sum() == pytest.approx(sum(home) - sum(back) * refunds)
+
+
+def test_amounts_of_which_no_header_names_a_currency_are_asked_about():
+    codes = ["GBP" if i % 6 == 0 else "EUR" for i in range(N)]
+    home = [round(e * 1.17, 2) if c == "GBP" else e for e, c in zip(EACH, codes, strict=True)]
+    frame = lines(Currency=codes, Amount=EACH, **{"Base amount": home}).drop("Line total")
+    assert "currency" in {item.column for item in asked(frame)}
+
+
+def test_what_signed_fees_and_shipping_leave_of_an_amount_is_no_revenue():
+    fees, sent = [-0.14 * e for e in EACH], [-2.5 * (i % 2) for i in range(N)]
+    got = [3.5 * (i % 3 == 0) for i in range(N)]
+    left = [sum(x) for x in zip(EACH, fees, sent, got, strict=True)]
+    frame = lines(
+        Gross=EACH,
+        **{"Sales fee": fees, "Shipping cost": sent, "Shipping paid": got, "Total": left},
+    ).drop("Line total")
+    assert money_of(frame) == sum(EACH)
+
+
+def test_rows_named_after_a_month_and_total_are_no_orders():
+    frame = lines().rename({"Line total": "Total"}).drop("Order No")
+    total = pl.DataFrame({"Client": ["January total"], "Total": [sum(EACH)]})
+    taken = segkit.clean_data(pl.concat([frame, total], how="diagonal_relaxed"))
+    assert taken.ledger.reasons() == {"total_line": 1}
