@@ -103,6 +103,68 @@ def test_what_signed_fees_and_shipping_leave_of_an_amount_is_no_revenue():
     assert money_of(frame) == sum(EACH)
 
 
+def test_amounts_after_a_discount_in_percent_are_what_was_paid():
+    rates = [5 * (i % 4) for i in range(N)]
+    paid = [round(e * (1 - r / 100), 2) for e, r in zip(EACH, rates, strict=True)]
+    frame = lines(Rabatt=[f"{r} %" for r in rates], Endbetrag=paid).rename({"Line total": "Betrag"})
+    assert money_of(frame) == round(sum(paid), 2)
+
+
+def test_of_two_pairs_of_received_and_paid_out_the_one_before_fees_is_offered():
+    out = [i % 10 == 4 for i in range(N)]
+    pairs = {}
+    for name, part in (("Net", 0.95), ("Gross", 1.0)):
+        for side, way in (("Debit", True), ("Credit", False)):
+            pairs[f"{name} {side}"] = [
+                round(e * part, 2) if o is way else None for e, o in zip(EACH, out, strict=True)
+            ]
+    (question,) = asked(lines(**pairs).drop("Line total", "SKU"))
+    assert question.answer.startswith('[orders.columns] amount = "Gross Credit" with')
+
+
+def tickets():
+    """Give one row per ticket: those of an order cost the same, whatever their number."""
+    sizes = [1 + i % 3 for i in range(30)]
+    rows = [(i, 20.0 + 5 * (i % 7)) for i, size in enumerate(sizes) for _ in range(size)]
+    return pl.DataFrame(
+        {
+            "Order #": [f"A{i:03}" for i, _ in rows],
+            "Buyer Email": [f"k{i % 11}@x.example" for i, _ in rows],
+            "Order date": [str(date(2024, 1, 1) + timedelta(3 * i)) for i, _ in rows],
+            "Attendee #": [str(900 + k) for k in range(len(rows))],
+            "Total paid": [price for _, price in rows],
+        }
+    )
+
+
+def test_prices_of_tickets_alike_in_an_order_are_asked_about_and_offered_by_line():
+    frame = tickets()
+    (question,) = asked(frame)
+    assert question.answer == '[orders] amount_of = "line" (or "order")'
+    by_line = {"orders": {"amount_of": "line"}}
+    assert money_of(frame, by_line) == frame["Total paid"].sum()
+    grown = frame.with_columns(pl.col("Total paid") * pl.len().over("Order #"))
+    assert money_of(grown) == frame["Total paid"].sum()
+
+
+def test_a_failed_attempt_takes_no_share_of_what_its_order_paid():
+    order = [i // 2 for i in range(40)]
+    frame = pl.DataFrame(
+        {
+            "payment": [f"pay_{i}" for i in range(40)],
+            "order_id": [f"A{i}" for i in order],
+            "contact": [f"+4479110000{i % 7}" for i in order],
+            "created_at": [str(date(2024, 1, 1) + timedelta(3 * i)) for i in order],
+            "amount": [100.0 + 7 * i for i in order],
+            "status": ["failed", "captured"] * 20,
+        }
+    )
+    whole = {"orders": {"amount_of": "order"}}
+    taken = segkit.clean_data(frame, whole)
+    assert taken.orders["amount"].sum() == sum(100.0 + 7 * i for i in range(20))
+    assert taken.ledger.reasons() == {"cancelled": 20}
+
+
 def test_rows_named_after_a_month_and_total_are_no_orders():
     frame = lines().rename({"Line total": "Total"}).drop("Order No")
     total = pl.DataFrame({"Client": ["January total"], "Total": [sum(EACH)]})

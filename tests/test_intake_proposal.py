@@ -396,6 +396,39 @@ def test_codes_of_currencies_are_the_currency_under_any_name():
     assert part.columns == {"currency": "WKZ", "amount": "Betrag"}
 
 
+def test_addresses_that_are_another_one_on_each_order_of_a_domain_are_doubted():
+    number, person = pl.col("Order No"), pl.col("Client")
+    masked = person.str.to_lowercase() + "+" + number.str.to_lowercase() + "@market.example"
+    own = person.str.to_lowercase() + "@x.example"
+    frame = shop().with_columns(
+        pl.when(pl.int_range(pl.len()) // 2 % 2 == 0).then(masked).otherwise(own).alias("E-mail"),
+        ("+4479110" + person.str.slice(1)).alias("Phone"),
+    )
+    (question,) = asked(frame.drop("Client"))
+    assert "Addresses at market.example are another one on nearly each order" in question.finding
+    assert question.answer.startswith('[orders.columns] customer_id = "Phone" (30 customers); or')
+    assert not asked(frame.with_columns(own.alias("E-mail")).drop("Client"))
+
+
+def test_numbers_and_addresses_beside_several_names_are_doubted():
+    name, number = pl.col("Client") + " Miller", pl.col("Client").str.slice(1).cast(pl.Int64)
+    frame = shop(customers=60).select(  # thirty numbers, in each of two branches
+        "Order No", "Order date", "Amount", (number % 30 + 100).alias("Customer no"),
+        name.alias("Customer name"),
+    )  # fmt: skip
+    (question,) = asked(frame)
+    assert "stand several names in 'Customer name' (60 names)" in question.finding
+    assert question.answer.startswith('[orders.columns] customer_id = "Customer name" (60 custom')
+    few = pl.when(pl.col("Client") < "K004").then(pl.lit("info@shop.example"))
+    mails = shop().with_columns(
+        few.otherwise(pl.col("Client") + "@x.example").alias("E-mail"), name.alias("Name")
+    )
+    (question,) = asked(mails.drop("Client"))
+    assert question.finding.startswith("Beside 1 value of 'E-mail' (27 customers)")
+    each = mails.with_columns((pl.col("Client") + "@x.example").alias("E-mail"))
+    assert not asked(each.drop("Client"))
+
+
 def test_an_address_that_tells_the_same_people_and_guests_too_is_the_customer():
     guest = pl.int_range(pl.len()) // 2 % 10 == 0
     frame = shop().with_columns(

@@ -75,8 +75,10 @@ def settle_totals(
 ) -> tuple[dict[str, object], list[Finding]]:
     """Take an order's total before the money of its lines, where the columns tell what it adds."""
     best, order = columns.get("amount"), profiles.get(whole.get("order_id", ""))
-    if best is None or order is None or given.is_set("orders", "amount_of"):
+    if best is None or given.is_set("orders", "amount_of"):
         return {}, []
+    if order is not None and order.distinct >= ALIKE * order.rows:
+        order = None  # each row is an order
     ranked = scores["amount"]
     close = [name for name, score in ranked.items() if score >= max(LEAST, ranked[best] - LEAD)]
     lines = [best, *(name for name in close if name != best)]
@@ -87,9 +89,11 @@ def settle_totals(
         if beside is None:
             continue
         state = profiles.get(whole.get("status", ""))
-        of_lines = state is not None and not _is_of_order(order.cells, state.cells)
+        of_lines = bool(order and state and not _is_of_order(order.cells, state.cells))
         taken, other = (line, total) if of_lines or not beside else (total, line)
         columns["amount"] = taken
+        if order is None:  # one of several ends of a sum, which is asked
+            return {}, []
         ranked.pop(other)
         if not beside:
             return {}, []
@@ -145,7 +149,7 @@ def _codes_named(header: str) -> set[str]:
 def _explain_total(
     line: ColumnProfile,
     total: ColumnProfile,
-    order: ColumnProfile,
+    order: ColumnProfile | None,
     profiles: dict[str, ColumnProfile],
 ) -> tuple[str, ...] | None:
     """Find the columns that make up what an order's total holds beside the money of its lines.
@@ -153,8 +157,11 @@ def _explain_total(
     Taxes, shipping and fees add to it, discounts come off. None if that does not explain it, or if
     it is no total.
     """
-    if total_of_orders(total, order) is None or total_of_orders(line, order) is not None:
+    if order is not None and (
+        total_of_orders(total, order) is None or total_of_orders(line, order) is not None
+    ):
         return None
+    keys = pl.int_range(total.rows, eager=True) if order is None else order.cells
     others = {
         header: shown.numbers
         for header, shown in profiles.items()
@@ -165,14 +172,14 @@ def _explain_total(
         and (shown.numbers != 0).any()
     }
     frame = pl.DataFrame({"\0line": line.numbers, "\0total": total.numbers, **others})
-    first = {header: _is_of_order(order.cells, frame[header]) for header in frame.columns}
+    first = {header: _is_of_order(keys, frame[header]) for header in frame.columns}
     orders = (
-        frame.with_columns(order.cells.alias("\0order"))
+        frame.with_columns(keys.alias("\0order"))
         .drop_nulls("\0order")
         .group_by("\0order", maintain_order=True)
         .agg(pl.col(h).drop_nulls().first() if first[h] else pl.col(h).sum() for h in first)
     )
-    gap = (orders["\0total"] - orders["\0line"]).to_numpy()
+    gap = (orders["\0total"] - orders["\0line"]).fill_null(float("nan")).to_numpy()
     beside = {
         header: orders[header].fill_null(0.0).abs().to_numpy()
         * (-1 if kind_of_money(header) == "discount" else 1)

@@ -83,7 +83,8 @@ def _alternatives(text: str) -> list[list[str]]:
         last = bare if _BARE.fullmatch(bare) else f"'{bare}'" if "'" not in bare else key
         path = f"{table}.{last}" if table else last
         more = re.split(r",\s*|\s+or\s+", others.strip()[4:-1].partition(";")[0]) if others else []
-        values.setdefault(path, []).extend(_unquoted(one) for one in (value, *more) if one)
+        more = [one for one in more if re.fullmatch(rf"{_TEXT}|[^\s\"]+", one)]
+        values.setdefault(path, []).extend(map(_unquoted, (value, *more)))
     if not values:
         return []
     first, *rest = values

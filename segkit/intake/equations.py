@@ -72,6 +72,11 @@ def find_equations(profiles: dict[str, ColumnProfile]) -> list[Equation]:
     }
     wholes = [header for header, kind in named.items() if not kind][:MOST_COLUMNS]
     signed = _sum_signed(profiles, named)
+    rates = {
+        header: off[header] / (100 if off[header].max() > 1 else 1)
+        for header, kind in named.items()
+        if kind == "discount" and header in off and off[header].max() <= 100
+    }
     found = []
     for whole, rest in permutations(wholes, 2):
         gap = money[whole] - money[rest]
@@ -79,6 +84,10 @@ def find_equations(profiles: dict[str, ColumnProfile]) -> list[Equation]:
             found.append(Equation(whole, rest, signed[0], "fees"))
             continue
         if np.mean(gap > -OFF) < FITS * np.mean(~np.isnan(gap)) or (gap > OFF).sum() < FEWEST:
+            continue
+        rate = next((h for h, part in rates.items() if _fits(gap, [money[whole] * part])), None)
+        if rate is not None:
+            found.append(Equation(whole, rest, (rate,), "discount"))
             continue
         for taken, kind in _subsets(off, named):
             if _fits(gap, [off[header] for header in taken]):

@@ -57,10 +57,33 @@ def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, objec
         "read as the order's total and counted once."
     )
     rows, answer = int(several["rows"].sum()), '[orders] amount_of = "order"'
-    sure = on_first or bool(concepts(amount)[0] & {"order", "total"})
+    # A price per line that does not make the amount says that it is a total, too.
+    grows = columns.has("quantity", "unit_price") or _grows_with_lines(lines)
+    sure = on_first or (grows and bool(concepts(amount)[0] & {"order", "total"}))
     severity = "info" if sure else "block"
-    answer += ' (or "line", if each line was worth that)'
+    answer += ' (or "line")'
+    if not (on_first or grows):  # as tickets of one price
+        text = (
+            f"{amount!r} stands {what} ({counted(several.height, 'order')} of several lines), and "
+            "orders of more lines have no larger ones: is it what each line was worth, or the "
+            "order's total, which counts once?"
+        )
+        answer = '[orders] amount_of = "line" (or "order")'
+        return {}, [Finding("block", "orders", "amount", text, rows, "", answer)]
     return {"amount_of": "order"}, [Finding(severity, "orders", "amount", text, rows, "", answer)]
+
+
+def _grows_with_lines(lines: pl.DataFrame) -> bool:
+    """Return whether orders of several lines have larger amounts, as totals have and prices not.
+
+    True where too few orders show it.
+    """
+    orders = lines.drop_nulls().group_by("order").agg(pl.len(), pl.col("amount").first())
+    sizes = [orders.filter(part)["amount"] for part in (pl.col("len") == 1, pl.col("len") > 1)]
+    if min(part.len() for part in sizes) < FEWEST_ORDERS:
+        return True
+    one, several = (float(part.mean() or 0.0) for part in sizes)  # type: ignore[arg-type]
+    return several >= GROWN * one
 
 
 def _about_unnumbered(columns: Columns, amount: str) -> list[Finding]:
@@ -91,7 +114,7 @@ def _about_unnumbered(columns: Columns, amount: str) -> list[Finding]:
         f"{amount!r} stands alike on the lines that a customer has at one time "
         f"({counted(several.height, 'time')}): is it the order's total, which counts once?"
     )
-    answer = '[orders] amount_of = "order" (or "line", if each line was worth that)'
+    answer = '[orders] amount_of = "order" (or "line")'
     return [Finding("block", "orders", "amount", text, int(several["rows"].sum()), "", answer)]
 
 
@@ -279,6 +302,7 @@ def _repeating_words(orders: pl.Series, words: pl.Series, worth: pl.Series) -> l
 
 
 FEWEST_ORDERS, ALIKE = 5, 0.8
+GROWN = 1.25  # times the mean of orders of one line is that of others where amounts are totals
 MANY = 200  # orders of a sample that show what the whole is like
 
 

@@ -226,8 +226,12 @@ def score_columns(profiles: dict[str, ColumnProfile], equations: list[Equation])
 
 
 def credit_and_debit(profiles: dict[str, ColumnProfile]) -> tuple[str, str] | None:
-    """Find the columns of money received and money paid out, of which each row fills one."""
+    """Find the columns of money received and money paid out, of which each row fills one.
+
+    Of several pairs that with the most money: after fees less is left.
+    """
     by_name = {plain(header): header for header in profiles}
+    pairs = {}
     for name, debit in by_name.items():
         for paid, received in WORDS["debits"].items():
             other = "_".join(received if w == paid else w for w in name.split("_"))
@@ -238,9 +242,12 @@ def credit_and_debit(profiles: dict[str, ColumnProfile]) -> tuple[str, str] | No
             if pair[0] is None or pair[1] is None:
                 continue
             used = [(numbers.fill_null(0) != 0) for numbers in pair]  # type: ignore[union-attr]
-            if (used[0] ^ used[1]).mean() >= 0.95 and used[0].any() and used[1].any():  # type: ignore[operator]
-                return credit, debit
-    return None
+            if (used[0] & used[1]).mean() <= 0.05 and (used[0] | used[1]).mean() >= 0.9:  # type: ignore[operator]
+                pairs[credit, debit] = (
+                    float(pair[0].sum()) if used[0].any() and used[1].any() else 0.0
+                )
+    best = max(pairs, key=lambda pair: pairs[pair], default=None)
+    return best if best is not None and pairs[best] else None
 
 
 def adjusted_columns(headers: Iterable[str]) -> dict[str, str]:

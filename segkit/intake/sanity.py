@@ -13,6 +13,7 @@ from dataclasses import replace
 import polars as pl
 
 from segkit.display import counted, money, number, percent
+from segkit.ids import fold_ids
 from segkit.intake.cells import MICRO, is_text
 from segkit.intake.columns import Columns
 from segkit.intake.counts import count_lines
@@ -22,7 +23,13 @@ from segkit.intake.lookups import EVENT_WORDS
 from segkit.intake.mapping import Mapping, lacks
 from segkit.intake.questions import Finding
 from segkit.intake.store import Intake
-from segkit.intake.tried import better_dates, better_decimal, other_customers, other_dates
+from segkit.intake.tried import (
+    better_dates,
+    better_decimal,
+    names_person,
+    other_customers,
+    other_dates,
+)
 from segkit.schema import EVENT_TYPES
 
 FEW_PER_CENT = 0.05
@@ -30,6 +37,8 @@ MOST = 0.95  # of the rows rejected: hardly an order is left
 MANY_ORDERS = 50
 FEW_PEOPLE = {5: 10, 20: 50}  # so few people with more than so many orders each
 GUEST_SHARE = 0.2
+MANY_NAMES, MANY_SHARED = 4, 0.3  # names of one id, and share of ids with several
+MASKED = 0.8  # people on the orders of a domain whose addresses are another one each time
 FEW_MISSING = 0.1  # of the rows without a customer, where another column names one
 GUEST_TIMES, GUEST_LINES = 4, 50  # or so many times the next customer, and so many lines
 # What nobody can repair by another mapping: the reasons of a row as such.
@@ -86,11 +95,15 @@ def doubt_orders(
         if columns.raw.height >= ENOUGH and not _is_given(given, item.column)
     ]
     counts = count_lines(lines) if counts is None else counts
-    doubts = _doubt_single_orders(columns, counts) + _doubt_missing(columns, taken)
     named = _is_given(given, "customer_id")
+    is_given = named or used.is_set("orders", "no_customer")
+    guests = _doubt_guests(columns, counts, is_given=is_given)
+    doubts = _doubt_single_orders(columns, counts) + _doubt_missing(columns, taken)
+    doubts = doubts or _doubt_masks(columns)
+    if not any(item.severity == "block" for item in (*doubts, *guests)):
+        doubts = _doubt_names(columns)
     findings += [replace(item, severity="warn") for item in doubts] if named else doubts
-    is_given = _is_given(given, "customer_id") or used.is_set("orders", "no_customer")
-    findings += _doubt_guests(columns, counts, is_given=is_given)
+    findings += guests
     return findings
 
 
@@ -199,6 +212,88 @@ def _doubt_single_orders(columns: Columns, counts: pl.DataFrame) -> list[Finding
             f'[orders.columns] customer_id = "{name}" ({counted(people, "customer")}); or {answer}'
         )
     return [Finding("block", "orders", "customer_id", text, _rows(counts), answer=answer)]
+
+
+def _doubt_masks(columns: Columns) -> list[Finding]:
+    """Ask whether addresses of a domain that are another one on each order hide who ordered.
+
+    Marketplaces mask addresses so. Where they do, another column names the same persons again.
+    """
+    who, order = columns.source("customer_id"), columns.source("order_id")
+    shown = columns.profiles.get(who or "")
+    if who is None or shown is None or shown.emails < ENOUGH / 100:
+        return []
+    rows = columns.raw.select(
+        who=pl.lit(columns.cells(who).cast(pl.String).str.to_lowercase()),
+        order=pl.lit(columns.cells(order).cast(pl.String)) if order else pl.int_range(pl.len()),
+    ).with_columns(domain=pl.col("who").str.extract(r"@([^@\s]+)$"))
+    for other, people in other_customers(columns, rows["order"].n_unique(), MOST):
+        cells = columns.cells(other).cast(pl.String).str.to_lowercase()
+        domains = (
+            rows.with_columns(other=cells)
+            .drop_nulls()
+            .group_by("domain")
+            .agg(pl.col("who", "order", "other").n_unique(), rows=pl.len())
+            .filter(
+                (pl.col("order") >= ENOUGH)
+                & (pl.col("who") >= MOST * pl.col("order"))
+                & (pl.col("other") <= MASKED * pl.col("order"))
+            )
+        )
+        if domains.height:
+            domain, addresses, orders, persons, lines = domains.sort("order").row(-1)
+            text = (
+                f"Addresses at {domain} are another one on nearly each order ({number(addresses)} "
+                f"on {counted(orders, 'order')}), where {other!r} names "
+                f"{counted(persons, 'person', 'people')}: a marketplace's masks?"
+            )
+            answer = (
+                f'[orders.columns] customer_id = "{other}" ({counted(people, "customer")}); or '
+                f'[orders.columns] customer_id = "{who}", if they are customers'
+            )
+            return [Finding("block", "orders", "customer_id", text, lines, answer=answer)]
+    return []
+
+
+def _doubt_names(columns: Columns) -> list[Finding]:
+    """Ask whether ids that stand beside several names are customers.
+
+    Numbers that begin again in each branch are many such ids; addresses that a shop writes where it
+    has none are few, with many names each.
+    """
+    who = columns.source("customer_id")
+    if who is None or names_person(who):
+        return []
+    ids = columns.cells(who).cast(pl.String).str.to_lowercase()
+    for other, people in other_customers(columns, 2 * columns.raw.height, MOST):
+        if not names_person(other):
+            continue
+        names = fold_ids(pl.lit(columns.cells(other).cast(pl.String)))
+        rows = pl.DataFrame({"who": ids}).with_columns(name=names).drop_nulls()
+        each = rows.group_by("who").agg(pl.col("name").n_unique(), rows=pl.len())
+        several, many = each.filter(pl.col("name") > 1), each.filter(pl.col("name") >= MANY_NAMES)
+        # Where most names stand beside several ids as well, names tell nobody apart.
+        shared = rows.group_by("name").agg(pl.col("who").n_unique())["who"]
+        if each.height < ENOUGH or (shared > 1).mean() > 0.5:  # type: ignore[operator]
+            continue
+        if several.height > MANY_SHARED * each.height:
+            listed, lines = counted(several.height, "value"), int(several["rows"].sum())
+        elif (
+            many["rows"].sum() > FEW_PER_CENT * rows.height and several.height < 2 * many.height + 3
+        ):
+            listed, lines = counted(many.height, "value"), int(many["rows"].sum())
+        else:
+            continue
+        text = (
+            f"Beside {listed} of {who!r} ({counted(each.height, 'customer')}) stand several names "
+            f"in {other!r} ({counted(people, 'name')}): who is the customer?"
+        )
+        answer = (
+            f'[orders.columns] customer_id = "{other}" ({counted(people, "customer")}); or '
+            f'[orders.columns] customer_id = "{who}", if it is the customer'
+        )
+        return [Finding("block", "orders", "customer_id", text, lines, answer=answer)]
+    return []
 
 
 def _rows(counts: pl.DataFrame) -> int:

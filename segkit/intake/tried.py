@@ -157,6 +157,14 @@ def other_customers(
     return [(name, people) for _, name, people in sorted(ranked)]
 
 
+def names_person(name: str) -> bool:
+    """Return whether a header is that of a person's name, and of no number or address."""
+    meant, _ = concepts(name)
+    return _person_rank(name) is not None and (
+        "name" in meant and not meant & {"id", "email", "phone", "company", "order"}
+    )
+
+
 def _person_rank(name: str) -> int | None:
     """Return how likely a header names persons, 0 first; None if it names something else."""
     meant, _ = concepts(name)
@@ -226,4 +234,15 @@ _NAMES = {
     "name", "names", "full", "nachname", "nom", "nome", "nombre", "naam", "nazwa", "姓名", "名前",
     "氏名",
 }  # fmt: skip
-_NO_AMOUNT = {"id", "tax", "shipping", "fee", "discount", "refund", "cost", "percent", "quantity"}
+_NO_AMOUNT = {
+    "id",
+    "tax",
+    "shipping",
+    "fee",
+    "discount",
+    "refund",
+    "cost",
+    "percent",
+    "quantity",
+    "balance",
+}

@@ -31,13 +31,13 @@ def settle_orders(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
         With ``__state`` (a status of ``STATUSES``) where states or refunds are mapped,
         ``__conflict`` where amounts are of orders, and the amounts (``__micro``) as settled.
     """
-    if columns.option("amount_of") == "order" and columns.has("amount"):
-        parsed = _share_totals(columns, parsed)
     states = _states(columns)
     if states:
         worst = pl.min_horizontal(pl.lit(state) for state in states)
         names = dict(enumerate(STATUSES))
         parsed = parsed.with_columns(__state=worst.replace_strict(names, return_dtype=pl.String))
+    if columns.option("amount_of") == "order" and columns.has("amount"):
+        parsed = _share_totals(columns, parsed)
     if columns.has("refund"):
         parsed = _take_off_refunds(columns, parsed)
     return parsed
@@ -88,7 +88,8 @@ def _share_totals(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
     """Count the amount of an order once, and share it over the order's lines.
 
     Shares are in proportion to quantity times unit price where both are known, else equal; they
-    add up to the total exactly.
+    add up to the total exactly. Rows that name no product are attempts to pay the whole: those
+    that failed have no share beside one that counts.
     """
     if not columns.has("order_id"):
         return _share_unnumbered(columns, parsed)
@@ -99,6 +100,8 @@ def _share_totals(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
     counts = pl.lit(value=True)
     if columns.has("row_kind"):
         counts = ~pl.any_horizontal(f"__{kind}_row" for kind in (*left_out(columns), "total"))
+    if "__state" in parsed.columns and not (has_values or columns.has("product_id")):
+        counts = counts & ~pl.col("__state").is_in(["cancelled", "unpaid"])
     frame = parsed.select("order_id", MICROS, counts=counts, weight=weight)
     total = pl.col(MICROS).drop_nulls().first().over(order)
     off = (pl.col("weight").sum().over(order) - total).abs()
