@@ -135,7 +135,7 @@ def test_duplicates_do_not_run_away():
     [
         (lambda f: f.head(1), {"k": 2}, DataError, "at least two customers"),
         (lambda f: f.head(4), {"k": 5}, DataError, "5 segments need as many different"),
-        (lambda f: f.head(5), {"k": 5}, DataError, "ask for fewer segments"),
+        (lambda f: f.head(5), {"k": 5}, DataError, "set a smaller k"),
         (lambda f: f.with_columns(a=0, b=0, c=0), {"k": 2}, DataError, "constant"),
         (lambda f: f.with_columns(a=pl.lit(float("inf"))), {"k": 2}, DataError, "infinite"),
         (

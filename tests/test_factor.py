@@ -340,7 +340,7 @@ def test_codes_for_no_answer_are_refused_and_answers_are_not(code):
     answers = pl.DataFrame({"q1": [1, 2, 3, 4, 5], "q2": [0, 2, 4, 5, 6], "q3": [-2, -1, 0, 1, 2]})
     assert read_answers(answers).items == ("q1", "q2", "q3")
     coded = answers.with_columns(q1=pl.Series([1, 2, 3, 5, code]))
-    with pytest.raises(DataError, match=rf"averaged as answers: {code} in q1 \(1 time\)"):
+    with pytest.raises(DataError, match=rf"codes for 'no answer': {code} in q1 \(1 time\)"):
         read_answers(coded)
 
 
