@@ -47,6 +47,7 @@ def test_money_is_written_with_its_currency():
     assert "Money is in the currency of the data" in build_features(lines).text
     rfm = segkit.score_rfm(lines, bins=2, currency="GBP")
     assert ", in GBP." in rfm.text
+    assert "Monetary value is net of returns." in rfm.text
     assert rfm.score(lines).currency == "GBP"
     assert "as given" not in segkit.score_rfm(known.frame, bins=2).text
     chosen = lines.select("customer_id", segment=pl.Series(["S1", "S2"]))
