@@ -135,28 +135,6 @@ def is_sold(names: Collection[str]) -> pl.Expr:
     return ~is_returned(names) & (pl.col("amount") > 0)
 
 
-_TYPES: dict[str, type[pl.DataType]] = {
-    "": pl.String,
-    "int": pl.Int64,
-    "float": pl.Float64,
-    "bool": pl.Boolean,
-}
-
-
-def typed(columns: str) -> dict[str, type[pl.DataType]]:
-    """Return a table's columns with their types, as they are listed: ``name`` or ``name:type``.
-
-    Types are int, float and bool; without one, a column is text.
-
-    Examples
-    --------
-    >>> typed("segment customers:int")
-    {'segment': String, 'customers': Int64}
-    """
-    pairs = (column.partition(":") for column in columns.split())
-    return {name: _TYPES[kind] for name, _, kind in pairs}
-
-
 def is_pandas(value: Any) -> bool:
     """Return whether a value is of pandas, by its type's module: pandas is never imported."""
     return type(value).__module__.split(".")[0] == "pandas"

@@ -85,6 +85,14 @@ def test_amounts_in_one_currency_are_taken_where_orders_are_in_several(refunds):
     assert taken.orders["amount"].sum() == pytest.approx(sum(home) - sum(back) * refunds)
 
 
+def test_amounts_that_are_zero_in_the_one_currency_for_some_orders_are_asked_about():
+    codes = ["GBP" if i % 6 == 0 else "EUR" for i in range(N)]
+    home = [round(e * 1.17, 2) if c == "GBP" else e for e, c in zip(EACH, codes, strict=True)]
+    home = [0.0 if i % 10 == 1 else h for i, h in enumerate(home)]  # not yet converted
+    frame = lines(Currency=codes, Amount=EACH, **{"Amount EUR": home}).drop("Line total")
+    assert "currency" in {item.column for item in asked(frame)}
+
+
 def test_amounts_of_which_no_header_names_a_currency_are_asked_about():
     codes = ["GBP" if i % 6 == 0 else "EUR" for i in range(N)]
     home = [round(e * 1.17, 2) if c == "GBP" else e for e, c in zip(EACH, codes, strict=True)]

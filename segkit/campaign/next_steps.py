@@ -17,7 +17,7 @@ from segkit.campaign.pilot import words
 from segkit.campaign.power import compute_sample_size
 from segkit.display import MOST_WORDS, counted, join_words, money, number, sentences
 from segkit.errors import DataError, ParameterError, require_columns
-from segkit.frames import takes_frames, typed
+from segkit.frames import takes_frames
 from segkit.lift.verdicts import ALL
 from segkit.result import Figure, Result
 from segkit.stats.intervals import ci_words
@@ -42,11 +42,21 @@ USABLE = ("usable", "usable with care")
 HALVES = {"one half": 0.5, "other half": 0.5}
 LONGEST_TEST = 12  # months; a difference that needs longer is not worth a test
 UNSTABLE = "neither stable nor usable"
-STEPS = typed(
-    "segment segment_name decision offer against basis reach:int profit:float profit_low:float "
-    "profit_high:float monthly:float monthly_low:float monthly_high:float test_offer test_against "
-    "test_customers:int test_months:int usability stable:bool why"
-)
+STEPS: dict[str, type[pl.DataType]] = {
+    **dict.fromkeys(
+        ("segment", "segment_name", "decision", "offer", "against", "basis"), pl.String
+    ),
+    "reach": pl.Int64,
+    **dict.fromkeys(
+        ("profit", "profit_low", "profit_high", "monthly", "monthly_low", "monthly_high"),
+        pl.Float64,
+    ),
+    **dict.fromkeys(("test_offer", "test_against"), pl.String),
+    **dict.fromkeys(("test_customers", "test_months"), pl.Int64),
+    "usability": pl.String,
+    "stable": pl.Boolean,
+    "why": pl.String,
+}
 Row = dict[str, Any]
 UNTRIED: Row = {"shown": "unknown", "profit": None}  # a comparison that was not made
 

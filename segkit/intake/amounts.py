@@ -26,7 +26,7 @@ def take_home(
     home = _find_home(columns, scores, profiles)
     if home is None:
         return {}, []
-    header, code = home
+    header, amount, code = home
     currency = columns["currency"]
     codes = profiles[currency].cells.cast(pl.String).str.to_uppercase()
     of_home = (codes == code).fill_null(value=False)
@@ -37,16 +37,15 @@ def take_home(
             {**scores, "amount": scores["refund"]},
             profiles,
         )
-        if named is None or named[1] != code:
+        if named is None or named[2] != code:
             return {}, []
         columns["refund"] = named[0]
     columns["amount"] = header
     for name in ("currency", "unit_price", "discount"):  # of the other currencies
         columns.pop(name, None)
-    same = [n for n in scores["amount"] if n != header and _is_same(profiles, n, header, of_home)]
-    for name in same:
-        del scores["amount"][name]
-    amount = same[0]
+    for name in [name for name in scores["amount"] if name != header]:
+        if name == amount or _is_same(profiles, name, header, of_home):
+            del scores["amount"][name]
     text = (
         f"{header!r} is read as the amount: it is {amount!r} in {code}, whatever {currency!r} says."
     )
@@ -113,10 +112,11 @@ def settle_totals(
 
 def _find_home(
     columns: dict[str, str], scores: Scores, profiles: dict[str, ColumnProfile]
-) -> tuple[str, str] | None:
+) -> tuple[str, str, str] | None:
     """Find the amount that is stated a second time in one currency, where orders are in several.
 
-    Its header names that currency; on its rows, and no others, both amounts are equal.
+    Return its header, the other's, and the currency. The first names that currency; on its rows,
+    and no others, both amounts are equal.
     """
     amount, currency = (profiles.get(columns.get(name, "")) for name in ("amount", "currency"))
     if amount is None or currency is None or amount.numbers is None:
@@ -129,14 +129,14 @@ def _find_home(
             continue
         rows = pl.DataFrame({"code": codes, "one": pair[0], "other": pair[1]}).drop_nulls()
         shares = (
-            rows.filter(pl.col("one") != 0)
+            rows.filter((pl.col("one") != 0) | (pl.col("other") != 0))
             .group_by("code")
             .agg(alike=((pl.col("one") - pl.col("other")).abs() <= OFF).mean())
         )
         (code,) = named[header]
         home = float(shares.filter(pl.col("code") == code)["alike"].sum())
         if home >= ALIKE and shares.height > 1 and float(shares["alike"].sum()) < home + OFF:
-            return header, str(code)
+            return header, other, str(code)
     return None
 
 

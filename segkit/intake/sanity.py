@@ -99,12 +99,18 @@ def doubt_orders(
     is_given = named or used.is_set("orders", "no_customer")
     guests = _doubt_guests(columns, counts, is_given=is_given)
     doubts = _doubt_single_orders(columns, counts) + _doubt_missing(columns, taken)
-    doubts = doubts or _doubt_masks(columns)
-    if not any(item.severity == "block" for item in (*doubts, *guests)):
-        doubts = _doubt_names(columns)
+    if not _ask(doubts):
+        doubts += _doubt_masks(columns)
+    if not _ask(doubts + guests):
+        doubts += _doubt_names(columns)
     findings += [replace(item, severity="warn") for item in doubts] if named else doubts
     findings += guests
     return findings
+
+
+def _ask(findings: list[Finding]) -> bool:
+    """Return whether one of the findings is a question."""
+    return any(item.severity == "block" for item in findings)
 
 
 def _is_given(given: Mapping, name: str) -> bool:
@@ -202,16 +208,23 @@ def _doubt_single_orders(columns: Columns, counts: pl.DataFrame) -> list[Finding
         f"{counted(by_customer.height, 'customer')} in {raw_column!r}. Is that the customer, or "
         "the order?"
     )
-    answer = f'[orders.columns] customer_id = "{raw_column}", if nobody did buy twice'
+    kept, rows = f'"{raw_column}", if nobody did buy twice', _rows(counts)
     others = other_customers(columns, orders)
-    if plain(raw_column or "") == "customer_id" and not others:
-        return []
     if others:
-        name, people = others[0]
-        answer = (
-            f'[orders.columns] customer_id = "{name}" ({counted(people, "customer")}); or {answer}'
-        )
-    return [Finding("block", "orders", "customer_id", text, _rows(counts), answer=answer)]
+        return [_ask_customer(*others[0], kept, text, rows)]
+    if plain(raw_column or "") == "customer_id":
+        return []
+    answer = f"[orders.columns] customer_id = {kept}"
+    return [Finding("block", "orders", "customer_id", text, rows, answer=answer)]
+
+
+def _ask_customer(other: str, people: int, kept: str, text: str, rows: int) -> Finding:
+    """Ask for the customer: another column first, or the one that is kept."""
+    answer = (
+        f'[orders.columns] customer_id = "{other}" ({counted(people, "customer")}); or '
+        f"[orders.columns] customer_id = {kept}"
+    )
+    return Finding("block", "orders", "customer_id", text, rows, answer=answer)
 
 
 def _doubt_masks(columns: Columns) -> list[Finding]:
@@ -247,11 +260,7 @@ def _doubt_masks(columns: Columns) -> list[Finding]:
                 f"on {counted(orders, 'order')}), where {other!r} names "
                 f"{counted(persons, 'person', 'people')}: a marketplace's masks?"
             )
-            answer = (
-                f'[orders.columns] customer_id = "{other}" ({counted(people, "customer")}); or '
-                f'[orders.columns] customer_id = "{who}", if they are customers'
-            )
-            return [Finding("block", "orders", "customer_id", text, lines, answer=answer)]
+            return [_ask_customer(other, people, f'"{who}", if they are customers', text, lines)]
     return []
 
 
@@ -288,11 +297,7 @@ def _doubt_names(columns: Columns) -> list[Finding]:
             f"Beside {listed} of {who!r} ({counted(each.height, 'customer')}) stand several names "
             f"in {other!r} ({counted(people, 'name')}): who is the customer?"
         )
-        answer = (
-            f'[orders.columns] customer_id = "{other}" ({counted(people, "customer")}); or '
-            f'[orders.columns] customer_id = "{who}", if it is the customer'
-        )
-        return [Finding("block", "orders", "customer_id", text, lines, answer=answer)]
+        return [_ask_customer(other, people, f'"{who}", if it is the customer', text, lines)]
     return []
 
 
