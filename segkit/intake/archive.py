@@ -163,8 +163,8 @@ class ProfileArchive:
         rows = assignments.select("customer_id", at).with_columns(
             pl.col("customer_id").cast(pl.String)
         )
-        known = pl.concat(parts, how="diagonal") if parts else rows.head(0)
-        return rows.join(known, on=["customer_id", at], how="left", maintain_order="left")
+        attributes = pl.concat(parts, how="diagonal") if parts else rows.head(0)
+        return rows.join(attributes, on=["customer_id", at], how="left", maintain_order="left")
 
     def erase(self, customers: Any, *, at: Moment | None = None) -> Mapping[str, int]:
         """Erase customers from every store; return how many each one held."""

@@ -176,10 +176,10 @@ def _about_country(taken: Intake) -> Finding:
     """Report whose seasons and gift occasions will be assumed."""
     country = propose_country(taken)
     if country.code is None:
-        told = f"seasons alone, no gift occasions: {country.why}"
+        proposal = f"seasons alone, no gift occasions: {country.why}"
     else:
-        told = f"{country.code}, proposed from {country.why}"
-    finding = f"Calendar: {told}; change with calendar=."
+        proposal = f"{country.code}, proposed from {country.why}"
+    finding = f"Calendar: {proposal}; change with calendar=."
     answer = 'calendar = "uk" (us, de, jp, ...)'
     return Finding("info", "orders", "", finding, answer=answer, kind="calendar")
 

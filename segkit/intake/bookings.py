@@ -106,10 +106,10 @@ def _repeat(
         if not 1 < keys.n_unique() <= FEW_KEYS * keys.len() or keys.equals(cells):
             continue
         pairs = pl.DataFrame({"key": keys, "money": worth}).filter(met).drop_nulls()
-        known = pl.concat(
+        sums_of_sales = pl.concat(
             pl.DataFrame({"key": keys, "money": numbers}).filter(sold) for numbers in [worth, *sums]
         ).unique()
-        both = pairs.join(known, on=["key", "money"], how="semi")
+        both = pairs.join(sums_of_sales, on=["key", "money"], how="semi")
         if pairs.height and both.height > REPEATED * pairs.height:
             return True
     return False

@@ -57,8 +57,8 @@ def country_code(name: str) -> str | None:
 
 @cache
 def _by_name() -> dict[str, str]:
-    known = countries().items()
-    return {without_accents(name): code for code, item in known for name in item["names"]}
+    items = countries().items()
+    return {without_accents(name): code for code, item in items for name in item["names"]}
 
 
 def propose_country(taken: Intake) -> Country:
@@ -123,27 +123,27 @@ def _of_column(names: pl.Series, table: str) -> Country | None:
 
 def _evidence(taken: Intake) -> list[tuple[str, set[str]]]:
     """List what tells a country, each with the countries that it leaves."""
-    known = countries()
-    found: list[tuple[str, set[str]]] = []
+    by_code = countries()
+    evidence: list[tuple[str, set[str]]] = []
     headers = [source for part in taken.mapping.tables.values() for source in part.columns.values()]
     language = _language(headers)
     speakers = {
-        code for code, item in known.items() if language and item.get("language") == language
+        code for code, item in by_code.items() if language and item.get("language") == language
     }
     if speakers:
-        found.append(("the language of the columns", speakers))
+        evidence.append(("the language of the columns", speakers))
     currency = _currency(taken)
-    users = {code for code, item in known.items() if item["currency"] == currency}
+    users = {code for code, item in by_code.items() if item["currency"] == currency}
     if users:
-        found.append((f"the currency {currency}", users))
+        evidence.append((f"the currency {currency}", users))
     zone = taken.mapping.option("orders", "timezone")
-    there = {code for code, item in known.items() if zone in item["zones"]}
-    if there:
-        found.append((f"the time zone {zone}", there))
+    residents = {code for code, item in by_code.items() if zone in item["zones"]}
+    if residents:
+        evidence.append((f"the time zone {zone}", residents))
     # German columns and euros are Germany's rather than Austria's, unless a time zone says so.
-    if language == "de" and currency == EURO and not there:
-        found[0] = (found[0][0], {"DE"})
-    return found
+    if language == "de" and currency == EURO and not residents:
+        evidence[0] = (evidence[0][0], {"DE"})
+    return evidence
 
 
 def _currency(taken: Intake) -> str | None:

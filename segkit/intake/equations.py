@@ -77,23 +77,23 @@ def find_equations(profiles: dict[str, ColumnProfile]) -> list[Equation]:
         for header, kind in named.items()
         if kind == "discount" and header in off and off[header].max() <= 100
     }
-    found = []
+    equations = []
     for whole, rest in permutations(wholes, 2):
         gap = money[whole] - money[rest]
         if signed is not None and _fits(gap, [-signed[1]]):
-            found.append(Equation(whole, rest, signed[0], "fees"))
+            equations.append(Equation(whole, rest, signed[0], "fees"))
             continue
         if np.mean(gap > -OFF) < FITS * np.mean(~np.isnan(gap)) or (gap > OFF).sum() < FEWEST:
             continue
         rate = next((h for h, part in rates.items() if _fits(gap, [money[whole] * part])), None)
         if rate is not None:
-            found.append(Equation(whole, rest, (rate,), "discount"))
+            equations.append(Equation(whole, rest, (rate,), "discount"))
             continue
         for taken, kind in _subsets(off, named):
             if _fits(gap, [off[header] for header in taken]):
-                found.append(Equation(whole, rest, taken, kind))
+                equations.append(Equation(whole, rest, taken, kind))
                 break
-    return found
+    return equations
 
 
 def _sum_signed(

@@ -101,18 +101,18 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
     paid = still_counted & is_of_customer(columns)
     cash = worth()
     paid = paid if cash is None else paid & (cash > 0)
-    found = unused_words(columns, unread, paid.fill_null(value=False))
-    for header in [*found]:
+    open_columns = unused_words(columns, unread, paid.fill_null(value=False))
+    for header in [*open_columns]:
         cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
-        if is_likely_state(header, cells, found[header]):
-            meanings = found.pop(header)
+        if is_likely_state(header, cells, open_columns[header]):
+            meanings = open_columns.pop(header)
             findings.append(_question(columns, unread[header], meanings, named, worth()))
     more = max(MOST_ASKED - len(asked) - len(findings), 0)
-    unknown = likely_unknown(columns, found, paid.fill_null(value=False), cash)
+    unknown = likely_unknown(columns, open_columns, paid.fill_null(value=False), cash)
     for header, usual in [*unknown.items()][:more]:
-        meanings = {usual: "sale", **found.pop(header)}
+        meanings = {usual: "sale", **open_columns.pop(header)}
         findings.append(_question(columns, unread[header], meanings, named, cash))
-    return findings + warn_unused(columns, found, worth())
+    return findings + warn_unused(columns, open_columns, worth())
 
 
 def _read_unused(
@@ -249,9 +249,9 @@ def _doubt(
         return None
     kind = kind_of(shown.name)
     if kind is not None:
-        found = _doubt_kind(shown, kind)
-        if found is not None or "status" not in meant:
-            return found
+        meanings = _doubt_kind(shown, kind)
+        if meanings is not None or "status" not in meant:
+            return meanings
     if "balance" in meant or "payment" in meant:
         owed = None if has_state else _owed(shown, meant, worth())
         if owed is not None:
@@ -264,16 +264,16 @@ def _doubt_kind(shown: ColumnProfile, kind: str) -> dict[str, str] | None:
     yes, no = KINDS[kind]
     flagged = flag_meanings(shown, yes, no)
     if flagged:
-        found = {*flagged.values(), *([no] if shown.filled < 1 else [])}
-        return {**flagged, "": no} if found != {"sale"} else None
+        meanings = {*flagged.values(), *([no] if shown.filled < 1 else [])}
+        return {**flagged, "": no} if meanings != {"sale"} else None
     if kind in ALONE:
         return None
     if shown.numbers is not None and not shown.dated:
         zeros = dict.fromkeys(_zeros(shown), "sale")
         return {**zeros, "*": yes} if (shown.numbers != 0).any() else None
-    told = [word for word in words_of(shown)[:MOST_WORDS] if word.lower() in (*NO, *NO_MARKS)]
-    if told and shown.distinct <= MOST_WORDS:  # no, and more than one kind of yes
-        return {**dict.fromkeys(told, no), "": no, "*": yes}
+    negatives = [word for word in words_of(shown)[:MOST_WORDS] if word.lower() in (*NO, *NO_MARKS)]
+    if negatives and shown.distinct <= MOST_WORDS:  # no, and more than one kind of yes
+        return {**dict.fromkeys(negatives, no), "": no, "*": yes}
     return {"": "sale", "*": yes} if shown.filled < 1 or shown.distinct > 1 else None
 
 
@@ -290,17 +290,17 @@ def _doubt_words(shown: ColumnProfile, meant: frozenset[str]) -> dict[str, str] 
         return {**flags, **({"": "unpaid"} if shown.filled < 1 else {})}
     if flag_meanings(shown, "yes", "no"):
         return _doubt_flag(shown, meant)
-    found = {word: status_meaning(word) for word in words}
-    known = [meaning for meaning in found.values() if meaning is not None]
-    bad = {*known} - {"sale"}
+    meanings = {word: status_meaning(word) for word in words}
+    recognised = [meaning for meaning in meanings.values() if meaning is not None]
+    bad = {*recognised} - {"sale"}
     if "shipping" in meant:  # what waits to be sent may be paid
         bad -= {"unpaid"}
     if "status" in meant and "shipping" not in meant:
-        if meant - OF_ORDER != {"status"} or not (bad or len(known) < len(words)):
+        if meant - OF_ORDER != {"status"} or not (bad or len(recognised) < len(words)):
             return None
-    elif not shown.words or not bad or len(known) < 2 or len(known) <= 0.5 * len(words):
+    elif not shown.words or not bad or len(recognised) < 2 or len(recognised) <= 0.5 * len(words):
         return None
-    return {word: meaning for word, meaning in found.items() if meaning is not None}
+    return {word: meaning for word, meaning in meanings.items() if meaning is not None}
 
 
 def _doubt_flag(shown: ColumnProfile, meant: frozenset[str]) -> dict[str, str] | None:

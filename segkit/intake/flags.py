@@ -80,8 +80,8 @@ def settle_words(columns: Columns) -> Mapping:
         read = closed_words(words)
         if yes is not None and no is not None:
             read |= flag_words(words, yes, no)
-        known = {own.get(word) or read.get(word) or status_meaning(word, own) for word in words}
-        if "" not in own and known and "sale" not in known | {no}:
+        meanings = {own.get(word) or read.get(word) or status_meaning(word, own) for word in words}
+        if "" not in own and meanings and "sale" not in meanings | {no}:
             read[""] = "sale"  # the filled cells name all that does not count
         elif "" not in own and yes not in (None, "sale"):
             read[""] = str(no)

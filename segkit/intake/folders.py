@@ -59,12 +59,12 @@ def table_by_name(name: str) -> str | None:
     stem = name.split(".")[0].lower()
     if stem in CONTRACTS:
         return stem
-    found = {
+    places = {
         table: match.start()
         for table, words in WORDS["files"].items()
         if (match := re.search(words.replace("\n", ""), stem))
     }
-    return min(found, key=lambda table: found[table]) if found else None
+    return min(places, key=lambda table: places[table]) if places else None
 
 
 def put_together(parts: list[Part], given: Mapping) -> tuple[dict[str, RawTable], list[str]]:

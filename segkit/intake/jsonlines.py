@@ -78,9 +78,9 @@ def read_json_lines(
     if not frames:
         raise SourceError(f"{path.name} holds no objects; expected one a line")
     if explode and explode not in lists:
-        known = ", ".join(lists) or "none"
+        available = ", ".join(lists) or "none"
         raise SourceError(
-            f"{path.name}: explode = {explode!r}: expected a list of objects, found: {known}"
+            f"{path.name}: explode = {explode!r}: expected a list of objects, found: {available}"
         )
     frame = pl.concat(frames, how="diagonal")
     columns, changes = distinct_names(frame.columns)

@@ -87,9 +87,9 @@ def about_other_rows(columns: Columns, given: Mapping) -> list[Finding]:
         spelling = {word: spelt(word) for word in words.sort().to_list()}
         row_words = cache(partial(_row_words, frame[name], stems=stems))
         for ask in asked:
-            found = ask(name, spelling, row_words, columns)
-            if found:
-                return found
+            findings = ask(name, spelling, row_words, columns)
+            if findings:
+                return findings
     return _refuse_histories(few, columns) or _ask_carts(frame, said, columns)
 
 
@@ -178,12 +178,12 @@ def _refuse_histories(rows: pl.DataFrame, columns: Columns) -> list[Finding]:
              else pl.lit(value=True).alias("\0same"))
         .filter(pl.col("\0rows") > 1)
     )  # fmt: skip
-    told = groups.filter(pl.col("\0same") & (pl.col("\0states") == pl.col("\0rows"))).height
-    if groups.height < FEWEST_ORDERS or told < MOSTLY * groups.height:
+    histories = groups.filter(pl.col("\0same") & (pl.col("\0states") == pl.col("\0rows"))).height
+    if groups.height < FEWEST_ORDERS or histories < MOSTLY * groups.height:
         return []
     text = (
         f"This is a history of states: the rows of an order differ only in {state!r} and time "
-        f"({counted(told, 'order')}), and each would count again."
+        f"({counted(histories, 'order')}), and each would count again."
     )
     answer = "a file with one row per order, in its last state"
     return [Finding("block", "orders", "status", text, columns.raw.height, answer=answer)]
@@ -200,10 +200,10 @@ def _ask_movements(
     is_product = is_product and not meant & {"order", "payment"}  # Zahlungsart, Belegart
     read = _row_meanings(spelling, is_payment="payment" in meant)
     sales = [word for word, kind in read.items() if kind == "line"]
-    known = [word for word, kind in read.items() if kind not in (None, "way")]
-    if "status" in meant or not (typed or (sales and 2 * len(known) > len(read))):
+    recognised = [word for word, kind in read.items() if kind not in (None, "way")]
+    if "status" in meant or not (typed or (sales and 2 * len(recognised) > len(read))):
         return []
-    if is_product and not (sales and len(known) == len(read)):
+    if is_product and not (sales and len(recognised) == len(read)):
         return []
     cells = row_words()
     worth = line_money(columns)
@@ -232,9 +232,9 @@ def _ask_movements(
     if charges and not sales and not _stand_beside(cells, charges, columns):
         others = {word: kind for word, kind in others.items() if kind != "charge"}
     odd = [word for word, kind in read.items() if kind is None and word in there]
-    if not known and "ticket" in bare:  # kinds of tickets are what is sold
+    if not recognised and "ticket" in bare:  # kinds of tickets are what is sold
         return []
-    if not others and not (odd and (known or meant == {"order", "type"})):
+    if not others and not (odd and (recognised or meant == {"order", "type"})):
         return []
     listed = _shown(row_words(), [*others, *odd], columns)
     is_lone = not sales and not odd and "way" not in read.values()
@@ -350,8 +350,8 @@ def _tell_again(words: pl.Series, bought: list[str], columns: Columns) -> list[s
     if order is None or len(bought) < 2:
         return []
     rows = pl.DataFrame({"word": words, "order": columns.cells(order).cast(pl.String)}).drop_nulls()
-    told = rows.filter(pl.col("word").is_in(bought)).group_by("word", "order").len()
-    sizes = told.group_by("word").agg(pl.col("len").mean(), pl.col("order"))
+    rows_per_order = rows.filter(pl.col("word").is_in(bought)).group_by("word", "order").len()
+    sizes = rows_per_order.group_by("word").agg(pl.col("len").mean(), pl.col("order"))
     first, *others = sizes.sort("len", "word").iter_rows()
     return [word for word, _, orders in others
             if len({*orders} & {*first[2]}) >= BESIDE * len({*orders})]  # fmt: skip
@@ -366,8 +366,8 @@ def _ask_documents(
         kind = "credit" if not kind and re.search(CREDIT, word.lower()) else kind
         kinds.setdefault(kind, []).append(word)
     several = [kind for kind in _DOCUMENTS if kind in kinds]
-    known = sum(len(words) for kind, words in kinds.items() if kind)
-    if len(several) < 2 or known < 0.5 * len(spelling):
+    recognised = sum(len(words) for kind, words in kinds.items() if kind)
+    if len(several) < 2 or recognised < 0.5 * len(spelling):
         return []
     listed = [word for kind in several for word in kinds[kind]]
     counts = kinds[several[0]]

@@ -334,9 +334,9 @@ def _id_columns(table: str, frame: pl.DataFrame) -> list[str]:
         if not (is_text(dtype) or dtype.is_integer()):
             continue
         cells = frame[name].drop_nulls()
-        told = table != "events" and cells.n_unique() >= NEARLY * max(cells.len(), 1)
+        is_distinct = table != "events" and cells.n_unique() >= NEARLY * max(cells.len(), 1)
         addresses = is_text(dtype) and cells.head(100).cast(pl.String).str.contains("@").all()
-        if cells.len() and (told or addresses):
+        if cells.len() and (is_distinct or addresses):
             names.append(name)
     return names
 

@@ -292,13 +292,13 @@ def _repeating_words(orders: pl.Series, words: pl.Series, worth: pl.Series) -> l
     both = sums.join(lines, on="order").filter(pl.col("lines").abs() > 0.01)
     fits = ((pl.col("worth") - pl.col("lines")).abs() <= 0.02).mean()
     alike = both.group_by("word").agg(orders=pl.len(), rows=pl.col("rows").mean(), fits=fits)
-    found = alike.filter(
+    repeating = alike.filter(
         (pl.col("orders") >= 0.5 * lines.height)
         & (pl.col("orders") >= FEWEST_ORDERS)
         & (pl.col("fits") >= 0.95)
         & (pl.col("word") != most["word"][-1])
     )
-    return found["word"].sort().to_list()
+    return repeating["word"].sort().to_list()
 
 
 FEWEST_ORDERS, ALIKE = 5, 0.8
@@ -355,10 +355,10 @@ def about_tests(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping, li
         if name in used or not is_text(dtype):
             continue
         words = part[name].cast(pl.String).str.strip_chars()
-        known = words.drop_nulls()
-        if known.len() < MOSTLY * words.len() or not 2 <= known.n_unique() <= MOST_KINDS:
+        filled = words.drop_nulls()
+        if filled.len() < MOSTLY * words.len() or not 2 <= filled.n_unique() <= MOST_KINDS:
             continue
-        distinct = known.unique().sort().to_list()
+        distinct = filled.unique().sort().to_list()
         tests = [word for word in distinct if _TEST.fullmatch(word.lower())]
         if tests and any(_REAL.fullmatch(word.lower()) for word in distinct):
             return _say_tests(name, tests, frame, columns)

@@ -194,8 +194,8 @@ def currencies(texts: pl.Series, home: str | None, *, sure: bool = False) -> pl.
         likely = None if sure and len(codes) > 1 else codes[0]
         code_by_unit[sign] = home if home in codes else likely
     once = texts.filter(texts.str.contains(_UNIT)).unique()
-    found = parts(once)["unit"].replace_strict(code_by_unit, default=None, return_dtype=pl.String)
-    return _each(texts, once, found)
+    stated = parts(once)["unit"].replace_strict(code_by_unit, default=None, return_dtype=pl.String)
+    return _each(texts, once, stated)
 
 
 def units_of(code: str) -> set[str]:

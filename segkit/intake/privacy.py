@@ -162,12 +162,12 @@ def mask_outputs(cells: Iterable[Any]) -> None:
         for output in cell.get("outputs", ()):
             kind = output["output_type"]
             if kind == "stream":
-                output["text"] = _mask_stream(output["text"], told=output["name"] == "stderr")
+                output["text"] = _mask_stream(output["text"], errors=output["name"] == "stderr")
             elif kind == "error":
                 message, masked = output["evalue"], mask_error(output["evalue"], output["ename"])
                 output["evalue"] = masked
                 output["traceback"] = [
-                    _mask_stream(line.replace(message, masked) if message else line, told=True)
+                    _mask_stream(line.replace(message, masked) if message else line, errors=True)
                     for line in output["traceback"]
                 ]
             else:
@@ -176,9 +176,9 @@ def mask_outputs(cells: Iterable[Any]) -> None:
                         output["data"][mime] = _mask_all(content)
 
 
-def _mask_stream(text: str, *, told: bool) -> str:
+def _mask_stream(text: str, *, errors: bool) -> str:
     """Mask printed text, including the messages of errors and warnings in it."""
-    if told:
+    if errors:
         text = _TOLD.sub(lambda m: m[0][: -len(m[3])] + mask_error(m[3], m[1]), text)
     return mask_text(text)
 

@@ -351,14 +351,14 @@ class ProfileStore:
             )
         return rows
 
-    def _unknown(self, rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    def _unknown(self, rows: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
         """Return the events that say other than what is known of the same customer and time."""
         names = [c for c in rows.columns if c != self.key and not c.startswith("_")]
-        known = known.with_columns(
-            pl.lit(None, rows.schema[c]).alias(c) for c in names if c not in known.columns
+        stored = stored.with_columns(
+            pl.lit(None, rows.schema[c]).alias(c) for c in names if c not in stored.columns
         )
         met = rows.join(
-            known.with_columns(_there=pl.lit(value=True)).drop("_recorded"),
+            stored.with_columns(_there=pl.lit(value=True)).drop("_recorded"),
             on=[self.key, "_valid"],
             how="left",
             suffix="_was",
@@ -587,9 +587,9 @@ class ProfileStore:
         old = (valid < pl.col("erased_at")).fill_null(value=False)
         refused = met.filter(old).height
         kept = met.filter(~old)
-        known = self._facts()[self.key].unique()
+        present = self._facts()[self.key].unique()
         back = kept.filter(
-            pl.col("erased_at").is_not_null() & ~pl.col(self.key).is_in(known.implode())
+            pl.col("erased_at").is_not_null() & ~pl.col(self.key).is_in(present.implode())
         )
         return kept.select(rows.columns), refused, back[self.key].n_unique()
 

@@ -95,8 +95,8 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     questions += [item for item in _note_money(columns) if not said or item.column != "amount"]
     whole = {**columns, **part.columns}
     values = _place_states(columns, part, profiles, scores, given)
-    found = find_attributes(frame, {*taken, *columns.values()})
-    columns.update({role: header for role, header in found.items() if role not in fixed})
+    attributes = find_attributes(frame, {*taken, *columns.values()})
+    columns.update({role: header for role, header in attributes.items() if role not in fixed})
     options: dict[str, object] = {**settled}
     changed = adjusted.get(whole.get("amount", ""))
     if changed is not None and not {"refund", "is_return"} & {*columns, *fixed}:

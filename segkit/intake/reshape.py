@@ -66,12 +66,12 @@ def spread_groups(frame: pl.DataFrame, title: str) -> tuple[pl.DataFrame, list[s
         & (low.str.contains(group, literal=True) | low.str.contains(rf"^(?:{words})\b")),
     )
     names = marked.filter("is_name", pl.col("name").shift(-1).is_null().fill_null(value=True))
-    told = marked.filter(
+    explained = marked.filter(
         pl.any_horizontal("is_name", "is_row", "is_total") | (pl.col("filled") == 0)
     )
     rows = int(marked["is_row"].sum())
     plain = marked.filter(pl.col("is_row") & pl.col("group").is_null()).height
-    if names.height < FEWEST or rows < names.height or told.height < marked.height or plain:
+    if names.height < FEWEST or rows < names.height or explained.height < marked.height or plain:
         return frame, []
     column = first
     if first.startswith("column ") and "customer" in concepts(title)[0]:

@@ -149,11 +149,11 @@ def _fits_status(header: str, shown: ColumnProfile) -> float | None:
         is_kind = any(row_meaning(word) not in (None, "line") for word in shown.words)
         if is_kind or not {*meanings} - {None, "sale"}:
             return None
-    known = sum(meaning is not None for meaning in meanings) / len(meanings)
-    score = 0.5 if known >= 0.5 else 0.0 if is_named and len(meanings) > 1 else -1.5
+    share_known = sum(meaning is not None for meaning in meanings) / len(meanings)
+    score = 0.5 if share_known >= 0.5 else 0.0 if is_named and len(meanings) > 1 else -1.5
     if any(meaning not in (None, "sale") for meaning in meanings):
         score += 0.8 if "sale" in meanings else 0.6
-        if known == 1 and len(meanings) > 1:
+        if share_known == 1 and len(meanings) > 1:
             score += 1.0
     return score
 

@@ -76,7 +76,7 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
         return own.get(text, own.get(bare))
     if rest is not None:
         return rest
-    meaning = next((known for pattern, known in _PATTERNS if pattern.search(text)), None)
+    meaning = next((state for pattern, state in _PATTERNS if pattern.search(text)), None)
     return None if meaning == "sale" and _NEGATED.search(text) else meaning
 
 
@@ -149,8 +149,8 @@ def likely_status(word: object, others: Iterable[object] = ()) -> str:
         return "cancelled"
     if _OWED.search(_state_text(word)):
         return "unpaid"
-    known = {status_meaning(other) for other in texts if other != str(word)}
-    if known and not known & {None, "sale"}:  # all others do not count
+    meanings_of_others = {status_meaning(other) for other in texts if other != str(word)}
+    if meanings_of_others and not meanings_of_others & {None, "sale"}:  # all others do not count
         return "sale"
     return "sale" if _ISSUED.search(spelt(word)) else "..."
 

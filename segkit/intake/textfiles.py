@@ -352,10 +352,10 @@ def seen_delimiter(sample: str) -> str:
     first, narrow = ",", 1
     for titles in (False, True):
         best, most = first, 2 * narrow if titles and narrow > 1 else 1
-        for sign, found in widths.items():
-            usual, count = Counter(found).most_common(1)[0] if found else (0, 0)
-            start = found.index(usual) if found else 0
-            even = count >= 0.8 * (len(found) - start) and count > start
+        for sign, row_widths in widths.items():
+            usual, count = Counter(row_widths).most_common(1)[0] if row_widths else (0, 0)
+            start = row_widths.index(usual) if row_widths else 0
+            even = count >= 0.8 * (len(row_widths) - start) and count > start
             if usual > most and even and (titles or start == 0):
                 best, most = sign, usual
         if titles and (best != first or narrow > 1):

@@ -70,7 +70,7 @@ def unused_words(
     still_counted : Series of Boolean
         The rows that nothing excludes so far.
     """
-    found = {}
+    unused = {}
     for header, shown in profiles.items():
         if _says_something_else(header, shown):
             continue
@@ -85,8 +85,8 @@ def unused_words(
         meanings = {word: status_meaning(word) for word in listed}
         if {*meanings.values()} == {"sale"} or all(row_meaning(w) == "line" for w in listed):
             continue
-        found[header] = {word: said for word, said in meanings.items() if said is not None}
-    return found
+        unused[header] = {word: said for word, said in meanings.items() if said is not None}
+    return unused
 
 
 def is_likely_state(header: str, cells: pl.Series, meanings: dict[str, str]) -> bool:
@@ -97,8 +97,8 @@ def is_likely_state(header: str, cells: pl.Series, meanings: dict[str, str]) -> 
         return True
     bad = [word for word, meaning in meanings.items() if meaning != "sale"]
     share = float(cells.is_in(bad).mean() or 0.0) if bad else 0.0  # type: ignore[arg-type]
-    known = len(meanings) / max(cells.drop_nulls().n_unique(), 1)
-    return 0 < share < _SMALL and known > 1 / 3
+    share_known = len(meanings) / max(cells.drop_nulls().n_unique(), 1)
+    return 0 < share < _SMALL and share_known > 1 / 3
 
 
 def likely_unknown(
@@ -141,13 +141,13 @@ def likely_unknown(
         if word is not None:
             usual[header] = word
             stakes[header] = still_counted & (cells != word).fill_null(value=True)
-    found = {}
+    words = {}
     for header in sorted(stakes, key=lambda name: -sum_of(stakes[name])):
         stake = still_counted & stakes[header]
         if sum_of(stake) > AT_STAKE * sum_of(still_counted):
-            found[header] = usual[header]
+            words[header] = usual[header]
             still_counted &= ~stake
-    return found
+    return words
 
 
 def _usual_word(columns: Columns, cells: pl.Series) -> str | None:
@@ -219,13 +219,13 @@ def _is_of_orders(columns: Columns, cells: pl.Series) -> bool:
 
 
 def warn_unused(
-    columns: Columns, found: dict[str, dict[str, str]], worth: pl.Series | None
+    columns: Columns, unused: dict[str, dict[str, str]], worth: pl.Series | None
 ) -> list[Finding]:
     """Show in one sentence all columns that could tell which orders count, with rows and money."""
-    if not found:
+    if not unused:
         return []
     shown = []
-    for header in list(found)[:MOST_COLUMNS]:
+    for header in list(unused)[:MOST_COLUMNS]:
         cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
         table = count_words(cells, worth)
         words = [
@@ -238,10 +238,10 @@ def warn_unused(
         )
         more = table.height - MOST_SHOWN
         shown.append(f"{header!r}: {listed}" + (f" and {more} more" if more > 0 else ""))
-    rest = len(found) - MOST_COLUMNS
+    rest = len(unused) - MOST_COLUMNS
     text = "Columns that are not used could tell which orders count: " + "; ".join(shown)
     text += f"; and {counted(rest, 'other column')}" if rest > 0 else ""
-    first = next(iter(found))
+    first = next(iter(unused))
     answer = f"[orders.columns] status = {quote_text(first)}, if it tells a state; or "
-    answer += f"[orders] not_states = [{', '.join(quote_text(header) for header in found)}]"
+    answer += f"[orders] not_states = [{', '.join(quote_text(header) for header in unused)}]"
     return [Finding("warn", "orders", "status", text + ": look at them.", answer=answer)]
