@@ -269,8 +269,8 @@ def run(
             f"links: {counted(raw['links'].height, 'row joins', 'rows join')} nobody unless "
             "identities = segkit.pipeline.link_source(source) is given"
         )
-    gone = sum(int((frame["reason"] == "erased").sum()) for frame in rejects.values())
-    notes += match_lists(listed, people, clean, gone)
+    erased_rows = sum(int((frame["reason"] == "erased").sum()) for frame in rejects.values())
+    notes += match_lists(listed, people, clean, erased_rows)
     clean, rejects = pseudonymised(clean, rejects, mapping, notes)
     ledger = Ledger(tuple(steps), parts, mapping.option("orders", "currency"), tuple(notes)).check()
     # Links are not cleaned: they contain only identifiers, and are not part of the trace.

@@ -198,10 +198,10 @@ def _is_at_stake(
 
 def _counted(cells: pl.Series, meanings: dict[str, str]) -> pl.Series:
     """Mark the rows that count by the meanings of a column's words."""
-    said = [word for word in meanings if word not in ("", "*")]
-    sales = cells.is_in([word for word in said if meanings[word] == "sale"])
+    named = [word for word in meanings if word not in ("", "*")]
+    sales = cells.is_in([word for word in named if meanings[word] == "sale"])
     if meanings.get("*") == "sale":
-        sales = sales | ~cells.is_in(said)
+        sales = sales | ~cells.is_in(named)
     empty = pl.Series([meanings.get("", "sale") == "sale"])
     return sales.zip_with(cells.is_not_null(), empty.new_from_index(0, cells.len()))
 
@@ -282,8 +282,8 @@ def _doubt_words(shown: ColumnProfile, meant: frozenset[str]) -> dict[str, str] 
     if shown.distinct + (shown.filled < 1) < 2 or shown.distinct > MOST_WORDS or shown.dated:
         return None
     words = words_of(shown)
-    said = yes_and_no(shown.name)
-    flags = flag_words(words, *said) if said == ("sale", "unpaid") and "payment" in meant else {}
+    kinds = yes_and_no(shown.name)
+    flags = flag_words(words, *kinds) if kinds == ("sale", "unpaid") and "payment" in meant else {}
     if flags and (len({word.lower() for word in words}) > 2 or shown.filled < 1):
         others = {word: status_meaning(word) for word in words if word not in flags}
         flags |= {word: meaning for word, meaning in others.items() if meaning is not None}
@@ -331,13 +331,13 @@ def _owed(
         return None
     values = values.fill_null(0)
     equal = (values - worth).abs() < 0.01
-    there = values > 0
-    if not there.any() or float(equal.filter(there).mean() or 0) < MOSTLY_EQUAL:  # type: ignore[arg-type]
+    is_positive = values > 0
+    if not is_positive.any() or float(equal.filter(is_positive).mean() or 0) < MOSTLY_EQUAL:  # type: ignore[arg-type]
         return None
-    share = float(there.mean() or 0)  # type: ignore[arg-type]
+    share = float(is_positive.mean() or 0)  # type: ignore[arg-type]
     if "balance" in meant and share < 1:
         return {**dict.fromkeys(_zeros(shown), "sale"), "": "sale", "*": "unpaid"}
-    if "payment" in meant and MOSTLY_PAID < share < 1 and (worth.filter(~there) > 0).any():
+    if "payment" in meant and MOSTLY_PAID < share < 1 and (worth.filter(~is_positive) > 0).any():
         return {**dict.fromkeys(_zeros(shown), "unpaid"), "": "unpaid", "*": "sale"}
     return None
 

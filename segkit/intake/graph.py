@@ -53,9 +53,9 @@ class Graph:
 
     def without(self, hubs: np.ndarray) -> Graph:
         """Return the graph without some nodes."""
-        gone = np.zeros(self.nodes.height + 1, dtype=bool)
-        gone[hubs] = True  # the last index is used for -1, no identifier
-        codes = np.where(gone[self.codes], _NONE, self.codes)
+        is_hub = np.zeros(self.nodes.height + 1, dtype=bool)
+        is_hub[hubs] = True  # the last index is used for -1, no identifier
+        codes = np.where(is_hub[self.codes], _NONE, self.codes)
         return Graph(self.nodes, codes, self.is_customer)
 
 

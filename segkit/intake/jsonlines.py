@@ -110,8 +110,8 @@ def _chunks(path: Path, text: str) -> Iterator[list[Record]]:
         except (ValueError, RecursionError) as error:
             raise SourceError(f"{path.name} is not valid JSON: {error}") from error
         if isinstance(whole, dict):  # the answer of a web service: the records are in one list
-            held = [item for item in whole.values() if _is_table(item)]
-            whole = held[0] if len(held) == 1 else [whole]
+            nested = [item for item in whole.values() if _is_table(item)]
+            whole = nested[0] if len(nested) == 1 else [whole]
         for start in range(0, len(whole), CHUNK):
             yield _objects(path, whole[start : start + CHUNK], start)
         return

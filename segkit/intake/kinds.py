@@ -59,13 +59,13 @@ def about_other_rows(columns: Columns, given: Mapping) -> list[Finding]:
     """
     part = given.tables.get("orders")
     frame, used = columns.raw, columns.mapping
-    said = {} if part is None else {**part.columns, **part.constants}
+    mapped = {} if part is None else {**part.columns, **part.constants}
     if part is not None and "row_kind" in part.columns and frame.height:
         return _ask_unnamed(part.columns["row_kind"], part.values.get("row_kind", {}), columns)
-    if "row_kind" in said or frame.height < 2:
+    if "row_kind" in mapped or frame.height < 2:
         return []
     settled = {columns.source("customer_id")}
-    settled |= {said.get(name) for name in (*STATUS_COLUMNS, "is_return", "currency")}
+    settled |= {mapped.get(name) for name in (*STATUS_COLUMNS, "is_return", "currency")}
     states = [columns.source(name) for name in STATUS_COLUMNS]
     settled |= {name for name in states if name and "status" in concepts(name)[0]}
     settled |= {*used.option("orders", "not_states")}
@@ -75,22 +75,22 @@ def about_other_rows(columns: Columns, given: Mapping) -> list[Finding]:
             continue
         cells = few[name].cast(pl.String).str.strip_chars().drop_nulls()
         words = cells.filter(cells != "").unique()
-        asked: tuple[_Ask, ...] = (
+        questions: tuple[_Ask, ...] = (
             *(_ask_ledger, _ask_events, _ask_documents, _ask_movements, _ask_codes),
         )
         stems = words.len() > MOST_KINDS
         if stems:  # "Payout #55", "Payout #56": the words without their numbers
-            words, asked = stem(words).unique(), (_ask_movements,)
+            words, questions = stem(words).unique(), (_ask_movements,)
             words = words.filter(words != "")
         if not 2 <= words.len() <= MOST_KINDS or 2 * cells.len() < few.height:
             continue
         spelling = {word: spelt(word) for word in words.sort().to_list()}
         row_words = cache(partial(_row_words, frame[name], stems=stems))
-        for ask in asked:
+        for ask in questions:
             findings = ask(name, spelling, row_words, columns)
             if findings:
                 return findings
-    return _refuse_histories(few, columns) or _ask_carts(frame, said, columns)
+    return _refuse_histories(few, columns) or _ask_carts(frame, mapped, columns)
 
 
 _Words = Callable[[], pl.Series]
@@ -107,20 +107,20 @@ def _ask_unnamed(name: str, kinds: dict[str, object], columns: Columns) -> list[
     """Ask about the kinds of rows that the mapping does not name, and that may be no sales."""
     cells = columns.cells(name).cast(pl.String)
     stems = cells.n_unique() > MOST_KINDS
-    left = cells.filter(~cells.is_in([*kinds])).drop_nulls().unique()
-    left = left.filter(~stem(left).is_in([*kinds]))
+    unnamed = cells.filter(~cells.is_in([*kinds])).drop_nulls().unique()
+    unnamed = unnamed.filter(~stem(unnamed).is_in([*kinds]))
     worth = line_money(columns)
     if stems:
-        cells, left = stem(cells), stem(left).unique()
+        cells, unnamed = stem(cells), stem(unnamed).unique()
     if worth is not None:
-        left = left.filter(left.is_in(cells.filter(worth > 0).unique().implode()))
-    if not left.len() or left.len() > MOST_KINDS:
+        unnamed = unnamed.filter(unnamed.is_in(cells.filter(worth > 0).unique().implode()))
+    if not unnamed.len() or unnamed.len() > MOST_KINDS:
         return []
     spelling = {word: spelt(word) for word in cells.drop_nulls().unique().sort().to_list()}
     ledger = ledger_kinds(spelling, cells, worth, columns)
     read = _row_meanings(spelling, is_payment="payment" in concepts(name)[0])
     others: dict[str, str] = {}
-    for word in left.sort().to_list():
+    for word in unnamed.sort().to_list():
         text = spelling[word]
         is_counted = read[word] in ("line", "way", "charge", "discount") or any(
             one.fullmatch(text) for one in (_BOUGHT, *_DOCUMENTS.values())
@@ -214,24 +214,24 @@ def _ask_movements(
     )
     matter = rows.filter(pl.col("named") & (pl.col("money") != 0))
     positive = set(matter.filter(pl.col("money") > 0)["word"].unique().drop_nulls())
-    there = set(matter["word"].unique().drop_nulls())
+    with_money = set(matter["word"].unique().drop_nulls())
     back = [word for word, kind in read.items() if kind == "refunded"]
     beside = _repeats(sales, back, rows, columns)
     read |= {word: "return" if word not in positive or word in beside else "other" for word in back}
     others = {
         word: kind
         for word, kind in read.items()
-        if word in there
+        if word in with_money
         and (kind in ("other", "charge") or (kind in ("return", "discount") and word in positive))
     }
-    if not sales and len(others) == len(there) and "other" in others.values():
+    if not sales and len(others) == len(with_money) and "other" in others.values():
         most = rows.filter(pl.col("word").is_in([w for w, k in others.items() if k == "other"]))
         first = most.group_by("word").agg(pl.col("money").sum()).sort("money", "word")["word"][-1]
         others[first] = "line"  # authorisations that are never captured are the sales
     charges = [word for word, kind in others.items() if kind == "charge"]
     if charges and not sales and not _stand_beside(cells, charges, columns):
         others = {word: kind for word, kind in others.items() if kind != "charge"}
-    odd = [word for word, kind in read.items() if kind is None and word in there]
+    odd = [word for word, kind in read.items() if kind is None and word in with_money]
     if not recognised and "ticket" in bare:  # kinds of tickets are what is sold
         return []
     if not others and not (odd and (recognised or meant == {"order", "type"})):
@@ -266,8 +266,8 @@ def _ask_codes(
     if order is None or not is_type or (unknown and not _DOCUMENT_TYPE.search(plain(name))):
         return []
     words, worth = row_words(), line_money(columns)
-    there = words if worth is None else words.filter(worth != 0)
-    if there.n_unique() < 2:
+    with_money = words if worth is None else words.filter(worth != 0)
+    if with_money.n_unique() < 2:
         return []
     kinds = dict.fromkeys(spelling, "line")
     orders = columns.cells(order).cast(pl.String)
@@ -398,19 +398,19 @@ def _stand_beside(cells: pl.Series, charges: list[str], columns: Columns) -> boo
     return orders.filter(pl.col("rows") > pl.col("charge")).height >= BESIDE * orders.height
 
 
-def _ask_carts(frame: pl.DataFrame, said: dict[str, object], columns: Columns) -> list[Finding]:
+def _ask_carts(frame: pl.DataFrame, mapped: dict[str, object], columns: Columns) -> list[Finding]:
     """Ask whether carts that were left behind are orders."""
     headers = {name: plain(name) for name in frame.columns}
     headers = {name: text for name, text in headers.items() if not _NOT_CARTS.search(text)}
-    left = [name for name, text in headers.items() if _ABANDONED.search(text)]
+    abandoned = [name for name, text in headers.items() if _ABANDONED.search(text)]
     back = [name for name, text in headers.items() if _RECOVERED.search(text)]
-    if not left and not (back and any(_CART.search(text) for text in headers.values())):
+    if not abandoned and not (back and any(_CART.search(text) for text in headers.values())):
         return []
-    if {"status", "payment_status"} & {*said} or not any(
-        columns.cells(name).drop_nulls().len() for name in (*left, *back)
+    if {"status", "payment_status"} & {*mapped} or not any(
+        columns.cells(name).drop_nulls().len() for name in (*abandoned, *back)
     ):
         return []
-    listed = ", ".join(map(repr, [*left, *back][:3]))
+    listed = ", ".join(map(repr, [*abandoned, *back][:3]))
     text = (
         f"These look like carts that were left behind ({listed}), not like orders: do they count?"
     )

@@ -172,9 +172,9 @@ def count_met(cells: pl.Series, ids: pl.Series) -> int:
 def describe_layout(layout: Layout, part: TableMapping) -> str:
     """Write what a file was recognised as, and by which columns it is read."""
     article = "an" if layout.title[0] in "AEIOU" else "a"
-    said = [f"{text} {part.columns[n]!r}" for n, text in ROLES.items() if n in part.columns]
+    roles = [f"{text} {part.columns[n]!r}" for n, text in ROLES.items() if n in part.columns]
     return (
-        f"This looks like {article} {layout.title} {layout.kind}: {', '.join(said)} "
+        f"This looks like {article} {layout.title} {layout.kind}: {', '.join(roles)} "
         '(preset = "none" reads it by its values instead)'
     )
 

@@ -91,9 +91,9 @@ def find_attributes(frame: pl.DataFrame, used: set[str]) -> dict[str, str]:
     filled = _filled(frame, [n for n in frame.columns if n not in used], {""})
     columns: dict[str, str] = {}
     for role, ranked in _scores("orders", filled).items():
-        left = {n: s for n, s in ranked.items() if n not in columns.values()}
-        if left:
-            columns[role] = max(left, key=lambda name: left[name])
+        unused = {n: s for n, s in ranked.items() if n not in columns.values()}
+        if unused:
+            columns[role] = max(unused, key=lambda name: unused[name])
     spare = [n for n in filled if n not in columns.values() and concepts(n)[0] <= _OF_COUNTRY]
     named = [n for n in spare if "country" in concepts(n)[0]]
     return {"country": named[0], **columns} if named else columns
@@ -134,8 +134,8 @@ def _filled(frame: pl.DataFrame, names: list[str], nulls: set[str]) -> list[str]
     """Return the columns that hold a value: of text one that is not a word for none."""
     empty = list(names)
     for rows in (frame.head(1_000), frame):  # most columns show it in their first rows
-        held = rows.select(_is_empty(name, frame.schema[name], nulls) for name in empty)
-        empty = [name for name in empty if held[name].item()]
+        is_blank = rows.select(_is_empty(name, frame.schema[name], nulls) for name in empty)
+        empty = [name for name in empty if is_blank[name].item()]
     return [name for name in names if name not in empty]
 
 

@@ -269,12 +269,12 @@ def _summing_word(orders: pl.Series, words: pl.Series, worth: pl.Series) -> str 
     if not summing.height or summing["orders"][0] < 0.5 * whole_orders:
         return None
     if summing.height > 1:  # one line beside one total: the word that says so
-        said = [
+        candidates = [
             w
             for w in summing["word"].to_list()
             if re.search(pattern("summing"), w.lower()) or not w
         ]
-        return said[0] if len(said) == 1 else None
+        return candidates[0] if len(candidates) == 1 else None
     return str(summing["word"][0])
 
 
@@ -313,8 +313,8 @@ def about_non_products(columns: Columns) -> tuple[list[str], list[Finding]]:
         return [], []
     codes = columns.cells(product).cast(pl.String)
     once = codes.unique().drop_nulls()
-    said = once.str.to_lowercase().str.strip_chars().str.contains(f"^(?:{pattern('no_goods')})$")
-    listed = once.filter(said).sort().to_list()
+    is_fee = once.str.to_lowercase().str.strip_chars().str.contains(f"^(?:{pattern('no_goods')})$")
+    listed = once.filter(is_fee).sort().to_list()
     if not listed or len(listed) > 0.5 * once.len():
         return [], []
     marked = codes.is_in(listed).fill_null(value=False)
@@ -390,8 +390,8 @@ def about_minor_units(columns: Columns) -> tuple[dict[str, object], list[Finding
     if columns.mapping.is_set("orders", "minor_units"):
         return {}, []
     names = [n for n in ("amount", "unit_price", "refund") if columns.source(n) is not None]
-    said = [n for n in names if MINOR & set(plain(str(columns.source(n))).split("_"))]
-    whole = [n for n in said if bool((columns.numbers(n).drop_nulls() % 1 == 0).all())]
+    in_minor = [n for n in names if MINOR & set(plain(str(columns.source(n))).split("_"))]
+    whole = [n for n in in_minor if bool((columns.numbers(n).drop_nulls() % 1 == 0).all())]
     if not whole:
         return _written_out(columns, names)
     listed = ", ".join(repr(columns.source(name)) for name in whole)

@@ -467,7 +467,7 @@ def settle_private(root: Path, owner: Path | None = None) -> int:
     return removed
 
 
-def free_with(root: Path, gone: Collection[Path]) -> Counter[Path]:
+def free_with(root: Path, removed: Collection[Path]) -> Counter[Path]:
     """Count the bytes of the stores that become unused if some runs are removed, by run.
 
     Parameters
@@ -478,7 +478,7 @@ def free_with(root: Path, gone: Collection[Path]) -> Counter[Path]:
         Runs that are or will be removed; a shared store counts for the first run listed.
     """
     freed: Counter[Path] = Counter()
-    run_by_path = {run.resolve(): run for run in gone}
+    run_by_path = {run.resolve(): run for run in removed}
     for references in root.glob(f"*/{REFERENCES}"):
         users = {(root / one.read_text(encoding="utf-8")).resolve() for one in references.iterdir()}
         if users & run_by_path.keys() and not any(

@@ -340,9 +340,9 @@ class ProfileStore:
             ) from error
         if times.null_count():
             raise DataError(f"{counted(times.null_count(), 'event')} without {changed_at}")
-        gone = pl.lit(frame[deleted].fill_null(value=False)) if deleted else pl.lit(value=False)
+        ends = pl.lit(frame[deleted].fill_null(value=False)) if deleted else pl.lit(value=False)
         rows = self._checked(frame.drop([changed_at, *([deleted] if deleted else [])]))
-        rows = rows.with_columns(_valid=times, _deleted=gone).unique(maintain_order=True)
+        rows = rows.with_columns(_valid=times, _deleted=ends).unique(maintain_order=True)
         doubled = rows.filter(rows.select(self.key, "_valid").is_duplicated())
         if doubled.height:
             raise DataError(

@@ -81,18 +81,18 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
         _choose_customer(frame, columns, whole, scores)
     numbered = _number_orders(columns, {*fixed, *part.columns}, profiles, taken)
     whole = {**columns, **part.columns}
-    constants, said = ({}, []) if "currency" in fixed else take_home(columns, scores, profiles)
+    constants, asks = ({}, []) if "currency" in fixed else take_home(columns, scores, profiles)
     settled, more = settle_totals(columns, scores, profiles, whole, given)
     questions += _rivals(frame, columns, scores, taken, profiles, whole)
-    questions += [*numbered, *said, *more]
+    questions += [*numbered, *asks, *more]
     pair = credit_and_debit(profiles) if "amount" not in fixed else None
     if pair is not None:
         columns |= {"amount": pair[0]}
         questions = [item for item in questions if item.column != "amount"]
         questions += ask_debits(*pair, profiles)
-    said = about_equations(columns, equations)
-    questions += said
-    questions += [item for item in _note_money(columns) if not said or item.column != "amount"]
+    asks = about_equations(columns, equations)
+    questions += asks
+    questions += [item for item in _note_money(columns) if not asks or item.column != "amount"]
     whole = {**columns, **part.columns}
     values = _place_states(columns, part, profiles, scores, given)
     attributes = find_attributes(frame, {*taken, *columns.values()})

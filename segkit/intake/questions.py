@@ -385,7 +385,7 @@ def _about_similar(table_of: str, ids: pl.Series) -> list[Finding]:
         "letters of other alphabets that look alike": low.str.contains(letters).any(),
     }
     differs = alike.select(**kinds).row(0, named=True)
-    differences = ", ".join(kind for kind, there in differs.items() if there) or "spelling"
+    differences = ", ".join(kind for kind, differ in differs.items() if differ) or "spelling"
     text = (
         f"{counted(alike.height, 'customer id')} differ from another one only in {differences}; "
         f"joined, these {number(alike.height)} are {counted(customers, 'customer')}."

@@ -158,9 +158,9 @@ def _read_sheet(path: Path, book: Any, name: str) -> RawTable:
     frame = frame.rename(dict(zip(frame.columns, names, strict=False)))
     if frame.get_column(names[0]).null_count() and frame.schema[names[0]] == pl.String:
         title = " ".join(cell for row in rows[:place] for cell in row if cell)
-        texts, said = spread_groups(frame.cast(dict.fromkeys(names, pl.String)), title)
-        notes += [f"{path.name}: {note}" for note in said]
-        frame = texts if said else frame
+        texts, changes = spread_groups(frame.cast(dict.fromkeys(names, pl.String)), title)
+        notes += [f"{path.name}: {note}" for note in changes]
+        frame = texts if changes else frame
     return RawTable(frame, notes=tuple(notes))
 
 
@@ -223,8 +223,8 @@ def _from_arrays(names: list[str], arrays: Map[str, Any]) -> pl.DataFrame:
         else:
             series = pl.Series(name, values)
         if mask is not None and mask.any():
-            gone = pl.Series("gone", mask)
-            series = pl.select(pl.when(~gone).then(series)).to_series().alias(name)
+            is_masked = pl.Series("is_masked", mask)
+            series = pl.select(pl.when(~is_masked).then(series)).to_series().alias(name)
         columns.append(series)
     return pl.DataFrame(columns)
 
@@ -365,20 +365,20 @@ def _name(source: Any) -> str:
 
 
 def _gathered(
-    tables: dict[str, RawTable], given: Mapping, base: Path | None, said: list[str]
+    tables: dict[str, RawTable], given: Mapping, base: Path | None, more: list[str]
 ) -> Gathered:
     """Put the tables read together; join dates and times of day that stand in two columns."""
     lines = {n: item.first_line for n, item in tables.items() if item.first_line is not None}
     notes = [f"{n}: {note}" for n, item in tables.items() for note in item.notes]
     raw = {n: item.frame for n, item in tables.items()}
-    notes += said
+    notes += more
     if "orders" in raw and "order_id" not in _columns_of(given, "orders"):
         raw["orders"], filled = fill_orders(raw["orders"])
         notes += [f"orders: {note}" for note in filled]
     for name in ("orders", "events"):
         if name in raw:
-            raw[name], zone, said = join_times(raw[name], given, name)
-            notes += said
+            raw[name], zone, more = join_times(raw[name], given, name)
+            notes += more
             given = given.over(Mapping(options={"timezone": zone})) if zone else given
     return Gathered(raw, given, base, lines, tuple(notes))
 

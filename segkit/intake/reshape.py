@@ -113,11 +113,11 @@ def fill_orders(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         empty = 1 - float(first.mean() or 0)  # type: ignore[arg-type]
         if not first[0] or not LEAST_EMPTY < empty < MOST_EMPTY:
             continue
-        held = frame.select((pl.col(texts).str.strip_chars() != "").fill_null(value=False))
-        alike = [name for name in texts if held[name].equals(first)]
-        said = {concept for name in alike for concept in concepts(name)[0]}
-        going_on = held.select(pl.any_horizontal(pl.all().exclude(alike))).filter(~first)
-        if not {"customer", "date"} <= said or not going_on.to_series().all():
+        is_filled = frame.select((pl.col(texts).str.strip_chars() != "").fill_null(value=False))
+        alike = [name for name in texts if is_filled[name].equals(first)]
+        meant = {concept for name in alike for concept in concepts(name)[0]}
+        going_on = is_filled.select(pl.any_horizontal(pl.all().exclude(alike))).filter(~first)
+        if not {"customer", "date"} <= meant or not going_on.to_series().all():
             continue
         numbers = [
             name
@@ -184,8 +184,8 @@ def join_times(
     whole = _in_utc(frame.drop(date, time).insert_column(min(place, frame.width - 2), cells))
     note = f"{table}: {date!r} and {time!r} are read as one time, {name!r}"
     note += " (to change it, map one of the two)"
-    zone, said = _zone(whole, table)
-    return whole, None if mapping.is_set(table, "timezone") else zone, [note, *said]
+    zone, changes = _zone(whole, table)
+    return whole, None if mapping.is_set(table, "timezone") else zone, [note, *changes]
 
 
 # "Created (UTC)", "created_gmt", no "GMT+8"; times of day are joined with their dates first.

@@ -293,8 +293,8 @@ def _weigh_money(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
     if amount is None or amount == price or prices is None:
         return
     shown = profiles[amount]
-    said = concepts(amount)[0] & {"total", "revenue", "net", "gross", "order", "price"}
-    if said or shown.rows < ENOUGH or shown.is_money or shown.numbers is None:
+    named_as = concepts(amount)[0] & {"total", "revenue", "net", "gross", "order", "price"}
+    if named_as or shown.rows < ENOUGH or shown.is_money or shown.numbers is None:
         return
     below = float((shown.numbers.abs() < prices.abs()).mean() or 0.0)  # type: ignore[arg-type]
     if profiles[price].share_whole < 0.8 or below >= 0.5:

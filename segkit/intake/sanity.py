@@ -208,21 +208,21 @@ def _doubt_single_orders(columns: Columns, counts: pl.DataFrame) -> list[Finding
         f"{counted(by_customer.height, 'customer')} in {raw_column!r}. Is that the customer, or "
         "the order?"
     )
-    kept, rows = f'"{raw_column}", if nobody did buy twice', _rows(counts)
+    alternative, rows = f'"{raw_column}", if nobody did buy twice', _rows(counts)
     others = other_customers(columns, orders)
     if others:
-        return [_ask_customer(*others[0], kept, text, rows)]
+        return [_ask_customer(*others[0], alternative, text, rows)]
     if plain(raw_column or "") == "customer_id":
         return []
-    answer = f"[orders.columns] customer_id = {kept}"
+    answer = f"[orders.columns] customer_id = {alternative}"
     return [Finding("block", "orders", "customer_id", text, rows, answer=answer)]
 
 
-def _ask_customer(other: str, people: int, kept: str, text: str, rows: int) -> Finding:
+def _ask_customer(other: str, people: int, alternative: str, text: str, rows: int) -> Finding:
     """Ask for the customer: another column first, or the one that is kept."""
     answer = (
         f'[orders.columns] customer_id = "{other}" ({counted(people, "customer")}); or '
-        f"[orders.columns] customer_id = {kept}"
+        f"[orders.columns] customer_id = {alternative}"
     )
     return Finding("block", "orders", "customer_id", text, rows, answer=answer)
 
@@ -315,10 +315,10 @@ def _doubt_missing(columns: Columns, taken: Intake) -> list[Finding]:
     unnamed = columns.raw.select(columns.id("customer_id")).to_series().is_null()
     others = []
     for name, _ in other_customers(columns, rows, least=0.0):
-        there = columns.cells(name).filter(unnamed).drop_nulls()
+        filled = columns.cells(name).filter(unnamed).drop_nulls()
         # More than "walk-in" on all of them, and a person rather than a card.
-        many = there.n_unique() >= max(ENOUGH // 4, FEW_MISSING * there.len())
-        if many and there.len() > FEW_MISSING * rows and "card" not in concepts(name)[0]:
+        many = filled.n_unique() >= max(ENOUGH // 4, FEW_MISSING * filled.len())
+        if many and filled.len() > FEW_MISSING * rows and "card" not in concepts(name)[0]:
             others.append(name)
     if lost <= 0.5 * rows and not others:
         return []

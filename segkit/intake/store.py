@@ -382,11 +382,11 @@ def _mapped(taken: Intake, table: str) -> set[str]:
 
 def _without_erased(rows: pl.DataFrame | pl.LazyFrame, rejects: pl.DataFrame) -> pl.LazyFrame:
     """Blank the rows of erased customers, so that row numbers do not change."""
-    gone = rejects.filter(pl.col("reason") == "erased")["source_row"]
+    erased = rejects.filter(pl.col("reason") == "erased")["source_row"]
     frame = rows.lazy()
-    if gone.is_empty():
+    if erased.is_empty():
         return frame
-    keep = ~pl.int_range(pl.len(), dtype=pl.Int64).is_in(gone.implode())
+    keep = ~pl.int_range(pl.len(), dtype=pl.Int64).is_in(erased.implode())
     return frame.select(pl.when(keep).then(pl.all()))
 
 
@@ -419,8 +419,8 @@ class StoredTables(Map[str, pl.DataFrame]):
         try:
             if columns is None:
                 return pl.read_parquet(path)
-            there = pl.read_parquet_schema(path)
-            return pl.read_parquet(path, columns=[c for c in columns if c in there])
+            available = pl.read_parquet_schema(path)
+            return pl.read_parquet(path, columns=[c for c in columns if c in available])
         except (OSError, pl.exceptions.PolarsError) as error:
             raise SourceError(
                 f"the saved intake's table {name} ({path.name} in {path.parent.name}/) cannot "

@@ -181,8 +181,8 @@ def read_text(path: Path, mapping: Mapping, table: str) -> RawTable:
     body = data[layout.body :]
     frame = read_rows(path, body, layout, notes)
     _refuse_second_table(path, frame, layout.columns, layout.first_line)
-    frame, said = spread_groups(frame, layout.title)
-    notes += [f"{path.name}: {line}" for line in said]
+    frame, changes = spread_groups(frame, layout.title)
+    notes += [f"{path.name}: {line}" for line in changes]
     rows = body.count(b"\n") + bool(body and not body.endswith(b"\n"))
     first = layout.first_line if rows == frame.height else None
     return RawTable(restore_cells(frame, body), first, tuple(notes))
@@ -214,8 +214,8 @@ def find_text_layout(
                 f"{'is' if titles == 1 else 'are'} skipped (skip_rows = {skip})"
             )
     names, lines = _header(_start(data, above), delimiter, quote)
-    columns, said = distinct_names(names)
-    notes += [f"{path.name}: {line}" for line in said]
+    columns, changes = distinct_names(names)
+    notes += [f"{path.name}: {line}" for line in changes]
     title = _start(data, 0, _after_lines(data, skip))
     body = _after_lines(data, lines, above)
     return TextLayout(columns, delimiter, quote, body, skip + lines + 1, title), data

@@ -85,7 +85,7 @@ def unused_words(
         meanings = {word: status_meaning(word) for word in listed}
         if {*meanings.values()} == {"sale"} or all(row_meaning(w) == "line" for w in listed):
             continue
-        unused[header] = {word: said for word, said in meanings.items() if said is not None}
+        unused[header] = {word: kind for word, kind in meanings.items() if kind is not None}
     return unused
 
 

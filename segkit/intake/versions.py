@@ -127,10 +127,10 @@ def compare_dump(
     """Return what a dump changes in the state before it, and how many customers it concerns."""
     names = [c for c in rows.columns if c != key]
     stored = [c for c in names if c in before.columns]
-    there = before.select(
+    was = before.select(
         key, *(pl.col(c).alias(f"{c}_was") for c in stored), _was=~pl.col("_deleted")
     )
-    both = rows.join(there, on=key, how="left").with_columns(pl.col("_was").fill_null(value=False))
+    both = rows.join(was, on=key, how="left").with_columns(pl.col("_was").fill_null(value=False))
     differs = pl.any_horizontal(
         ~pl.col("_was"),
         *(pl.col(c).ne_missing(pl.col(f"{c}_was")) for c in stored),
@@ -140,15 +140,15 @@ def compare_dump(
     times = {"_valid": pl.lit(valid, TIME), "_recorded": pl.lit(recorded, TIME)}
     fresh = marked.filter("_differs")
     changes = fresh.select(key, *names).with_columns(**times, _deleted=pl.lit(value=False))
-    gone = before.filter(~pl.col("_deleted")).join(rows, on=key, how="anti")
+    absent = before.filter(~pl.col("_deleted")).join(rows, on=key, how="anti")
     if deletes == "ignore":
-        gone = gone.clear()
-    ended = gone.drop(FACT).with_columns(**times, _deleted=pl.lit(value=True))
+        absent = absent.clear()
+    ended = absent.drop(FACT).with_columns(**times, _deleted=pl.lit(value=True))
     account = Recorded(
         rows.height,
         added=fresh.filter(~pl.col("_was")).height,
         changed=fresh.filter(pl.col("_was")).height,
-        deleted=gone.height,
+        deleted=absent.height,
         unchanged=rows.height - fresh.height,
     )
     return pl.concat([changes, ended], how="diagonal"), account
@@ -181,16 +181,16 @@ def repeat_dumps(
         own = changes.filter(pl.col("_valid") == moment)
         slipped = slipped.join(own, on=key, how="anti")
         state = state_at(facts, key, moment)
-        said = state.join(slipped.select(key, _slipped="_valid"), on=key)
-        hidden = said.filter(pl.col("_valid") <= pl.col("_slipped")).drop("_slipped")
+        restated = state.join(slipped.select(key, _slipped="_valid"), on=key)
+        hidden = restated.filter(pl.col("_valid") <= pl.col("_slipped")).drop("_slipped")
         if deletes == "ignore":  # a dump says nothing of whom it could not know
             dumped = max(one.recorded_at for one in dumps if one.valid_at == moment)
             then = state_at(facts.filter(pl.col("_recorded") <= dumped), key, moment)
             hidden = hidden.join(then, on=key, how="semi")
         else:
-            gone = slipped.filter(~pl.col("_deleted")).join(state, on=key, how="anti")
+            absent = slipped.filter(~pl.col("_deleted")).join(state, on=key, how="anti")
             repeated.append(
-                gone.with_columns(_valid=pl.lit(moment, TIME), _deleted=pl.lit(value=True))
+                absent.with_columns(_valid=pl.lit(moment, TIME), _deleted=pl.lit(value=True))
             )
         repeated.append(hidden.with_columns(_valid=pl.lit(moment, TIME)))
     anchors = pl.concat(repeated, how="diagonal_relaxed")
