@@ -21,7 +21,7 @@ from segkit.cluster.agreement import (
     prediction_strength,
 )
 from segkit.cluster.choose import KChoice, choose_k
-from segkit.cluster.refits import RefitPlan, _spread_seeds, compare_refits, refit_samples
+from segkit.cluster.refits import RefitPlan, _lloyd, _spread_seeds, compare_refits, refit_samples
 from segkit.cluster.stability import (
     LEAST_SEGMENT,
     Stability,
@@ -214,10 +214,22 @@ def test_seeds_are_those_of_scikit_learn(copies):
     rng = np.random.default_rng(copies)
     X = np.repeat(rng.normal(size=(2000 // copies, 6)), copies, axis=0).astype(np.float32)
     weights = rng.integers(1, 5, size=2000).astype(np.float32)
-    spread = _spread_seeds(weights)
     for seed, k in itertools.product(range(10), (2, 8, 50)):
         seeds, _ = kmeans_plusplus(X, k, sample_weight=weights, random_state=seed)
-        assert np.array_equal(spread(X, k, np.random.RandomState(seed)), seeds)
+        assert np.array_equal(next(_spread_seeds(X, weights, k, 1, seed)), seeds)
+        model = KMeans(k, init=seeds, n_init=1, tol=0.0).fit(X, sample_weight=weights)
+        cost, centres = _lloyd(X, weights, seeds, 0.0)
+        if copies == 1:  # where rows are equal, single ones may be equally near to two centres
+            assert centres == pytest.approx(model.cluster_centers_, abs=1e-5)
+        total = float(weights @ np.square(X).sum(axis=1))
+        assert cost + total == pytest.approx(model.inertia_, rel=1e-3, abs=1e-2)
+
+
+def test_a_row_between_two_centres_is_shared_and_a_centre_without_rows_stays():
+    X = np.array([[0.0], [1.0], [2.0], [9.0]])
+    weights = np.array([1.0, 1.0, 1.0, 3.0])
+    _, centres = _lloyd(X, weights, np.array([[0.0], [2.0], [9.0], [99.0]]), np.inf)
+    assert centres.ravel() == pytest.approx([1 / 3, 5 / 3, 9.0, 99.0])
 
 
 def test_seeding_on_a_part_and_one_full_run_gives_the_same():
