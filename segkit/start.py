@@ -144,7 +144,7 @@ def settle(data: Path, given: Mapping, answers: Sequence[str], ask: Ask | None) 
         questions = [one for one in audit.findings if one.severity == "block"]
         if not questions:
             return audit
-        if ask is None or asked == MOST_QUESTIONS:
+        if ask is None or asked == MOST_QUESTIONS or audit.refused:
             raise DataError(_stop(questions, asked))
         asked += 1
         mapping = _reply(questions[0], ask).over(mapping)
@@ -179,6 +179,8 @@ def _stop(questions: Sequence[Finding], asked: int) -> str:
     lines = [f"{counted(len(questions), 'question')} must be answered first:"]
     if asked:
         lines = [f"after {counted(asked, 'answer')} there are open questions still:"]
+    if any(question.is_refusal for question in questions):
+        lines = ["the file cannot be used as orders:"]
     for question in questions:
         options = " or ".join(as_options(question.answer))
         lines.append(f"- {question.finding}\n  pass {options or question.answer}")

@@ -7,6 +7,7 @@ import pytest
 
 import segkit
 from segkit.errors import DataError
+from segkit.intake.calendars import write_gregorian
 from segkit.intake.dates import day_order, formats
 
 
@@ -170,3 +171,52 @@ def test_a_birth_date_with_an_offset_is_the_day_in_the_zone():
     tables = {"orders": lines(["2024-01-05"]), "customers": people}
     taken = segkit.clean_data(tables, {"timezone": "Europe/Berlin"})
     assert taken.customers["birth_date"].to_list() == [date(1980, 5, 1)]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["1403/05/12", "1403/12/30"],
+        ["1403-05-12 10:15", "1403-12-30 09:00"],
+        ["14030512", "14031230"],
+        [14030512, 14031230],
+        ["12/05/1403", "30/12/1403"],
+        ["113/08/02", "114/03/20"],
+        ["民國113年08月02日", "民國114年03月20日"],
+        ["1130802", "1140320"],
+        ["令和6年8月2日", "令和7年3月20日"],
+        ["R6.08.02", "R7.03.20"],
+        ["2567-08-02", "2568-03-20"],
+        ["02/08/2567", "20/03/2568"],
+        ["02/08/67", "20/03/68"],
+        ["25670802", "25680320"],
+    ],
+)
+def test_dates_of_other_calendars_are_read_and_said(texts):
+    audit = segkit.audit_data(lines(texts))
+    assert days(segkit.clean_data(audit)) == [date(2024, 8, 2), date(2025, 3, 20)]
+    assert any("calendar: " in item.finding for item in audit.findings)
+
+
+def test_the_persian_calendar_is_that_of_the_library_of_holidays():
+    from holidays.calendars.persian import _Persian
+
+    years = range(1300, 1406)
+    texts = [f"{year}/{day}" for year in years for day in ("01/01", "07/01", "12/30")]
+    written = write_gregorian(pl.DataFrame({"date": texts}))[0]["date"].to_list()
+    library = _Persian()
+    for place, year in enumerate(years):
+        starts, after = (library.new_year_date(one + 621) for one in (year, year + 1))
+        autumn = library.persian_to_gregorian(year + 621, 7, 1)
+        assert written[3 * place : 3 * place + 2] == [f"{day:%Y/%m/%d}" for day in (starts, autumn)]
+        is_leap = not written[3 * place + 2].endswith("12/30")  # else there is no such day
+        assert is_leap == ((after - starts).days == 366)
+
+
+def test_dates_of_the_islamic_calendar_are_refused_by_its_name():
+    (asked,) = [f for f in segkit.audit_data(lines(["1445/05/12", "1446/01/02"])).findings
+                if f.severity == "block"]  # fmt: skip
+    assert "Islamic calendar" in asked.finding
+    assert "Gregorian" in asked.answer
+    births = pl.DataFrame({"birth_date": ["02/08/67"], "size": ["110/80/20"]})
+    assert write_gregorian(births)[0].equals(births)

@@ -319,7 +319,9 @@ def test_marks_of_debit_and_credit_are_asked_and_bookings_refused(tmp_path) -> N
             for c, n, day, cash in ORDERS]  # fmt: skip
     frame = pl.DataFrame(rows)
     assert '"S" = "line" and "H" = "return"' in _question(frame)
-    assert "These are bookings" in _question(frame.with_columns(Gegenkonto=pl.lit("8400")))
+    bookings = frame.with_columns(Gegenkonto=pl.lit("8400"))
+    assert "These are bookings" in _question(bookings)
+    assert "cannot be used as orders" in segkit.audit_data(bookings).headline
     path = tmp_path / "EXTF_bookings.csv"
     path.write_text('"EXTF";700;21;"Buchungsstapel";13\n' + frame.write_csv(separator=";"))
     with pytest.raises(SourceError, match=r"DATEV file of bookings.*export the list of invoices"):

@@ -260,6 +260,11 @@ class Audit(Result):
         """Whether a question must be answered before the data can be used."""
         return any(finding.severity == "block" for finding in self.findings)
 
+    @property
+    def refused(self) -> bool:
+        """Whether the rows given as orders are none, so that no answer helps."""
+        return any(finding.is_refusal for finding in self.findings)
+
     def save_mapping(self, path: Path | str) -> Path:
         """Write the mapping; if several columns are possible, write the question instead.
 
@@ -310,7 +315,9 @@ class Audit(Result):
             counted(rows, f"{table} row", f"{table} rows") for table, rows in self.rows.items()
         )
         blocks = len(self._of("block"))
-        if blocks:
+        if self.refused:
+            verdict = "They cannot be used as orders: another export is needed."
+        elif blocks:
             verdict = f"Before they can be used, {counted(blocks, 'question')} must be answered."
         else:
             verdict = "They can be used as mapped."
@@ -322,6 +329,8 @@ class Audit(Result):
     def headline(self) -> str:
         """The verdict in one sentence."""
         blocks = len(self._of("block"))
+        if self.refused:
+            return "They cannot be used as orders: another export is needed."
         if blocks:
             verb = "is" if blocks == 1 else "are"
             return f"Not before {counted(blocks, 'question')} {verb} answered in the mapping."
@@ -377,10 +386,10 @@ class Audit(Result):
             [one for one in self.findings if one.severity != "block"],
         )
         if questions:
-            lines += ["", "Questions, the costliest first:"]
+            lines += ["", "Why:" if self.refused else "Questions, the costliest first:"]
         for place, item in enumerate(questions, 1):
             lines.append(f"  {place}. {_told(item)}")
-            lines.append(f"     Answer with: {item.answer}")
+            lines.append(f"     {'Needed' if item.is_refusal else 'Answer with'}: {item.answer}")
             lines += [f"     {options}" for options in as_options(item.answer)]
         lines += ["", "Proposed mapping:", "", self.mapping.to_toml().strip()]
         lines += ["", "Findings:"]
@@ -452,7 +461,7 @@ def audit_data(
         # A doubt about what is asked already, or about rows that are refused, says nothing more.
         questions += [item for item in doubts if not {"", item.column} & asked]
     findings = findings_of(raw, used, trial_intake, questions, counts, readings, gathered.notes)
-    is_refused = any(item.severity == "block" and not item.column for item in questions)
+    is_refused = any(item.is_refusal for item in questions)
     return Audit(
         used,
         findings,

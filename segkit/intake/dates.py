@@ -22,7 +22,6 @@ MONTHS = {name: short for short, names in NAMES.items() for name in names.split(
 IDLE = frozenset(WORDS["dates"]["idle"].split())
 WORD = r"\p{L}{2,}"
 ZONES: dict[str, str] = WORDS["dates"]["zones"]
-THAI = "25[4-9][0-9]"  # a year of the Buddhist era, 543 more than ours
 # Signs of dates and times that are no words: what tells that they are used, and their meaning.
 _SIGNS: tuple[tuple[str, dict[str, str]], ...] = (
     (r"\d年\d", {"年": "-", "月": "-", "日": " ", "時": ":", "时": ":", "点": ":", "分": ""}),
@@ -30,7 +29,6 @@ _SIGNS: tuple[tuple[str, dict[str, str]], ...] = (
                                for gap in ("", " ", "\u00a0")}),
     (r"^\p{L}{3,9}\. \d|^\d{4}\.\d{1,2}\.\d{1,2}\. ", {". ": " "}),
     (r"^\d{1,2}\. \d{1,2}\. \d{4}", {". ": "."}),
-    (rf"(?:^|\D){THAI}(?:\D|$)", {str(year): str(year - 543) for year in range(2540, 2600)}),
 )  # fmt: skip
 
 
@@ -55,7 +53,7 @@ def date_words(values: pl.Series) -> dict[str, str]:
     >>> date_words(pl.Series(["5 August 2024", "2024-08-05T07:00Z"]))
     {}
     """
-    spelling = pl.col("v").str.contains(rf"{WORD}|年|[.] |[ap][.]|(?:^|\D){THAI}(?:\D|$)")
+    spelling = pl.col("v").str.contains(rf"{WORD}|年|[.] |[ap][.]")
     texts = values.cast(pl.String).to_frame("v").filter(spelling).to_series()
     spelt = texts.unique(maintain_order=True)
     if not spelt.len():

@@ -34,7 +34,7 @@ from segkit.intake.privacy import mask_word, show_state
 from segkit.intake.questions import Finding
 from segkit.intake.roles import adjusted_columns
 from segkit.intake.states import count_words, is_of_customer, line_money, say_rows
-from segkit.intake.statuses import likely_status, status_meaning
+from segkit.intake.statuses import likely_status, refund_meaning, status_meaning
 from segkit.intake.unused import (
     FEW_WORDS,
     is_likely_state,
@@ -271,6 +271,11 @@ def _doubt_kind(shown: ColumnProfile, kind: str) -> dict[str, str] | None:
     if shown.numbers is not None and not shown.dated:
         zeros = dict.fromkeys(_zeros(shown), "sale")
         return {**zeros, "*": yes} if (shown.numbers != 0).any() else None
+    if kind == "refund" and shown.words:
+        states = {word: refund_meaning(word) for word in words_of(shown)}
+        if "sale" in states.values():  # else words for what was given back
+            rest = {"": "sale"} if shown.filled < 1 else {}
+            return {word: meant for word, meant in states.items() if meant is not None} | rest
     negatives = [word for word in words_of(shown)[:MOST_WORDS] if word.lower() in (*NO, *NO_MARKS)]
     if negatives and shown.distinct <= MOST_WORDS:  # no, and more than one kind of yes
         return {**dict.fromkeys(negatives, no), "": no, "*": yes}

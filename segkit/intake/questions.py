@@ -13,6 +13,7 @@ import polars as pl
 
 from segkit.display import counted, join_words, money, number
 from segkit.ids import INVISIBLE, LOOK_ALIKE, fold_ids, mangled_ids, read_ids
+from segkit.intake.calendars import find_calendar
 from segkit.intake.cells import DECISIVE, is_text
 from segkit.intake.columns import Columns
 from segkit.intake.dates import (
@@ -76,6 +77,11 @@ class Finding:
     answer: str = ""
     kind: str = ""
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether it says that the rows are no orders, which no answer changes."""
+        return self.severity == "block" and self.table == "orders" and not self.column
+
 
 def about_rivals(table: str, name: str, columns: Iterable[str], answer: str, must: bool) -> Finding:
     """Ask which of several raw columns a column of the contract is."""
@@ -90,6 +96,12 @@ def about_dates(columns: Columns, name: str) -> list[Finding]:
     cells = columns.cells(raw_column).drop_nulls()
     if columns.option("date_format") is not None or cells.dtype.is_temporal() or not cells.len():
         return []
+    calendar = find_calendar(cells)
+    if calendar is not None:
+        finding = f"{raw_column!r} holds dates of the {calendar.name} calendar, which are not read."
+        answer = "an export with Gregorian dates, such as 2024-01-31"
+        example = mask_cell(cells[0])
+        return [Finding("block", table, name, finding, cells.len(), example, answer)]
     if not is_text(cells.dtype):
         if not cells.dtype.is_numeric() or numeric_format(cells) is not None:
             return []

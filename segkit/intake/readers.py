@@ -15,6 +15,7 @@ import polars as pl
 from segkit.display import counted
 from segkit.errors import MappingError, SegkitError, SourceError, unknown
 from segkit.frames import from_list, from_memory
+from segkit.intake.calendars import write_gregorian
 from segkit.intake.folders import Part, is_file_of_table, put_together, table_by_name
 from segkit.intake.jsonlines import read_json_lines
 from segkit.intake.layouts import find_layout
@@ -375,6 +376,9 @@ def _gathered(
     if "orders" in raw and "order_id" not in _columns_of(given, "orders"):
         raw["orders"], filled = fill_orders(raw["orders"])
         notes += [f"orders: {note}" for note in filled]
+    for name, frame in raw.items():
+        raw[name], said = write_gregorian(frame)
+        notes += [f"{name}: {note}" for note in said]
     for name in ("orders", "events"):
         if name in raw:
             raw[name], zone, more = join_times(raw[name], given, name)

@@ -17,7 +17,7 @@ from segkit.intake.cells import is_text
 from segkit.intake.equations import Equation, weigh_equations
 from segkit.intake.evidence import ENOUGH, FEW, ColumnProfile, constant_within, folded
 from segkit.intake.headers import WORDS, concepts, plain, without_number
-from segkit.intake.statuses import CREDIT, row_meaning, status_meaning
+from segkit.intake.statuses import CREDIT, refund_meaning, row_meaning, status_meaning
 
 # Per role: combinations of concepts in a header with their scores, and the concepts beside them
 # that take little away; every other concept means something else ("customer name").
@@ -134,7 +134,9 @@ def _fits_number(role: str, shown: ColumnProfile) -> float | None:
 
 def _fits_status(header: str, shown: ColumnProfile) -> float | None:
     meant, _ = concepts(header)
-    if "shipping" in meant:
+    if "shipping" in meant or (
+        "refund" in meant and any(refund_meaning(w) != status_meaning(w) for w in shown.words)
+    ):
         return None
     if shown.is_flag:
         return 2.5 if meant <= {"payment", "status"} and "payment" in meant else None

@@ -141,8 +141,9 @@ def _doubt_rejects(columns: Columns, given: Mapping, taken: Intake) -> list[Find
             answer = better_decimal(columns, "amount", "quantity", "unit_price")
         if kept and not answer and is_given:
             continue
-        source = raw_columns[0] if raw_columns else "..."
-        answer = answer or f'[orders.columns] {name} = "{source}", if these rows are to be left out'
+        source = raw_columns[0] if raw_columns and kept else "..."
+        left_out = ", if these rows are to be left out" if kept else ""
+        answer = answer or f'[orders.columns] {name} = "{source}"{left_out}'
         counts = ", ".join(
             f"{reason.replace('_', ' ')} {number(reasons[reason])}"
             for reason in unread

@@ -32,7 +32,9 @@ _PATTERNS = tuple(
 _ROW_PATTERNS = tuple((_pattern(stems), name) for name, stems in WORDS["rows"].items())
 
 # "Not delivered" is no sale for certain.
-_NEGATED = re.compile(pattern("negated"))
+_NEGATED, _NOTHING, _PARTLY = (
+    re.compile(pattern(name)) for name in ("negated", "nothing", "partly")
+)
 
 
 def spelt(word: object) -> str:
@@ -77,7 +79,24 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
     if rest is not None:
         return rest
     meaning = next((state for pattern, state in _PATTERNS if pattern.search(text)), None)
-    return None if meaning == "sale" and _NEGATED.search(text) else meaning
+    return None if meaning in ("sale", "refunded") and _NEGATED.search(text) else meaning
+
+
+def refund_meaning(word: object) -> str | None:
+    """Return what a word says of the order in a column of the states of refunds; None if unknown.
+
+    Examples
+    --------
+    >>> [refund_meaning(word) for word in ("Completed", "Rejected", "没有申请退款", "退款成功")]
+    ['refunded', 'sale', 'sale', 'refunded']
+    """
+    text = _state_text(word)
+    if _NEGATED.search(text) or _NOTHING.search(text):
+        return "sale"
+    meaning = status_meaning(word)
+    if meaning == "sale":
+        return "sale" if _PARTLY.search(text) else "refunded"
+    return "sale" if meaning in ("cancelled", "unpaid") else meaning  # refused, or not yet decided
 
 
 # States as numbers. Source: Rakuten RMS, order search API, list of orderProgress (100 waits for the
