@@ -15,7 +15,7 @@ from tests import conftest, faults, public
 ROOT = Path(__file__).parents[1]
 HEAVY = (
     *("polars", "numpy", "sklearn", "scipy", "seaborn", "matplotlib", "statsmodels", "pandas"),
-    *("nbconvert", "papermill", "jinja2"),
+    *("nbconvert", "nbformat", "papermill", "jinja2", "mistune", "pygments"),
 )
 
 

@@ -58,7 +58,7 @@ def test_a_report_is_well_formed_small_and_whole(report):
         "2023-01-01 to 2023-12-31",
         "12,345",
         "where from",
-        "<code>'&lt;b&gt;'</code>",
+        "<code>&#39;&lt;b&gt;&#39;</code>",
         "told &lt;plainly&gt;",
         "<p>shown</p>",
         "&lt;Figure&gt;",

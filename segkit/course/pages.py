@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,15 @@ from markupsafe import Markup
 from segkit.course.matrix import REFUSED, CheckRow
 from segkit.course.session import CHECK, NOTES, REGION, SLIDE, SOLUTION, TASK, Session, kind
 from segkit.plot.vector import NARROW, add_theme, from_file
+from segkit.report import markup
 from segkit.report.page import style, templates
 from segkit.runner.catalog import source_of
-from segkit.runner.process import import_nbformat
 
 TEMPLATES = Path(__file__).parent / "templates"
 _CODE = r"```.*?```|`[^`\n]+`"
 MATH = re.compile(rf"(?P<code>{_CODE})|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re.DOTALL)
 SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"')
 TALL = 1.4  # height over width from which a figure is too tall for a slide
-ANCHOR = re.compile(r'<a class="anchor-link".*?</a>', re.DOTALL)
 
 
 def lesson_page(session: Session, cells: Iterable[Mapping[str, Any]]) -> str:
@@ -45,7 +43,7 @@ def lesson_page(session: Session, cells: Iterable[Mapping[str, Any]]) -> str:
 def slides_page(session: Session, run_folder: Path | None, *, spoken: bool = False) -> str:
     """Return a session's slides as one page with a small script that turns them.
 
-    reveal.js is not used: nbconvert's slides load it, and its fonts, from a network address.
+    reveal.js is not used: it and its fonts would be loaded from a network address.
 
     Parameters
     ----------
@@ -86,9 +84,13 @@ def notes_page(session: Session, rows: Iterable[CheckRow]) -> str:
             "title": one.title,
             "points": one.points,
             "task": _html(to_html(source_of(one.task).partition("\n")[2])),
-            "solution": _code(_bare(source_of(one.solution))),
+            "solution": markup.highlight_code(_bare(source_of(one.solution))),
             "mistakes": [
-                (words, _code(code), refused.get(one.name, {}).get(words, "").removeprefix(REFUSED))
+                (
+                    words,
+                    markup.highlight_code(code),
+                    refused.get(one.name, {}).get(words, "").removeprefix(REFUSED),
+                )
                 for words, code in one.mistakes
             ],
         }
@@ -123,9 +125,6 @@ def to_html(text: str) -> str:
     >>> "<mfrac>" in to_html(r"Half is $\frac{1}{2}$.")
     True
     """
-    import_nbformat()
-    from nbconvert.filters.markdown import markdown2html
-
     formulae: list[str] = []
 
     def keep(match: re.Match[str]) -> str:
@@ -134,8 +133,7 @@ def to_html(text: str) -> str:
         formulae.append(mathml(match["block"] or match["inline"], block=bool(match["block"])))
         return f"MATH{len(formulae) - 1}HTAM"
 
-    page = str(markdown2html(MATH.sub(keep, text)))
-    page = ANCHOR.sub("", page)
+    page = markup.to_html(MATH.sub(keep, text))
     return re.sub(r"MATH(\d+)HTAM", lambda match: formulae[int(match[1])], page)
 
 
@@ -172,7 +170,7 @@ def _part(cell: Mapping[str, Any]) -> dict[str, Any]:
         part = "theory" if kind(_plain(cell)) else "text"
         return {"kind": part, "html": _html(to_html(source_of(cell)))}
     outputs = "".join(_output(output) for output in cell.get("outputs", []))
-    shown = _code(source_of(cell))
+    shown = markup.highlight_code(source_of(cell))
     return {"kind": "code", "html": shown, "outputs": _html(outputs)}
 
 
@@ -186,20 +184,6 @@ def _output(output: Mapping[str, Any]) -> str:
     words = output.get("text") or data.get("text/plain", "")
     words = words if isinstance(words, str) else "".join(words)
     return f"<pre>{html.escape(words)}</pre>" if words else ""
-
-
-def _code(text: str) -> Markup:
-    return _html(f'<div class="highlight">{_highlighter()(text)}</div>')
-
-
-@cache
-def _highlighter() -> Any:
-    from pygments import highlight
-    from pygments.formatters import HtmlFormatter
-    from pygments.lexers import PythonLexer
-
-    lexer, formatter = PythonLexer(), HtmlFormatter(nowrap=True)
-    return lambda text: f"<pre>{highlight(text, lexer, formatter)}</pre>"
 
 
 def _bare(text: str) -> str:

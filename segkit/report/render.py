@@ -6,21 +6,19 @@ import html
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cache, partial
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import nbformat
-from nbconvert.exporters.html import HTMLExporter
-from nbconvert.filters.markdown import markdown2html
 
 from segkit.display import first_sentence, number
 from segkit.intake.privacy import mask_outputs
+from segkit.report.markup import highlight_code, to_html
 from segkit.report.overview import describe_run
 from segkit.report.page import (
     SHOWN,
-    TEMPLATES,
     files,
     hide_addresses,
     linked,
@@ -40,7 +38,7 @@ LAST_HEADING = re.compile(r"(?:^|\n)#{2,3} [^\n]*\s*$")
 SAID = re.compile(r'<div class="segkit-text">((?:<p>.*?</p>)+)</div>', re.DOTALL)
 HOW_SURE = "How sure, and how"
 SHORT = 10  # words of a paragraph that is not worth a fold
-ANCHOR = re.compile(r'<a class="anchor-link".*?</a>', re.DOTALL)
+COLOUR = re.compile(r"\x1b\[[\d;]*m")  # of a terminal
 FETCHED = re.compile(
     r"<(?P<tag>script|link|img|iframe|object|embed|source|video|audio|image|use)\b[^>]*?"
     r"\b(?:src|href|data|srcset|poster)\s*=\s*[\"']?\s*(?:https?:)?//(?P<host>[^/\"'\s>]+)[^>]*>"
@@ -98,8 +96,15 @@ def write_report(folder: Path, stem: str, manifest: Mapping[str, Any], *, run_na
         notebook.cells = _with_code_joined(notebook.cells)
     mark_tables(notebook)
     fold_words(notebook.cells, summary.get("headline", ""))
-    text, _ = _exporter().from_notebook_node(notebook, resources={"segkit": page})
-    text = keep_offline(ANCHOR.sub("", text))
+    text = part(
+        "report.html.j2",
+        page=page,
+        cells=notebook.cells,
+        to_html=to_html,
+        highlight_code=highlight_code,
+        plain=partial(COLOUR.sub, ""),
+    )
+    text = keep_offline(text)
     text = hide_addresses(text.replace("<!--contents-->", _contents(text), 1))
     target = folder / "report.html"
     target.write_text(text, encoding="utf-8")
@@ -149,18 +154,6 @@ def _folded(match: re.Match[str], *, headline: str) -> str:
 def _run_of(folder: Path) -> Path:
     """Return the run's folder: a report may be written aside, before it is put in its place."""
     return folder.parents[1] if folder.parent.name == WORK else folder.parent
-
-
-@cache
-def _exporter() -> HTMLExporter:
-    return HTMLExporter(  # type: ignore[no-untyped-call]
-        template_name="segkit",
-        extra_template_basedirs=[str(TEMPLATES)],
-        mathjax_url="",
-        require_js_url="",
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-    )
 
 
 def keep_offline(text: str) -> str:
@@ -245,10 +238,10 @@ def _opening(notebook: Any) -> tuple[str, str]:
             del notebook.cells[index]
             parts = [] if not rest.strip() else _parts(rest)
             shown = [
-                str(markdown2html(one["source"]))
+                to_html(one["source"])
                 if one["open"]
                 else "<details class='method'><summary>Background</summary>"
-                f"{markdown2html(one['source'])}</details>"
+                f"{to_html(one['source'])}</details>"
                 for one in parts
             ]
             return first[2:].strip(), "".join(shown)
@@ -312,7 +305,7 @@ def _parameters(notebook: Any, used: Mapping[str, Any]) -> list[dict[str, str]]:
 
 def _contents(text: str) -> str:
     rows = [
-        f'<li{" class=sub" if level == "3" else ""}><a href="#{html.escape(anchor)}">'
+        f'<li{" class=sub" if level == "3" else ""}><a href="#{anchor}">'
         f"{re.sub('<[^>]+>', '', words).strip()}</a></li>"
         for level, anchor, words in HEADING.findall(text)
     ]

@@ -19,7 +19,7 @@ from segkit.runner.manifest import NAME, Aside
 from segkit.runner.state import NotebookEnd, State, write_record
 
 GATES = (errors.DataError, errors.SourceError, errors.MappingError)
-_RENDERING = threading.Lock()  # nbconvert keeps one exporter; matplotlib is not in this process
+_RENDERING = threading.Lock()  # one at a time: each takes all of a core
 
 
 def all_held(state: State) -> bool:
