@@ -219,12 +219,12 @@ def require_unique(frame: pl.DataFrame, what: str, column: str = "customer_id") 
         )
 
 
-def unmatched(wanted: pl.Series, known: pl.Series, what: str, among: str) -> str:
-    """Return a note on the ids of a list that are not among those known; empty where all are.
+def unmatched(wanted: pl.Series, present: pl.Series, what: str, among: str) -> str:
+    """Return a note on the ids of a list that are not among those present; empty where all are.
 
     Parameters
     ----------
-    wanted, known : polars.Series of String
+    wanted, present : polars.Series of String
         Ids as `ids_of` reads them.
     what, among : str
         "the opt-outs", "the customers".
@@ -235,10 +235,10 @@ def unmatched(wanted: pl.Series, known: pl.Series, what: str, among: str) -> str
     'of 2 ids in the opt-outs 1 is not among the customers (1 would be but for its spelling)'
     """
     unique_ids = wanted.drop_nulls().unique().alias("id")
-    missing = unique_ids.filter(~unique_ids.is_in(known.drop_nulls().unique().implode()))
+    missing = unique_ids.filter(~unique_ids.is_in(present.drop_nulls().unique().implode()))
     if not missing.len():
         return ""
-    spelt = known.drop_nulls().unique().alias("id").to_frame().select(fold_ids(pl.col("id")))
+    spelt = present.drop_nulls().unique().alias("id").to_frame().select(fold_ids(pl.col("id")))
     near = missing.to_frame().select(
         fold_ids(pl.col("id")).is_in(spelt.to_series().implode()).sum()
     )

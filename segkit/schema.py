@@ -308,15 +308,15 @@ def validate(table: str, frame: pl.DataFrame) -> pl.DataFrame:
     >>> validate("products", prices).height
     1
     """
-    known = fields(table)
-    required = [f.name for f in known.values() if f.required]
+    contract = fields(table)
+    required = [f.name for f in contract.values() if f.required]
     require_columns(frame.columns, required, table)
-    for name, field in known.items():
+    for name, field in contract.items():
         if name in frame.columns and frame.schema[name] != DTYPES[field.kind]:
             raise DataError(
                 f"{table}.{name} holds {frame.schema[name]}, expected {DTYPES[field.kind]}"
             )
-    present = {name: field for name, field in known.items() if name in frame.columns}
+    present = {name: field for name, field in contract.items() if name in frame.columns}
     checks = {rule: rows for item in present.items() for rule, rows in _breaches(*item).items()}
     counts = frame.lazy().select(**checks).collect().row(0, named=True)
     broken = [f"{rule} ({counted(rows, 'row')})" for rule, rows in counts.items() if rows]

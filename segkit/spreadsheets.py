@@ -166,9 +166,9 @@ def as_workbook(sheets: Mapping[str, pl.DataFrame], name: str) -> bytes:
             for title, frame in zip(names, sheets.values(), strict=True):
                 _fill(book, book.add_worksheet(title), defuse(frame))
     except FileCreateError as error:  # its temporary files: the sheet is made aside
-        told = error.args[0] if error.args else error
-        number, words = getattr(told, "errno", None), getattr(told, "strerror", None)
-        raise WriteError(number, words or str(told), name) from error
+        cause = error.args[0] if error.args else error
+        number, words = getattr(cause, "errno", None), getattr(cause, "strerror", None)
+        raise WriteError(number, words or str(cause), name) from error
     return buffer.getvalue()
 
 

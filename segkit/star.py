@@ -203,8 +203,10 @@ def build_star(
     tables = {"orders": lines}
     if outcomes is not None:
         tables["campaign_outcomes"] = _outcomes(outcomes)
-    known = [frame["customer_id"] for frame in (*tables.values(), customers) if frame is not None]
-    ids = pl.concat(known).drop_nulls().unique().sort().alias("customer_id").to_frame()
+    id_columns = [
+        frame["customer_id"] for frame in (*tables.values(), customers) if frame is not None
+    ]
+    ids = pl.concat(id_columns).drop_nulls().unique().sort().alias("customer_id").to_frame()
     people = ids
     if customers is not None:
         about = _impersonal(customers).drop("segment", "segment_name", strict=False)
@@ -260,12 +262,12 @@ def read_run_star(folder: Path | str, *, store: Path | str | None = None) -> Sta
     else:
         own = place / "05_segments" / "data" / "segments.parquet"
         versions = pl.read_parquet(own) if own.is_file() else None
-    found = [
+    outcome_files = [
         path
         for path in ("10_campaign_lift/data/outcomes", "09_campaign_design/data/assignments")
         if (place / f"{path}.parquet").is_file()
     ]
-    outcomes = pl.read_parquet(place / f"{found[0]}.parquet") if found else None
+    outcomes = pl.read_parquet(place / f"{outcome_files[0]}.parquet") if outcome_files else None
     return build_star(
         taken.orders,
         customers=taken.customers,

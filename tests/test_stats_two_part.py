@@ -232,7 +232,7 @@ def test_no_interval_where_the_amount_of_a_buyer_could_be_anything():
     even, odd = [20.0, 25.0, 30.0, 35.0] * 6, [1.0] * 5 + [1000.0]
     arm, control = Amounts.of(even + [0.0] * 76), Amounts.of(odd + [0.0] * 44)
     known = arm_means(arm, control)
-    assert [bool(one.known) for one in known] == [True, False]
+    assert [bool(one.bounded) for one in known] == [True, False]
     assert known[1].high > 1e3 * known[1].mean  # what was shown before
     assert np.isnan(compare_outcomes(even + [0.0] * 76, odd + [0.0] * 44).low)
     same = compare_outcomes(even + [0.0] * 76, even[:8] + [0.0] * 42)
@@ -247,6 +247,6 @@ def test_known_limits_stay_within_what_is_stated(seed):
         amounts = random.lognormal(3.0, random.uniform(0.1, 2.5), k).tolist() + [0.0] * (n - k)
         arm, control = Amounts.of(amounts), Amounts.of([30.0] * 20 + [0.0] * 40)
         limit = arm_means(arm, control)[0]
-        if limit.known:
+        if limit.bounded:
             share = wilson(k, n)
             assert limit.high <= MOST_TIMES * limit.mean * share.high / share.value * 1.0001

@@ -159,23 +159,25 @@ def grade_lift(
     require_columns(assigned.columns, ["customer_id", "segment", "arm", "offer"], "the assignments")
     require_columns(truth.columns, ["customer_id", "natural_orders", "best_offer"], "the truth")
     offers = [name.removeprefix(ADDED) for name in truth.columns if name.startswith(ADDED)]
-    known = assigned.join(truth, on="customer_id", how="inner", maintain_order="left")
-    if known.height < assigned.height:
-        lost = assigned.height - known.height
+    customers = assigned.join(truth, on="customer_id", how="inner", maintain_order="left")
+    if customers.height < assigned.height:
+        lost = assigned.height - customers.height
         raise DataError(f"{lost:,} of the assigned customers are not among those of the truth")
-    base = known["natural_orders"].to_numpy()
-    chances = {name: conversion(base, known[f"{ADDED}{name}"].to_numpy()) for name in offers}
-    chances[NO_OFFER] = conversion(base, np.zeros(known.height))
-    sent = _shares_of(known, arm, chances)
-    everyone = _shares_of(known, control, chances)
+    base = customers["natural_orders"].to_numpy()
+    chances = {name: conversion(base, customers[f"{ADDED}{name}"].to_numpy()) for name in offers}
+    chances[NO_OFFER] = conversion(base, np.zeros(customers.height))
+    sent = _shares_of(customers, arm, chances)
+    everyone = _shares_of(customers, control, chances)
     if everyone["offer"].n_unique() > 1:
         raise DataError(
             f"the arm {control!r} is to get one offer, got {everyone['offer'].unique()}"
         )
     usual = chances[everyone["offer"][0]]
-    own = np.array([chances[name][k] for k, name in enumerate(known["best_offer"])])
-    best, policy, rows = np.zeros(known.height), np.zeros(known.height), []
-    for (segment,), part in known.with_row_index("place").group_by("segment", maintain_order=True):
+    own = np.array([chances[name][k] for k, name in enumerate(customers["best_offer"])])
+    best, policy, rows = np.zeros(customers.height), np.zeros(customers.height), []
+    for (segment,), part in customers.with_row_index("place").group_by(
+        "segment", maintain_order=True
+    ):
         place = part["place"].to_numpy()
         means = {name: float(values[place].mean()) for name, values in chances.items()}
         top = max(means, key=lambda name: means[name])
@@ -206,11 +208,11 @@ def grade_lift(
     return LiftGrade(table, segments, claimed, level)
 
 
-def _shares_of(known: pl.DataFrame, arm: str, chances: dict[str, Array]) -> pl.DataFrame:
+def _shares_of(customers: pl.DataFrame, arm: str, chances: dict[str, Array]) -> pl.DataFrame:
     """Return the share of each offer among an arm's customers, by segment, the largest first."""
-    part = known.filter(pl.col("arm") == arm)
+    part = customers.filter(pl.col("arm") == arm)
     if part.is_empty():
-        arms = ", ".join(sorted(known["arm"].unique()))
+        arms = ", ".join(sorted(customers["arm"].unique()))
         raise DataError(f"nobody was assigned to arm {arm!r}; the arms are {arms}")
     for offer in part["offer"].unique().sort():
         require_choice("offer of the truth", str(offer), chances, DataError)

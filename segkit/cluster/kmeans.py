@@ -314,12 +314,12 @@ def fit_kmeans(
     with single_thread():
         if sampled:
             near = _from_sample(ordered, k, starts, max_iter, seed, sample)
-            found, means = _settle_borders(ordered, near, max_iter)
+            assigned, means = _settle_borders(ordered, near, max_iter)
         else:
             best = _lloyd(ordered, k, starts, max_iter, seed, FINE)
-            found = best.labels_.astype(np.int64)
-            means = centres_of(ordered, found)
-    grouped, centres = _in_order(found, means)
+            assigned = best.labels_.astype(np.int64)
+            means = centres_of(ordered, assigned)
+    grouped, centres = _in_order(assigned, means)
     middle = ordered.mean(axis=0)
     ordered -= middle
     total = float(np.square(ordered, out=ordered).sum())

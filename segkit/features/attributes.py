@@ -49,12 +49,12 @@ class CustomerAttributes(Result):
     @property
     def text(self) -> str:
         """Number of customers for whom each attribute is known."""
-        known = [
+        counts = [
             f"{name} of {number(self.frame.height - self.frame[name].null_count())}"
             for name in ATTRIBUTES
             if name in self.frame.columns
         ]
-        listed = f", with {', '.join(known)}" if known else ""
+        listed = f", with {', '.join(counts)}" if counts else ""
         notes = "".join(f" {note[:1].upper()}{note[1:]}." for note in self.notes)
         return f"{counted(self.frame.height, 'customer')}{listed}.{notes}"
 

@@ -476,12 +476,12 @@ def plan_features(
 
 
 def _check_options(monetary: str, population: str, as_of: Any) -> None:
-    for name, got, known in (
+    for name, got, choices in (
         ("monetary policy", monetary, get_args(Monetary)),
         ("population", population, get_args(Population)),
     ):
-        if got not in known:
-            raise ParameterError(unknown(name, got, known))
+        if got not in choices:
+            raise ParameterError(unknown(name, got, choices))
     if as_of is not None and (not isinstance(as_of, date) or isinstance(as_of, datetime)):
         raise ParameterError(f"as_of is a datetime.date; got {as_of!r}")
 

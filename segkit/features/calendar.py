@@ -481,5 +481,5 @@ def choose_calendar(taken: Intake, wanted: Calendar | str = "") -> Calendar:
         return Calendar.of(wanted)
     country = propose_country(taken)
     calendar = Calendar.of_country(country.code)
-    told = f"proposed from {country.why}" if country.code else f"as {country.why}"
-    return replace(calendar, source=told)
+    source = f"proposed from {country.why}" if country.code else f"as {country.why}"
+    return replace(calendar, source=source)

@@ -214,25 +214,25 @@ def level_sums(levels: Levels) -> Callable[[Any, Any], pl.DataFrame]:
     """
 
     def sums(lines: Any, facts: Any) -> pl.DataFrame:
-        known = known_levels(lines, facts, levels)
+        purchases = known_levels(lines, facts, levels)
         customers = facts.customers
         if customers is None:
-            customers = collect(known.group_by(CUSTOMER).agg(nw.len().alias("n")))[CUSTOMER]
+            customers = collect(purchases.group_by(CUSTOMER).agg(nw.len().alias("n")))[CUSTOMER]
         places = customers.to_frame(CUSTOMER).with_row_index("place")
         at = _place(customers.len())
-        if levels.is_whole and known.implementation.is_polars():
+        if levels.is_whole and purchases.implementation.is_polars():
             names = pl.Enum([name for (name,) in levels.names.values()])
             code = pl.col(levels.column).cast(pl.String).cast(names).to_physical()
             # Whole numbers are joined faster than text: a hash that no two customers share.
             hashes = (pl.col(CUSTOMER).hash(seed).alias("key") for seed in count())
             key = next(h for h in hashes if places.select(h.is_unique().all()).item())
-            own = known.to_native().select(key, "spend", code.alias("code"), first="day")
+            own = purchases.to_native().select(key, "spend", code.alias("code"), first="day")
             by_key = places.lazy().select(key, "place")
-            found = own.join(by_key, on="key").select(at, "spend", "first")
-            return _set_out(customers, collect(nw.from_native(found)), levels)
+            pairs = own.join(by_key, on="key").select(at, "spend", "first")
+            return _set_out(customers, collect(nw.from_native(pairs)), levels)
         code = level_code(pl.col(levels.column), levels).alias("code")
-        found = collect(pair_sums(known, levels)).with_columns(code).join(places, on=CUSTOMER)
-        return _set_out(customers, found.with_columns(at), levels)
+        pairs = collect(pair_sums(purchases, levels)).with_columns(code).join(places, on=CUSTOMER)
+        return _set_out(customers, pairs.with_columns(at), levels)
 
     return sums
 
@@ -242,15 +242,15 @@ PAIR_SUMS = ("spend", "lines", "first", "last")
 
 def known_levels(lines: Any, facts: Any, levels: Levels) -> Any:
     """Keep the purchase lines of a known level, with their spend in millionths."""
-    known = add_products(lines, facts.products).filter(
+    purchases = add_products(lines, facts.products).filter(
         ~nw.col("is_return") & ~nw.col(levels.column).is_null() & ~nw.col(CUSTOMER).is_null()
     )
-    return known.with_columns(spend=micro(nw.col("amount"), lines))
+    return purchases.with_columns(spend=micro(nw.col("amount"), lines))
 
 
-def pair_sums(known: Any, levels: Levels) -> Any:
+def pair_sums(purchases: Any, levels: Levels) -> Any:
     """Sum the lines of each customer and level."""
-    return known.group_by(CUSTOMER, levels.column).agg(
+    return purchases.group_by(CUSTOMER, levels.column).agg(
         nw.col("spend").sum(),
         nw.len().alias("lines"),
         nw.col("day").min().alias("first"),

@@ -253,8 +253,8 @@ class Screening(Result):
         noise = self.names("noise")
         parts.append(f"Noise: {_listed(noise)}." if noise else "No variable looks like noise.")
         for verdict, words in (("redundant", "Repeat another"), ("constant", "Hardly vary")):
-            if found := self.names(verdict):
-                parts.append(f"{words}: {_listed(found)}.")
+            if names := self.names(verdict):
+                parts.append(f"{words}: {_listed(names)}.")
         chance = number(self.level * tested, digits=2)
         parts.append(
             f"An unrelated variable passes with a chance of {percent(self.level, places=0)}: if "

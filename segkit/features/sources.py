@@ -496,10 +496,10 @@ def with_ids(lazy: Any, what: str, column: str = CUSTOMER, *, check: bool = True
     marks = {"lost": lost} if odd is None else {"lost": lost, "odd": odd}
     ones = {name: nw.when(mark).then(1).otherwise(0) for name, mark in marks.items()}
     counts = collect(lazy.select(**ones).select(nw.col(name).sum() for name in ones)).row(0)
-    found = dict(zip(ones, counts, strict=True))
-    if found["lost"]:
-        raise DataError(mangled(what, int(found["lost"])))
-    if odd is not None and found["odd"]:
+    bad_ids = dict(zip(ones, counts, strict=True))
+    if bad_ids["lost"]:
+        raise DataError(mangled(what, int(bad_ids["lost"])))
+    if odd is not None and bad_ids["odd"]:
         read = tidy
     return lazy.with_columns(read.alias(column))
 

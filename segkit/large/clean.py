@@ -185,10 +185,10 @@ def _row_of(example: str) -> int:
 
 
 def _add_money(amounts: Iterable[Decimal | None]) -> Decimal | None:
-    known = [amount for amount in amounts if amount is not None]
-    if not known:
+    stated = [amount for amount in amounts if amount is not None]
+    if not stated:
         return None
-    return money_from_micro(int(sum(known, Decimal(0)) * MICRO))
+    return money_from_micro(int(sum(stated, Decimal(0)) * MICRO))
 
 
 def _in_order(listed: Iterable[Sequence[str]]) -> list[str]:

@@ -214,17 +214,19 @@ class Job:
                 again.folder.mkdir(exist_ok=True)
                 split = split_table(again, *ask[1:], by_order=True)
                 whole_orders = True
-            known = split.facts(mapping)
+            column_facts = split.facts(mapping)
             split = replace(split, repeats=find_repeats(split))
             if split.repeats is not None and (repeats := split.repeats.len()):
                 notes.append(f"{name}: {counted(repeats, 'row')} in an earlier file too left out")
             if whole_orders:
-                found = find_headers(split, mapping)
-                known |= {("header", column): stands for column, stands in found.items()}
-                split = split_by_customer(split, mapping, self.people[0], known)
+                headers_by_column = find_headers(split, mapping)
+                column_facts |= {
+                    ("header", column): stands for column, stands in headers_by_column.items()
+                }
+                split = split_by_customer(split, mapping, self.people[0], column_facts)
             else:
-                known |= {("header", column): False for column in headers}
-            splits[name], facts[name] = split, known
+                column_facts |= {("header", column): False for column in headers}
+            splits[name], facts[name] = split, column_facts
         stages = {name: split.stage for name, split in splits.items()}
         ask_all_rows(prepared.gathered, mapping, stages, facts)
         return splits, facts, notes

@@ -346,8 +346,8 @@ def find_repeats(split: Split) -> pl.Series | None:
 
 def find_headers(orders: Split, mapping: Mapping) -> dict[str, bool]:
     """Say which columns are filled on an order's first line only; ``orders`` are split by order."""
-    headers = {name: bool(known) for name, known in orders.headers().items()}
-    for name in [name for name, known in orders.headers().items() if known is None]:
+    headers = {name: bool(stands) for name, stands in orders.headers().items()}
+    for name in [name for name, stands in orders.headers().items() if stands is None]:
         stated = set()
         for part in range(orders.parts):
             columns = Columns("orders", orders.read(part).drop(ROW), mapping)

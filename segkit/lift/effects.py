@@ -417,7 +417,7 @@ def compare_means(
     customers = float(one.n.sum()), float(two.n.sum())
     effect = _mean_effect(pair, limits, customers, method, relative, level, signed=signed)
     few = float(expected_buyers(*whole)) < EXPECTED_BUYERS
-    few |= not signed and not all(limit.known for limit in limits)
+    few |= not signed and not all(limit.bounded for limit in limits)
     if few:
         effect = replace(
             effect,
@@ -503,7 +503,7 @@ def _ratios(
     rows = None if segment is None else [segment]
     below = [sums.amounts(arm, metric.below, rows) for arm in arms]
     few = min(float(expected_buyers(*below)[0]), *cases) < EXPECTED_BUYERS
-    few |= not all(limit.known for limit in limits)
+    few |= not all(limit.bounded for limit in limits)
     if few:
         difference, lift = _withheld(one - two, level), _withheld(float(lift.value), level)
     error = float(np.hypot(e1, e2))

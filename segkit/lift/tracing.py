@@ -135,11 +135,11 @@ def trace_segment(
     if taken.orders is None:
         raise DataError("the intake holds no orders")
     segments = frame["segment"].unique().to_list() if "segment" in frame.columns else []
-    for kind, name, known in (
+    for kind, name, choices in (
         ("segment", segment, [ALL, *segments]),
         ("arm", arm, frame["arm"].unique().to_list()),
     ):
-        require_choice(kind, name, sorted(map(str, known)))
+        require_choice(kind, name, sorted(map(str, choices)))
     inside = pl.lit(value=True) if segment == ALL else pl.col("segment") == segment
     own = frame.filter(inside & (pl.col("arm") == arm))
     window = timedelta(days=outcomes.window_days)

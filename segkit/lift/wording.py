@@ -50,7 +50,7 @@ def answer_words(first: dict[str, Any], level: float) -> str:
     'Yes: conversion under mail is 5.0 points higher than under none (95% CI 1.0 to 9.0).'
     """
     label, control, kind = first["label"], first["control"], first["kind"]
-    if first["verdict"] == "not measured" or not known(first["difference"]):
+    if first["verdict"] == "not measured" or not is_number(first["difference"]):
         return f"Not measured: {label} under {first['arm']} and {control} cannot be compared."
     verdict = {"higher": "Yes", "lower": "No", "same": "No relevant difference"}
     lower = first["difference"] < 0
@@ -73,14 +73,14 @@ def clear_alone(row: dict[str, Any]) -> bool:
     True
     """
     low, high = row["difference_low"], row["difference_high"]
-    undecided = row["verdict"] == "undecided" and known(low) and known(high)
+    undecided = row["verdict"] == "undecided" and is_number(low) and is_number(high)
     return undecided and (low > 0 or high < 0)
 
 
 def _interval(row: dict[str, Any], level: float, *, turned: bool) -> str:
     """Write the interval of a difference in brackets, of the opposite one if turned; or nothing."""
     low, high = row["difference_low"], row["difference_high"]
-    if not (known(low) and known(high)):
+    if not (is_number(low) and is_number(high)):
         return ""
     low, high = (-high, -low) if turned else (low, high)
     ends = f"{_bare(low, row['kind'])} to {_bare(high, row['kind'])}"
@@ -104,12 +104,12 @@ of 0.5 (95% CI -1.0 to 2.0).'
     """
     verdict, gain, kind = row["verdict"], row["difference"], row["kind"]
     unit = " points" if kind == "share" else ""
-    if verdict == "not measured" or not known(gain):
+    if verdict == "not measured" or not is_number(gain):
         return answer_words(row, level)
     undecided = "Yes, as far as shown" if gain <= 0 else "Not shown"
     head = {"higher": "No", "lower": "Yes, and better", "same": "Yes"}.get(verdict, undecided)
     limits = _interval(row, level, turned=True)
-    if len(base) < 2 or not all(known(one["difference"]) for one in base):
+    if len(base) < 2 or not all(is_number(one["difference"]) for one in base):
         way = "lower" if gain > 0 else "higher"
         limits = _interval(row, level, turned=gain < 0)
         return (
@@ -146,10 +146,10 @@ def relative_words(row: dict[str, Any], level: float) -> str:
     'no relative lift, for the control is below zero, where its sign would turn'
     """
     value, base = row["relative"], row.get("value_control")
-    if not known(value):
-        if known(base) and base == 0:
+    if not is_number(value):
+        if is_number(base) and base == 0:
             return "no relative lift, for the control is zero"
-        if known(base) and base < 0:
+        if is_number(base) and base < 0:
             return "no relative lift, for the control is below zero, where its sign would turn"
         return "no relative lift, for the control is not clearly above zero"
     low, high = row["relative_low"], row["relative_high"]
@@ -162,12 +162,12 @@ def relative_words(row: dict[str, Any], level: float) -> str:
     return f"{head}{percent(low)} to {percent(high)}, {method})"
 
 
-def known(value: float | None) -> TypeGuard[float]:
+def is_number(value: float | None) -> TypeGuard[float]:
     """Return whether a figure is present and finite.
 
     Examples
     --------
-    >>> known(0.0), known(None), known(float("nan")), known(float("inf"))
+    >>> is_number(0.0), is_number(None), is_number(float("nan")), is_number(float("inf"))
     (True, False, False, False)
     """
     return value is not None and math.isfinite(value)
@@ -182,7 +182,7 @@ def limits_words(row: dict[str, Any], head: str = "") -> str:
     'no interval'
     """
     low, high = row["difference_low"], row["difference_high"]
-    if not (known(low) and known(high)):
+    if not (is_number(low) and is_number(high)):
         return "no interval"
     return f"{head}{_bare(low, row['kind'])} to {_bare(high, row['kind'])}"
 
@@ -226,7 +226,7 @@ def _undecided(row: dict[str, Any]) -> str:
     if clear_alone(row):
         return "By itself it is clear; with the other comparisons allowed for, it may be chance."
     smallest = row["smallest_effect"]
-    if not (known(smallest) and smallest > 0):
+    if not (is_number(smallest) and smallest > 0):
         return "Chance alone could have done it."
     return (
         f"Chance alone could have done it, and a difference below {gap(smallest, row['kind'])} "
@@ -262,7 +262,7 @@ def _unmeasured(row: dict[str, Any], subject: str) -> str:
         why = "it does not vary between customers, so that there is nothing to test against"
     values = [row["value_arm"], row["value_control"]]
     size = ""
-    if known(values[0]) and known(values[1]):
+    if is_number(values[0]) and is_number(values[1]):
         one, two = (amount(value, row["kind"]) for value in values)
         size = f" ({one} and {two})"
     return f"{subject} under {arm} and {control}{size} cannot be compared: {why}."
@@ -337,7 +337,7 @@ def _spread(tested: dict[str, Any], level: float) -> str:
         )
     text = f"The segments' effects differ by more than chance {test}"
     crossing = tested["p_crossing"]
-    if not known(crossing):
+    if not is_number(crossing):
         return f"{text}."
     if crossing <= 1 - level:
         return f"{text}, and some gain where others lose (Gail and Simon, {p_words(crossing)})."
@@ -357,10 +357,10 @@ does no harm is not shown, for the margin is 1.'
     """
     label = row["label"]
     subject = f"{label[0].upper()}{label[1:]} under {row['arm']} against {control}"
-    if not known(row["difference"]):
+    if not is_number(row["difference"]):
         return f"{subject}: cannot be compared."
     worst = "no limit can be given"
-    if known(row["worst"]):
+    if is_number(row["worst"]):
         worst = f"at worst {gap(row['worst'], kind)} ({percent(level, places=0)} one-sided)"
     margin = "" if row["margin"] is None else gap(row["margin"], kind)
     verdict = {

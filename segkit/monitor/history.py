@@ -299,8 +299,12 @@ class PlantedMoves(Result):
         changed, stayed = by_group[CHANGED], by_group[STAYED]
         parts = []
         for row in self.habits.iter_rows(named=True):
-            found = row["first_alarm"]
-            seen = "was not found" if found is None else f"was found on {found.isoformat()}"
+            first_alarm = row["first_alarm"]
+            seen = (
+                "was not found"
+                if first_alarm is None
+                else f"was found on {first_alarm.isoformat()}"
+            )
             parts.append(f"the planted drift of {row['feature']} {seen}")
         if not self.habits.height:
             parts.append(

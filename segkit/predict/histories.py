@@ -244,7 +244,7 @@ class Season:
     empty_month: bool = False
 
     @property
-    def known(self) -> bool:
+    def is_estimated(self) -> bool:
         """Whether two whole years were seen, each month with a purchase."""
         return self.seen >= MONTHS_NEEDED and not self.empty_month
 

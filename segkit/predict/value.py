@@ -422,7 +422,7 @@ def find_season(
         f"With {counted(season.seen, 'whole month')} of data, under {MONTHS_NEEDED}, a season can "
         "neither be seen nor forecast."
     )
-    return season, [] if season.known else [note]
+    return season, [] if season.is_estimated else [note]
 
 
 def _places(history: pl.DataFrame, segments: pl.DataFrame | None) -> tuple[list[str], Places]:

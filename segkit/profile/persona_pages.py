@@ -250,7 +250,7 @@ def write_persona_pages(
     for segment, name in profile.segments.select("segment", "segment_name").iter_rows():
         mine = profile.of(segment)
         keys = (segment, name)
-        found = {
+        lines_by_heading = {
             "Size and worth": _worth(mine["segments"].row(0, named=True), profile.currency),
             "Who": _shares(mine["composition"], but=(*CHANNELS, *CONSENT, *BOUGHT), more=True),
             "Habits": _habits(mine["variables"]),
@@ -266,7 +266,7 @@ def write_persona_pages(
             "Content brief": _brief(mine, steps, segment),
         }
         for heading in HEADINGS:
-            lines = list(found[heading]) or [(UNKNOWN, "", None)]
+            lines = list(lines_by_heading[heading]) or [(UNKNOWN, "", None)]
             rows += [(*keys, heading, *line) for line in lines]
     facts = pl.DataFrame(rows, schema=FACTS, orient="row")
     return PersonaPages(facts, dict(descriptions or {}))
@@ -371,17 +371,17 @@ def _by_segment(
     joined = frame.select("customer_id", *names).join(
         members.select("customer_id", "segment"), on="customer_id", maintain_order="left"
     )
-    found: dict[str, list[tuple[str, float, float, float, int]]] = {}
+    by_segment: dict[str, list[tuple[str, float, float, float, int]]] = {}
     for (segment,), part in sorted(joined.partition_by("segment", as_dict=True).items()):
         for name in names:
             values = part[name].cast(pl.Float64).drop_nulls().drop_nans()
             if len(values) > 1:
                 error = float(values.std() or 0.0) / np.sqrt(len(values))  # type: ignore[arg-type]
                 whole = joined[name].cast(pl.Float64).drop_nans().mean()
-                found.setdefault(str(segment), []).append(
+                by_segment.setdefault(str(segment), []).append(
                     (name, float(values.mean()), error, float(whole), len(values))  # type: ignore[arg-type]
                 )
-    return found
+    return by_segment
 
 
 def _motives(
@@ -420,13 +420,13 @@ def _opening_hours(
         members.select("customer_id", "segment"), on="customer_id"
     )
     names = {0: "0 to 6", 1: "6 to 12", 2: "12 to 18", 3: "18 to 24"}
-    found: dict[str, list[Line]] = {}
+    by_segment: dict[str, list[Line]] = {}
     for (segment,), part in sorted(hours.partition_by("segment", as_dict=True).items()):
         first = part.group_by("part").len().sort("len", "part", descending=[True, False]).row(0)
         share = percent(first[1] / part.height, places=0)
         words = f"opens e-mails most from {names[int(first[0])]} o'clock UTC ({share})"
-        found[str(segment)] = [(words, "event_time", part["customer_id"].n_unique())]
-    return found
+        by_segment[str(segment)] = [(words, "event_time", part["customer_id"].n_unique())]
+    return by_segment
 
 
 def _tried(

@@ -192,8 +192,8 @@ class Profile(Result):
     @property
     def worth(self) -> list[str]:
         """The columns of ``segments`` with a segment's value: revenue, else the KPI."""
-        known = self.segments["revenue_share"].null_count() < self.segments.height
-        return ["revenue_share", "revenue_per_customer"] if known else ["kpi"]
+        has_revenue = self.segments["revenue_share"].null_count() < self.segments.height
+        return ["revenue_share", "revenue_per_customer"] if has_revenue else ["kpi"]
 
     @property
     def markers(self) -> pl.DataFrame:
@@ -430,12 +430,12 @@ def band_places(levels: list[str]) -> dict[str, float]:
     """
     places = {}
     for level in levels:
-        found = re.search(r"\d+(?:\.\d+)?", level)
-        if not found:
+        bound = re.search(r"\d+(?:\.\d+)?", level)
+        if not bound:
             return {}
         below = level.lower().startswith(("under", "below", "less", "<"))
         above = level.lower().startswith(("over", "above", "more", ">")) or level.endswith("+")
-        places[level] = float(found[0]) + (-0.5 if below else 0.5 if above else 0.0)
+        places[level] = float(bound[0]) + (-0.5 if below else 0.5 if above else 0.0)
     return places
 
 

@@ -147,8 +147,8 @@ def try_segment(
 
 
 def _measurable(variables: pl.DataFrame, least: float) -> Row:
-    known, missing = variables.select(pl.col("customers", "missing").sum()).row(0)
-    share = float(known) / (known + missing) if known + missing else None
+    filled, missing = variables.select(pl.col("customers", "missing").sum()).row(0)
+    share = float(filled) / (filled + missing) if filled + missing else None
     passed = None if share is None else share >= least
     why = f"{percent(share)} of the variables' values are known"
     return _trial("measurable", "known_share", least, why, share, passed=passed)

@@ -67,10 +67,10 @@ def described(runs: list[dict[str, Any]]) -> dict[str, Any]:
         titles.setdefault(row["stem"], row["title"])
     for number, run in enumerate(runs, 1):
         run["number"] = number
-        told = [row["summary"] for row in run["rows"] if row["good"]]
+        summaries = [row["summary"] for row in run["rows"] if row["good"]]
         above = f"{quote(run['name'])}/"
         shows = len(runs) <= MOST_PICTURES
-        run["page"] = describe_run(run["folder"], told, above=above, picture=shows)
+        run["page"] = describe_run(run["folder"], summaries, above=above, picture=shows)
         if run["trouble"]:  # told above it
             run["page"]["calm"] = ""
         run["compared"] = compare_run(run["page"])

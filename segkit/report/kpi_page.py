@@ -135,8 +135,8 @@ def _tile(kpi: str, series: KpiSeries, alerts: Alerts, currency: str | None) -> 
     Where the past is too short for a band, the change on the period before stands in its place.
     """
     whole = series.series.filter((pl.col("kpi") == kpi) & (pl.col("segment_name") == ALL))
-    told_of = whole.sort("period").drop_nulls("value")  # no messages, no rate: the last one told
-    values, days = told_of["value"].to_list(), told_of["period"].to_list()
+    with_value = whole.sort("period").drop_nulls("value")  # no messages, no rate: the last one told
+    values, days = with_value["value"].to_list(), with_value["period"].to_list()
     now, before = (values[-1] if values else None), values[-2] if len(values) > 1 else None
     change = ""
     band = _band(alerts, kpi, days)
@@ -148,12 +148,12 @@ def _tile(kpi: str, series: KpiSeries, alerts: Alerts, currency: str | None) -> 
         change = f"{'+' if grown > 0 else ''}{percent(grown)} on the {PERIOD[series.every]} before"
     if days and days[-1] != whole["period"].max():
         change = f"{change}{', ' if change else ''}last known {days[-1].isoformat()}"
-    told = [one for one in alerts.open if one["kpi"] == kpi]
-    own = [one for one in told if one["segment"] == ALL]
+    open_alerts = [one for one in alerts.open if one["kpi"] == kpi]
+    own = [one for one in open_alerts if one["segment"] == ALL]
     if own:
         state, tone = f"{own[0]['direction']} since {own[0]['since']}", "attention"
-    elif told:
-        state, tone = f"{counted(len(told), 'segment')} outside", "attention"
+    elif open_alerts:
+        state, tone = f"{counted(len(open_alerts), 'segment')} outside", "attention"
     else:
         state, tone = ("within its band" if band else "no band yet"), ""
     return {"name": WORDS[kpi][0], "value": write_value(kpi, now, currency), "change": change,

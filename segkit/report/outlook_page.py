@@ -87,8 +87,8 @@ def _figures(outlook: Outlook) -> list[dict[str, str]]:
 
 def _contact(row: Mapping[str, Any], outlook: Outlook) -> str:
     """Write how many of a segment may be written to, or that it is not known."""
-    known = outlook.audience.frame.height or not outlook.unrecorded
-    return number(row["listed"]) if known else "not known"
+    is_recorded = outlook.audience.frame.height or not outlook.unrecorded
+    return number(row["listed"]) if is_recorded else "not known"
 
 
 def _cards(outlook: Outlook) -> list[dict[str, str]]:

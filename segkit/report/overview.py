@@ -67,15 +67,15 @@ def describe_run(
         persona's guess was no worse than the offers learnt, where so), ``attention``, and ``calm``
         (what to say where nothing needs attention); each may be empty.
     """
-    known = {str(summary.get("notebook", "")): summary for summary in summaries}
+    by_stem = {str(summary.get("notebook", "")): summary for summary in summaries}
     currency = next((s["currency"] for s in reversed(summaries) if s.get("currency")), None)
     figures: dict[str, Mapping[str, Any]] = {}
     for summary in summaries:
         figures |= {str(one["name"]): one for one in summary.get("key_figures", [])}
     closing = own or folder / CLOSING
     cards = _cards(folder, closing, currency)
-    folders = {stem: folder / stem for stem in known} | {CLOSING: closing}
-    drawn, title = _picture(folders, known) if picture else ("", "")
+    folders = {stem: folder / stem for stem in by_stem} | {CLOSING: closing}
+    drawn, title = _picture(folders, by_stem) if picture else ("", "")
     return {
         "tiles": [_tile(one, currency, above) for one in figures.values()],
         "watched": _watched(folder, above),
@@ -300,14 +300,14 @@ def _decision(row: Mapping[str, str] | None, currency: str | None) -> dict[str, 
 
 
 def _picture(
-    folders: Mapping[str, Path], known: Mapping[str, Mapping[str, Any]]
+    folders: Mapping[str, Path], by_stem: Mapping[str, Mapping[str, Any]]
 ) -> tuple[str, str]:
     """Return the campaign's picture, in the page's theme, and what it shows."""
     from segkit.plot.vector import NARROW, from_file, of_page  # polars comes with it
 
     files = {
         Path(one["path"]).stem: (stem, one)
-        for stem, summary in known.items()
+        for stem, summary in by_stem.items()
         for one in summary.get("figures", [])
         if str(one["path"]).endswith(".svg")
     }

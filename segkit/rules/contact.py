@@ -420,14 +420,16 @@ class ContactPolicy:
             rows = rows.with_columns(read_consents(rows, agreed))
         made = self._contacts(contacts, ids, at)
         values = rows.iter_rows() if rows.width else (() for _ in ids)
-        known: dict[tuple[Any, ...], str | None] = {}  # without contacts, like customers are alike
+        reasons_by_row: dict[
+            tuple[Any, ...], str | None
+        ] = {}  # without contacts, like customers are alike
         reasons = []
         for one, out, row in zip(ids, self.in_holdout(ids), values, strict=True):
-            if row not in known:
+            if row not in reasons_by_row:
                 about = dict(zip(rows.columns, row, strict=True))
                 refused = self._refused(about, column, channel) if consent else None
-                known[row] = refused or self._held(at, channel, about, ())
-            reason = "universal_holdout" if out else known[row]
+                reasons_by_row[row] = refused or self._held(at, channel, about, ())
+            reason = "universal_holdout" if out else reasons_by_row[row]
             if reason is None and one in made:
                 about = dict(zip(rows.columns, row, strict=True))
                 reason = self._held(at, channel, about, made[one])

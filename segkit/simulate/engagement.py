@@ -42,7 +42,7 @@ class Sessions:
     draws : Draws
     day, second : arrays of int
         When the session begins or, if it ends in an order, when the order is made.
-    app, buys, fills_cart, known : arrays of bool
+    app, buys, fills_cart, signed_in : arrays of bool
         In the app or on the web; whether it ends in an order; whether something is put in the
         cart; whether the customer is signed in.
     """
@@ -55,7 +55,7 @@ class Sessions:
     app: NDArray[np.bool_]
     buys: NDArray[np.bool_]
     fills_cart: NDArray[np.bool_]
-    known: NDArray[np.bool_]
+    signed_in: NDArray[np.bool_]
 
 
 def browse(people: People) -> Sessions:
@@ -153,7 +153,7 @@ def _visit_table(
     second = (draws.uniform("on second device") < 0.35) & ~sessions.buys
     devices, tablets = ids["device_id"].gather(person), ids["second_device"].gather(person)
     device = devices.zip_with(pl.Series(~second) | tablets.is_null(), tablets)
-    account = ids["account_id"].gather(person).set(~pl.Series(sessions.known), None)
+    account = ids["account_id"].gather(person).set(~pl.Series(sessions.signed_in), None)
     session = scattered(prefix, people.index[person], sessions.number)
     channel = pl.Series(["web", "app"]).gather(sessions.app * 1)
     product, page = columns["product"], columns["page"]

@@ -191,7 +191,7 @@ def _play(
     baskets = replace(baskets, number=NUMBERS + baskets.number)
     orders, visits = written(people, ids, baskets, sure=False, last=calendar.days)
     seen = engagement.browse(acting)
-    seen = replace(seen, known=np.ones(len(seen.day), dtype=bool))  # nobody has to be linked
+    seen = replace(seen, signed_in=np.ones(len(seen.day), dtype=bool))  # nobody has to be linked
     looked = engagement.visit_events(people, ids, seen, "Y")
     mails = engagement.email_events(people, ids, leaving=_unsubscribing(world, people, before))
     whose = pl.col("email").replace_strict(ids["email"], ids["account_id"], default=None)

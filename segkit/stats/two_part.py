@@ -345,7 +345,7 @@ class ArmMean:
     Attributes
     ----------
     mean, low, high, error : array
-    known : array of bool
+    bounded : array of bool
         Whether the limit of the mean amount per buyer lies within `MOST_TIMES` of what was seen.
     """
 
@@ -353,7 +353,7 @@ class ArmMean:
     low: Any
     high: Any
     error: Any
-    known: Any = True
+    bounded: Any = True
 
 
 def arm_means(
@@ -599,6 +599,6 @@ def compare_outcomes(one: npt.ArrayLike, two: npt.ArrayLike, *, level: float = 0
         parts = [(y.mean(), y.std(ddof=1), y.size) for y in (y1, y2)]
         return intervals.mean_difference(*parts[0], *parts[1], level=level)
     limits = arm_means(*arms, level=level)
-    if expected_buyers(*arms) < EXPECTED_BUYERS or not (limits[0].known and limits[1].known):
+    if expected_buyers(*arms) < EXPECTED_BUYERS or not (limits[0].bounded and limits[1].bounded):
         return Estimate(value, nan, nan, level, "withheld: few buyers")
     return mean_difference(*limits, level=level)

@@ -86,7 +86,7 @@ def _visits(sessions, prefix):
     number = pl.Series(np.arange(len(sessions.day)), dtype=pl.Int64).cast(pl.String)
     table = pl.DataFrame(
         {"person": sessions.person, "day": sessions.day, "session_id": prefix + number}
-        | {"known": sessions.known, "cart_add": sessions.fills_cart, "checkout": sessions.buys}
+        | {"known": sessions.signed_in, "cart_add": sessions.fills_cart, "checkout": sessions.buys}
     ).filter("known")
     parts = [table, table.filter("cart_add"), table.filter("checkout")]
     return pl.concat(

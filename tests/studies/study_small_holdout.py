@@ -142,7 +142,7 @@ def mean(one, two, name):
 
 def without_limit(arms):
     """Return where the mean amount per buyer of an arm could be anything (`MOST_TIMES`)."""
-    return ~(np.asarray(arms[0].known) & np.asarray(arms[1].known))
+    return ~(np.asarray(arms[0].bounded) & np.asarray(arms[1].bounded))
 
 
 def judged(d, low, high, p, few):

@@ -240,11 +240,11 @@ def _rows(data: Mapping[str, Any], table: str, loc: Loc) -> list[Any] | None:
     return rows
 
 
-def _refuse_unknown(data: Mapping[str, Any], known: Collection[str], loc: Loc) -> None:
+def _refuse_unknown(data: Mapping[str, Any], allowed: Collection[str], loc: Loc) -> None:
     for name in data:
-        if name not in known:
-            shown = [*known][:20]
-            more = f" and {len(known) - 20} more" if len(known) > 20 else ""
+        if name not in allowed:
+            shown = [*allowed][:20]
+            more = f" and {len(allowed) - 20} more" if len(allowed) > 20 else ""
             raise FieldError((*loc, name), f"unknown; expected {', '.join(shown)}{more}")
 
 

@@ -170,12 +170,12 @@ class KafkaSource:
         self.consumer: Consumer = kafka.Consumer(settings)
         self.ends: set[int] = set()
         try:
-            known = self.consumer.list_topics(topic, timeout=min(patience, 10.0))
+            metadata = self.consumer.list_topics(topic, timeout=min(patience, 10.0))
         except kafka.KafkaException as error:
             raise SourceError(f"no broker answers at {servers}: {_words(error)}") from None
-        self.partitions = sorted(known.topics[topic].partitions)
-        if known.topics[topic].error or not self.partitions:
-            names = ", ".join(sorted(known.topics)) or "none"
+        self.partitions = sorted(metadata.topics[topic].partitions)
+        if metadata.topics[topic].error or not self.partitions:
+            names = ", ".join(sorted(metadata.topics)) or "none"
             raise SourceError(f"there is no topic {topic!r} at {servers}; there is: {names}")
 
     def seek(self, positions: Mapping[int, int]) -> None:
