@@ -234,11 +234,11 @@ def prune(folder: Path, keep: Annotated[int, Option(min=1)], dry_run: bool = Fal
 
     if not folder.is_dir():
         raise SourceError(f"there is no folder {folder}")
-    gone = [one for one in prune_runs(folder, keep, rehearse=dry_run) if one.gone]
-    for one in gone:
+    removed = [one for one in prune_runs(folder, keep, rehearse=dry_run) if one.gone]
+    for one in removed:
         typer.echo(f"{one.folder.name} {one.why} ({one.freed / 2**20:.1f} MiB)")
-    typer.echo(f"{'would remove' if dry_run else 'removed'} {counted(len(gone), 'run')}")
-    if gone and not dry_run:
+    typer.echo(f"{'would remove' if dry_run else 'removed'} {counted(len(removed), 'run')}")
+    if removed and not dry_run:
         typer.echo(_near(write_index(folder)))
 
 
@@ -1061,8 +1061,8 @@ def version() -> None:
 
 def _near(path: Path) -> str:
     full = path.resolve()
-    here = Path.cwd()
-    return str(full.relative_to(here)) if full.is_relative_to(here) else str(full)
+    working = Path.cwd()
+    return str(full.relative_to(working)) if full.is_relative_to(working) else str(full)
 
 
 def _quoted(path: Path) -> str:

@@ -197,7 +197,7 @@ def _series(name: str, column: Any) -> pl.Series:
             return pl.Series(name, column.to_numpy(dtype=lower, na_value=float("nan"))).fill_nan(
                 None
             )
-    values = [None if gone else item for item, gone in zip(column, missing, strict=True)]
+    values = [None if null else item for item, null in zip(column, missing, strict=True)]
     return from_list(name, values)
 
 

@@ -203,10 +203,8 @@ def build_star(
     tables = {"orders": lines}
     if outcomes is not None:
         tables["campaign_outcomes"] = _outcomes(outcomes)
-    id_columns = [
-        frame["customer_id"] for frame in (*tables.values(), customers) if frame is not None
-    ]
-    ids = pl.concat(id_columns).drop_nulls().unique().sort().alias("customer_id").to_frame()
+    given = [frame["customer_id"] for frame in (*tables.values(), customers) if frame is not None]
+    ids = pl.concat(given).drop_nulls().unique().sort().alias("customer_id").to_frame()
     people = ids
     if customers is not None:
         about = _impersonal(customers).drop("segment", "segment_name", strict=False)
@@ -286,8 +284,8 @@ def _impersonal(frame: pl.DataFrame) -> pl.DataFrame:
 def _outcomes(outcomes: pl.DataFrame) -> pl.DataFrame:
     need = ["customer_id", "campaign_id", "arm", "offer", "assigned_at"]
     require_columns(outcomes.columns, need, "the outcomes")
-    kept = [name for name in _OUTCOMES if name in outcomes.columns]
-    return outcomes.select(kept).with_columns(assigned_date=pl.col("assigned_at").dt.date())
+    names = [name for name in _OUTCOMES if name in outcomes.columns]
+    return outcomes.select(names).with_columns(assigned_date=pl.col("assigned_at").dt.date())
 
 
 def _versions(assignments: pl.DataFrame, ids: pl.DataFrame) -> tuple[pl.DataFrame, tuple[str, ...]]:
@@ -301,10 +299,10 @@ def _versions(assignments: pl.DataFrame, ids: pl.DataFrame) -> tuple[pl.DataFram
             dbt_valid_to=moment, dbt_is_deleted=pl.lit(value=False),
         )  # fmt: skip
     note = unmatched(rows["customer_id"], ids["customer_id"], "the assignments", "the data")
-    kept = rows.join(ids, on="customer_id", how="semi")
-    if rows.height and not kept.height:
+    versions = rows.join(ids, on="customer_id", how="semi")
+    if rows.height and not versions.height:
         raise DataError(f"{note}; check whether ids are pseudonyms, or of another shop")
-    return kept, (f"Left out: {note}.",) if note else ()
+    return versions, (f"Left out: {note}.",) if note else ()
 
 
 def _dated(versions: pl.DataFrame) -> pl.DataFrame:

@@ -182,12 +182,12 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         If it cannot be written; the temporary folder is then removed.
     """
     place = folder.absolute()
-    there = place.is_dir()
-    aside = aside_of(place / "folder") if there else aside_of(place)
+    exists = place.is_dir()
+    aside = aside_of(place / "folder") if exists else aside_of(place)
     try:
         aside.mkdir(parents=True)
         yield aside
-        if there:
+        if exists:
             for part in aside.iterdir():
                 part.rename(place / part.name)
         else:
@@ -224,9 +224,9 @@ def _put(aside: Path, target: Path) -> None:
 def sweep(target: Path) -> None:
     """Remove temporary files of killed processes beside a file (named by `aside_of`)."""
     short = target.name.encode()[:180].decode(errors="ignore")
-    left = re.compile(rf"\.{re.escape(short)}\.(\d+)-[0-9a-f]+\.new")
+    stale = re.compile(rf"\.{re.escape(short)}\.(\d+)-[0-9a-f]+\.new")
     with os.scandir(target.parent) as entries:
-        leftovers = [(entry.path, m[1]) for entry in entries if (m := left.fullmatch(entry.name))]
+        leftovers = [(entry.path, m[1]) for entry in entries if (m := stale.fullmatch(entry.name))]
     for path, pid in leftovers:
         if is_abandoned(Path(path), int(pid)):
             with contextlib.suppress(OSError):

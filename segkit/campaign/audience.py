@@ -496,13 +496,13 @@ def _read_optouts(optouts: pl.DataFrame | None, channel: str) -> pl.DataFrame | 
 
 def _opted_out(customers: pl.DataFrame, optouts: pl.DataFrame | None) -> pl.Series:
     """Return which customers opted out, by id or by address."""
-    gone = pl.repeat(value=False, n=customers.height, dtype=pl.Boolean, eager=True)
+    opted_out = pl.repeat(value=False, n=customers.height, dtype=pl.Boolean, eager=True)
     readers = {"customer_id": pl.Series.drop_nulls, "email": platforms.read_emails}
     for name, read in readers.items():
         if optouts is not None and name in customers.columns and name in optouts.columns:
             refused = read(optouts[name]).drop_nulls().unique()
-            gone |= read(customers[name]).is_in(refused.implode()).fill_null(value=False)
-    return gone
+            opted_out |= read(customers[name]).is_in(refused.implode()).fill_null(value=False)
+    return opted_out
 
 
 def _refusing(
@@ -579,12 +579,12 @@ def _reasons(
 
     ``theirs`` are the addresses and numbers of those who refused.
     """
-    held = {name: pl.col("_held") == name for name in HELD if name in _BY_POLICY}
+    by_policy = {name: pl.col("_held") == name for name in HELD if name in _BY_POLICY}
     reasons = {
         "no_contact": pl.col("offer").is_null() | (pl.col("offer") == NO_OFFER),
         "erased": pl.col("_erased"),
         "not_a_customer": pl.col("_known").is_null(),
-        "universal_holdout": held.pop("universal_holdout"),
+        "universal_holdout": by_policy.pop("universal_holdout"),
         **agreed.reasons(),
         "opted_out": pl.col("_gone"),
         "address_refused": pl.any_horizontal(
@@ -592,7 +592,7 @@ def _reasons(
             for name in ("_address", "_email", "_phone")
             if name in theirs.columns
         ),
-        **held,
+        **by_policy,
     }
     missing = pl.all_horizontal(pl.lit(value=True), *(pl.col(f"_{n}").is_null() for n in needed))
     for name in needed:

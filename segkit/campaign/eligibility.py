@@ -219,7 +219,7 @@ def check_eligibility(
     require_columns(customers.columns, [segment] if segment else [], "customers")
     customers = customers.with_columns(read_consents(customers, [consent] if consent else []))
     moment = as_moment(at)
-    gone = _before(optouts, "optouts", moment).get_column("customer_id").unique()
+    opted_out = _before(optouts, "optouts", moment).get_column("customer_id").unique()
     recent = pl.col("event_time") >= moment - timedelta(days=within_days)
     mailed = (
         _before(contacts, "contacts", moment)
@@ -241,7 +241,7 @@ def check_eligibility(
         reasons = {name: pl.col("_held") == name for name in HELD}
         descriptions = HELD | {k: v for k, v in REASONS.items() if k not in _BY_POLICY}
     reasons |= {
-        "opted_out": pl.col("customer_id").is_in(gone.implode()),
+        "opted_out": pl.col("customer_id").is_in(opted_out.implode()),
         "no_segment": pl.col(segment).is_null() if segment else never,
         "too_recent": pl.col("last_contact") > moment - timedelta(days=min_gap_days),
         "too_many": never if max_contacts is None else pl.col("contacts") >= max_contacts,

@@ -362,12 +362,12 @@ def _judge(
         return row | {"verdict": KEEP}
     x, y = x[~learn], y[~learn]
     above, moved = x >= threshold, (x >= min(best, threshold)) & (x < max(best, threshold))
-    here = ~moved & (above if best > threshold else ~above)
-    there = ~above if best > threshold else above
-    if min(moved.sum(), here.sum(), there.sum()) < LEAST:
+    same_side = ~moved & (above if best > threshold else ~above)
+    other_side = ~above if best > threshold else above
+    if min(moved.sum(), same_side.sum(), other_side.sum()) < LEAST:
         return row | {"verdict": KEEP}
-    gap = compare_outcomes(y[moved], y[here], level=level)
-    means = [float(y[group].mean()) for group in (moved, here, there)]
+    gap = compare_outcomes(y[moved], y[same_side], level=level)
+    means = [float(y[group].mean()) for group in (moved, same_side, other_side)]
     clear = gap.low > 0 or gap.high < 0
     nearer = abs(means[0] - means[2]) < abs(means[0] - means[1])
     return row | {

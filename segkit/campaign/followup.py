@@ -107,8 +107,8 @@ class FollowUp:
         others = [arm for arm in self.arms if arm not in shares]
         if not set(shares) <= set(self.arms):
             return None
-        left = 1 - sum(shares.values())
-        return {**shares, **{arm: left / len(others) for arm in others}}
+        rest = 1 - sum(shares.values())
+        return {**shares, **{arm: rest / len(others) for arm in others}}
 
     def margins(self, **margins: float) -> dict[str, float]:
         """Return the margins (figure to difference; zero is none) of the measured figures."""

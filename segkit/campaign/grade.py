@@ -159,25 +159,23 @@ def grade_lift(
     require_columns(assigned.columns, ["customer_id", "segment", "arm", "offer"], "the assignments")
     require_columns(truth.columns, ["customer_id", "natural_orders", "best_offer"], "the truth")
     offers = [name.removeprefix(ADDED) for name in truth.columns if name.startswith(ADDED)]
-    customers = assigned.join(truth, on="customer_id", how="inner", maintain_order="left")
-    if customers.height < assigned.height:
-        lost = assigned.height - customers.height
+    people = assigned.join(truth, on="customer_id", how="inner", maintain_order="left")
+    if people.height < assigned.height:
+        lost = assigned.height - people.height
         raise DataError(f"{lost:,} of the assigned customers are not among those of the truth")
-    base = customers["natural_orders"].to_numpy()
-    chances = {name: conversion(base, customers[f"{ADDED}{name}"].to_numpy()) for name in offers}
-    chances[NO_OFFER] = conversion(base, np.zeros(customers.height))
-    sent = _shares_of(customers, arm, chances)
-    everyone = _shares_of(customers, control, chances)
+    base = people["natural_orders"].to_numpy()
+    chances = {name: conversion(base, people[f"{ADDED}{name}"].to_numpy()) for name in offers}
+    chances[NO_OFFER] = conversion(base, np.zeros(people.height))
+    sent = _shares_of(people, arm, chances)
+    everyone = _shares_of(people, control, chances)
     if everyone["offer"].n_unique() > 1:
         raise DataError(
             f"the arm {control!r} is to get one offer, got {everyone['offer'].unique()}"
         )
     usual = chances[everyone["offer"][0]]
-    own = np.array([chances[name][k] for k, name in enumerate(customers["best_offer"])])
-    best, policy, rows = np.zeros(customers.height), np.zeros(customers.height), []
-    for (segment,), part in customers.with_row_index("place").group_by(
-        "segment", maintain_order=True
-    ):
+    own = np.array([chances[name][k] for k, name in enumerate(people["best_offer"])])
+    best, policy, rows = np.zeros(people.height), np.zeros(people.height), []
+    for (segment,), part in people.with_row_index("place").group_by("segment", maintain_order=True):
         place = part["place"].to_numpy()
         means = {name: float(values[place].mean()) for name, values in chances.items()}
         top = max(means, key=lambda name: means[name])

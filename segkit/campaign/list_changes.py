@@ -136,18 +136,18 @@ def list_changes(now: pl.DataFrame, before: pl.DataFrame) -> tuple[pl.DataFrame,
             f"{', '.join(now.columns)}: were they made for the same platform?"
         )
     once = [name for name in before.columns if name in KEYS]
-    here = now.with_columns(pl.col(keys).cast(pl.String)).with_columns(
+    current = now.with_columns(pl.col(keys).cast(pl.String)).with_columns(
         pl.lit(None, pl.String).alias(name) for name in once if name not in keys
     )
     before = before.with_columns(pl.col(once).cast(pl.String))
-    new = here.with_row_index("_row").join(before, on=keys, how="anti", nulls_equal=True)
-    left = before.join(
-        here, on=once, how="anti", nulls_equal=True, maintain_order="left"
+    new = current.with_row_index("_row").join(before, on=keys, how="anti", nulls_equal=True)
+    removed = before.join(
+        current, on=once, how="anti", nulls_equal=True, maintain_order="left"
     ).with_columns(
-        pl.when(~pl.col(key).is_in(here[key].drop_nulls().implode())).then(pl.col(key))
+        pl.when(~pl.col(key).is_in(current[key].drop_nulls().implode())).then(pl.col(key))
         for key in once
     )
-    return now[new["_row"].sort()], left.filter(pl.any_horizontal(pl.col(once).is_not_null()))
+    return now[new["_row"].sort()], removed.filter(pl.any_horizontal(pl.col(once).is_not_null()))
 
 
 def compare_lists(
@@ -165,13 +165,13 @@ def compare_lists(
         Of the lists.
     """
     changes = {}
-    gone = [name_list(campaign, offer, kind) for offer in earlier]
-    before = dict(zip(gone, earlier.values(), strict=True))
-    for stem in dict.fromkeys([*lists, *gone]):
+    stems = [name_list(campaign, offer, kind) for offer in earlier]
+    before = dict(zip(stems, earlier.values(), strict=True))
+    for stem in dict.fromkeys([*lists, *stems]):
         if stem not in lists:
             changes[f"{stem}-removed"] = before[stem]
             continue
         now = lists[stem]
-        added, left = list_changes(now, before[stem]) if stem in before else (now, now.clear())
-        changes |= {f"{stem}-added": added, f"{stem}-removed": left}
+        added, removed = list_changes(now, before[stem]) if stem in before else (now, now.clear())
+        changes |= {f"{stem}-added": added, f"{stem}-removed": removed}
     return changes

@@ -196,8 +196,8 @@ def _r_squared(frame: pl.DataFrame, covariates: tuple[str, ...], y: np.ndarray) 
         pl.all().fill_nan(None).fill_null(strategy="mean").fill_null(0.0)
     )
     X = np.column_stack([np.ones(len(y)), some.to_numpy()])
-    left = y - X @ np.linalg.lstsq(X, y, rcond=None)[0]
+    residuals = y - X @ np.linalg.lstsq(X, y, rcond=None)[0]
     freedom = max(1, len(y) - X.shape[1])
     # Adjusted R-squared: covariates without information give 0 on average.
-    adjusted = 1 - (left @ left / freedom) / (y @ y / (len(y) - 1))
+    adjusted = 1 - (residuals @ residuals / freedom) / (y @ y / (len(y) - 1))
     return float(np.clip(adjusted, 0.0, 0.999))

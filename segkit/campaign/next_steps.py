@@ -330,8 +330,8 @@ def decide_next_steps(
     ('start testing', 'generic', 'profile', 'early access')
     """
     require_columns(segments.columns, ["segment", "segment_name", "customers"], "segments")
-    there = segments.filter(pl.col("customers") > 0)
-    if there.is_empty():
+    filled = segments.filter(pl.col("customers") > 0)
+    if filled.is_empty():
         raise DataError("no segment holds a customer, so there is nothing to decide")
     measured: dict[str, tuple[str, list[Row]]] = {}
     overall: dict[str, float | None] | None = None
@@ -353,7 +353,7 @@ def decide_next_steps(
         sizes = dict(power.select("segment", "needed").iter_rows())
     learnt = {_segment_of(name, segments): offer for name, offer in (next_round or {}).items()}
     steps = []
-    for segment, name in there.select("segment", "segment_name").iter_rows():
+    for segment, name in filled.select("segment", "segment_name").iter_rows():
         basis, rows = measured.get(segment, ("profile", []))
         step: Row = (
             _decide(rows, usual, learnt.get(segment))

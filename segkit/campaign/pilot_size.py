@@ -181,8 +181,8 @@ def size_pilot(
         per_cell = np.maximum(n * share / offers, 1e-9)
         error = metric.variance / per_cell
         flat_error = np.tile(error, offers)
-        seen = effects + noise * np.sqrt(error)[None, :, None]
-        flat = seen.transpose(0, 2, 1).reshape(draws, -1)  # option by option
+        observed = effects + noise * np.sqrt(error)[None, :, None]
+        flat = observed.transpose(0, 2, 1).reshape(draws, -1)  # option by option
         weight = np.linalg.solve(prior + np.diag(flat_error), prior)
         posterior = (flat @ weight).reshape(draws, offers, groups).transpose(0, 2, 1)
         chosen = posterior.argmax(axis=2)

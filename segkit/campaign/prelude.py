@@ -537,6 +537,6 @@ def contact_history(events: pl.DataFrame | None) -> tuple[pl.DataFrame | None, p
     if events is None:
         return None, None
     wanted = events.select("customer_id", "event_time", "event_type")
-    gone = wanted.filter(pl.col("event_type").is_in(["unsubscribe", "complaint"]))
+    ended = wanted.filter(pl.col("event_type").is_in(["unsubscribe", "complaint"]))
     sent = wanted.filter(pl.col("event_type") == "email_sent")
-    return sent.drop("event_type"), gone.drop("event_type")
+    return sent.drop("event_type"), ended.drop("event_type")

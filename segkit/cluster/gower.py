@@ -238,13 +238,13 @@ def learn_space(
                 f"{name} holds levels that its order does not list: "
                 f"{', '.join(sorted(odd))}; listed: {', '.join(order)}"
             )
-    seen = {name: tuple(sorted(_texts(table, name).drop_nulls().unique())) for name in categorical}
+    texts = {name: tuple(sorted(_texts(table, name).drop_nulls().unique())) for name in categorical}
     stand_in = {
         name: float(np.nanmedian(numbers(table, name))) for name in (shaped.names if shaped else ())
     }
     width = len(stand_in) + len(levels)
     nothing, ones = (0.0,) * width, (1.0,) * width
-    space = Space(shaped, stand_in, levels, seen, tuple(asymmetric), nothing, ones)
+    space = Space(shaped, stand_in, levels, texts, tuple(asymmetric), nothing, ones)
     _require_variety(space, space.encode(table))
     return rescale(space, table, "range")
 
@@ -454,9 +454,9 @@ def _best_swap(distances: Floats, rows: Ints) -> tuple[float, int, int]:
     """Return the largest fall of the total distance, and which medoid goes for which row."""
     to = distances[:, rows]
     order = np.argsort(to, axis=1, kind="stable")
-    here = np.arange(len(to))
-    own, first = order[:, 0], to[here, order[:, 0]]
-    second = to[here, order[:, 1]] if len(rows) > 1 else np.full(len(to), np.inf)
+    index = np.arange(len(to))
+    own, first = order[:, 0], to[index, order[:, 0]]
+    second = to[index, order[:, 1]] if len(rows) > 1 else np.full(len(to), np.inf)
     gained = np.maximum(first[:, None] - distances, 0.0)
     # A row that loses its medoid goes to its second nearest or the new medoid, whichever is nearer.
     lost = np.minimum(distances, second[:, None]) - first[:, None] + gained

@@ -299,19 +299,19 @@ class StructureGrade(Result):
     @property
     def text(self) -> str:
         """Say whether the verdict was right, and what a wrong one means."""
-        seen = f"(verdict '{self.verdict}', p = {number(self.p_value, digits=2)})"
+        verdict = f"(verdict '{self.verdict}', p = {number(self.p_value, digits=2)})"
         if self.planted:
             start = f"Simulated with {counted(self.planted, 'group')}, and the test"
-            right = f"sees natural groups: right {seen}."
+            right = f"sees natural groups: right {verdict}."
             wrong = (
-                f"does not see them {seen}. They overlap so far that no valley is left between "
+                f"does not see them {verdict}. They overlap so far that no valley is left between "
                 "them."
             )
         else:
             start = "Simulated without segments, along one continuum, and the test"
-            right = f"sees no natural groups: right {seen}."
+            right = f"sees no natural groups: right {verdict}."
             wrong = (
-                f"calls segments natural all the same {seen}: a false alarm. At a level of .05 "
+                f"calls segments natural all the same {verdict}: a false alarm. At a level of .05 "
                 "about one data set in twenty gives one."
             )
         return f"{start} {right if self.right else wrong}"

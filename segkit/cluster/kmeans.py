@@ -384,11 +384,11 @@ def _margins(X: Floats, centres: Floats) -> tuple[Ints, Floats]:
     labels, margin = np.empty(len(X), np.int64), np.empty(len(X))
     squares = np.einsum("ij,ij->i", centres, centres)
     for start in range(0, len(X), BLOCK):
-        rows, here = X[start : start + BLOCK], slice(start, start + BLOCK)
-        labels[here], *two = _two_smallest((-2.0 * centres) @ rows.T + squares[:, None])
+        rows, block = X[start : start + BLOCK], slice(start, start + BLOCK)
+        labels[block], *two = _two_smallest((-2.0 * centres) @ rows.T + squares[:, None])
         length = np.einsum("ij,ij->i", rows, rows)
         best, second = (np.sqrt(np.maximum(value + length, 0.0)) for value in two)
-        margin[here] = second - best
+        margin[block] = second - best
     return labels, margin
 
 

@@ -266,16 +266,16 @@ def _em(
     patterns: Floats, mass: Floats, k: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats, float]:
     """Run EM from one random start; return shares, probabilities, log-likelihood."""
-    seen = ~np.isnan(patterns)
-    yes_answers = np.where(seen, patterns, 0.0)
-    answered, ayes = seen * mass[:, None], yes_answers * mass[:, None]
+    given = ~np.isnan(patterns)
+    yes_answers = np.where(given, patterns, 0.0)
+    answered, ayes = given * mass[:, None], yes_answers * mass[:, None]
     overall = (ayes.sum(axis=0) + 0.5) / (answered.sum(axis=0) + 1.0)
     weights = np.full(k, 1.0 / k)
     yes = np.clip(0.5 * overall + 0.5 * rng.uniform(size=(k, patterns.shape[1])), 0.02, 0.98)
     before = -np.inf
     for _ in range(MOST_STEPS):
         log_joint = (
-            np.log(weights) + yes_answers @ np.log(yes).T + (seen - yes_answers) @ np.log1p(-yes).T
+            np.log(weights) + yes_answers @ np.log(yes).T + (given - yes_answers) @ np.log1p(-yes).T
         )
         top = log_joint.max(axis=1)
         share = np.exp(log_joint - top[:, None])

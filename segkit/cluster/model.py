@@ -384,12 +384,12 @@ def scored(
     >>> scored(pl.DataFrame({"x": [1]}), names, np.array([[1.0, 3.0]]), [2, 2]).row(0)
     ('S1', 'a', 1.0, 'S2', 2.0, False)
     """
-    here = np.arange(frame.height)
+    index = np.arange(frame.height)
     best = distances.argmin(axis=1)
-    distance = distances[here, best]
-    distances[here, best] = np.inf
+    distance = distances[index, best]
+    distances[index, best] = np.inf
     second = distances.argmin(axis=1)
-    margin = distances[here, second] - distance
+    margin = distances[index, second] - distance
     alone = len(names) < 2  # no second segment
     ids, called = pl.Series(names.keys()), pl.Series(names.values())
     return frame.select(

@@ -142,10 +142,10 @@ def name_segments(
             break
         for i in longer:
             lengths[i] += 1
-    seen: dict[str, int] = {}
+    uses: dict[str, int] = {}
     for i in clash:
-        seen[names[i]] = seen.get(names[i], 0) + 1
-        names[i] = f"{names[i]} {seen[names[i]]}"
+        uses[names[i]] = uses.get(names[i], 0) + 1
+        names[i] = f"{names[i]} {uses[names[i]]}"
     return names
 
 

@@ -128,30 +128,30 @@ class _Side:
 
     def nearest(self, rows: Ints) -> tuple[Ints, Floats, int]:
         """Return nearest index, squared height, and the number of pairs computed exactly."""
-        here = np.arange(rows.shape[0])
+        index = np.arange(rows.shape[0])
         bound = self._bounds(rows)
-        bound[here, rows] = np.inf
+        bound[index, rows] = np.inf
         first = bound.argmin(axis=1)
         height = exact_ward(self.centres, self.weights, rows, first)
         # Rounded upward, so that a pair at exactly the best distance is never lost.
         limit = np.nextafter(height.astype(self.dtype), np.asarray(np.inf, dtype=self.dtype))
         close = bound <= limit[:, None]
-        close[here, first] = False
+        close[index, first] = False
         extra = int(np.count_nonzero(close))
         if extra == 0:
             return first, height, 0
         return *self._settle(rows, first, height, close), extra
 
     def _bounds(self, rows: Ints) -> Any:
-        left = np.empty((rows.shape[0], self.right.shape[0]), dtype=self.dtype)
-        left[:, :-2] = self.centres[:, rows].T
-        left[:, -2] = (1.0 - self.slack) * self.lengths[rows]
-        left[:, -1] = 1.0
+        augmented = np.empty((rows.shape[0], self.right.shape[0]), dtype=self.dtype)
+        augmented[:, :-2] = self.centres[:, rows].T
+        augmented[:, -2] = (1.0 - self.slack) * self.lengths[rows]
+        augmented[:, -1] = 1.0
         if self.shared is not None:
-            return left @ self.right
+            return augmented @ self.right
         own = self.weights[rows].astype(self.dtype)
-        left *= 2.0 * own[:, None]
-        bound = left @ self.right
+        augmented *= 2.0 * own[:, None]
+        bound = augmented @ self.right
         bound /= own[:, None] + self.weights.astype(self.dtype)[None, :]
         return bound
 
@@ -404,13 +404,13 @@ def _merge(centres: Floats, weights: Floats, leaf: Ints) -> tuple[Ints, Ints, Fl
     stale = np.arange(weights.shape[0])
     while weights.shape[0] > 1:
         nearest[stale], height[stale] = search(centres, weights, stale)
-        here = np.arange(weights.shape[0])
-        left = here[(nearest[nearest] == here) & (here < nearest)]
+        index = np.arange(weights.shape[0])
+        left = index[(nearest[nearest] == index) & (index < nearest)]
         if left.shape[0] == 0:
             # Rounding can make a merged cluster slightly nearer than its parts were, and the stored
             # neighbours can form a cycle without a reciprocal pair; a new search always finds a
             # pair.
-            stale = here
+            stale = index
             continue
         right = nearest[left]
         made.append((leaf[left], leaf[right], np.sqrt(height[left])))
@@ -418,12 +418,12 @@ def _merge(centres: Floats, weights: Floats, leaf: Ints) -> tuple[Ints, Ints, Fl
         share = weights[right] / total
         centres[:, left] += share * (centres[:, right] - centres[:, left])
         weights[left] = total
-        gone = np.zeros(weights.shape[0], dtype=bool)
-        gone[right] = True
-        changed = gone.copy()
+        is_merged = np.zeros(weights.shape[0], dtype=bool)
+        is_merged[right] = True
+        changed = is_merged.copy()
         changed[left] = True
         lost = changed | changed[nearest]
-        keep = ~gone
+        keep = ~is_merged
         place = np.cumsum(keep) - 1
         stale = np.flatnonzero(lost[keep])
         nearest, height = place[nearest[keep]], height[keep]

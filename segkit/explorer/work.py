@@ -80,12 +80,12 @@ class Worker:
     def stop(self) -> bool:
         """Stop the running and the waiting job; return whether there was one."""
         with self._wake:
-            there = [job for job in (self._now, self._next) if job is not None]
-            for job in there:
+            jobs = [job for job in (self._now, self._next) if job is not None]
+            for job in jobs:
                 job.stop()
             self._next = None
             self._wake.notify_all()
-        return bool(there)
+        return bool(jobs)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until no job runs or waits; return whether that happened in time."""

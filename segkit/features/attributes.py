@@ -230,10 +230,10 @@ def _points(frame: pl.DataFrame, who: str, what: str) -> tuple[Any, pl.Series]:
     return np.radians(degrees.astype(np.float64)), frame[who].cast(pl.String)
 
 
-def _haversine(here: Any, there: Any) -> Any:
+def _haversine(one: Any, other: Any) -> Any:
     """Return distances in kilometres between points (latitude, longitude) in radians."""
-    half = np.sin((there - here) / 2) ** 2
-    cosines = np.cos(here[..., 0]) * np.cos(there[..., 0])
+    half = np.sin((other - one) / 2) ** 2
+    cosines = np.cos(one[..., 0]) * np.cos(other[..., 0])
     return 2 * EARTH_KM * np.arcsin(np.sqrt(np.clip(half[..., 0] + cosines * half[..., 1], 0, 1)))
 
 

@@ -496,7 +496,7 @@ def _order_plan(
     products: Any,
 ) -> Plan:
     named = _asks(wanted_names, "channels", "channel_share_")
-    channels, left = levels(rows, "channel", as_of) if named else ({}, [])
+    channels, omitted = levels(rows, "channel", as_of) if named else ({}, [])
     columns = (*rows.columns, *(() if products is None else listed_columns(products)))
     kinds = []
     for column, group in PLURAL.items():
@@ -507,14 +507,14 @@ def _order_plan(
             joined = replace(rows, frame=add_products(rows.frame, products), columns=columns)
             names, more = levels(joined, column, as_of)
             kinds += [Levels(column, names, has_others=bool(more))] if names else []
-            left += more
+            omitted += more
     if products is not None and (kinds or _asks(wanted_names, "breadth", "category_breadth")):
-        left += count_unlisted(rows.frame.filter(nw.col("day") <= as_of), products)
+        omitted += count_unlisted(rows.frame.filter(nw.col("day") <= as_of), products)
     facts = from_orders.OrderFacts(
         rows.columns, rows.first, as_of, monetary, channels, calendar, tuple(kinds), products,
         size=rows.size,
     )  # fmt: skip
-    notes += [*rows.notes, *left]
+    notes += [*rows.notes, *omitted]
     if rows.n_later:
         notes.append(f"not used: {counted(rows.n_later, 'order line')} after {day_date(as_of)}")
     return Plan(
@@ -528,10 +528,10 @@ def _order_plan(
 
 def _event_plan(rows: Rows, as_of: int, wanted_names: set[str] | None, notes: list[str]) -> Plan:
     named = _asks(wanted_names, "time", "time_seconds_")
-    pages, left = levels(rows, "page", as_of) if named else ({}, [])
+    pages, omitted = levels(rows, "page", as_of) if named else ({}, [])
     types = event_types(rows, as_of)
     facts = from_events.EventFacts(rows.columns, rows.first, as_of, types, pages)
-    notes += [*rows.notes, *left]
+    notes += [*rows.notes, *omitted]
     if rows.n_later:
         notes.append(f"not used: {counted(rows.n_later, 'event')} after {day_date(as_of)}")
     return Plan(

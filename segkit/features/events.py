@@ -102,9 +102,9 @@ def cart_sums(events: Any, facts: EventFacts) -> Any:  # noqa: ARG001 - one sign
         .group_by(CUSTOMER, "session_id")
         .agg(nw.col("carts", "paid").max())
     )
-    left = _one_if((nw.col("carts") == 1) & (nw.col("paid") == 0))
+    abandoned = _one_if((nw.col("carts") == 1) & (nw.col("paid") == 0))
     return (
-        sessions.with_columns(abandoned=left)
+        sessions.with_columns(abandoned=abandoned)
         .group_by(CUSTOMER)
         .agg(nw.col("carts", "abandoned").sum())
     )
@@ -174,9 +174,9 @@ def event_catalogue(facts: EventFacts) -> Catalogue:
     offer(_counts("product_views"), types=("product_view",))
     offer(_times(facts), column="duration_seconds")
     offer(_counts("emails_sent", group="email"), types=("email_sent",))
-    for done, rate, words in (("opened", "open_rate", "open"), ("clicked", "click_rate", "click")):
-        offer([_answered(facts, done)], types=(f"email_{words}",))
-        offer([_answer_rate(done, rate)], types=(f"email_{words}", "email_sent"))
+    for act, rate, words in (("opened", "open_rate", "open"), ("clicked", "click_rate", "click")):
+        offer([_answered(facts, act)], types=(f"email_{words}",))
+        offer([_answer_rate(act, rate)], types=(f"email_{words}", "email_sent"))
     offer(_carts(), types=("cart_add",), column="session_id")
     for name, start, end in STEPS:
         offer([_step(name, start, end)], types=(start, end), column="session_id")
@@ -213,26 +213,26 @@ def _page_time(slug: str, names: list[str]) -> Feature:
                   lambda c: c(f"events.seconds_{slug}"))  # fmt: skip
 
 
-def _answered(facts: EventFacts, done: str) -> Feature:
+def _answered(facts: EventFacts, act: str) -> Feature:
     capped = "email_sent" in facts.types
     each = "per campaign" if "campaign_id" in facts.columns else "per customer"
     rule = f"{each} at most as many as were sent in the window" if capped else "repeats included"
-    return _event(f"emails_{done}", "email", "events", f"mails {done}: {rule}",
-                  "zero without one", lambda c: as_count(c(f"mails.{done}")))  # fmt: skip
+    return _event(f"emails_{act}", "email", "events", f"mails {act}: {rule}",
+                  "zero without one", lambda c: as_count(c(f"mails.{act}")))  # fmt: skip
 
 
-def _answer_rate(done: str, rate: str) -> Feature:
-    return _event(rate, "email", "share", f"emails_{done} over the mails sent in the window",
+def _answer_rate(act: str, rate: str) -> Feature:
+    return _event(rate, "email", "share", f"emails_{act} over the mails sent in the window",
                   "null for who was sent none",
-                  lambda c: ratio(c(f"mails.{done}"), c("mails.mails")))  # fmt: skip
+                  lambda c: ratio(c(f"mails.{act}"), c("mails.mails")))  # fmt: skip
 
 
 def _carts() -> list[Feature]:
-    none, left = "zero without one", "sessions with a cart_add and no checkout"
+    none, definition = "zero without one", "sessions with a cart_add and no checkout"
     return [
         _event("carts", "carts", "count", "sessions with a cart_add", none,
                lambda c: as_count(c("sessions.carts"))),
-        _event("carts_abandoned", "carts", "count", left, none,
+        _event("carts_abandoned", "carts", "count", definition, none,
                lambda c: as_count(c("sessions.abandoned"))),
         _event("abandonment_rate", "carts", "share", "carts_abandoned over carts",
                "null without a cart",

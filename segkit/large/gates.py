@@ -49,10 +49,10 @@ def watched_words(like: pl.DataFrame, table: str, mapping: ColumnMapping) -> dic
     for name, dtype in like.schema.items():
         if dtype.is_nested() or dtype in (pl.Binary, pl.Object) or kinds.get(name) in READ:
             continue
-        seen = _words(like[name].unique(), nulls).drop_nulls().unique()
+        distinct = _words(like[name].unique(), nulls).drop_nulls().unique()
         has_words = is_text(dtype) or dtype.is_integer() or dtype == pl.Boolean
-        if seen.len() <= (WORDS_MOST if has_words else 0):
-            words[name] = seen
+        if distinct.len() <= (WORDS_MOST if has_words else 0):
+            words[name] = distinct
     return words
 
 
@@ -151,9 +151,9 @@ def _ask_formats(
                 findings += about_dates(columns, field.name)
         numbers = [field.name for field in given if field.kind in ("money", "number")]
         findings += about_decimals(columns, doubted_decimals(columns, numbers))
-    asked = [f"{q.finding} Answer with: {q.answer}" for q in findings if q.severity == "block"]
-    if asked:
-        raise DataError("the data quality gate is closed; " + "; ".join(asked))
+    blocking = [f"{q.finding} Answer with: {q.answer}" for q in findings if q.severity == "block"]
+    if blocking:
+        raise DataError("the data quality gate is closed; " + "; ".join(blocking))
 
 
 def _ask_words(gathered: Gathered, mapping: ColumnMapping, stages: Mapping[str, Stage]) -> None:

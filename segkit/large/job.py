@@ -175,11 +175,11 @@ class Job:
         if whole is not None:
             for name, frame in whole.tables.items():
                 stage.write(frame, name, 0)
-        done = [stage.done(part) or {} for part in range(prepared.parts)]
-        own = (note for each in done for note in each["notes"])
+        records = [stage.done(part) or {} for part in range(prepared.parts)]
+        own = (note for each in records for note in each["notes"])
         notes = (*prepared.gathered.notes, *repeats, *own)
         ledger = add_up(stage, prepared.parts, None if whole is None else whole.ledger, notes)
-        if not any(each["lines"] for each in done):
+        if not any(each["lines"] for each in records):
             raise DataError(f"no order line is left: {ledger.text}")
         stage.record("all", {"ledger": ledger.to_dict()})
 
@@ -214,19 +214,17 @@ class Job:
                 again.folder.mkdir(exist_ok=True)
                 split = split_table(again, *ask[1:], by_order=True)
                 whole_orders = True
-            column_facts = split.facts(mapping)
+            own_facts = split.facts(mapping)
             split = replace(split, repeats=find_repeats(split))
             if split.repeats is not None and (repeats := split.repeats.len()):
                 notes.append(f"{name}: {counted(repeats, 'row')} in an earlier file too left out")
             if whole_orders:
-                headers_by_column = find_headers(split, mapping)
-                column_facts |= {
-                    ("header", column): stands for column, stands in headers_by_column.items()
-                }
-                split = split_by_customer(split, mapping, self.people[0], column_facts)
+                stated = find_headers(split, mapping)
+                own_facts |= {("header", column): stands for column, stands in stated.items()}
+                split = split_by_customer(split, mapping, self.people[0], own_facts)
             else:
-                column_facts |= {("header", column): False for column in headers}
-            splits[name], facts[name] = split, column_facts
+                own_facts |= {("header", column): False for column in headers}
+            splits[name], facts[name] = split, own_facts
         stages = {name: split.stage for name, split in splits.items()}
         ask_all_rows(prepared.gathered, mapping, stages, facts)
         return splits, facts, notes
@@ -371,10 +369,10 @@ def link_people(prepared: Prepared) -> tuple[pl.DataFrame | None, bool]:
         return None, False
     others = (mapping.tables[name].columns for name in prepared.files if name != "customers")
     is_pruned = not any(set(IDENTIFIERS[1:]) & set(columns) for columns in others)
-    kept = _share_identifiers(prepared, named) if is_pruned else None
+    is_shared = _share_identifiers(prepared, named) if is_pruned else None
     frames, place = dict[str, list[pl.DataFrame]](), 0
     for table, frame in _identifier_rows(prepared, named):
-        part = frame if kept is None else frame.filter(kept.slice(place, frame.height))
+        part = frame if is_shared is None else frame.filter(is_shared.slice(place, frame.height))
         place += frame.height
         frames.setdefault(table, []).append(part)
     tables = {table: pl.concat(each) for table, each in frames.items()}

@@ -114,8 +114,8 @@ class Split:
 
         None where that is not known, since an order's lines may lie in several chunks.
         """
-        seen = [record["headers"] for record in self.records]
-        stated = {name: {one[name] for one in seen} for name in (seen[0] if seen else ())}
+        answers = [record["headers"] for record in self.records]
+        stated = {name: {one[name] for one in answers} for name in (answers[0] if answers else ())}
         return {
             name: False if "no" in what else None
             for name, what in stated.items()
@@ -254,14 +254,14 @@ def _refuse_totals(columns: Columns) -> None:
 def _texts_of(columns: Columns) -> Iterator[pl.DataFrame]:
     """Yield the different texts of each column of numbers or dates."""
     kinds = {name: field.kind for name, field in fields(columns.table).items()}
-    seen: set[str] = set()
+    read: set[str] = set()
     for name, kind in kinds.items():
         raw_column = columns.source(name)
-        if raw_column is None or raw_column in seen or not is_text(columns.raw.schema[raw_column]):
+        if raw_column is None or raw_column in read or not is_text(columns.raw.schema[raw_column]):
             continue
         if kind not in ("money", "number", "time", "date"):
             continue
-        seen.add(raw_column)
+        read.add(raw_column)
         texts = columns.spellings(raw_column)
         if kind == "time":
             # Any time of day is written as any other: one of each shape will do.

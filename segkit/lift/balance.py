@@ -75,16 +75,16 @@ class SampleRatio(Result):
         """Finding: whether the split is as planned, and what follows if it is not."""
         row, off, test = self._test()
         plan = ", ".join(f"{arm} {percent(share)}" for arm, share in self.planned.items())
-        seen = ", ".join(f"{arm} {number(row[arm])}" for arm in self.planned)
+        counts = ", ".join(f"{arm} {number(row[arm])}" for arm in self.planned)
         if not off:
             more = self.table.height - 1
             within = f", nor in any of {counted(more, 'segment')} (Holm)" if more else ""
             return (
-                f"The split is as planned ({plan}): {seen}; {test}. No sample-ratio mismatch "
+                f"The split is as planned ({plan}): {counts}; {test}. No sample-ratio mismatch "
                 f"at the {percent(self.alpha, places=0)} level overall{within}."
             )
         return (
-            f"Sample-ratio mismatch in {', '.join(off)}: planned {plan}; {seen}; {test} over all "
+            f"Sample-ratio mismatch in {', '.join(off)}: planned {plan}; {counts}; {test} over all "
             "customers. Something lost or added customers in one arm, so no lift below can be "
             "trusted until that is found."
         )

@@ -141,11 +141,11 @@ class Layout:
 
     def empty_cells(self) -> list[str]:
         """Return the combinations that no customer has, in words."""
-        seen = set(self.distinct.filter(pl.col(CONTROL).is_null()).select(self.factors).rows())
+        filled = set(self.distinct.filter(pl.col(CONTROL).is_null()).select(self.factors).rows())
         return [
             " and ".join(f"{f} {v}" for f, v in zip(self.factors, names, strict=True))
             for names in product(*self.levels.values())
-            if names not in seen
+            if names not in filled
         ]
 
     def _missing(self) -> str:

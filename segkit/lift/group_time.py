@@ -413,7 +413,7 @@ def _usable(
     begin, end = contacts.data_from.toordinal(), contacts.data_until.toordinal()
     reach = length * windows
     usable: list[int] = []
-    left: dict[str, int] = {}
+    left_out: dict[str, int] = {}
     for group in np.unique(days[days < NEVER]):
         own = int((days == group).sum())
         others = int((days >= group + reach).sum())
@@ -428,8 +428,8 @@ def _usable(
         else:
             usable.append(int(group))
             continue
-        left[why] = left.get(why, 0) + own
-    listed = "; ".join(f"{number(n)} {why}" for why, n in left.items())
+        left_out[why] = left_out.get(why, 0) + own
+    listed = "; ".join(f"{number(n)} {why}" for why, n in left_out.items())
     if not usable:
         raise DataError(
             f"no group of contacted customers can be compared over {windows} windows of {length} "

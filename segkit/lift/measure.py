@@ -433,20 +433,20 @@ def measure_daily_lift(
     require_range("(0, 1)", planned_rate=planned_rate)
     window = outcomes.window_days if isinstance(outcomes, Outcomes) else None
     if "conversion_day" not in frame.columns and {*COUNTS} <= {*frame.columns}:
-        sizes, seen = _read_counts(frame)
+        sizes, daily = _read_counts(frame)
     else:
         require_columns(frame.columns, ["arm", "conversion_day"], "the outcomes")
         sizes = dict(frame.group_by("arm").len().iter_rows())
-        seen = frame.drop_nulls("conversion_day").group_by("arm", day="conversion_day").len("new")
+        daily = frame.drop_nulls("conversion_day").group_by("arm", day="conversion_day").len("new")
     for name in (arm, control):
         require_choice("arm", name, sorted(map(str, sizes)))
-    if days is None and window is None and seen.is_empty():
+    if days is None and window is None and daily.is_empty():
         raise DataError("nobody converted; give the number of days")
-    last = days or window or seen["day"].to_numpy().max()
+    last = days or window or daily["day"].to_numpy().max()
     looks = np.arange(1, int(last) + 1)
     counts = []
     for name in (arm, control):
-        own = seen.filter(pl.col("arm") == name).sort("day")
+        own = daily.filter(pl.col("arm") == name).sort("day")
         so_far = np.concatenate([[0], np.cumsum(own["new"].to_numpy())])
         counts.append(so_far[np.searchsorted(own["day"].to_numpy(), looks, side="right")])
     (x1, x2), (n1, n2) = counts, (sizes[arm], sizes[control])

@@ -396,15 +396,15 @@ def _censor(
     assigned: pl.DataFrame, window: timedelta, until: datetime
 ) -> tuple[pl.DataFrame, Issue]:
     end = _zoned(until)
-    seen = assigned.filter(pl.col("assigned_at") + window <= end)
-    lost = assigned.height - seen.height
-    if seen.is_empty():
+    observed = assigned.filter(pl.col("assigned_at") + window <= end)
+    lost = assigned.height - observed.height
+    if observed.is_empty():
         raise DataError(
             f"the data end on {end:%Y-%m-%d %H:%M}, before any window of "
             f"{counted(window.days, 'day')} is over (first assignment "
             f"{assigned['assigned_at'].min()!s}); wait, or shorten window_days"
         )
-    return seen, ("window reaches beyond the data (censored)", lost, lost, "left out")
+    return observed, ("window reaches beyond the data (censored)", lost, lost, "left out")
 
 
 def _unmet(

@@ -71,12 +71,12 @@ class SegmentPolicy(Result):
     @property
     def text(self) -> str:
         """The finding in words."""
-        chosen, left = (
+        chosen, rest = (
             ", ".join(self.segments.filter(pl.col("contact") == worth)["segment"])
             for worth in (True, False)
         )
         where = (
-            (f"{chosen}, not in {left}" if chosen else "no segment") if left else "every segment"
+            (f"{chosen}, not in {rest}" if chosen else "no segment") if rest else "every segment"
         )
         parts = [
             f"By what each segment's contact brings and costs, {self.treatment} pays in {where}."

@@ -99,11 +99,11 @@ def refuse_later_segments(frame: pl.DataFrame | pl.LazyFrame) -> None:
         pl.col("segment_as_of").filter(late).max().alias("seen"),
         drawn.filter(late).min().alias("drawn"),
     ).collect()
-    n, seen, first = later.row(0)
+    n, last, first = later.row(0)
     if n:
         raise DataError(
             f"the segments of {counted(n, 'customer rests', 'customers rest')} on data up to "
-            f"{seen}, which is not before their assignment ({first:%Y-%m-%d}): the campaign may "
+            f"{last}, which is not before their assignment ({first:%Y-%m-%d}): the campaign may "
             "have moved them. Give the segments as they stood before it"
         )
 

@@ -174,8 +174,8 @@ class Alerts(Result):
             Alerts as ``alerts.json`` holds them; they are the same if key figure, segment, kind,
             direction and beginning are.
         """
-        done = {_key(one) for one in earlier if one.get("acknowledged")}
-        marked = [one | {"acknowledged": _key(one) in done} for one in self.alerts]
+        acknowledged = {_key(one) for one in earlier if one.get("acknowledged")}
+        marked = [one | {"acknowledged": _key(one) in acknowledged} for one in self.alerts]
         return replace(self, alerts=marked)
 
     def write(self, path: Path | str) -> Path:
@@ -312,15 +312,15 @@ def _bands(part: pl.DataFrame, kpi: str, every: Every, level: float) -> np.ndarr
     few, shapes = _few_cases(kpi, part), _Shapes.of(kpi, part)
     season, past = SEASON[every], PAST[every]
     bands = np.full((len(values), 2), np.nan)
-    scaled, there = scaled.copy(), ~np.isnan(scaled) & (weights > 0)
+    scaled, has_value = scaled.copy(), ~np.isnan(scaled) & (weights > 0)
     outside = 0
     for now in range(len(values)):
         before = np.arange(max(now - past, 0), now)
-        before = before[there[before]]
+        before = before[has_value[before]]
         phases = (now - before) % season
         freedom = len(before) - len(np.unique(phases))
         same = before[phases == 0]
-        if not there[now] or len(before) < LEAST_PAST[every] or len(same) < 2 or freedom < 5:
+        if not has_value[now] or len(before) < LEAST_PAST[every] or len(same) < 2 or freedom < 5:
             continue
         if few[now - 1]:
             continue
@@ -442,8 +442,8 @@ def _few_cases(kpi: str, part: pl.DataFrame) -> np.ndarray:
     cases = part["cases"].to_numpy()
     if below is not None and above not in MONEY:
         cases = np.minimum(cases, part["denominator"].to_numpy() - cases)
-    seen = np.cumsum(np.nan_to_num(cases)) / np.arange(1, len(cases) + 1)
-    return np.asarray(seen < LEAST_CASES)
+    mean_cases = np.cumsum(np.nan_to_num(cases)) / np.arange(1, len(cases) + 1)
+    return np.asarray(mean_cases < LEAST_CASES)
 
 
 def _runs(

@@ -230,9 +230,9 @@ def _case(
     pairs, counts = np.unique(values, axis=0, return_counts=True)
     adds = np.zeros((len(pairs), levels))
     for period, sign in ((0, -1), (1, 1)):
-        there = np.flatnonzero(pairs[:, period] < levels)
-        adds[there] -= sign * shares[period] / len(codes[period])
-        adds[there, pairs[there, period]] += sign / len(codes[period])
+        within = np.flatnonzero(pairs[:, period] < levels)
+        adds[within] -= sign * shares[period] / len(codes[period])
+        adds[within, pairs[within, period]] += sign / len(codes[period])
     if ordered:
         adds = np.cumsum(adds, axis=1)
     signs = 2.0 * rng.binomial(counts, 0.5, size=(repeats, len(pairs))) - counts
@@ -266,9 +266,9 @@ def _binned(old: pl.Series, new: pl.Series) -> tuple[list[npt.NDArray[np.intp]],
     """Cut the numbers of both periods at their common quantiles; missing ones come first."""
     values = [one.cast(pl.Float64).fill_nan(None).to_numpy() for one in (old, new)]
     pooled = np.concatenate(values)
-    there = pooled[~np.isnan(pooled)]
+    finite = pooled[~np.isnan(pooled)]
     cuts = np.linspace(0, 1, BINS + 1)[1:-1]
-    edges = np.unique(np.quantile(there, cuts)) if len(there) else np.zeros(0)
+    edges = np.unique(np.quantile(finite, cuts)) if len(finite) else np.zeros(0)
     codes = [
         np.where(np.isnan(one), 0, 1 + np.searchsorted(edges, one, side="left")).astype(np.intp)
         for one in values

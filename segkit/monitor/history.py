@@ -299,13 +299,9 @@ class PlantedMoves(Result):
         changed, stayed = by_group[CHANGED], by_group[STAYED]
         parts = []
         for row in self.habits.iter_rows(named=True):
-            first_alarm = row["first_alarm"]
-            seen = (
-                "was not found"
-                if first_alarm is None
-                else f"was found on {first_alarm.isoformat()}"
-            )
-            parts.append(f"the planted drift of {row['feature']} {seen}")
+            alarm = row["first_alarm"]
+            when = "was not found" if alarm is None else f"was found on {alarm.isoformat()}"
+            parts.append(f"the planted drift of {row['feature']} {when}")
         if not self.habits.height:
             parts.append(
                 f"no drift of everybody was planted, {NONE_FOUND[bool(self.false_alarms)]}"
@@ -325,9 +321,9 @@ class PlantedMoves(Result):
     @property
     def answer(self) -> str:
         """Return how much of what was planted was found, in one short sentence."""
-        planted, seen = self.habits.height, self.habits["first_alarm"].count()
-        verdict = "Yes" if seen == planted else "In part" if seen else "Not shown"
-        first = f"{verdict}: {seen} of {counted(planted, 'planted drift')} found"
+        planted, detected = self.habits.height, self.habits["first_alarm"].count()
+        verdict = "Yes" if detected == planted else "In part" if detected else "Not shown"
+        first = f"{verdict}: {detected} of {counted(planted, 'planted drift')} found"
         if not planted:
             first = f"No drift was planted, {NONE_FOUND[bool(self.false_alarms)]}"
         by_group = {row["planted"]: row for row in self.rows.iter_rows(named=True)}

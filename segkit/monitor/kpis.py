@@ -351,13 +351,13 @@ def _lapses(
         if day - 1 - lapse_days < reach:
             continue
         # the last order before the period was not longer ago than allowed on the day before it
-        here = (pl.col("first") < day) & (pl.col("gone") >= day)
-        here &= pl.col("again").is_null() | (pl.col("again") >= day)
+        active = (pl.col("first") < day) & (pl.col("gone") >= day)
+        active &= pl.col("again").is_null() | (pl.col("again") >= day)
         lapses = (pl.col("gone") < following) & (
             pl.col("again").is_null() | (pl.col("again") >= pl.col("gone"))
         )
         counts.append(
-            spans.filter(here).select(
+            spans.filter(active).select(
                 "customer_id",
                 day=pl.lit(day, pl.Int64),
                 active=pl.lit(1, pl.Int64),
@@ -376,8 +376,8 @@ def _events(events: pl.DataFrame) -> list[pl.DataFrame]:
     by_kind = [(kind == name).sum().alias(column) for name, column in MAILS.items()]
     counts = [mails.group_by("customer_id", day).agg(by_kind)] if mails.height else []
     if "session_id" in events.columns and events["session_id"].count():
-        seen = events.filter(~kind.is_in(list(MAILS)) & pl.col("session_id").is_not_null())
-        sessions = seen.group_by("customer_id", "session_id").agg(day.min(), pl.len())
+        views = events.filter(~kind.is_in(list(MAILS)) & pl.col("session_id").is_not_null())
+        sessions = views.group_by("customer_id", "session_id").agg(day.min(), pl.len())
         counts.append(
             sessions.group_by("customer_id", "day").agg(
                 visits=pl.len(), bounces=(pl.col("len") == 1).sum()

@@ -163,11 +163,11 @@ class RefreshSeries(Result):
         for day, model in self.models.items():
             written.append(model.save(place / f"model-{day.isoformat()}.json"))
         archive = ProfileArchive(place if store is None else Path(store))
-        done = archive.recorded_upto("segments")
+        last = archive.recorded_upto("segments")
         for day in self.assignments["as_of"].unique(maintain_order=True):
             part = self.assignments.filter(pl.col("as_of") == day).drop("as_of")
             after = day + timedelta(days=1)
-            if done is None or as_utc(after) > done:  # what was known then stays as it was known
+            if last is None or as_utc(after) > last:  # what was known then stays as it was known
                 segments = part.select("customer_id", "segment", "segment_name")
                 scores = part.drop("segment", "segment_name")
                 archive.record(after, recorded_at=after, segments=segments, scores=scores)

@@ -296,11 +296,11 @@ def waterfall(
     last = pl.DataFrame({x: [total], y: [steps.get_column(y).sum()]}, schema=steps.schema)
     data = pl.concat([steps, last])
     values = floats(data, y)
-    left = np.concatenate([[0.0], np.cumsum(values[:-2]), [0.0]])
+    starts = np.concatenate([[0.0], np.cumsum(values[:-2]), [0.0]])
     colours = [TOTAL, *(RISE if v >= 0 else FALL for v in values[1:-1]), TOTAL]
     in_percent = draw.as_percent(percent, y)
     with draw.canvas(7.2, max(1.8, 0.36 * data.height + 1.0), title=title) as (figure, (axes,)):
-        bars = axes.barh(range(data.height), values, 0.7, left=left, color=colours)
+        bars = axes.barh(range(data.height), values, 0.7, left=starts, color=colours)
         for bar, row in zip(bars, data.iter_rows(named=True), strict=True):
             mark(bar, describe_mark(row, [row[x]], y, None, in_percent), [row[x]])
         for i, end in enumerate(np.cumsum(values[:-1])):
@@ -308,7 +308,7 @@ def waterfall(
         for i, value in enumerate(values):
             sign = "+" if 0 < i < data.height - 1 and value > 0 else ""
             text = sign + draw.write(float(value), in_percent)
-            end = max(left[i], left[i] + value)
+            end = max(starts[i], starts[i] + value)
             if interval is not None and i == data.height - 1:
                 end = max(end, *interval)
             draw.note(axes, text, (end, i), (4, 0), bbox=draw.CLEAR)

@@ -253,8 +253,8 @@ def fit_logistic(
     design = np.column_stack([transform.apply(numeric), column - reference])
     coefficients, intercept = _logistic(design, event, PENALTY)
     base_rate = float(np.mean(last.event))  # type: ignore[arg-type]
-    seen = len(windows) >= SEASONS
-    effect = float(coefficients[-1]) if seen else guess_season_effect(base_rate, tables.outcome)
+    seasonal = len(windows) >= SEASONS
+    effect = float(coefficients[-1]) if seasonal else guess_season_effect(base_rate, tables.outcome)
     model = PropensityModel(
         tables.outcome,
         rolling.horizon_days,

@@ -230,11 +230,11 @@ def _weigh_products(
             )
         frame = frame.drop("offered")
     meets = _meets(frame, rule, "product_rule")
-    there = listed["offered"]
-    factor = (there & meets).to_numpy().astype(np.float32)
+    sold = listed["offered"]
+    factor = (sold & meets).to_numpy().astype(np.float32)
     if not factor.any():
         raise DataError(
-            f"of {counted(own.height, 'product')} that the model knows, {number(int(there.sum()))} "
+            f"of {counted(own.height, 'product')} that the model knows, {number(int(sold.sum()))} "
             f"are in products and none of them meets product_rule: {rule}"
         )
     for condition, by in (boosts or {}).items():
@@ -244,8 +244,8 @@ def _weigh_products(
     if "name" in frame.columns:
         label = pl.coalesce(pl.col("name").cast(pl.String), label)
     rejected = [
-        ("product", "no longer in products", int((~there).sum())),
-        ("product", f"not: {rule}", int((there & ~meets).sum())),
+        ("product", "no longer in products", int((~sold).sum())),
+        ("product", f"not: {rule}", int((sold & ~meets).sum())),
     ]
     return frame.select("product_id", label=label), factor, rejected, note
 
@@ -418,14 +418,14 @@ def _fill_popular(
     }
     rows: list[tuple[str, str, int, str, int, float]] = []
     for customer, segment, listed in short.iter_rows():
-        seen, rank = set(skip.get(customer, ())), listed
+        used, rank = set(skip.get(customer, ())), listed
         for name in dict.fromkeys((segment, "all")):
             for product, buyers, score in best.get(name, ()):
                 if rank == n:
                     break
-                if product not in seen:
+                if product not in used:
                     rank += 1
-                    seen.add(product)
+                    used.add(product)
                     rows.append((customer, name, rank, product, buyers, score))
     schema = {
         "customer_id": pl.String,

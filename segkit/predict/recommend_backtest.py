@@ -431,8 +431,8 @@ def _judge(
 
 def _means(values: Array) -> Array:
     """Return the means over customers, of those that have a value."""
-    there = ~np.isnan(values)
-    return np.asarray(np.where(there, values, 0.0).sum(axis=1) / np.maximum(there.sum(axis=1), 1))
+    valid = ~np.isnan(values)
+    return np.asarray(np.where(valid, values, 0.0).sum(axis=1) / np.maximum(valid.sum(axis=1), 1))
 
 
 def _tune(

@@ -283,7 +283,7 @@ class Persona:
 
 
 def _in_words(compared: tuple[Compared, ...]) -> tuple[str, ...]:
-    return tuple(f"{what}: {here} (all customers: {whole})" for what, here, whole in compared)
+    return tuple(f"{what}: {own} (all customers: {whole})" for what, own, whole in compared)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -378,8 +378,8 @@ def _table(compared: tuple[Compared, ...]) -> str:
     right = ' style="text-align:right;padding-left:.5rem"'
     rows = "".join(
         f'<tr><th scope="row" style="text-align:left;font-weight:400">{html.escape(what)}</th>'
-        f"<td{right}><b>{html.escape(here)}</b></td><td{right}>{html.escape(whole)}</td></tr>"
-        for what, here, whole in compared
+        f"<td{right}><b>{html.escape(own)}</b></td><td{right}>{html.escape(whole)}</td></tr>"
+        for what, own, whole in compared
     )
     return (
         '<table style="width:100%;margin:0;font:inherit"><thead><tr><td></td>'

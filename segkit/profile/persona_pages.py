@@ -243,7 +243,7 @@ def write_persona_pages(
     >>> pages.facts.filter(segment="S2", heading="Motives")["fact"].item()
     'not known'
     """
-    asked = _by_segment(survey, members, [name for name, _ in ASKED])
+    answers = _by_segment(survey, members, [name for name, _ in ASKED])
     minds = _by_segment(attitudes, members, None)
     hours = _opening_hours(events, members)
     rows: list[tuple[str, str, str, str, str, int | None]] = []
@@ -260,7 +260,7 @@ def write_persona_pages(
                 *hours.get(segment, ()),
             ],
             "Motives": _motives(minds.get(segment)),
-            "Pain points": [*_pains(mine["variables"]), *_answers(asked.get(segment))],
+            "Pain points": [*_pains(mine["variables"]), *_answers(answers.get(segment))],
             "What was tried, and what it did": _tried(tried, keys, profile.currency),
             "Next action": _action(steps, segment, profile.currency),
             "Content brief": _brief(mine, steps, segment),
@@ -345,8 +345,8 @@ def _pains(variables: pl.DataFrame) -> Iterator[Line]:
         if row is None:
             yield f"{_capital(words)}: {UNKNOWN}", name, None
         elif row["marker"] and row["direction"] == "above":
-            here, whole = _value(row, ""), _value(row, "_all")
-            yield f"{words}: {label(name)} {here} (all customers: {whole})", name, row["customers"]
+            own, whole = _value(row, ""), _value(row, "_all")
+            yield f"{words}: {label(name)} {own} (all customers: {whole})", name, row["customers"]
         else:
             usual.append(name)
     if usual:

@@ -344,8 +344,8 @@ class Profile(Result):
 
         rows = self.composition.filter(pl.col("variable") == variable)
         if rows.height == 0:
-            there = self.composition.get_column("variable").unique(maintain_order=True).to_list()
-            raise DataError(unknown("description", variable, there))
+            names = self.composition.get_column("variable").unique(maintain_order=True).to_list()
+            raise DataError(unknown("description", variable, names))
         hidden = int(rows.get_column("hidden").sum())
         title = f"Segments by {label(variable)}"
         if hidden:

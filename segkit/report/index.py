@@ -126,10 +126,10 @@ def run_label(record: Mapping[str, Any], name: str) -> str:
     return html.escape(name if whose in (None, name) else f"{whose}, {record.get('date', '')}")
 
 
-def _nav(run: str, here: str, reports: list[tuple[str, str]]) -> str:
+def _nav(run: str, current: str, reports: list[tuple[str, str]]) -> str:
     items = "".join(
         f'<li aria-current="page">{html.escape(title)}</li>'
-        if stem == here
+        if stem == current
         else f"<li>{_link(stem, title)}</li>"
         for stem, title in reports
     )
@@ -184,14 +184,14 @@ def find_batches(out: Path) -> list[dict[str, Any]]:
         markets = record.get("markets", [])
         bad = [one for one in markets if WORDS.get(one["status"], ("", "poor"))[1] == "poor"]
         skipped = [one for one in markets if one["status"] == "skipped"]
-        left = (record.get("rows") or {}).get("without a market") or 0
+        unassigned = (record.get("rows") or {}).get("without a market") or 0
         shared = record.get("shared_customers") or 0
         notes = [
             f"{len(markets) - len(bad) - len(skipped)} of {counted(len(markets), 'market')} done"
         ]
         notes += [f"{len(bad)} failed"] if bad else []
         notes += [f"{len(skipped)} too small to be analysed"] if skipped else []
-        notes += [f"{counted(left, 'row')} without a market"] if left else []
+        notes += [f"{counted(unassigned, 'row')} without a market"] if unassigned else []
         if shared:
             notes.append(f"{counted(shared, 'customer')} in two or more markets, seen in each")
         batches.append(

@@ -213,8 +213,8 @@ def _section(
         pictures["all"] = add_theme(figure.svg())
     groups = own.filter(pl.col("segment_name") != ALL)
     largest = groups.group_by("segment_name").agg(pl.col("cases").sum()).sort("cases")
-    kept = largest.tail(MOST_SEGMENTS)["segment_name"]
-    groups = groups.filter(pl.col("segment_name").is_in(kept.implode())).drop_nulls("value")
+    shown = largest.tail(MOST_SEGMENTS)["segment_name"]
+    groups = groups.filter(pl.col("segment_name").is_in(shown.implode())).drop_nulls("value")
     if groups["value"].count():
         by_segment = lines(
             groups, "period", "value", group="segment_name", percent=share, markers=False,

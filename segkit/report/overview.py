@@ -354,9 +354,9 @@ def _attention(
 
 def _calm(summaries: Sequence[Mapping[str, Any]], cards: Sequence[Mapping[str, str]]) -> str:
     """Say what was looked at, where nothing needs attention."""
-    seen = []
+    parts = []
     if any(summary.get("quality") for summary in summaries):
-        seen.append("the data are good")
+        parts.append("the data are good")
     if cards and all(card["stable"] == "yes" for card in cards):
-        seen.append("every segment came out again on resampled customers")
-    return f"Nothing: {' and '.join(seen)}." if seen else ""
+        parts.append("every segment came out again on resampled customers")
+    return f"Nothing: {' and '.join(parts)}." if parts else ""

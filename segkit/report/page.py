@@ -116,7 +116,7 @@ def _named(match: re.Match[str]) -> str:
 
 
 def linked(
-    answers: Sequence[Mapping[str, Any]], here: str, reports: Path, *, above: str = "../"
+    answers: Sequence[Mapping[str, Any]], current: str, reports: Path, *, above: str = "../"
 ) -> list[dict[str, str]]:
     """Return answers with links to their evidence and its data.
 
@@ -124,7 +124,7 @@ def linked(
     ----------
     answers : sequence of mapping
         ``question``, ``answer``, ``evidence`` and ``link`` (a file, from the run's folder).
-    here : str
+    current : str
         The report's own notebook; empty on the index.
     reports : pathlib.Path
         The run's folder: if the report of an evidence is missing, only its data are linked.
@@ -142,14 +142,14 @@ def linked(
         stem, _, rest = link.partition("/tables/")
         name = rest.rpartition(".")[0]
         page = f"{above}{quote(stem)}/report.html"
-        there = stem == here or (reports / stem / "report.html").is_file()
-        place = f"{'' if stem == here else page}#{quote(anchor(name))}"
+        exists = stem == current or (reports / stem / "report.html").is_file()
+        place = f"{'' if stem == current else page}#{quote(anchor(name))}"
         rows.append(
             {
                 "question": str(row.get("question", "")),
                 "answer": str(row.get("answer", "")),
                 "evidence": words(str(row.get("evidence", ""))),
-                "at": place if link and there else "",
+                "at": place if link and exists else "",
                 "data": f"{above}{quote(link)}" if link else "",
                 "kind": link.rpartition(".")[2].upper(),
             }

@@ -420,16 +420,15 @@ class ContactPolicy:
             rows = rows.with_columns(read_consents(rows, agreed))
         made = self._contacts(contacts, ids, at)
         values = rows.iter_rows() if rows.width else (() for _ in ids)
-        reasons_by_row: dict[
-            tuple[Any, ...], str | None
-        ] = {}  # without contacts, like customers are alike
+        # Without contacts, customers with the same answers are alike.
+        reason_of: dict[tuple[Any, ...], str | None] = {}
         reasons = []
         for one, out, row in zip(ids, self.in_holdout(ids), values, strict=True):
-            if row not in reasons_by_row:
+            if row not in reason_of:
                 about = dict(zip(rows.columns, row, strict=True))
                 refused = self._refused(about, column, channel) if consent else None
-                reasons_by_row[row] = refused or self._held(at, channel, about, ())
-            reason = "universal_holdout" if out else reasons_by_row[row]
+                reason_of[row] = refused or self._held(at, channel, about, ())
+            reason = "universal_holdout" if out else reason_of[row]
             if reason is None and one in made:
                 about = dict(zip(rows.columns, row, strict=True))
                 reason = self._held(at, channel, about, made[one])

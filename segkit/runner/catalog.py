@@ -66,8 +66,8 @@ class Notebook:
     def without(self, reasons: Mapping[str, str]) -> Notebook:
         """Return the notebook without some of its reads, with the reasons."""
         reads = tuple(name for name in self.reads if name not in reasons)
-        gone = {name: reasons[name] for name in self.reads if name in reasons}
-        return replace(self, reads=reads, dropped=self.dropped | gone)
+        dropped = {name: reasons[name] for name in self.reads if name in reasons}
+        return replace(self, reads=reads, dropped=self.dropped | dropped)
 
 
 def load_notebook(path: Path) -> Notebook:

@@ -121,8 +121,8 @@ def prune(out: Path, keep: int, *, rehearse: bool = False) -> list[Pruned]:
     if keep < 1:
         raise ParameterError(f"--keep expects a whole number of at least 1, got {keep}")
     if not rehearse:
-        for left in (out / WORK).glob("pruned.*"):
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in (out / WORK).glob("pruned.*"):
+            shutil.rmtree(leftover, ignore_errors=True)
     kinds = set()
     for path in out.glob(f"*/{RECORD}"):
         record = disk.read_json(path)
@@ -134,8 +134,8 @@ def prune(out: Path, keep: int, *, rehearse: bool = False) -> list[Pruned]:
         good = next((run for run in runs if _is_good(run)), None)
         for place, run in enumerate(runs):
             decisions.append(_decide(run, place, keep, newest_good=run == good, rehearse=rehearse))
-    gone = [one.folder for one in decisions if one.gone]
-    private: Counter[Path] = sum((free_with(root, gone) for root in roots), Counter())
+    removed = [one.folder for one in decisions if one.gone]
+    private: Counter[Path] = sum((free_with(root, removed) for root in roots), Counter())
     if not rehearse:
         for root in roots:
             settle_private(root)

@@ -324,8 +324,8 @@ def clean(run_folder: Path) -> list[str]:
         path = file.with_suffix("")
         if not path.exists() and _abandoned(path):
             file.unlink(missing_ok=True)
-    for left in (*run_folder.glob(".*.new"), *run_folder.glob("[!.]*/.*.new")):
-        left.unlink(missing_ok=True)  # JSON or a page, killed before it stood in its place
+    for leftover in (*run_folder.glob(".*.new"), *run_folder.glob("[!.]*/.*.new")):
+        leftover.unlink(missing_ok=True)  # JSON or a page, killed before it stood in its place
     return sentences
 
 
@@ -344,10 +344,10 @@ def make_scratch() -> Path:
     end of this process: by both a later run tells a leftover.
     """
     place = Path(tempfile.gettempdir())
-    for left in place.glob("segkit-*"):
-        match = SCRATCH.fullmatch(left.name)
-        if match and is_abandoned(left, int(match[1])):
-            shutil.rmtree(left, ignore_errors=True)
+    for leftover in place.glob("segkit-*"):
+        match = SCRATCH.fullmatch(leftover.name)
+        if match and is_abandoned(leftover, int(match[1])):
+            shutil.rmtree(leftover, ignore_errors=True)
     path = Path(tempfile.mkdtemp(prefix=f"segkit-{os.getpid()}-"))
     if not WINDOWS:
         _SCRATCH_LOCKS[path] = os.open(path, os.O_RDONLY)

@@ -241,8 +241,8 @@ class Worker(LineProcess):
             ``status`` (done, failed, killed), ``error`` (kind, message, cell) or None,
             ``peak_memory_bytes``.
         """
-        for left in ("outcome.json", "executed.ipynb"):
-            (self.folder / left).unlink(missing_ok=True)
+        for name in ("outcome.json", "executed.ipynb"):
+            (self.folder / name).unlink(missing_ok=True)
         self._late = False
         (self.folder / "context.json").write_text(json.dumps(context), encoding="utf-8")
         job = {"notebook": str(notebook), "parameters": dict(parameters), "cwd": str(self.cwd)}

@@ -351,7 +351,7 @@ def _links(ids: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     identities = owned.select("identifier", pl.col("kind").replace(name), customer_id="main").sort(
         "customer_id", "kind", "identifier"
     )
-    seen = [
+    pairs = [
         ids.filter(pl.col(kind).is_not_null()).select(
             customer_id="account_id", **{name.get(kind, kind): kind}
         )
@@ -359,8 +359,8 @@ def _links(ids: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     ]
     # A second account is known by its e-mail alone: nobody wrote down whose it is.
     second = ids.filter(pl.col("guest_id").is_not_null())
-    seen.append(second.select(customer_id="guest_id", email="email"))
-    links = pl.concat(seen, how="diagonal").sort("customer_id", maintain_order=True)
+    pairs.append(second.select(customer_id="guest_id", email="email"))
+    links = pl.concat(pairs, how="diagonal").sort("customer_id", maintain_order=True)
     return links.select("customer_id", "email", "device_id", "loyalty_id"), identities
 
 

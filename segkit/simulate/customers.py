@@ -219,11 +219,11 @@ def describe(people: People) -> pl.DataFrame:
 def truth_of(people: People) -> pl.DataFrame:
     """Return the customers' true values: archetype, traits, and day of dropping out."""
     labels = pl.Series([*ARCHETYPES, None])
-    gone = people.left < people.calendar.days
-    left = np.datetime64(people.calendar.start) + np.where(gone, people.left, 0)
+    has_left = people.left < people.calendar.days
+    left = np.datetime64(people.calendar.start) + np.where(has_left, people.left, 0)
     columns: dict[str, object] = {
         "archetype": labels.gather(people.archetype % (len(ARCHETYPES) + 1)),
-        "left": pl.Series(left).cast(pl.Date).set(~pl.Series(gone), None),
+        "left": pl.Series(left).cast(pl.Date).set(~pl.Series(has_left), None),
     }
     columns |= {name: people.traits[name] for name in TRAITS}
     return pl.DataFrame(columns)

@@ -120,12 +120,12 @@ def visit_events(
         draws = sessions.draws.child(row, number, _TYPES[kind])
         at = sessions.second[row] if steps is None else begin[row] + (steps[row] + number) * _STEP
         person, nothing = sessions.person[row], np.full(len(row), -1)
-        seen = _seen_pages(people, person, draws) if kind == 1 else nothing
+        viewed = _seen_pages(people, person, draws) if kind == 1 else nothing
         shown = _seen_products(people, person, draws) if kind in (2, 3) else nothing
         seconds = 5.0 + np.round(50 * draws.uniform("seconds"), 1)
         time = sessions.day[row] * DAY + at * SECOND
         parts.append(
-            {"row": row, "time": time, "kind": np.full(len(row), kind), "page": seen}
+            {"row": row, "time": time, "kind": np.full(len(row), kind), "page": viewed}
             | {"product": shown, "seconds": np.where((kind == 1) | (kind == 2), seconds, np.nan)}
         )
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

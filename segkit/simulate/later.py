@@ -101,8 +101,8 @@ class FurtherYear:
         tables = dict(mapping.tables)
         for name, frame in self.tables.items():
             columns = tables[name].columns.items()
-            there = {own: raw for own, raw in columns if raw in frame.columns}
-            tables[name] = replace(tables[name], columns=there)
+            present = {own: raw for own, raw in columns if raw in frame.columns}
+            tables[name] = replace(tables[name], columns=present)
         return replace(mapping, tables=tables)
 
 
@@ -190,9 +190,10 @@ def _play(
     baskets = purchases.shop(acting)
     baskets = replace(baskets, number=NUMBERS + baskets.number)
     orders, visits = written(people, ids, baskets, sure=False, last=calendar.days)
-    seen = engagement.browse(acting)
-    seen = replace(seen, signed_in=np.ones(len(seen.day), dtype=bool))  # nobody has to be linked
-    looked = engagement.visit_events(people, ids, seen, "Y")
+    sessions = engagement.browse(acting)
+    everybody = np.ones(len(sessions.day), dtype=bool)  # nobody has to be linked
+    sessions = replace(sessions, signed_in=everybody)
+    looked = engagement.visit_events(people, ids, sessions, "Y")
     mails = engagement.email_events(people, ids, leaving=_unsubscribing(world, people, before))
     whose = pl.col("email").replace_strict(ids["email"], ids["account_id"], default=None)
     mails = mails.with_columns(pl.col("account_id").fill_null(whose))
@@ -230,11 +231,11 @@ def _changed(
     active = np.maximum(joined, first)
     life = before.left - before.active_from
     left = np.where(new, joined + life, before.left)
-    there = ~new & (left > first)
-    changes = there & (draws.uniform("changes") < planted.changed)
+    stays = ~new & (left > first)
+    changes = stays & (draws.uniform("changes") < planted.changed)
     archetype = np.where(changes, _another(draws, before.archetype), before.archetype)
     leaves = (
-        there & ~changes & (draws.uniform("leaves") < planted.left / (1 - planted.changed or 1))
+        stays & ~changes & (draws.uniform("leaves") < planted.left / (1 - planted.changed or 1))
     )
     goes = first + (draws.uniform("day of leaving") * (days - first)).astype(np.int64)
     left = np.where(leaves, np.minimum(left, goes), left)
@@ -248,14 +249,14 @@ def _changed(
         active_from=active, left=left,
     )  # fmt: skip
     labels = pl.Series(ARCHETYPES)
-    gone = left < days
-    day = np.datetime64(calendar.start) + np.where(gone, left, 0)
+    has_left = left < days
+    day = np.datetime64(calendar.start) + np.where(has_left, left, 0)
     truth = pl.DataFrame(
         {
             "archetype": labels.gather(before.archetype),
             "archetype_now": labels.gather(archetype),
             "changed": changes,
-            "left": pl.Series(day).cast(pl.Date).set(~pl.Series(gone), None),
+            "left": pl.Series(day).cast(pl.Date).set(~pl.Series(has_left), None),
             "new": new,
         }
     )

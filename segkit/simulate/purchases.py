@@ -159,8 +159,8 @@ def make_lines(people: People, baskets: Baskets, *, sure: bool) -> pl.DataFrame:
     category = draws.choice("category", mood)
     tier = people.traits["price_tier"][person]
     product = catalogue.pick(category, draws.uniform("tier") ** (1 / tier**1.5))
-    left = catalogue.keeping(product, day, people.traits["price_elasticity"][person])
-    keep = draws.uniform("keep") < left
+    share_kept = catalogue.keeping(product, day, people.traits["price_elasticity"][person])
+    keep = draws.uniform("keep") < share_kept
     if sure:
         keep |= line == 0
     depth = people.calendar.depth[day]

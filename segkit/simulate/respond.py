@@ -180,9 +180,9 @@ def _answered(
             people, kind, answers.person, number, answers.day, saving=saving
         )
         end = world.calendar.days + HORIZON_DAYS
-        lines, seen = written(people, ids, baskets, sure=True, last=end)
+        lines, views = written(people, ids, baskets, sure=True, last=end)
         orders.append(_within(world, lines, ids, last))
-        visits.append(seen)
+        visits.append(views)
     visits.append(_idle(people, ids, day, last))
     return pl.concat(orders), pl.concat(visits)
 

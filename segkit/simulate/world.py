@@ -208,11 +208,11 @@ def stay(people: People, first: Ints, last: Ints, stage: str) -> Answers:
     """Draw the orders after history that no offer brings; they are the same under every offer."""
     _, share_kept = kept_share(people)
     begin = np.full(len(people), people.calendar.days)
-    gone = np.clip(people.left, begin, begin + HORIZON_DAYS)
+    leaving = np.clip(people.left, begin, begin + HORIZON_DAYS)
     parts = []
     for kind, rate in enumerate(rates(people)):
         person, number, _, day = people.happen(
-            f"after {stage}", "order", kind, kind, share_kept * rate, begin, gone
+            f"after {stage}", "order", kind, kind, share_kept * rate, begin, leaving
         )
         parts.append((person, number * 3 + kind, day))
     person, number, day = (np.concatenate(column) for column in zip(*parts, strict=True))

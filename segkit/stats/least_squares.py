@@ -120,10 +120,10 @@ def fit_least_squares(design: Design, outcome: Array, *, needed: int = 0) -> Fit
     inverse = _inverse(gram[np.ix_(inner, inner)])
     b = inverse @ moments[inner]
     for _ in range(2):  # refine: the residuals' own moments, which should be zero
-        left = np.zeros(len(inner))
+        gradient = np.zeros(len(inner))
         for rows, x in design.chunks():
-            left += x[:, inner].T @ (outcome[rows] - middle - x[:, inner] @ b)
-        b = b + inverse @ left
+            gradient += x[:, inner].T @ (outcome[rows] - middle - x[:, inner] @ b)
+        b = b + inverse @ gradient
     squares = 0.0
     for rows, x in design.chunks():
         residual = outcome[rows] - middle - x[:, inner] @ b
@@ -145,14 +145,14 @@ def _distinct(gram: Array, needed: int) -> npt.NDArray[np.bool_]:
     for column in range(len(gram)):
         size = gram[column, column]
         distinct = np.flatnonzero(used)
-        left = size
+        residual = size
         if distinct.size and size > 0:
-            left -= (
+            residual -= (
                 gram[column, distinct]
                 @ _inverse(gram[np.ix_(distinct, distinct)])
                 @ gram[distinct, column]
             )
-        used[column] = size > 0 and left > _ALIKE * size
+        used[column] = size > 0 and residual > _ALIKE * size
         if column < needed and not used[column]:
             raise DataError("a contrast of the design repeats others, so it cannot be estimated")
     return used

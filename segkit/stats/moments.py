@@ -182,18 +182,18 @@ def cuped(one: Moments, two: Moments) -> PairOfMeans:
     inside, with_y = pooled[1:, 1:], pooled[1:, 0]
     scale = np.sqrt(np.where(np.diag(inside) > 0, np.diag(inside), 1.0))
     theta = np.linalg.pinv(inside / np.outer(scale, scale), rcond=1e-9) @ (with_y / scale) / scale
-    left = pooled[0, 0] - theta @ with_y
-    rest_sd = float(np.sqrt(np.clip(left / pooled[0, 0], 0.0, 1.0))) if pooled[0, 0] > 0 else 1.0
+    rest = pooled[0, 0] - theta @ with_y
+    rest_sd = float(np.sqrt(np.clip(rest / pooled[0, 0], 0.0, 1.0))) if pooled[0, 0] > 0 else 1.0
     total = one.n + two.n
     common = (one.n * one.mean[1:] + two.n * two.mean[1:]) / total
     shared = float(theta @ inside @ theta) / total
     parts = []
     for group in (one, two):
         s_yy, s_xy, s_xx = group.covariance[0, 0], group.covariance[1:, 0], group.covariance[1:, 1:]
-        left = float(s_yy - 2 * theta @ s_xy + theta @ s_xx @ theta)
+        rest = float(s_yy - 2 * theta @ s_xy + theta @ s_xx @ theta)
         tied = float(theta @ (s_xy - s_xx @ theta)) / total
         mean = float(group.mean[0] - theta @ (group.mean[1:] - common))
-        parts.append((mean, max(left, 0.0) / group.n, tied))
+        parts.append((mean, max(rest, 0.0) / group.n, tied))
     (m1, own_1, tied_1), (m2, own_2, tied_2) = parts
     return PairOfMeans(
         m1,

@@ -83,8 +83,8 @@ def cells(trial: Trial, rows: Ints | None = None) -> tuple[Floats, Floats, Float
     total = np.bincount(code, y, minlength=size)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = total / n
-        left = y - mean[code]
-        variance = np.bincount(code, left * left, minlength=size) / (n - 1)
+        residuals = y - mean[code]
+        variance = np.bincount(code, residuals * residuals, minlength=size) / (n - 1)
     shape = (trial.n_groups, trial.n_options)
     return n.reshape(shape), mean.reshape(shape), np.where(n > 1, variance, np.nan).reshape(shape)
 
@@ -122,8 +122,10 @@ def shrink(
     keep = np.where(filled_cells, square / (square + error**2), 0.0)
     # The group's level has the precision of all the group's customers.
     common = np.sqrt(1 / np.maximum(w.sum(axis=0), 1 / error.max() ** 2))[None, :]
-    left = np.sqrt(keep**2 * error**2 + (1 - keep) ** 2 * (np.minimum(common, error) ** 2 + square))
-    return prior + keep * (filled - prior), left, float(np.sqrt(square))
+    errors = np.sqrt(
+        keep**2 * error**2 + (1 - keep) ** 2 * (np.minimum(common, error) ** 2 + square)
+    )
+    return prior + keep * (filled - prior), errors, float(np.sqrt(square))
 
 
 def cell_errors(n: Floats, mean: Floats, variance: Floats, lent: float = LENT) -> Floats:
@@ -401,7 +403,7 @@ def _given(
     loglik = np.log(w[filled]).sum() - np.log(eigen[determined]).sum()
     loglik = 0.5 * (loglik - (w * (y - prior) ** 2).sum())
     keep = tau2 * w
-    left = (1 - keep)[:, None] * X
-    covariance = left @ inverse @ left.T
+    weighted = (1 - keep)[:, None] * X
+    covariance = weighted @ inverse @ weighted.T
     covariance[np.diag_indices(len(y))] += tau2 * (1 - keep)
     return float(loglik), prior + keep * (y - prior), covariance
