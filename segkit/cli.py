@@ -101,7 +101,7 @@ def _print_version(wanted: bool) -> None:
 
 
 @_command(app, callback=True)
-def _everywhere(
+def _main_options(
     debug: bool = False,
     version: Annotated[bool, Option(callback=_print_version, is_eager=True)] = False,
 ) -> None:
@@ -208,7 +208,7 @@ def run(
         end = run_notebooks(notebooks or (), **request)
     for line in end.failures:
         typer.echo(line, err=True)
-    typer.echo(_near(end.index))
+    typer.echo(_short_path(end.index))
     raise typer.Exit(end.exit_code)
 
 
@@ -239,7 +239,7 @@ def prune(folder: Path, keep: Annotated[int, Option(min=1)], dry_run: bool = Fal
         typer.echo(f"{one.folder.name} {one.why} ({one.freed / 2**20:.1f} MiB)")
     typer.echo(f"{'would remove' if dry_run else 'removed'} {counted(len(removed), 'run')}")
     if removed and not dry_run:
-        typer.echo(_near(write_index(folder)))
+        typer.echo(_short_path(write_index(folder)))
 
 
 @_command(app)
@@ -410,14 +410,14 @@ def score(
                 partitions="auto" if partitions is None else partitions,
             )  # fmt: skip
         typer.echo(str(scores))
-        typer.echo(_near(scores.assignments))
+        typer.echo(_short_path(scores.assignments))
         return
     if partitions is not None:
         raise ParameterError("--partitions goes with --work")
     check_out(out)
     assignment = score_file(model, data, mapping=mapping, as_of=as_of, value=value, churn=churn)
     typer.echo(str(assignment))
-    typer.echo(_near(write_assignments(assignment, out)))
+    typer.echo(_short_path(write_assignments(assignment, out)))
     if store is not None:
         for kind, recorded in record_scores(assignment, store, as_of=as_of).items():
             typer.echo(f"{kind}: {recorded.text}")
@@ -482,7 +482,7 @@ def segment(
             seed=seed,
         )
     typer.echo(str(segments))
-    typer.echo(_near(segments.assignments))
+    typer.echo(_short_path(segments.assignments))
 
 
 @contextmanager
@@ -559,7 +559,7 @@ def refresh(
         currency=played.currency, refreshes=played.series, page="index.html",
     )  # fmt: skip
     for path in dict.fromkeys([*written, page]):
-        typer.echo(_near(path))
+        typer.echo(_short_path(path))
     typer.echo(played.series.text)
     typer.echo(played.alerts.text)
     if any(one["until"] is None for one in played.series.alerts) or played.alerts.open:
@@ -627,7 +627,7 @@ def triggers(
         customers=customers or people,
     )
     typer.echo(result.text)
-    typer.echo(_near(out / "outputs.jsonl"))
+    typer.echo(_short_path(out / "outputs.jsonl"))
 
 
 @_command(app)
@@ -692,7 +692,9 @@ def serve_key(
     key = add_key(keys, name, role)
     typer.echo(f"The key of {name}, kept nowhere else:")
     typer.echo(key)
-    typer.echo(f"Its hash is in {_near(keys)}. To take it back, delete [{name}] there and reload.")
+    typer.echo(
+        f"Its hash is in {_short_path(keys)}. To take it back, delete [{name}] there and reload."
+    )
 
 
 @_command(app)
@@ -713,8 +715,8 @@ def new(folder: Path, data: Path | None = None) -> None:
     from segkit.runner.workspace import lay_out
 
     for path in lay_out(folder, data):
-        typer.echo(_near(path))
-    typer.echo(f"Next: look over {_near(folder / 'README.md')}, then:")
+        typer.echo(_short_path(path))
+    typer.echo(f"Next: look over {_short_path(folder / 'README.md')}, then:")
     typer.echo(f"  cd {_quoted(folder)}\n  segkit run")
 
 
@@ -772,7 +774,7 @@ def start(
     typer.echo(made.understood)
     typer.echo(made.outlook.text)
     for path in made.files:
-        typer.echo(_near(path))
+        typer.echo(_short_path(path))
     for notice in made.notices:
         typer.echo(notice)
     if browser and attended:
@@ -805,7 +807,7 @@ def index(folder: Path) -> None:
 
     if not folder.is_dir():
         raise SourceError(f"there is no folder {folder}")
-    typer.echo(_near(write_index(folder)))
+    typer.echo(_short_path(write_index(folder)))
 
 
 @_command(app)
@@ -824,7 +826,7 @@ def pdf(folder: Path) -> None:
     from segkit.report.pdf import write_pdfs
 
     for path in write_pdfs(folder):
-        typer.echo(_near(path))
+        typer.echo(_short_path(path))
 
 
 @_command(app)
@@ -902,7 +904,7 @@ def audience(
         erased=erased,
     )
     for path in lists.write(out, formats=cast("list[Any]", _words(formats)), since=since):
-        typer.echo(_near(path))
+        typer.echo(_short_path(path))
     typer.echo(lists.text)
 
 
@@ -927,7 +929,7 @@ def star(run_folder: Path, out: Path, store: Path | None = None) -> None:
     from segkit.star import read_run_star
 
     made = read_run_star(run_folder, store=store)
-    typer.echo(_near(made.write(out)))
+    typer.echo(_short_path(made.write(out)))
     typer.echo(made.text)
 
 
@@ -974,9 +976,9 @@ def sql(
     rules = SegmentSql.load(model, table=cast("Any", start_from), as_of=as_of)
     if dbt is not None:
         for path in rules.write_dbt(dbt, table=table, schema=schema):
-            typer.echo(_near(path))
+            typer.echo(_short_path(path))
     if out is not None:
-        typer.echo(_near(write_whole(out, rules.to_sql(table) + "\n", overwrite=False)))
+        typer.echo(_short_path(write_whole(out, rules.to_sql(table) + "\n", overwrite=False)))
     if dbt is None and out is None:
         typer.echo(rules.to_sql(table))
 
@@ -1021,7 +1023,7 @@ def course_build(
 
     built = build_course(out, variants=_words(variant) or VARIANTS, seed=seed, tell=typer.echo)
     typer.echo(built.matrix.text)
-    typer.echo(_near(out / "index.html"))
+    typer.echo(_short_path(out / "index.html"))
 
 
 @_command(course, "check")
@@ -1059,7 +1061,7 @@ def version() -> None:
         typer.echo(f"{library} {number}")
 
 
-def _near(path: Path) -> str:
+def _short_path(path: Path) -> str:
     full = path.resolve()
     working = Path.cwd()
     return str(full.relative_to(working)) if full.is_relative_to(working) else str(full)

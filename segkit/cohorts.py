@@ -213,7 +213,7 @@ def measure_retention(
     )
     now, following = _period_at(day, period), _period_at(day + timedelta(days=1), period)
     cells = _grid(sizes, now).join(activity, on=["_cohort", "age"], how="left")
-    cells = _known(cells, now, period, over=following > now)
+    cells = _fill_cells(cells, now, period, over=following > now)
     return Retention(
         cells=_rates(cells, level),
         by_age=_pooled(cells, level),
@@ -253,7 +253,7 @@ def _grid(sizes: pl.DataFrame, now: int) -> pl.DataFrame:
     )
 
 
-def _known(cells: pl.DataFrame, now: int, period: Period, *, over: bool) -> pl.DataFrame:
+def _fill_cells(cells: pl.DataFrame, now: int, period: Period, *, over: bool) -> pl.DataFrame:
     """Fill cells without a purchase with zero, and blank those whose period is not over."""
     # In the period of acquisition all are active by definition, whether or not it is over.
     is_over = (pl.col("_cohort") + pl.col("age") < now) | (pl.col("age") == 0)

@@ -149,7 +149,7 @@ def _online_retail(path: Path | None) -> Source:
 
 def _cdnow(path: Path | None) -> Source:
     """CDNOW: every purchase of 23,570 customers, January 1997 to June 1998."""
-    file = path if path is not None else _in_wheel("Lifetimes", "CDNOW_master.txt")
+    file = path if path is not None else _find_installed("Lifetimes", "CDNOW_master.txt")
     if file is None:
         raise SourceError(
             "cdnow: expected path=.../cdnow_master.txt (customer, date, CDs, dollars, parted by "
@@ -340,7 +340,7 @@ def load_complete_journey(path: Path | str | None = None) -> Source:
 def _journey_file(path: Path | str | None, name: str) -> pl.DataFrame:
     """Read one of Complete Journey's Parquet files from the wheel, a folder, or an installation."""
     file = f"{name}.parquet"
-    place = _in_wheel(WHEEL, file) if path is None else Path(path)
+    place = _find_installed(WHEEL, file) if path is None else Path(path)
     if place is None:
         raise SourceError(
             f"complete-journey: expected path= to the wheel {WHEEL} or to a folder with its "
@@ -389,7 +389,7 @@ def _expect(frame: pl.DataFrame, columns: list[str] | tuple[str, ...], name: str
         )
 
 
-def _in_wheel(package: str, file: str) -> Path | None:
+def _find_installed(package: str, file: str) -> Path | None:
     """Find a data file of an installed package without importing the package."""
     try:
         listed = importlib.metadata.files(package) or []

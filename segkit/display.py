@@ -281,11 +281,11 @@ def money(value: float | Decimal | None, currency: str | None = None) -> str:
         return number(value)
     amount = without_noise(float(value))
     places = 0 if abs(amount) >= 100 or amount == int(amount) else 2
-    text = _of_places(amount, places)
+    text = _fixed_decimals(amount, places)
     return f"{text} {currency}" if currency else text
 
 
-def _of_places(value: float, places: int) -> str:
+def _fixed_decimals(value: float, places: int) -> str:
     """Write a number in so many decimals; what rounds to zero has no sign."""
     text = f"{value:,.{places}f}"
     return text.removeprefix("-") if not re.search("[1-9]", text) else text
@@ -339,7 +339,7 @@ def label(name: str) -> str:
     ('orders (last 365 days)', 'share of spend by app', 'shoe size')
     """
     bare = stem(name)
-    words = LABELS.get(bare) or _of_family(bare) or bare.replace("_", " ").strip()
+    words = LABELS.get(bare) or _family_label(bare) or bare.replace("_", " ").strip()
     window = name[len(bare) + 1 : -1] if bare != name else ""
     return f"{words} (last {window} days)" if window else words
 
@@ -353,7 +353,7 @@ def is_known(name: str) -> bool:
     (True, False)
     """
     bare = stem(name)
-    return bare in LABELS or bool(_of_family(bare))
+    return bare in LABELS or bool(_family_label(bare))
 
 
 def in_words(text: str) -> str:
@@ -367,7 +367,7 @@ def in_words(text: str) -> str:
     return re.sub(r"\w+", lambda word: label(word[0]) if is_known(word[0]) else word[0], text)
 
 
-def _of_family(bare: str) -> str:
+def _family_label(bare: str) -> str:
     for start, (before, after) in FAMILIES.items():
         if bare.startswith(start) and len(bare) > len(start):
             level = bare.removeprefix(start)
@@ -457,7 +457,7 @@ def number_cells(
     return [
         number(value)
         if value is None or not math.isfinite(float(value))
-        else _of_places(without_noise(float(value)), places)
+        else _fixed_decimals(without_noise(float(value)), places)
         for value in values
     ]
 

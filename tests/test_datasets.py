@@ -66,7 +66,7 @@ def test_cdnow_from_the_wheel_without_importing_it(shared_data):
 
 
 def test_cdnow_without_file_or_wheel(monkeypatch):
-    monkeypatch.setattr("segkit.datasets._in_wheel", lambda *_: None)
+    monkeypatch.setattr("segkit.datasets._find_installed", lambda *_: None)
     with pytest.raises(SourceError, match="installed Lifetimes wheel"):
         segkit.load_source("cdnow")
 

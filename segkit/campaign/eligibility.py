@@ -219,10 +219,10 @@ def check_eligibility(
     require_columns(customers.columns, [segment] if segment else [], "customers")
     customers = customers.with_columns(read_consents(customers, [consent] if consent else []))
     moment = as_moment(at)
-    opted_out = _before(optouts, "optouts", moment).get_column("customer_id").unique()
+    opted_out = _recorded_before(optouts, "optouts", moment).get_column("customer_id").unique()
     recent = pl.col("event_time") >= moment - timedelta(days=within_days)
     mailed = (
-        _before(contacts, "contacts", moment)
+        _recorded_before(contacts, "contacts", moment)
         .group_by("customer_id")
         .agg(contacts=recent.sum(), last_contact=pl.max("event_time"))
     )
@@ -293,7 +293,7 @@ def as_moment(at: datetime | date) -> datetime:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
-def _before(frame: pl.DataFrame | None, name: str, moment: datetime) -> pl.DataFrame:
+def _recorded_before(frame: pl.DataFrame | None, name: str, moment: datetime) -> pl.DataFrame:
     """Return the events before a moment: customer_id, event_time; none without a frame."""
     if frame is None:
         return pl.DataFrame(schema=_HISTORY)

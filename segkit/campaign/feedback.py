@@ -146,7 +146,7 @@ def compare_response(
     }
     every = np.concatenate([values for test in tests for values in test.values()])
     table = pl.DataFrame(rows, schema=schema, orient="row")
-    return CampaignFeedback(table, _tell_response(table, outcome, _writer(every), level))
+    return CampaignFeedback(table, _describe_response(table, outcome, _writer(every), level))
 
 
 @takes_frames
@@ -232,14 +232,14 @@ def propose_thresholds(
     table = pl.DataFrame(rows, schema=schema, orient="row").with_columns(
         pl.col(pl.Float64).fill_nan(None)
     )
-    return CampaignFeedback(table, _tell_thresholds(table, _writer(y), level))
+    return CampaignFeedback(table, _describe_thresholds(table, _writer(y), level))
 
 
 def _writer(values: Array) -> Callable[[float], str]:
     return percent if np.isin(values, (0.0, 1.0)).all() else number
 
 
-def _tell_response(
+def _describe_response(
     cells: pl.DataFrame, outcome: str, write: Callable[[float], str], level: float
 ) -> str:
     """Say in which cells the response differs clearly, and by how much."""
@@ -263,7 +263,9 @@ def _tell_response(
     )
 
 
-def _tell_thresholds(thresholds: pl.DataFrame, write: Callable[[float], str], level: float) -> str:
+def _describe_thresholds(
+    thresholds: pl.DataFrame, write: Callable[[float], str], level: float
+) -> str:
     """Say which thresholds could be moved, and on what evidence."""
     chosen = thresholds.filter(verdict=PROPOSE)
     total = counted(thresholds.height, "threshold")

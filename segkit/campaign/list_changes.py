@@ -39,13 +39,13 @@ def name_list(campaign: str, offer: str, kind: str) -> str:
     >>> name_list("spring/25", "flash_sale", "crm"), name_list("spring/25", "flash sale", "crm")
     ('spring_25-flash_sale-crm', 'spring_25-flash_sale_b6748a04-crm')
     """
-    plain = _spell(offer)
+    plain = _file_part(offer)
     if plain != offer:
         plain += f"_{hashlib.sha256(offer.encode()).hexdigest()[:8]}"
-    return f"{_spell(campaign)}-{plain}-{kind}"
+    return f"{_file_part(campaign)}-{plain}-{kind}"
 
 
-def _spell(part: str) -> str:
+def _file_part(part: str) -> str:
     return re.sub(r"[^\w.-]+", "_", part).strip("._") or "list"
 
 
@@ -59,9 +59,9 @@ def find_files(folder: Path, campaign: str, kind: str, change: str = "") -> list
     change : str
         "-added" or "-removed" for the files of changes instead.
     """
-    if not campaign or _campaign(folder) != _spell(campaign):
+    if not campaign or _campaign(folder) != _file_part(campaign):
         return []
-    paths = sorted(folder.glob(f"{glob.escape(_spell(campaign))}-*-{kind}{change}.*"))
+    paths = sorted(folder.glob(f"{glob.escape(_file_part(campaign))}-*-{kind}{change}.*"))
     return [path for path in paths if path.suffix[1:] in FORMATS]
 
 
@@ -70,7 +70,7 @@ def _campaign(folder: Path) -> str:
     contract = folder / "contract.json"
     if not contract.is_file():
         return ""
-    return _spell(str(json.loads(contract.read_text(encoding="utf-8"))["campaign_id"]))
+    return _file_part(str(json.loads(contract.read_text(encoding="utf-8"))["campaign_id"]))
 
 
 def read_lists(folder: Path, kind: str) -> dict[str, pl.DataFrame]:

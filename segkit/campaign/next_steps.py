@@ -114,7 +114,7 @@ class NextSteps(Result):
     @property
     def text(self) -> str:
         """The decisions in words, what they rest on, and how they go with usability."""
-        decided = [self._changes(), self._kept(), self._tests(), self._left_alone()]
+        decided = [self._changes(), self._kept_words(), self._tests(), self._left_alone()]
         return sentences(*decided, self._reconciled(), self._bases(), self._month())
 
     @property
@@ -147,7 +147,7 @@ class NextSteps(Result):
         sentence = "; ".join(actions)
         return f"{sentence[0].upper()}{sentence[1:]}{self._worth()}." if sentence else ""
 
-    def _kept(self) -> str:
+    def _kept_words(self) -> str:
         each = [
             f"{row['segment_name']}, {self._a_month(*(row[f'monthly{end}'] for end in ENDS))}"
             for row in self.choose("keep")

@@ -333,7 +333,7 @@ def read_pilot(
         "best single offer": partial(learn_best, trial, method="single"),
     }
     for k, option in enumerate(options):
-        learners[option] = partial(_always, np.full(trial.n_groups, k, dtype=np.int64))
+        learners[option] = partial(_fixed_policy, np.full(trial.n_groups, k, dtype=np.int64))
     scores = honest_scores(trial, learners, split_folds(trial, folds, seed))
     given = {policy: learn(np.arange(frame.height)) for policy, learn in learners.items()}
     best, one = given["tailored by segment"], given["best single offer"]
@@ -357,7 +357,7 @@ def read_pilot(
             "segment_name": [names[s] for s in segments],
             "offer": learnt,
             "offer_name": [words(offer) for offer in learnt],
-            "sure_share": _how_sure(trial, best, repeats, seed),
+            "sure_share": _share_best(trial, best, repeats, seed),
             "tied": [TIE_MARK.join(ties) for ties in find_ties(*cell_values, options, best, seed)],
         }
     )
@@ -383,7 +383,7 @@ def read_pilot(
     )
 
 
-def _always(policy: np.ndarray, rows: np.ndarray) -> np.ndarray:  # noqa: ARG001
+def _fixed_policy(policy: np.ndarray, rows: np.ndarray) -> np.ndarray:  # noqa: ARG001
     return policy
 
 
@@ -472,7 +472,7 @@ def _cell_table(
     return table.with_columns(pl.col(pl.Float64).fill_nan(None)), spread
 
 
-def _how_sure(trial: Trial, best: np.ndarray, repeats: int, seed: int) -> list[float]:
+def _share_best(trial: Trial, best: np.ndarray, repeats: int, seed: int) -> list[float]:
     """Return the share of resamples of the pilot in which each segment's best offer stays best."""
     rng = np.random.default_rng(seed)
     n, mean, variance = cells(trial)

@@ -82,7 +82,7 @@ def _spaced(text: pl.Expr) -> pl.Expr:
     return text.str.replace_all(r"\s+", " ").str.strip_chars()
 
 
-def _bare(text: pl.Expr) -> pl.Expr:
+def _letters_only(text: pl.Expr) -> pl.Expr:
     return _spaced(text.str.to_lowercase().str.replace_all(r"\p{P}", ""))
 
 
@@ -91,7 +91,7 @@ def _google_first(text: pl.Expr) -> pl.Expr:
 
 
 def _google_last(text: pl.Expr) -> pl.Expr:
-    return _bare(_spaced(text.str.to_lowercase()).str.replace(_SUFFIXES, ""))
+    return _letters_only(_spaced(text.str.to_lowercase()).str.replace(_SUFFIXES, ""))
 
 
 def _google_zip(text: pl.Expr, country: pl.Expr) -> pl.Expr:
@@ -120,8 +120,8 @@ PLATFORMS = {
         (),
         email=lambda text: text.str.to_lowercase(),
         phone=lambda text: text.str.strip_prefix("+"),
-        first_name=_bare,
-        last_name=_bare,
+        first_name=_letters_only,
+        last_name=_letters_only,
         country=lambda text: text.str.to_lowercase(),
         zip=_meta_zip,
     ),

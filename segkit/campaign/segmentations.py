@@ -105,10 +105,10 @@ class SegmentationTest(Result):
         return (
             f"{finding} {how} Where they were compared they gave different offers to "
             f"{percent(self.differ_share)} of the customers; only these can tell them apart."
-            f"{self._all_words()}"
+            f"{self._overall_words()}"
         )
 
-    def _all_words(self) -> str:
+    def _overall_words(self) -> str:
         if math.isnan(self.variance_gain):
             return ""
         return (

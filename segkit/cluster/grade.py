@@ -147,7 +147,7 @@ def compare_assignments(
     >>> compare_assignments(one, two).adjusted_rand
     1.0
     """
-    both, left_out = _both(first, second)
+    both, left_out = _join_customers(first, second)
     rows, place = np.unique(both["first"].to_numpy(), return_inverse=True)
     columns, other = np.unique(both["second"].to_numpy(), return_inverse=True)
     table = overlaps(place, other, len(rows), len(columns))
@@ -251,7 +251,7 @@ def _oracle(seed: int) -> Any:
     return VotingClassifier([("linear", linear), ("trees", trees)], voting="soft")
 
 
-def _both(first: pl.DataFrame, second: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+def _join_customers(first: pl.DataFrame, second: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     """Return the customers of both segmentations with their labels, and how many are left out."""
     sides = []
     for frame, what in ((first, "first"), (second, "second")):

@@ -348,7 +348,7 @@ def cluster_latent(
     ks = wanted_counts(k, k_range, 1)
     table = feature_rows(frame, items)
     answers = read_answers(table, items)
-    used, dropped = _telling(answers, items)
+    used, dropped = _varying_items(answers, items)
     answers = answers[:, [items.index(item) for item in used]]
     silent = int(np.isnan(answers).all(axis=1).sum())
     if silent:
@@ -388,7 +388,7 @@ def cluster_latent(
     return _segmentation(table, model, compared, dropped, starts)
 
 
-def _telling(answers: Floats, items: Sequence[str]) -> tuple[list[str], list[str]]:
+def _varying_items(answers: Floats, items: Sequence[str]) -> tuple[list[str], list[str]]:
     """Separate the items with both answers from the others."""
     varies = [bool({0.0, 1.0} <= set(column[~np.isnan(column)])) for column in answers.T]
     used = [item for item, tells in zip(items, varies, strict=True) if tells]

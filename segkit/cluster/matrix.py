@@ -161,7 +161,7 @@ def fair_order(X: Floats, seed: int) -> Ints:
     if (ordered[1:] != ordered[:-1]).all():
         return order
     second = np.empty_like(keys)
-    second[order] = _told_apart(ordered)
+    second[order] = _rehash(ordered)
     return np.argsort(second, kind="stable")
 
 
@@ -313,7 +313,7 @@ def fair_sample(X: Floats, size: int, seed: int) -> Ints:
     start_key = np.uint64((seed * 0x9E3779B97F4A7C15 + 0x5851F42D4C957F2D) & (2**64 - 1))
     keys = _row_keys(X, start_key)
     order = np.argsort(keys, kind="stable")
-    second = _told_apart(keys[order])
+    second = _rehash(keys[order])
     return order[np.sort(np.argpartition(second, size - 1)[:size])]
 
 
@@ -339,7 +339,7 @@ def _mix(key: Keys) -> None:
     key ^= key >> np.uint64(31)
 
 
-def _told_apart(ordered: Keys) -> Keys:
+def _rehash(ordered: Keys) -> Keys:
     """Hash sorted keys again, the copies of one key by their running number."""
     second = ordered.copy()
     same = np.flatnonzero(ordered[1:] == ordered[:-1]) + 1

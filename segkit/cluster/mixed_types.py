@@ -211,7 +211,7 @@ class MixedModel(SegmentScorer):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Given:
+class _SearchData:
     """Input of the search for segments: customers, encoded and compared."""
 
     table: pl.DataFrame
@@ -333,7 +333,7 @@ def cluster_mixed(
             space = rescale(space, table, "deviation")
             encoded = space.encode(table)
             gamma = default_gamma(np.nan_to_num(encoded.numbers)) if gamma is None else gamma
-        given = _Given(table, space, encoded, sampled, distances, gamma)
+        given = _SearchData(table, space, encoded, sampled, distances, gamma)
         tried = [_fit(given, count, method, starts, seed) for count in ks if count <= distinct]
     best = max(tried, key=lambda fit: (fit["silhouette"], -fit["k"]))
     bare = best.pop("examples")
@@ -362,7 +362,7 @@ def _distinct(encoded: Encoded) -> int:
     return len(np.unique(np.nan_to_num(whole, nan=-9.0), axis=0))
 
 
-def _fit(given: _Given, k: int, method: str, starts: int, seed: int) -> dict[str, Any]:
+def _fit(given: _SearchData, k: int, method: str, starts: int, seed: int) -> dict[str, Any]:
     """Find k segments; return their examples with the silhouette on the sample."""
     encoded, sampled, reached = given.encoded, given.sampled, 1
     if method == "prototypes":
@@ -402,7 +402,7 @@ def _branches(distances: Floats, k: int) -> tuple[Ints, Ints, float]:
     return chosen, groups, float(distances[:, chosen].min(axis=1).mean())
 
 
-def _medoid(given: _Given, row: int, members: Ints) -> Example:
+def _medoid(given: _SearchData, row: int, members: Ints) -> Example:
     """Return a customer as its segment's example; what it lacks is filled from the members."""
     space = given.space
     raw = given.table.select(space.features).row(row, named=True)
@@ -472,7 +472,11 @@ def _means(part: Floats, overall: Floats) -> Floats:
 
 
 def _segmentation(
-    given: _Given, model: MixedModel, compared: pl.DataFrame, best: Mapping[str, Any], starts: int
+    given: _SearchData,
+    model: MixedModel,
+    compared: pl.DataFrame,
+    best: Mapping[str, Any],
+    starts: int,
 ) -> Segmentation:
     whole = len(given.sampled) == given.table.height
     rows = "all customers" if whole else f"a random {number(len(given.sampled))} of them"

@@ -77,7 +77,7 @@ def unimodal_margin(x: Floats) -> Margin:
         return Margin(
             np.c_[np.r_[0.0, corners[:-1]], corners].ravel(), np.repeat(values, 2), values
         )
-    edges, parts = _one_hump(values[~spike], counts[~spike])
+    edges, parts = _fit_unimodal(values[~spike], counts[~spike])
     bottom = shares[0] if spike[0] else 0.0
     top = shares[-1] if spike[-1] else 0.0
     inner = bottom + (1.0 - bottom - top) * np.r_[0.0, np.cumsum(parts)]
@@ -88,7 +88,7 @@ def unimodal_margin(x: Floats) -> Margin:
     return Margin(probability, np.r_[floor, edges, ceiling], support)
 
 
-def _one_hump(values: Floats, counts: Ints) -> tuple[Floats, Floats]:
+def _fit_unimodal(values: Floats, counts: Ints) -> tuple[Floats, Floats]:
     """Fit rising then falling densities over bins; return the edges and the shares of the bins.
 
     Edges lie halfway between neighbouring values, so that draws rounded to the values keep their
@@ -140,7 +140,7 @@ class NullReference:
 
     def draw(self, n: int, rng: np.random.Generator) -> Floats:
         """Draw n customers."""
-        return _through(self.margins, rng.standard_normal((n, len(self.margins))) @ self.root)
+        return _to_margins(self.margins, rng.standard_normal((n, len(self.margins))) @ self.root)
 
 
 def null_reference(X: Floats, *, seed: int = 0) -> NullReference:
@@ -173,7 +173,7 @@ def null_reference(X: Floats, *, seed: int = 0) -> NullReference:
     normal = np.random.default_rng([seed, 7]).standard_normal((_DRAWS, X.shape[1]))
     wanted, root = target.copy(), _root(target)
     for _ in range(_ROUNDS if len(margins) > 1 else 0):
-        drawn = normal_scores(_through(margins, normal @ root))
+        drawn = normal_scores(_to_margins(margins, normal @ root))
         wanted = np.clip(wanted + target - np.corrcoef(drawn, rowvar=False), -0.999, 0.999)
         np.fill_diagonal(wanted, 1.0)
         root = _root(wanted)
@@ -194,7 +194,7 @@ def normal_scores(X: Floats) -> Floats:
     return np.asarray(ndtri((rankdata(X, axis=0) - 0.5) / len(X)))
 
 
-def _through(margins: tuple[Margin, ...], normal: Floats) -> Floats:
+def _to_margins(margins: tuple[Margin, ...], normal: Floats) -> Floats:
     from scipy.special import ndtr
 
     u = ndtr(normal)

@@ -101,13 +101,13 @@ def fit_prototypes(
     0.005
     """
     seeds = np.random.SeedSequence([seed, k]).spawn(starts)
-    fits = [_one(numbers, codes, k, gamma, np.random.default_rng(s)) for s in seeds]
+    fits = [_fit_once(numbers, codes, k, gamma, np.random.default_rng(s)) for s in seeds]
     best = min(fits, key=lambda fit: fit.cost)
     reached = sum(fit.cost <= best.cost * (1 + 1e-9) + 1e-12 for fit in fits)
     return Prototypes(best.points, best.modes, best.groups, best.cost, reached)
 
 
-def _one(
+def _fit_once(
     numbers: Floats, codes: Ints, k: int, gamma: float, rng: np.random.Generator
 ) -> Prototypes:
     rows = _seeds(numbers, codes, k, gamma, rng)

@@ -164,7 +164,7 @@ def _phrase(strongest: list[tuple[str, float]], vocabulary: Mapping[str, tuple[s
     return name[0].upper() + name[1:]
 
 
-def _beneath(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _describe_unnamed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Describe the segments whose names do not do so themselves, in a sentence."""
     described = [
         f"{row['segment_name']}: {row['segment_description'][:1].lower()}"
@@ -262,7 +262,7 @@ class Segmentation(Result):
                 f"{counted(self.assignments.height, 'customer')} in {counted(self.k, 'segment')}: "
                 f"{each}."
             ),
-            *_beneath(rows),
+            *_describe_unnamed(rows),
             f"Found by {self.found_by or ROUTES[self.route]}.",
         ]
         if self.within_ss is not None and self.total_ss is not None:

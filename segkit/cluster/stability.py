@@ -350,7 +350,7 @@ class Stability(Result):
         if worst["k"] != best["k"]:
             span += f", {number(worst['rand'])} at k = {worst['k']} (the least stable)"
         notes = "".join(f" {note}." for note in self.notes)
-        return self._of_own() + (
+        return self._own_segment_words() + (
             f"Two refits to bootstrap samples of {counted(self.rows, 'customer')} agree with an "
             f"adjusted Rand index of {span} ({counted(self.n_refits, 'refit')}, "
             f"{METHOD_WORDS[self.method]}{starts}). {solid} Stable segments need not be natural "
@@ -371,7 +371,7 @@ class Stability(Result):
             f"were drawn anew; adjusted Rand index of two refits {number(rand)}."
         )
 
-    def _of_own(self) -> str:
+    def _own_segment_words(self) -> str:
         """Return a sentence on the stability of the given segments."""
         if self.own is None:
             return ""

@@ -234,7 +234,7 @@ class Structure(Result):
             f"correlations but without groups ({self._p_words()})"
         )
         notes = "".join(f" {note}." for note in self.notes)
-        return f"{self._found(compared)}{self._elsewhere()}{notes}"
+        return f"{self._stability_words(compared)}{self._other_k_words()}{notes}"
 
     @property
     def answer(self) -> str:
@@ -261,7 +261,7 @@ class Structure(Result):
             return f"p = {number(p, digits=2)}"
         return f"p <= {number(least, digits=2)}, the least that so many can show"
 
-    def _found(self, compared: str) -> str:
+    def _stability_words(self, compared: str) -> str:
         at = "" if self.k is None else f" at k = {self.k}, in force"
         solid = self.table.filter(pl.col("stability") >= REPRODUCIBLE)["k"].to_list()
         stable = solid if self.k is None else [k for k in solid if k == self.k]
@@ -293,7 +293,7 @@ class Structure(Result):
             "useful, but other customers would give others."
         )
 
-    def _elsewhere(self) -> str:
+    def _other_k_words(self) -> str:
         """Name another number of segments at which the groups are natural, where k is not one."""
         if self.k is None or self.verdict == "natural" or self.natural_k is None:
             return ""

@@ -140,7 +140,7 @@ class _Side:
         extra = int(np.count_nonzero(close))
         if extra == 0:
             return first, height, 0
-        return *self._settle(rows, first, height, close), extra
+        return *self._resolve_ambiguous(rows, first, height, close), extra
 
     def _bounds(self, rows: Ints) -> Any:
         augmented = np.empty((rows.shape[0], self.right.shape[0]), dtype=self.dtype)
@@ -155,7 +155,7 @@ class _Side:
         bound /= own[:, None] + self.weights.astype(self.dtype)[None, :]
         return bound
 
-    def _settle(
+    def _resolve_ambiguous(
         self, rows: Ints, first: Ints, height: Floats, close: NDArray[np.bool_]
     ) -> tuple[Ints, Floats]:
         """Compute the ambiguous pairs exactly and take the nearest, the lower index in a tie."""

@@ -71,7 +71,7 @@ def check(
         slip = _plain(value)
         if not _same(slip, expected, within) and _same(answer, slip, within):
             raise CheckError(f"{name} is {_shown(answer)}. {sentence}")
-    raise CheckError(" ".join(part for part in (_how_far(name, answer, expected), hint) if part))
+    raise CheckError(" ".join(part for part in (_direction(name, answer, expected), hint) if part))
 
 
 def _plain(value: Any) -> Any:
@@ -133,7 +133,7 @@ def _same(answer: Any, expected: Any, within: float) -> bool:
     return math.isfinite(expected) and abs(answer - expected) <= within * max(1.0, abs(expected))
 
 
-def _how_far(name: str, answer: Any, expected: Any) -> str:
+def _direction(name: str, answer: Any, expected: Any) -> str:
     """State whether it is too high or too low, without revealing the answer."""
     if isinstance(expected, list):
         pairs = zip(answer, expected, strict=True)

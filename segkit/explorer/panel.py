@@ -181,10 +181,10 @@ class Panel:
         try:
             model, rows = self._explorer.export(self.name.value.strip(), ending=self.ending.value)
         except (SegkitError, OSError) as error:
-            self.parts["export"].value = _said(str(error), failed=True)
+            self.parts["export"].value = _status_html(str(error), failed=True)
             return
         message = f"Saved {model.name} and {rows.name} in {model.resolve().parent.name}/."
-        self.parts["export"].value = _said(message)
+        self.parts["export"].value = _status_html(message)
         self.code.value = self._explorer.code(model=model.name, assignments=rows.name)
 
     # Display -------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ class Panel:
     def say(self, text: str, *, busy: bool, failed: bool) -> None:
         """Show a status or an error."""
         bar = "<progress aria-label='Working'></progress> " if busy else ""
-        self.status.value = _said(text, failed=failed, bar=bar)
+        self.status.value = _status_html(text, failed=failed, bar=bar)
         ready = self._explorer.segmentation is not None and not busy
         self.stop.disabled = not busy
         self.refit.disabled = busy
@@ -237,7 +237,7 @@ class Panel:
         span = f" max='{total}' value='{done}'" if total else ""
         of = f" of {number(total)}" if total else ""
         bar = f"<progress aria-label='Progress'{span}></progress> "
-        self.status.value = _said(f"{what}: {number(done)}{of}", bar=bar)
+        self.status.value = _status_html(f"{what}: {number(done)}{of}", bar=bar)
 
 
 def _field(
@@ -258,7 +258,7 @@ def _button(words: str, tip: str, act: Any) -> Any:
     return button
 
 
-def _said(text: str, *, failed: bool = False, bar: str = "") -> str:
+def _status_html(text: str, *, failed: bool = False, bar: str = "") -> str:
     role = "alert" if failed else "status"
     kind = ' class="segkit-failed"' if failed else ""
     return f'<div role="{role}"{kind}>{bar}{html.escape(text)}</div>'

@@ -183,7 +183,7 @@ def _ask_words(gathered: Gathered, mapping: ColumnMapping, stages: Mapping[str, 
             f"{error}; asked of the sample and of {what} with other words ({listed}), so the "
             "numbers of rows are theirs"
         ) from error
-    changed = [table for table in stages if _said(settled, table) != _said(mapping, table)]
+    changed = [table for table in stages if _stated(settled, table) != _stated(mapping, table)]
     if changed:
         message = (
             f"{what} hold words that the sample does not ({listed}), and with them the columns of "
@@ -199,7 +199,7 @@ def _adds_empty(
     settled: ColumnMapping, mapping: ColumnMapping, sample: pl.DataFrame, table: str
 ) -> bool:
     """Return whether a mapping differs from another in columns alone that a sample has empty."""
-    (new, *rest), (old, *rest_before) = _said(settled, table), _said(mapping, table)
+    (new, *rest), (old, *rest_before) = _stated(settled, table), _stated(mapping, table)
     added = dict(new.items() - old.items())
     nulls = tuple(mapping.option(table, "nulls"))
     empty = (present_cells(sample[name], nulls).null_count() == sample.height
@@ -207,7 +207,7 @@ def _adds_empty(
     return rest == rest_before and old.items() <= new.items() and all(empty)
 
 
-def _said(mapping: ColumnMapping, table: str) -> tuple[Any, ...]:
+def _stated(mapping: ColumnMapping, table: str) -> tuple[Any, ...]:
     part = mapping.tables[table]
     options = {name: value for name, value in part.options.items() if name != "date_format"}
     return part.columns, part.constants, part.values, options

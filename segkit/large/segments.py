@@ -99,7 +99,7 @@ class LargeSegmentation(Result):
         notes = "".join(f" {note[:1].upper()}{note[1:]}." for note in self.table.notes)
         return (
             f"{counted(self.customers, 'customer')} in {counted(len(self.segments), 'segment')}"
-            f"{fitted}: {list_segments(self.segments)}.{_lost(self.without)} {CAVEAT} Made from "
+            f"{fitted}: {list_segments(self.segments)}.{_without_segment(self.without)} {CAVEAT} Made from "
             f"order lines up to {self.table.as_of}; {counted(apart, 'raw line')} rejected "
             f"(.ledger).{notes}"
         )
@@ -255,7 +255,7 @@ class LargeScores(Result):
         """Customers by segment."""
         return (
             f"{counted(self.customers, 'customer')} from raw orders up to {self.as_of} assigned: "
-            f"{list_segments(self.segments)}.{_lost(self.without)} {self.about}"
+            f"{list_segments(self.segments)}.{_without_segment(self.without)} {self.about}"
         )
 
 
@@ -439,6 +439,6 @@ def _sizes(model: SegmentScorer, sums: list[dict[str, Any]]) -> tuple[pl.DataFra
     return segments, int(added.filter(pl.col("segment").is_null())["customers"].sum())
 
 
-def _lost(customers: int) -> str:
+def _without_segment(customers: int) -> str:
     have = counted(customers, "customer has", "customers have")
     return f" {have} no segment (the reason stands beside each)." if customers else ""

@@ -138,7 +138,7 @@ def check_sample_ratio(
     frame = frame_of(outcomes)
     by = "segment" if "segment" in frame.columns else None
     sums = sum_up(frame, [], segment=by)
-    plan = dict(planned or _told(frame) or dict.fromkeys(sums.arms, 1.0))
+    plan = dict(planned or _planned_shares(frame) or dict.fromkeys(sums.arms, 1.0))
     for arm in sums.arms:
         require_choice("arm", arm, plan)
     arms = [*sums.arms, *(arm for arm in plan if arm not in sums.arms)]
@@ -164,7 +164,7 @@ def check_sample_ratio(
     return SampleRatio(table, {arm: plan[arm] / total for arm in arms}, alpha)
 
 
-def _told(frame: pl.DataFrame) -> dict[str, float]:
+def _planned_shares(frame: pl.DataFrame) -> dict[str, float]:
     if "planned_share" not in frame.columns:
         return {}
     return dict(frame.group_by("arm").agg(pl.col("planned_share").first()).sort("arm").iter_rows())

@@ -248,7 +248,7 @@ class Factorial(Result):
         count = self.table.height
         tests = f"Holm over {counted(count, 'contrast')}" if count > 1 else "one contrast"
         how = f"least squares, tests of type III, {tests}"
-        clear = [_told(row, self.kind) for row in self.table.iter_rows(named=True)]
+        clear = [_effect_words(row, self.kind) for row in self.table.iter_rows(named=True)]
         clear = [words for words in clear if words]
         label = f"{self.label[0].upper()}{self.label[1:]}"
         if self.table["p_value"].is_nan().all():
@@ -280,7 +280,7 @@ class Factorial(Result):
         )
 
 
-def _told(row: Mapping[str, Any], kind: str) -> str:
+def _effect_words(row: Mapping[str, Any], kind: str) -> str:
     if row["verdict"] == "differs":
         return f"{row['effect']} (F {number(row['statistic'])})"
     if row["verdict"] not in ("higher", "lower"):

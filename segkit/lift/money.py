@@ -69,7 +69,7 @@ class Money(Result):
         """Finding: profit per assigned customer and in total, with its interval."""
         rows = self.table.filter(pl.col("segment") == ALL).to_dicts()
         each = "; ".join(_per_customer(row, self.currency) for row in rows)
-        whole = "; ".join(_in_all(row, self.currency) for row in rows)
+        whole = "; ".join(_total_words(row, self.currency) for row in rows)
         shown = any(not row["few"] for row in rows)
         limits = "; limits from the number of buyers and what a buyer spent" if shown else ""
         sentences = (
@@ -127,7 +127,7 @@ def _per_customer(row: Mapping[str, Any], currency: str | None) -> str:
     )
 
 
-def _in_all(row: Mapping[str, Any], currency: str | None) -> str:
+def _total_words(row: Mapping[str, Any], currency: str | None) -> str:
     roi = "no more was spent than on the control, so there is no return on it"
     if row["few"]:
         return f"{row['arm']} {_whole(row['total_profit'], currency)}, undecided"

@@ -30,10 +30,10 @@ def gap(value: float, kind: str) -> str:
     >>> gap(-0.0125, "share"), gap(2.5, "mean")
     ('-1.2 points', '2.50')
     """
-    return f"{_bare(value, kind)}{' points' if kind == 'share' else ''}"
+    return f"{_without_unit(value, kind)}{' points' if kind == 'share' else ''}"
 
 
-def _bare(value: float, kind: str) -> str:
+def _without_unit(value: float, kind: str) -> str:
     """Write a difference without its unit: points in one decimal, else a number."""
     return percent(value).removesuffix("%") if kind == "share" else number(value)
 
@@ -83,7 +83,7 @@ def _interval(row: dict[str, Any], level: float, *, turned: bool) -> str:
     if not (is_number(low) and is_number(high)):
         return ""
     low, high = (-high, -low) if turned else (low, high)
-    ends = f"{_bare(low, row['kind'])} to {_bare(high, row['kind'])}"
+    ends = f"{_without_unit(low, row['kind'])} to {_without_unit(high, row['kind'])}"
     return f" ({percent(level, places=0)} CI {ends})"
 
 
@@ -116,10 +116,10 @@ of 0.5 (95% CI -1.0 to 2.0).'
             f"{head}: {row['label']} under {row['control']} is {gap(abs(gain), kind)} {way} than "
             f"under {row['arm']}{limits}."
         )
-    guess, learnt = (_bare(one["difference"], kind) for one in base)
+    guess, learnt = (_without_unit(one["difference"], kind) for one in base)
     return (
         f"{head}: {row['control']} {guess} and {row['arm']} {learnt}{unit} of {row['label']} over "
-        f"{base[0]['control']}, a difference of {_bare(-gain, kind)}{limits}."
+        f"{base[0]['control']}, a difference of {_without_unit(-gain, kind)}{limits}."
     )
 
 
@@ -184,7 +184,7 @@ def limits_words(row: dict[str, Any], head: str = "") -> str:
     low, high = row["difference_low"], row["difference_high"]
     if not (is_number(low) and is_number(high)):
         return "no interval"
-    return f"{head}{_bare(low, row['kind'])} to {_bare(high, row['kind'])}"
+    return f"{head}{_without_unit(low, row['kind'])} to {_without_unit(high, row['kind'])}"
 
 
 def verdict_words(row: dict[str, Any], level: float) -> str:

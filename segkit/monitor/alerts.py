@@ -150,10 +150,10 @@ class Alerts(Result):
         """List what is open, or say that nothing is."""
         if not self.open:
             return f"Nothing needs attention: {counted(self.checked, 'value')} compared."
-        words = "; ".join(self._tell(one) for one in self.open)
+        words = "; ".join(self._describe_alert(one) for one in self.open)
         return f"{counted(len(self.open), 'alert')}: {words}."
 
-    def _tell(self, one: Mapping[str, Any]) -> str:
+    def _describe_alert(self, one: Mapping[str, Any]) -> str:
         """Say of one alert what it is, since when, and what would have been expected."""
         kpi, whose = one["kpi"], one["segment"]
         value = write_value(kpi, one["value"], self.currency)

@@ -244,7 +244,7 @@ def fit_logistic(
     purchases = None if only or tables.outcome != "churn" else _fit_purchases(tables, last.origin)
     numeric = encode(frame, names, levels, purchases, rolling.horizon_days)
     transform = Transform.propose(numeric, numeric.columns, families=False)
-    transform = replace(transform, columns=tuple(_always(one) for one in transform.columns))
+    transform = replace(transform, columns=tuple(_robust_steps(one) for one in transform.columns))
     transform = transform.fit(numeric)
     season = rolling.find_season(end)
     ahead = np.log([mean_intensity(season, one.origin, rolling.horizon_days) for one in windows])
@@ -304,7 +304,7 @@ def _fit_purchases(tables: Tables, origin: date) -> PurchaseModel | None:
     return fitted if fitted.converged else None
 
 
-def _always(column: Column) -> Column:
+def _robust_steps(column: Column) -> Column:
     """Return steps that no later value can break: a fill, and a logarithm of either sign."""
     if column.name == ORDER:
         return Column(ORDER, "arcsine", fill="median", why="a probability")

@@ -175,11 +175,11 @@ class Propensity(Result):
 
 def _driver_of(column: str) -> str:
     """Return the driver that a column of the model belongs to."""
-    bare = _bare(column)
+    bare = _base_feature(column)
     return next((name for name, members in DRIVERS.items() if bare in members), bare)
 
 
-def _bare(column: str) -> str:
+def _base_feature(column: str) -> str:
     """Return a column's feature: without its window, or the value that it stands for."""
     return re.sub(r"_\d+d$", "", column.partition("=")[0])
 
@@ -196,7 +196,7 @@ def _describe_driver(
             return f"{label(driver)} {level if share else 'other'}"
         return f"{label(driver)} {level} ({percent(share, places=0)})"
     leading = list(DRIVERS.get(driver, ()))
-    shown = sorted(columns, key=lambda name: leading.index(_bare(name)) if leading else 0)
+    shown = sorted(columns, key=lambda name: leading.index(_base_feature(name)) if leading else 0)
     parts = [
         f"{label(name)} {'unknown' if values[name] is None else number(values[name])}, "
         f"typical {number(typical[name])}"

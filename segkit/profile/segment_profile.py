@@ -292,7 +292,7 @@ class Profile(Result):
         differing = self.variables.drop_nulls("difference")
         if differing.height == 0:
             raise DataError("nothing to draw: no variable varies between segments")
-        ranked = _telling(differing, bars_that_fit(differing["segment"].n_unique(), most))
+        ranked = _distinguishing(differing, bars_that_fit(differing["segment"].n_unique(), most))
         return panel_bars(
             differing.filter(pl.col("variable").is_in(ranked)),
             "segment_name",
@@ -407,7 +407,7 @@ def _top(frame: pl.DataFrame, by: str | pl.Expr) -> dict[str, Any]:
     return ordered.row(0, named=True)
 
 
-def _telling(differing: pl.DataFrame, most: int) -> list[str]:
+def _distinguishing(differing: pl.DataFrame, most: int) -> list[str]:
     """Return the variables to draw: each segment's strongest in turn, marks first."""
     turns = (
         differing.with_columns(reach=pl.col("difference").abs())

@@ -138,7 +138,7 @@ def try_segment(
         "no descriptors, or too few customers",
     )
     yield _relevant(profile, variables, evidence.get("skill"), limits.relevant_difference)
-    yield _apart(profile, segment, limits.apart)
+    yield _differentiable(profile, segment, limits.apart)
     value, why = evidence.get("jaccard"), "no stability was given, or too few customers to judge it"
     passed = None
     if value is not None:
@@ -188,7 +188,7 @@ def _relevant(profile: Profile, variables: pl.DataFrame, skill: float | None, le
     )
 
 
-def _apart(profile: Profile, segment: str, least: float) -> Row:
+def _differentiable(profile: Profile, segment: str, least: float) -> Row:
     """Test the difference from the nearest other segment on the variable that differs most."""
     differing = profile.variables.filter(pl.col("role") != "kpi").drop_nulls("difference")
     mine = differing.filter(pl.col("segment") == segment).select("variable", own="difference")

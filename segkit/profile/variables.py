@@ -50,11 +50,11 @@ def dominance(values: Floats, within: Flags) -> tuple[Floats, Floats]:
         whole = np.bincount(codes, minlength=levels.size).astype(np.float64)
         for i, inside in enumerate(within):
             ours = np.bincount(codes[inside[present]], minlength=levels.size).astype(np.float64)
-            delta[i, j], variance[i, j] = _one(ours, whole - ours)
+            delta[i, j], variance[i, j] = _delta(ours, whole - ours)
     return delta, variance
 
 
-def _one(ours: Floats, theirs: Floats) -> tuple[float, float]:
+def _delta(ours: Floats, theirs: Floats) -> tuple[float, float]:
     """Return delta and its variance from both sides' counts over the distinct values."""
     if not ours.any() or not theirs.any():
         return np.nan, np.nan

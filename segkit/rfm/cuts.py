@@ -64,7 +64,7 @@ def find_natural_cuts(values: np.ndarray, bins: int) -> tuple[float, ...]:
     wanted = min(bins, len(means))
     starts = np.searchsorted(unique, firsts[_fisher(means, weights, wanted)])
     if len(firsts) < len(unique):
-        starts = _settle(unique, counts, starts)
+        starts = _move_borders(unique, counts, starts)
     cuts = [float(unique[start]) for start in starts]
     beyond = float(np.nextafter(unique[-1], np.inf))
     return (*cuts, *([beyond] * (bins - wanted)))
@@ -82,7 +82,7 @@ def _gather(unique: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndar
     return unique[starts], means, weights
 
 
-def _settle(unique: np.ndarray, counts: np.ndarray, starts: np.ndarray) -> np.ndarray:
+def _move_borders(unique: np.ndarray, counts: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Move the bins' beginnings until each value lies in the bin of the nearest mean."""
     for _ in range(100):
         edges = np.concatenate(([0], starts))

@@ -203,14 +203,14 @@ def _name(rfm: RFM) -> str:
     return f"{bins} {rfm.cuts.method} bins{ties}"
 
 
-def _both(baseline: RFM, other: RFM) -> pl.DataFrame:
+def _join_segments(baseline: RFM, other: RFM) -> pl.DataFrame:
     columns = ["customer_id", "rfm", "segment"]
     left = baseline.frame.drop_nulls("segment").select(columns)
     return left.join(other.frame.drop_nulls("segment").select(columns), on="customer_id")
 
 
 def _compare(name: str, baseline: RFM, other: RFM) -> tuple[object, ...]:
-    both = _both(baseline, other)
+    both = _join_segments(baseline, other)
     n = both.height
     score = None
     if baseline.cuts.bins == other.cuts.bins:
@@ -222,7 +222,7 @@ def _compare(name: str, baseline: RFM, other: RFM) -> tuple[object, ...]:
 
 def _moves(name: str, baseline: RFM, other: RFM) -> pl.DataFrame:
     return (
-        _both(baseline, other)
+        _join_segments(baseline, other)
         .filter(pl.col("segment") != pl.col("segment_right"))
         .group_by(from_segment="segment", to_segment="segment_right")
         .agg(customers=pl.len().cast(pl.Int64))
@@ -237,7 +237,7 @@ def _redrawn(baseline: RFM, samples: int, rng: np.random.Generator) -> tuple[obj
     score, segment = [], []
     for _ in steps(range(samples), "resamples of the customers"):
         drawn = scored[rng.integers(0, scored.height, scored.height)]
-        cuts = _again(drawn, baseline.cuts)
+        cuts = _refit_cuts(drawn, baseline.cuts)
         points = cuts.score(scored)
         same = pl.all_horizontal([points[c] == scored[c] for c in "rfm"])
         score.append(scored.height - int(points.select(same).to_series().sum()))
@@ -252,7 +252,7 @@ def _redrawn(baseline: RFM, samples: int, rng: np.random.Generator) -> tuple[obj
     )  # fmt: skip
 
 
-def _again(drawn: pl.DataFrame, cuts: Cuts) -> Cuts:
+def _refit_cuts(drawn: pl.DataFrame, cuts: Cuts) -> Cuts:
     bins: Sequence[int] = cuts.bins
     ties: Any = cuts.ties if cuts.method == "quantile" else "down"
     method: Any = cuts.method

@@ -217,14 +217,16 @@ class ContactPolicy:
         (Cap(most=4, days=28, channel='email'),)
         """
         plain = ("unrecorded", "fewer", "zone")
-        _known(data, (*plain, "cap", "quiet", "purposes", "preferences", "holdout"), "the policy")
+        _check_keys(
+            data, (*plain, "cap", "quiet", "purposes", "preferences", "holdout"), "the policy"
+        )
         given: dict[str, Any] = {name: data[name] for name in plain if name in data}
         caps, quiet = [], []
         for entry in data.get("cap", ()):
-            _known(entry, ("most", "days", "channel"), "[[cap]]", ("most", "days"))
+            _check_keys(entry, ("most", "days", "channel"), "[[cap]]", ("most", "days"))
             caps.append(Cap(**entry))
         for entry in data.get("quiet", ()):
-            _known(entry, ("from", "to", "weekdays", "dates", "channel"), "[[quiet]]")
+            _check_keys(entry, ("from", "to", "weekdays", "dates", "channel"), "[[quiet]]")
             start, end = (
                 _read(time, entry[name], name) if name in entry else None for name in ("from", "to")
             )
@@ -232,7 +234,7 @@ class ContactPolicy:
             dates = tuple(_read(date, day, "dates") for day in entry.get("dates", ()))
             quiet.append(QuietTime(start, end, weekdays, dates, entry.get("channel", ANY)))
         held = data.get("holdout", {})
-        _known(held, ("share", "seed"), "[holdout]")
+        _check_keys(held, ("share", "seed"), "[holdout]")
         if "purposes" in data:
             given["purposes"] = dict(data["purposes"])
         return cls(
@@ -555,7 +557,7 @@ def _read(kind: type[time] | type[date], value: Any, what: str) -> Any:
         ) from None
 
 
-def _known(data: Any, names: Sequence[str], where: str, needed: Sequence[str] = ()) -> None:
+def _check_keys(data: Any, names: Sequence[str], where: str, needed: Sequence[str] = ()) -> None:
     if not isinstance(data, Mapping):
         raise ParameterError(f"{where} is a table of keys, got {data!r}")
     for key in data:

@@ -76,7 +76,7 @@ class RuleSet:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise RuleError(f"named twice: {', '.join(twice)}; join the conditions with 'or'")
-        if self.policy == "partition" and any(_always(rule.condition) for rule in self.rules):
+        if self.policy == "partition" and any(_is_always(rule.condition) for rule in self.rules):
             raise RuleError("'otherwise' needs the policy 'first': it overlaps every other rule")
         object.__setattr__(self, "rules", tuple(self.rules))
 
@@ -140,16 +140,16 @@ class RuleSet:
         RuleError
             If a key is unknown or missing.
         """
-        _known(data, ("policy", "rules", "columns"), "key of a rule set")
+        _check_keys(data, ("policy", "rules", "columns"), "key of a rule set")
         rules = []
         for entry in data.get("rules", ()):
-            _known(entry, ("name", "condition", "priority"), "key of a rule")
+            _check_keys(entry, ("name", "condition", "priority"), "key of a rule")
             if not {"name", "condition"} <= set(entry):
                 raise RuleError(f"a rule needs a name and a condition, got {dict(entry)}")
             rules.append(Rule(**entry))
         domains = {}
         for column, entry in dict(data.get("columns", {})).items():
-            _known(entry, [item.name for item in fields(Domain)], f"key of column {column}")
+            _check_keys(entry, [item.name for item in fields(Domain)], f"key of column {column}")
             values = entry.get("values")
             extra = {"values": tuple(values)} if values is not None else {}
             domains[column] = Domain(**{**entry, **extra})
@@ -379,11 +379,11 @@ class RuleSet:
         raise RuleError(unknown("rule", name, self.names))
 
 
-def _always(condition: Condition) -> bool:
+def _is_always(condition: Condition) -> bool:
     return isinstance(condition, All) and not condition.parts
 
 
-def _known(data: Any, names: Sequence[str], kind: str) -> None:
+def _check_keys(data: Any, names: Sequence[str], kind: str) -> None:
     if not isinstance(data, Mapping):
         raise RuleError(f"expected a table of keys, got {data!r}")
     for key in data:

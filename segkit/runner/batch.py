@@ -172,7 +172,7 @@ def _run_markets(batch: Batch, division: Division, large: list[Market], journal:
         state = _state(batch, division, market)
         if not state.force and all_held(state):
             carry_out(state, with_index=False)
-            _tell(batch, state, market, journal, "nothing has changed")
+            _record_end(batch, state, market, journal, "nothing has changed")
         else:
             waiting.append((state, market))
     pool = ThreadPoolExecutor(max_workers=batch.jobs, thread_name_prefix="market")
@@ -180,7 +180,7 @@ def _run_markets(batch: Batch, division: Division, large: list[Market], journal:
         turns = {pool.submit(_in_process, batch, *one, journal): one for one in waiting}
         for turn in as_completed(turns):
             turn.result()
-            _tell(batch, *turns[turn], journal)
+            _record_end(batch, *turns[turn], journal)
             write_batch(batch, division, "running", None)
     except BaseException:
         batch.stopping = True
@@ -211,7 +211,9 @@ def _in_process(batch: Batch, state: State, market: Market, journal: Journal) ->
         write_bare(state.folder, state.label, status, why, state.shared)
 
 
-def _tell(batch: Batch, state: State, market: Market, journal: Journal, detail: str = "") -> None:
+def _record_end(
+    batch: Batch, state: State, market: Market, journal: Journal, detail: str = ""
+) -> None:
     row = keep_row(batch, state, market)
     why = row["message"] or detail or f"{row['seconds']:.0f} s"
     good = {name: row[name] for name in ("seconds", "peak_memory_bytes")}

@@ -26,7 +26,7 @@ def all_held(state: State) -> bool:
     """Return whether no notebook has to be run; if so, record each notebook's status."""
     ends: dict[str, NotebookEnd] = {}
     for stem in state.order:
-        end = _settled(state, stem, ends)
+        end = _known_status(state, stem, ends)
         if end is None:
             return False
         ends[stem] = end
@@ -34,7 +34,7 @@ def all_held(state: State) -> bool:
     return True
 
 
-def _settled(state: State, stem: str, ends: Mapping[str, NotebookEnd]) -> NotebookEnd | None:
+def _known_status(state: State, stem: str, ends: Mapping[str, NotebookEnd]) -> NotebookEnd | None:
     """Return the status of a notebook that need not be run; None if it has to be.
 
     One upstream was stopped, or running it would give what is there: its outputs, or the same
@@ -75,7 +75,7 @@ def run_one(state: State, number: int, notebook: Notebook) -> NotebookEnd:
 
 def _turn(state: State, notebook: Notebook, usage: dict[str, Any]) -> tuple[NotebookEnd, str]:
     stem = notebook.stem
-    end = _settled(state, stem, state.ends)
+    end = _known_status(state, stem, state.ends)
     if end is not None:
         finished = disk.read_json(state.folder / stem / NAME).get("finished")
         return end, f"nothing has changed since {finished}"

@@ -180,7 +180,7 @@ def _divide(
     for market in choose(markets, wanted):
         cut.write(market.market, folder, market.slug)
     without = cut.write(None, folder, WITHOUT)
-    _settled(mapping, base, final).save(folder / MAPPING)
+    _complete_mapping(mapping, base, final).save(folder / MAPPING)
     return Division(
         column,
         tuple(markets),
@@ -212,7 +212,7 @@ def find_column(by: str, columns: list[str], mapped: Map[str, str]) -> str:
     raise ParameterError(f"--by: {unknown('column of the orders', by, columns)}")
 
 
-def _settled(mapping: Any, base: Path | None, final: Path) -> Any:
+def _complete_mapping(mapping: Any, base: Path | None, final: Path) -> Any:
     """Return the mapping for the parts: complete, without the paths of the original data."""
     options = {name: value for name, value in mapping.options.items() if name not in WHERE}
     erase = options.get("erase_file")
@@ -290,21 +290,21 @@ class Cut:
         linked = link_source(raw, mapping)
         self._links = None if linked is None else links_from(linked)
 
-    def _who(self, table: str) -> pl.Series:
+    def _customers(self, table: str) -> pl.Series:
         columns = Columns(table, self._raw[table], self._mapping)
         return customers_of(columns, self._links)["customer_id"]
 
     @cached_property
     def _buyers(self) -> pl.DataFrame:
         """Customers by market: one row per pair, without rows that have no customer id."""
-        pairs = pl.DataFrame({"market": self._market, "customer_id": self._who("orders")})
+        pairs = pl.DataFrame({"market": self._market, "customer_id": self._customers("orders")})
         return pairs.drop_nulls().unique().sort("market", "customer_id")
 
     @cached_property
     def _followers(self) -> dict[str, pl.Series]:
         """The customer of each row, for all tables with customers except orders."""
         named = (t for t in self._raw if any(f.name == "customer_id" for f in CONTRACTS[t]))
-        return {table: self._who(table) for table in named if table != "orders"}
+        return {table: self._customers(table) for table in named if table != "orders"}
 
     @property
     def shared_customers(self) -> int:

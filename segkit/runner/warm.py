@@ -272,7 +272,7 @@ class Forks:
                         return request
                 elif key.fileobj is self._wake:
                     self._wake.recv(4096)
-                    self._tell_ends()
+                    self._report_ends()
                 elif key.data in self._kernels:  # whoever asked for it has gone
                     end_group(key.data)
                     self._selector.unregister(key.fileobj)
@@ -314,7 +314,7 @@ class Forks:
         for other in (self._listener, self._wake, self._waker, *self._kernels.values()):
             other.close()
 
-    def _tell_ends(self) -> None:
+    def _report_ends(self) -> None:
         while self._kernels:
             pid, status, used = os.wait4(-1, os.WNOHANG)
             if not pid:
