@@ -234,7 +234,7 @@ def prune(folder: Path, keep: Annotated[int, Option(min=1)], dry_run: bool = Fal
 
     if not folder.is_dir():
         raise SourceError(f"there is no folder {folder}")
-    removed = [one for one in prune_runs(folder, keep, rehearse=dry_run) if one.gone]
+    removed = [one for one in prune_runs(folder, keep, rehearse=dry_run) if one.removed]
     for one in removed:
         typer.echo(f"{one.folder.name} {one.why} ({one.freed / 2**20:.1f} MiB)")
     typer.echo(f"{'would remove' if dry_run else 'removed'} {counted(len(removed), 'run')}")

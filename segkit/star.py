@@ -20,7 +20,7 @@ from segkit.intake import Intake, ProfileStore
 from segkit.intake.people import IDENTIFYING
 from segkit.intake.privacy import personal_columns
 from segkit.monitor import measure_kpis
-from segkit.writing import aside_of, private_folder, write_frame, write_whole
+from segkit.writing import private_folder, temporary_name, write_frame, write_whole
 
 __all__ = ["KEYS", "Star", "build_star", "read_run_star"]
 
@@ -125,7 +125,7 @@ class Star:
             raise ParameterError("a DuckDB file needs the extra: segkit[duckdb]") from error
         if not target.parent.is_dir():
             raise ParameterError(f"there is no folder {target.parent} to write {target.name} in")
-        aside = aside_of(target)
+        aside = temporary_name(target)
         with tempfile.TemporaryDirectory() as folder, duckdb.connect(str(aside)) as link:
             aside.chmod(0o600)
             for name, frame in self.tables.items():

@@ -116,7 +116,9 @@ def start(
             if path is not None and not path.exists():
                 raise SourceError(f"there is no file {path}")
         name = data.name or data.resolve().name
-        source = settle(data, Mapping.load(mapping) if mapping else Mapping(), answers, ask)
+        source = answer_questions(
+            data, Mapping.load(mapping) if mapping else Mapping(), answers, ask
+        )
     taken = add_contacts(clean_data(source, identities=link_source(source)))
     outlook = build_outlook(taken, unrecorded="granted" if assume_consent else "refused")
     stem = name if data is None or data.is_dir() else Path(name).stem
@@ -127,7 +129,7 @@ def start(
 # Questions ------------------------------------------------------------------------------
 
 
-def settle(data: Path, given: Mapping, answers: Sequence[str], ask: Ask | None) -> Audit:
+def answer_questions(data: Path, given: Mapping, answers: Sequence[str], ask: Ask | None) -> Audit:
     """Audit the data until no question is open, asking at most `MOST_QUESTIONS`.
 
     Raises

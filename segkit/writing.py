@@ -70,7 +70,7 @@ def write_whole(
     if not overwrite and os.path.lexists(target):
         raise ParameterError(f"{target} exists; it is not overwritten")
     data = content.encode() if isinstance(content, str) else content
-    aside = aside_of(target)
+    aside = temporary_name(target)
     try:
         sweep(target)
         if private:
@@ -183,7 +183,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """
     place = folder.absolute()
     exists = place.is_dir()
-    aside = aside_of(place / "folder") if exists else aside_of(place)
+    aside = temporary_name(place / "folder") if exists else temporary_name(place)
     try:
         aside.mkdir(parents=True)
         yield aside
@@ -200,7 +200,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def aside_of(target: Path) -> Path:
+def temporary_name(target: Path) -> Path:
     """Return a name beside a file under which this process may write it.
 
     A long name is cut: file systems allow 255 bytes.
@@ -222,7 +222,7 @@ def _put(aside: Path, target: Path) -> None:
 
 
 def sweep(target: Path) -> None:
-    """Remove temporary files of killed processes beside a file (named by `aside_of`)."""
+    """Remove temporary files of killed processes beside a file (named by `temporary_name`)."""
     short = target.name.encode()[:180].decode(errors="ignore")
     stale = re.compile(rf"\.{re.escape(short)}\.(\d+)-[0-9a-f]+\.new")
     with os.scandir(target.parent) as entries:

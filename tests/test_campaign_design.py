@@ -220,7 +220,7 @@ def test_a_lift_is_graded_step_by_step():
     sent = (3 * sale + generic + 4 * (generic + guide) / 2) / 8  # half of B's arm got each
     steps = [value / generic - 1 for value in (own, best, sent)]
     assert grade.table["lift"].to_list() == pytest.approx([*steps, 0.5])
-    assert grade.held
+    assert grade.covers_truth
     assert grade.segments["best_offer"].to_list() == ["sale", "guide"]
     assert grade.segments["right"][0]
     assert "published 30% lies within the measured interval" in grade.text

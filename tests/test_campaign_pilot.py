@@ -390,7 +390,7 @@ def test_rules_go_by_priority_and_caps_hand_on():
     offers = found.frame["offer"].to_list()
     assert sorted(offers[:2]) == ["generic", "reengagement"]  # the cap chooses one of two
     assert offers[2:] == ["generic", "generic", "generic", "none"]
-    assert (found.overlap, found.unmatched, found.without) == (3, 1, 1)
+    assert (found.overlap, found.unmatched, found.customers_without_offer) == (3, 1, 1)
     assert found.counts["met"].to_list() == [2, 5, 1]
     assert found.counts["given"].to_list() == [1, 4, 0]
     assert found.counts["beyond_cap"].to_list() == [1, 0, 0]

@@ -153,7 +153,7 @@ def test_steps_that_look_at_borders_alone_end_where_no_row_would_change_its_grou
     rng = np.random.default_rng(3)
     X = rng.normal(size=(3000, 2)) + rng.integers(0, 3, size=(3000, 1))
     start = X[:5]
-    centres, steps = kmeans.settle(X, start, steps=500)
+    centres, steps = kmeans.iterate_means(X, start, steps=500)
     assert 10 < steps < 500
     full = kmeans.nearest_centre(X, centres)
     monkeypatch.setattr(kmeans, "SETTLED", 0.0)

@@ -14,9 +14,9 @@ from segkit.intake import ProfileArchive, ProfileStore
 from segkit.monitor import (
     compare_periods,
     decide_refresh,
+    find_comparable_day,
     measure_drift,
     refresh_series,
-    same_season,
 )
 from segkit.monitor.migration import ABSENT
 from segkit.monitor.series import month_ends
@@ -276,7 +276,7 @@ def test_the_same_season_is_whole_weeks_earlier_and_up_to_the_fit():
     for fitted in (date(2025, 12, 31), date(2024, 2, 29)):
         for ahead in range(1, 800, 13):
             day = fitted + timedelta(days=ahead)
-            season = same_season(day, fitted)
+            season = find_comparable_day(day, fitted)
             assert (day - season).days % 364 == 0
             assert timedelta(0) <= fitted - season < timedelta(days=364)
 

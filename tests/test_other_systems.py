@@ -111,13 +111,13 @@ def test_on_windows_no_process_is_asked_whether_it_lives(monkeypatch):
 
 
 def test_a_process_is_started_apart_in_the_words_of_the_system(monkeypatch):
-    assert stopping.apart() == {"start_new_session": True}
+    assert stopping.detached_options() == {"start_new_session": True}
     monkeypatch.setattr(stopping, "WINDOWS", True)
-    assert stopping.apart() == {"creationflags": 0x200}
+    assert stopping.detached_options() == {"creationflags": 0x200}
 
 
 def test_a_lock_file_is_closed_before_it_is_removed(tmp_path, monkeypatch):
-    aside = manifest.Aside(tmp_path, "01_data_audit")
+    aside = manifest.StagedFolder(tmp_path, "01_data_audit")
     handle, unlink = aside._handle, Path.unlink
 
     def only_closed(path, **options):

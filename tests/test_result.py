@@ -108,6 +108,9 @@ def test_unknown_names_later_versions_and_other_fields_are_refused():
 
 
 def test_fields_are_renamed_and_dropped_version_by_version(monkeypatch):
+    for name, versions in stored.FIELDS.items():
+        names = {field.name for field in dataclasses.fields(stored.type_of(name))}
+        assert {new for change in versions for new in change.values() if new} <= names, name
     changes = [{"from": "low", "unit": None}, {"sort": "kind"}]
     monkeypatch.setitem(stored.FIELDS, "domain", changes)
     data = encode(Domain("integer", low=1))

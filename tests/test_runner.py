@@ -16,7 +16,7 @@ import pytest
 from segkit import report as reports
 from segkit.errors import ParameterError, RunError, SourceError
 from segkit.runner import manifest
-from segkit.runner.manifest import Aside, clean, file_digest, key_of, locked, read_json
+from segkit.runner.manifest import StagedFolder, clean, file_digest, key_of, locked, read_json
 from segkit.runner.notebook import as_html
 from segkit.runner.progress import Progress
 from segkit.runner.run import run
@@ -464,7 +464,7 @@ def test_one_folder_is_held_by_one_run(tmp_path):
 
 def test_a_folder_is_swapped_in_whole_and_an_interrupted_swap_is_put_back(tmp_path):
     for text in ("first", "second"):
-        aside = Aside(tmp_path, "01")
+        aside = StagedFolder(tmp_path, "01")
         (aside.path / "data/x").write_text(text)
         assert clean(tmp_path) == []  # one that is being written is no leftover
         aside.commit()

@@ -22,7 +22,7 @@ from segkit.runner import process
 from segkit.runner.accepts import SOURCES, Accepts
 from segkit.runner.catalog import Catalog
 from segkit.runner.opening import open_notebook
-from segkit.runner.parameters import literal, parse_parameters, set_parameters, settle
+from segkit.runner.parameters import check_parameters, literal, parse_parameters, set_parameters
 from segkit.runner.workspace import lay_out, shipped_notebooks
 from segkit.simulate.archetypes import DIFFICULTIES
 from segkit.simulate.world import STRUCTURES
@@ -80,7 +80,7 @@ def test_every_parameter_takes_its_default_and_refuses_what_is_wrong(stem, one):
     declared = {stem: CATALOG.notebooks[stem].parameters}
     for text in texts:
         with pytest.raises(ParameterError, match=f"parameter '{one.name}' expects"):
-            settle(declared, {}, {one.name: text})
+            check_parameters(declared, {}, {one.name: text})
 
 
 @pytest.mark.parametrize(
@@ -163,16 +163,16 @@ def test_brackets_that_mean_nothing_are_refused_where_they_stand():
 def test_a_default_that_an_analyst_has_changed_is_checked_too():
     declared = {"05": parse_parameters("k: int = 1  # segments [0 | 2 or more]")}
     with pytest.raises(ParameterError, match="parameter 'k' expects 0, or 2 or more, got 1"):
-        settle(declared, {})
+        check_parameters(declared, {})
 
 
 def test_shares_that_leave_nothing_over_are_refused_together():
     declared = {"a": CATALOG.notebooks["09_campaign_design"].parameters}
     with pytest.raises(ParameterError, match="'generic_share' and 'holdout_share' together"):
-        settle(declared, {"holdout_share": 0.6})
+        check_parameters(declared, {"holdout_share": 0.6})
     with pytest.raises(ParameterError, match="together must stay below 1"):
-        settle(declared, {"holdout_share": 0.4})
-    assert settle(declared, {"holdout_share": 0.39})
+        check_parameters(declared, {"holdout_share": 0.4})
+    assert check_parameters(declared, {"holdout_share": 0.39})
 
 
 def test_a_date_from_a_toml_file_serves_and_what_is_not_finite_does_not():

@@ -104,7 +104,7 @@ def test_every_row_goes_to_one_market_or_is_counted_as_without(tmp_path):
     whole = pl.read_csv(tmp_path / "shop.csv", infer_schema=False)
     used = {"source": "file", "data": "shop.csv", "mapping": ""}
     division = divide(used, "Land", tmp_path, tmp_path / "b")
-    assert (division.read, division.without) == (whole.height, 2)
+    assert (division.read, division.unassigned) == (whole.height, 2)
     assert {market.market for market in division.markets} == {*MARKETS, "Tuvalu"}
     assert division.shared_customers == 1  # c0 buys everywhere
     parts = division.parts
@@ -527,12 +527,12 @@ def many(tmp_path):
 
 
 def test_pruning_keeps_the_newest_and_the_newest_good_one_of_each_market(many):
-    rehearsed = [one.folder.name for one in prune(many, 2, rehearse=True) if one.gone]
+    rehearsed = [one.folder.name for one in prune(many, 2, rehearse=True) if one.removed]
     assert len(list(many.iterdir())) == 7
     done = prune(many, 2)
-    gone = [one.folder.name for one in done if one.gone]
+    gone = [one.folder.name for one in done if one.removed]
     assert gone == rehearsed == ["shop--2024-05-02", "shop--2024-05-01"]
-    assert all(one.freed > 1000 for one in done if one.gone)
+    assert all(one.freed > 1000 for one in done if one.removed)
     left = {path.name for path in many.iterdir()} - {".segkit"}
     kept = {"shop--2024-05-03", "shop--2024-05-04", "shop--2024-05-05", "shop--chad", "by-hand"}
     assert left == kept
@@ -575,7 +575,7 @@ def test_raw_rows_that_go_with_a_run_are_counted_once(many, tmp_path, monkeypatc
     keep(5, "x" * 300)  # still needed: counted for nobody
     before = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
     rehearsed = {one.folder.name: one.freed for one in prune(many, 2, rehearse=True)}
-    found = {one.folder.name: one.freed for one in prune(many, 2) if one.gone}
+    found = {one.folder.name: one.freed for one in prune(many, 2) if one.removed}
     assert found == {name: rehearsed[name] for name in found}
     assert sorted(found) == ["shop--2024-05-01", "shop--2024-05-02"]
     after = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())

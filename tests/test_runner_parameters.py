@@ -8,7 +8,7 @@ from segkit.runner.catalog import Catalog, home, load_notebook, notebook_folder,
 from segkit.runner.execute import key_now
 from segkit.runner.manifest import data_inputs, file_digest
 from segkit.runner.opening import prepare_alone
-from segkit.runner.parameters import parse_parameters, settle, split_pairs
+from segkit.runner.parameters import check_parameters, parse_parameters, split_pairs
 from segkit.runner.run import RunEnd, plan
 from segkit.runner.workspace import read_parameters
 from tests.toy_notebooks import SHARED, write_chain, write_notebook
@@ -98,11 +98,11 @@ def test_text_of_another_type_is_an_error(name, text):
 
 def test_what_some_notebooks_declare_reaches_those_alone():
     declared = {"a": parse_parameters("k: int = 4"), "b": parse_parameters("seed: int = 0")}
-    assert settle(declared, {"k": 5}, {"seed": "7"}) == {"a": {"k": 5}, "b": {"seed": 7}}
+    assert check_parameters(declared, {"k": 5}, {"seed": "7"}) == {"a": {"k": 5}, "b": {"seed": 7}}
     with pytest.raises(ParameterError, match="'sede'; did you mean 'seed'"):
-        settle(declared, {}, {"sede": "7"})
+        check_parameters(declared, {}, {"sede": "7"})
     with pytest.raises(ParameterError, match="expects int, got '5'"):
-        settle(declared, {"k": "5"})
+        check_parameters(declared, {"k": "5"})
 
 
 def test_pairs_keep_later_equals_signs_and_come_once():

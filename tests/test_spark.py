@@ -135,7 +135,7 @@ def test_written_assignments_are_those_of_polars(session, tables, tmp_path):
     assert_frame_equal(own, expected, rel_tol=1e-9, abs_tol=1e-9)
     sizes = dict(own["segment"].value_counts().iter_rows())
     assert {one.id: one.size for one in made.model.segments} == sizes
-    assert (made.rows, made.sample, made.without) == (table.height, 90, 0)
+    assert (made.rows, made.sample, made.unassigned) == (table.height, 90, 0)
     assert made.explained == pytest.approx(explained, rel=1e-4)
     assert "120 customers as of" in made.text
     assert made.to_frame()["customers"].sum() == made.rows

@@ -20,7 +20,7 @@ from segkit.rfm.cuts import Cuts
 from segkit.rules import Rule, RuleSet
 from segkit.runner.manifest import write_json
 from segkit.runner.workspace import lay_out
-from segkit.writing import aside_of, whole_folder, write_frame, write_whole
+from segkit.writing import temporary_name, whole_folder, write_frame, write_whole
 
 LONG = "x" * 10_000
 ROWS = pl.DataFrame({"a": [f"{i:050d}" for i in range(500)]})
@@ -119,7 +119,7 @@ writing.write_whole({str(tmp_path / "a.txt")!r}, "half")
     ended = subprocess.run([sys.executable, "-c", code], check=False)
     assert ended.returncode == -signal.SIGKILL
     assert len(list(tmp_path.glob(".a.txt.*.new"))) == 1
-    other = aside_of(tmp_path / "a.txt")  # a living process is writing the same file
+    other = temporary_name(tmp_path / "a.txt")  # a living process is writing the same file
     other.write_text("busy")
     write_whole(tmp_path / "a.txt", "whole")
     assert {path.name for path in tmp_path.iterdir()} == {"a.txt", other.name}

@@ -455,7 +455,7 @@ def build_audience(
         min_cell,
         platform,
         channel,
-        agreed.tell(silent, contacted.height, by_policy=policy is not None),
+        agreed.describe(silent, contacted.height, by_policy=policy is not None),
         rejected,
         _notes(people, customers, optouts),
     )

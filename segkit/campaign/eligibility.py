@@ -76,7 +76,7 @@ class Consent:
         blank = pl.any_horizontal(pl.col(name).is_null() for name in self.columns)
         return blank & ~refused
 
-    def tell(self, silent: int, customers: int, *, by_policy: bool = False) -> str:
+    def describe(self, silent: int, customers: int, *, by_policy: bool = False) -> str:
         """Write how many customers lack recorded consent, and how they are treated."""
         subject = f"Consent to marketing by {CHANNELS[self.channel]}"
         if not silent:

@@ -45,9 +45,9 @@ class CampaignFeedback(Result):
         customers_before, value, expected, gap with low and high, verdict. Of `propose_thresholds`,
         one row per threshold: column, threshold, customers_below, customers_above, below, above
         (response of each side), difference with low and high, proposed (null if the threshold
-        stays), moved (customers between the threshold and the proposed one), moved_response, here
-        (response of the other customers on their present side), there (response on the side that
-        they would move to), gap_low, gap_high, verdict.
+        stays), moved (customers between the threshold and the proposed one), moved_response,
+        own_side (response of the other customers on their present side), other_side (response on
+        the side that they would move to), gap_low, gap_high, verdict.
     finding : str
         The table in words.
     """
@@ -226,7 +226,9 @@ def propose_thresholds(
         **dict.fromkeys(("customers_below", "customers_above"), pl.Int64),
         **dict.fromkeys(("below", "above", "difference", "low", "high", "proposed"), pl.Float64),
         "moved": pl.Int64,
-        **dict.fromkeys(("moved_response", "here", "there", "gap_low", "gap_high"), pl.Float64),
+        **dict.fromkeys(
+            ("moved_response", "own_side", "other_side", "gap_low", "gap_high"), pl.Float64
+        ),
         "verdict": pl.String,
     }
     table = pl.DataFrame(rows, schema=schema, orient="row").with_columns(
@@ -275,8 +277,8 @@ def _describe_thresholds(
         f"{row['column'].replace('_', ' ')} {number(row['proposed'])} instead of "
         f"{number(row['threshold'])}: the {counted(row['moved'], 'customer')} between them "
         f"respond with {write(row['moved_response'])}, the rest of their side with "
-        f"{write(row['here'])}, the other side with {write(row['there'])} (difference from "
-        f"their side {interval_words(row['gap_low'], row['gap_high'], level, write)})"
+        f"{write(row['own_side'])}, the other side with {write(row['other_side'])} (difference "
+        f"from their side {interval_words(row['gap_low'], row['gap_high'], level, write)})"
         for row in chosen.iter_rows(named=True)
     ]
     return (
@@ -375,7 +377,7 @@ def _judge(
     return row | {
         "proposed": best if clear and nearer else None,
         "moved": int(moved.sum()),
-        **dict(zip(("moved_response", "here", "there"), means, strict=True)),
+        **dict(zip(("moved_response", "own_side", "other_side"), means, strict=True)),
         "gap_low": float(gap.low),
         "gap_high": float(gap.high),
         "verdict": PROPOSE if clear and nearer else KEEP,

@@ -49,7 +49,7 @@ class LiftGrade(Result):
         return float(self.table.filter(step=step)["lift"].item())
 
     @property
-    def held(self) -> bool:
+    def covers_truth(self) -> bool:
         """Whether the measured interval contains the true lift of the policy that was sent."""
         row = self.table.row(-1, named=True)
         return bool(row["low"] <= self.lift("policy sent") <= row["high"])
@@ -63,7 +63,7 @@ class LiftGrade(Result):
         interval += percent(row["high"])
         right = dict(self.segments.group_by("right").agg(pl.col("customers").sum()).iter_rows())
         share = percent(right.get(True, 0) / max(1, sum(right.values())), places=0)
-        verb = "holds" if self.held else "misses"
+        verb = "holds" if self.covers_truth else "misses"
         claim = "within" if row["low"] <= self.claimed <= row["high"] else "outside"
         return (
             f"The policy sent truly lifted conversion by {sent} over the generic offer; measured "

@@ -259,7 +259,7 @@ class Offered(Result):
         return self.counts
 
     @property
-    def without(self) -> int:
+    def customers_without_offer(self) -> int:
         """Customers without an offer: no rule met, or every cap reached."""
         return int((self.frame.get_column("offer") == NO_OFFER).sum())
 
@@ -267,13 +267,13 @@ class Offered(Result):
     def text(self) -> str:
         """The finding in words."""
         n = self.frame.height
-        given = n - self.without
+        given = n - self.customers_without_offer
         parts = [
             f"{number(given)} of {counted(n, 'customer')} ({percent(given / n)}) get an offer."
         ]
         if self.unmatched:
             parts.append(f"{number(self.unmatched)} meet no rule.")
-        beyond = self.without - self.unmatched
+        beyond = self.customers_without_offer - self.unmatched
         if beyond > 0:
             parts.append(f"{number(beyond)} are left without one by the caps, or by a rule.")
         if self.overlap:

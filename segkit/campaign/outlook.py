@@ -123,7 +123,7 @@ class Outlook(Result):
             apart = f"; {counted(self.unscored, 'more person', 'more people')} only returned"
         return (
             f"{counted(customers, 'customer')} spent {money(revenue, self.currency)} up to "
-            f"{self.as_of}{apart}. {self.at_stake} {self.reachable} {self.affordable}"
+            f"{self.as_of}{apart}. {self.at_stake} {self.reachable} {self.detectable}"
         )
 
     @property
@@ -155,7 +155,7 @@ class Outlook(Result):
         return "Who may be written to is not recorded."
 
     @property
-    def affordable(self) -> str:
+    def detectable(self) -> str:
         """Which lifts a test with this number of customers can detect, in words."""
         if self.power is None:
             return "The orders do not reach back far enough to plan a test."

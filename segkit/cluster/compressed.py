@@ -10,7 +10,13 @@ import polars as pl
 
 from segkit.cluster.aliases import RULES
 from segkit.cluster.fit import describe_groups, make_segments, name_groups
-from segkit.cluster.kmeans import SETTLE_STEPS, centres_of, nearest_centre, order_groups, settle
+from segkit.cluster.kmeans import (
+    SETTLE_STEPS,
+    centres_of,
+    iterate_means,
+    nearest_centre,
+    order_groups,
+)
 from segkit.cluster.matrix import Floats, Ints, feature_rows, require_distinct
 from segkit.cluster.model import SegmentModel
 from segkit.cluster.ward import cut_tree, ward_linkage
@@ -99,7 +105,7 @@ class Compressed:
         require_distinct(len(means), max(k, 2), int(self.counts.sum()))
         groups = order_groups(means, cut_tree(ward_linkage(means, weights), k), weights)
         centres = centres_of(means, groups, weights)
-        return settle(means, centres, steps=steps, weights=weights)[0]
+        return iterate_means(means, centres, steps=steps, weights=weights)[0]
 
     def within_ss(self, centres: Floats) -> float:
         """Return the sum of squares about the centre nearest to each seed's mean."""

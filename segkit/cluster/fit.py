@@ -18,9 +18,9 @@ from segkit.cluster.kmeans import (
     SETTLE_STEPS,
     centres_of,
     fit_kmeans,
+    iterate_means,
     nearest_centre,
     order_groups,
-    settle,
     within_ss,
 )
 from segkit.cluster.matrix import (
@@ -200,7 +200,7 @@ def _cluster(
             f"Ward's tree joins {number(len(tree.counts))} micro-clusters made from a random "
             f"sample of {counted(tree.sample, 'customer')}."
         )
-    centres, settled = settle(X, centres, steps=settle_steps)
+    centres, settled = iterate_means(X, centres, steps=settle_steps)
     return Groups(centres, route, linkage, leaf_groups, note, settled)
 
 

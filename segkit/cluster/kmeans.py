@@ -158,7 +158,7 @@ def within_ss(X: Floats, labels: Ints, weights: Floats | None = None) -> float:
     return float(squared.sum() if weights is None else squared @ weights)
 
 
-def settle(
+def iterate_means(
     X: Floats, centres: Floats, *, steps: int, weights: Floats | None = None
 ) -> tuple[Floats, int]:
     """Move centres to the means of the rows nearest to them, until no row changes its group.
@@ -182,7 +182,8 @@ def settle(
 
     Examples
     --------
-    >>> centres, steps = settle(np.array([[0.0], [1.0], [9.0]]), np.array([[0.0], [4.0]]), steps=9)
+    >>> X, start = np.array([[0.0], [1.0], [9.0]]), np.array([[0.0], [4.0]])
+    >>> centres, steps = iterate_means(X, start, steps=9)
     >>> centres.tolist(), steps
     ([[0.5], [9.0]], 1)
     """

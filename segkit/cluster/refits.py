@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, get_args
 import numpy as np
 
 from segkit.cluster.agreement import adjusted_rand, jaccard, matched, overlaps, prediction_strength
-from segkit.cluster.kmeans import ENOUGH, centres_of, fit_kmeans, nearest_centre, settle
+from segkit.cluster.kmeans import ENOUGH, centres_of, fit_kmeans, iterate_means, nearest_centre
 from segkit.cluster.matrix import Floats, Ints, fit_quietly, without_gaps
 from segkit.cluster.ward import cut_tree, ward_linkage
 from segkit.progress import steps
@@ -86,7 +86,7 @@ def settled(X: Floats, codes: Ints, *, steps: int) -> Ints:
     """
     if not steps or codes.max() == 0:
         return codes
-    return without_gaps(nearest_centre(X, settle(X, centres_of(X, codes), steps=steps)[0]))
+    return without_gaps(nearest_centre(X, iterate_means(X, centres_of(X, codes), steps=steps)[0]))
 
 
 def kmeans_codes(X: Floats, k: int, *, seed: int, n_starts: int) -> Ints:
@@ -232,7 +232,7 @@ class RefitPlan:
             centres = centres_of(rows, codes, weights)
             fits[k] = centres, codes
             if self.settle_steps:
-                moved, _ = settle(rows, centres, steps=self.settle_steps, weights=weights)
+                moved, _ = iterate_means(rows, centres, steps=self.settle_steps, weights=weights)
                 fits[k] = moved, None
         return fits
 

@@ -229,10 +229,10 @@ def level_sums(levels: Levels) -> Callable[[Any, Any], pl.DataFrame]:
             own = purchases.to_native().select(key, "spend", code.alias("code"), first="day")
             by_key = places.lazy().select(key, "place")
             pairs = own.join(by_key, on="key").select(at, "spend", "first")
-            return _set_out(customers, collect(nw.from_native(pairs)), levels)
+            return _pivot(customers, collect(nw.from_native(pairs)), levels)
         code = level_code(pl.col(levels.column), levels).alias("code")
         pairs = collect(pair_sums(purchases, levels)).with_columns(code).join(places, on=CUSTOMER)
-        return _set_out(customers, pairs.with_columns(at), levels)
+        return _pivot(customers, pairs.with_columns(at), levels)
 
     return sums
 
@@ -269,13 +269,13 @@ def _place(customers: int) -> pl.Expr:
     return (pl.col("code").cast(pl.Int64) * customers + pl.col("place")).alias("at")
 
 
-def set_out(listed: pl.DataFrame, levels: Levels) -> pl.DataFrame:
+def pivot_levels(listed: pl.DataFrame, levels: Levels) -> pl.DataFrame:
     """Make one row per customer and columns by level, from lists of levels with `pair_sums`."""
     rows = listed.with_row_index("place").explode("code", *PAIR_SUMS)
-    return _set_out(listed[CUSTOMER], rows.with_columns(_place(listed.height)), levels)
+    return _pivot(listed[CUSTOMER], rows.with_columns(_place(listed.height)), levels)
 
 
-def _set_out(customers: pl.Series, listed: pl.DataFrame, levels: Levels) -> pl.DataFrame:
+def _pivot(customers: pl.Series, listed: pl.DataFrame, levels: Levels) -> pl.DataFrame:
     """Set the levels of each customer beside one another.
 
     ``listed`` has the place (`_place`), spend and day of each line, or of each customer and level

@@ -67,7 +67,7 @@ class LargeSegmentation(Result):
         Folders of Parquet files: each customer's segment, features, and clean order lines.
     seconds : dict of str to float
         Wall-clock time of each step of this call; near zero for steps that were done before.
-    without : int
+    unassigned : int
         Customers without a segment.
     """
 
@@ -84,7 +84,7 @@ class LargeSegmentation(Result):
     features: Path
     orders: Path
     seconds: dict[str, float]
-    without: int = 0
+    unassigned: int = 0
 
     def to_frame(self) -> pl.DataFrame:
         """Return one row per segment: customers and revenue of all customers."""
@@ -99,8 +99,8 @@ class LargeSegmentation(Result):
         notes = "".join(f" {note[:1].upper()}{note[1:]}." for note in self.table.notes)
         return (
             f"{counted(self.customers, 'customer')} in {counted(len(self.segments), 'segment')}"
-            f"{fitted}: {list_segments(self.segments)}.{_without_segment(self.without)} {CAVEAT} Made from "
-            f"order lines up to {self.table.as_of}; {counted(apart, 'raw line')} rejected "
+            f"{fitted}: {list_segments(self.segments)}.{_without_segment(self.unassigned)} {CAVEAT} "
+            f"Made from order lines up to {self.table.as_of}; {counted(apart, 'raw line')} rejected "
             f"(.ledger).{notes}"
         )
 
@@ -196,7 +196,7 @@ def _segment(
         "clusters and profile", lambda: _fit(job, clean, features, table, sample, **choices)
     )
     sums = job.timed("assign", lambda: _assign(stage, features, fit.model))
-    segments, without = _sizes(fit.model, sums)
+    segments, unassigned = _sizes(fit.model, sums)
     sizes = dict(segments.select("segment", "customers").iter_rows())
     customers = sum(sizes.values())
     counts = tuple(replace(s, size=sizes[s.id]) for s in fit.model.segments)
@@ -212,7 +212,7 @@ def _segment(
     return LargeSegmentation(
         model, fit, profile, table, job.ledger(clean), segments, customers, fit.model.rows,
         job.prepared.parts, stage.folder / "assignments", features.folder / "table",
-        clean.folder / "orders", job.seconds, without,
+        clean.folder / "orders", job.seconds, unassigned,
     )  # fmt: skip
 
 
@@ -234,7 +234,7 @@ class LargeScores(Result):
         Last day that is used.
     about : str
         The model in words.
-    without : int
+    unassigned : int
         Customers without a segment.
     """
 
@@ -244,7 +244,7 @@ class LargeScores(Result):
     ledger: Ledger
     as_of: date
     about: str
-    without: int = 0
+    unassigned: int = 0
 
     def to_frame(self) -> pl.DataFrame:
         """Return one row per segment: customers and revenue."""
@@ -255,7 +255,7 @@ class LargeScores(Result):
         """Customers by segment."""
         return (
             f"{counted(self.customers, 'customer')} from raw orders up to {self.as_of} assigned: "
-            f"{list_segments(self.segments)}.{_without_segment(self.without)} {self.about}"
+            f"{list_segments(self.segments)}.{_without_segment(self.unassigned)} {self.about}"
         )
 
 
@@ -315,7 +315,7 @@ def _score(
         "scored-features", clean, plan, as_of=as_of, definitions=words, columns=columns
     )
     stage = job.work.stage("scores", features=features.key, model=scorer.to_data())
-    segments, without = _sizes(scorer, _assign(stage, features, scorer))
+    segments, unassigned = _sizes(scorer, _assign(stage, features, scorer))
     return LargeScores(
         segments,
         int(segments["customers"].sum()),
@@ -323,7 +323,7 @@ def _score(
         job.ledger(clean),
         table.as_of,
         scorer.text,
-        without,
+        unassigned,
     )
 
 

@@ -14,7 +14,7 @@ from segkit.monitor.migration import Migration as Migration
 from segkit.monitor.migration import compare_periods as compare_periods
 from segkit.monitor.refresh import Refresh as Refresh
 from segkit.monitor.refresh import decide_refresh as decide_refresh
-from segkit.monitor.refresh import same_season as same_season
+from segkit.monitor.refresh import find_comparable_day as find_comparable_day
 from segkit.monitor.series import RefreshSeries as RefreshSeries
 from segkit.monitor.series import fit_earlier as fit_earlier
 from segkit.monitor.series import rebuild_customers as rebuild_customers

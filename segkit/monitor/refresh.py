@@ -95,7 +95,7 @@ def decide_refresh(
 
     Season would alarm each year (days since the last order are fewer after Christmas), and so would
     a longer history (there are more who left long ago). Give ``compared``: two tables from equal
-    spans of orders, the earlier one of the same season up to the fit (`same_season`).
+    spans of orders, the earlier one of the same season up to the fit (`find_comparable_day`).
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def decide_refresh(
     return Refresh(as_of, action, reason, alarms, drift, migration)
 
 
-def same_season(as_of: date, fitted: date) -> date:
+def find_comparable_day(as_of: date, fitted: date) -> date:
     """Return the last day up to the fit that is whole years of 52 weeks before ``as_of``.
 
     It has the same weekday and season, so that newsletters, paydays and weekends are comparable.
@@ -181,7 +181,7 @@ def same_season(as_of: date, fitted: date) -> date:
 
     Examples
     --------
-    >>> same_season(date(2026, 3, 31), date(2025, 12, 31))
+    >>> find_comparable_day(date(2026, 3, 31), date(2025, 12, 31))
     datetime.date(2025, 4, 1)
     """
     years = -((fitted - as_of).days // WEEKS)

@@ -21,7 +21,7 @@ from segkit.frames import takes_frames
 from segkit.intake import ProfileArchive
 from segkit.intake.versions import as_utc
 from segkit.monitor.migration import Migration, compare_periods
-from segkit.monitor.refresh import IN_A_ROW, Refresh, decide_refresh, same_season
+from segkit.monitor.refresh import IN_A_ROW, Refresh, decide_refresh, find_comparable_day
 from segkit.progress import steps
 from segkit.result import Result
 from segkit.writing import private_folder, write_frame, write_whole
@@ -311,7 +311,7 @@ def _compared_span(fitted: date, day: date, first: date) -> tuple[date, int]:
     span = min(history - YEAR, 2 * YEAR)
     if span < YEAR:  # no earlier season: the history before the fit, and as long a span
         return fitted, history
-    return same_season(day, fitted), span
+    return find_comparable_day(day, fitted), span
 
 
 @takes_frames

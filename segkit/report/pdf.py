@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from segkit.errors import RunError, SourceError
 from segkit.report.index import PDF, find_runs, write_index
-from segkit.writing import aside_of, sweep
+from segkit.writing import sweep, temporary_name
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 WINDOWS_PLACES = (
@@ -100,7 +100,7 @@ def find_browser() -> str:
 def print_page(page: Path, target: Path, browser: str) -> Path:
     """Print a page from disk as PDF; the target appears whole or not at all."""
     sweep(target)
-    aside = aside_of(target)
+    aside = temporary_name(target)
     # Chromium's sandbox does not work for the root user, whom containers often use.
     root = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:

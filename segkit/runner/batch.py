@@ -17,7 +17,7 @@ from segkit.intake.privacy import mask_error, path_between
 from segkit.pipeline import LEAST_CUSTOMERS
 from segkit.runner.accepts import OWN_DATA
 from segkit.runner.catalog import Catalog, notebook_folder
-from segkit.runner.execute import all_held
+from segkit.runner.execute import all_current
 from segkit.runner.manifest import clean, locked, read_json, write_json
 from segkit.runner.market import Child, job_of
 from segkit.runner.markets import MAPPING, WITHOUT, Division, Market, choose, divide
@@ -87,7 +87,7 @@ def _run(batch: Batch, by: str, wanted: list[str], least: int) -> BatchEnd:
     division = divide(batch.whole.shared, by, batch.whole.place, batch.folder, wanted)
     chosen = choose(division.markets, wanted)
     journal = Journal(batch.folder, batch.folder.name, "markets", len(chosen))
-    journal.log("divided", by=division.column, rows=division.read, without=division.without)
+    journal.log("divided", by=division.column, rows=division.read, without=division.unassigned)
     try:
         large = _large(chosen, least)
         for market in chosen:
@@ -170,7 +170,7 @@ def _run_markets(batch: Batch, division: Division, large: list[Market], journal:
     waiting: list[tuple[State, Market]] = []
     for market in large:
         state = _state(batch, division, market)
-        if not state.force and all_held(state):
+        if not state.force and all_current(state):
             carry_out(state, with_index=False)
             _record_end(batch, state, market, journal, "nothing has changed")
         else:
@@ -327,12 +327,12 @@ def write_batch(batch: Batch, division: Division, status: str, code: int | None)
         "rows": {
             "read": division.read,
             "in markets": sum(market.rows for market in division.markets),
-            "without a market": division.without,
+            "without a market": division.unassigned,
         },
         "shared_customers": division.shared_customers,
         "other_tables": list(division.other_tables),
         "without_market": {
-            "rows": division.without,
+            "rows": division.unassigned,
             "file": path_between(batch.folder, lost) if lost.exists() else None,
         },
         "markets": rows,

@@ -16,7 +16,7 @@ from typing import Any
 from segkit.errors import ParameterError, RunError
 from segkit.intake.privacy import free_with, private_root, roots_of, settle_private
 from segkit.runner import manifest as disk
-from segkit.runner.manifest import NAME, WORK, Aside
+from segkit.runner.manifest import NAME, WORK, StagedFolder
 from segkit.runner.state import RECORD, Label
 from segkit.writing import write_whole
 
@@ -48,7 +48,7 @@ def take_over(
     Files are linked where the file system can (two names of one file: nothing is ever written
     into a file that stands in its place), else copied.
     """
-    aside = Aside(run_folder, source.name)
+    aside = StagedFolder(run_folder, source.name)
     try:
         for output in manifest["outputs"]:
             target = aside.path / output["path"]
@@ -82,7 +82,7 @@ class Pruned:
     ----------
     folder : pathlib.Path
         The run's folder.
-    gone : bool
+    removed : bool
         Whether it was removed (or would be, in a rehearsal).
     why : str
         The reason, in words.
@@ -91,7 +91,7 @@ class Pruned:
     """
 
     folder: Path
-    gone: bool
+    removed: bool
     why: str
     freed: int = 0
 
@@ -134,7 +134,7 @@ def prune(out: Path, keep: int, *, rehearse: bool = False) -> list[Pruned]:
         good = next((run for run in runs if _is_good(run)), None)
         for place, run in enumerate(runs):
             decisions.append(_decide(run, place, keep, newest_good=run == good, rehearse=rehearse))
-    removed = [one.folder for one in decisions if one.gone]
+    removed = [one.folder for one in decisions if one.removed]
     private: Counter[Path] = sum((free_with(root, removed) for root in roots), Counter())
     if not rehearse:
         for root in roots:
@@ -148,15 +148,15 @@ def _is_good(run: Path) -> bool:
 
 
 def _decide(run: Path, place: int, keep: int, *, newest_good: bool, rehearse: bool) -> Pruned:
-    if disk.held(run):
-        return Pruned(run, gone=False, why="is being written")
+    if disk.is_locked(run):
+        return Pruned(run, removed=False, why="is being written")
     if place < keep:
         if not rehearse:
             with disk.locked(run):
                 disk.clean(run)
-        return Pruned(run, gone=False, why=f"is among the {keep} newest")
+        return Pruned(run, removed=False, why=f"is among the {keep} newest")
     if newest_good:
-        return Pruned(run, gone=False, why="is the newest good one")
+        return Pruned(run, removed=False, why="is the newest good one")
     freed = sum(f.stat().st_size for f in run.rglob("*") if f.is_file() and f.stat().st_nlink == 1)
     if not rehearse:
         aside = run.parent / WORK / f"pruned.{uuid.uuid4().hex[:8]}"
@@ -165,6 +165,6 @@ def _decide(run: Path, place: int, keep: int, *, newest_good: bool, rehearse: bo
                 aside.parent.mkdir(exist_ok=True)
                 run.rename(aside)
         except RunError:
-            return Pruned(run, gone=False, why="is being written")
+            return Pruned(run, removed=False, why="is being written")
         shutil.rmtree(aside, ignore_errors=True)
-    return Pruned(run, gone=True, why=f"is older than the {keep} newest", freed=freed)
+    return Pruned(run, removed=True, why=f"is older than the {keep} newest", freed=freed)

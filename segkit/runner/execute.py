@@ -15,14 +15,14 @@ from segkit.intake.privacy import mask_error, private_root, refer_again, settle_
 from segkit.runner import manifest as disk
 from segkit.runner.catalog import Notebook, build_context, find_data
 from segkit.runner.earlier import take_over
-from segkit.runner.manifest import NAME, Aside
+from segkit.runner.manifest import NAME, StagedFolder
 from segkit.runner.state import NotebookEnd, State, write_record
 
 GATES = (errors.DataError, errors.SourceError, errors.MappingError)
 _RENDERING = threading.Lock()  # one at a time: each takes all of a core
 
 
-def all_held(state: State) -> bool:
+def all_current(state: State) -> bool:
     """Return whether no notebook has to be run; if so, record each notebook's status."""
     ends: dict[str, NotebookEnd] = {}
     for stem in state.order:
@@ -47,7 +47,7 @@ def _known_status(state: State, stem: str, ends: Mapping[str, NotebookEnd]) -> N
     if state.force or old.get("status") not in ("done", "gate"):
         return None
     inputs, key = key_now(state, state.catalog.notebooks[stem])
-    if not holds(state.folder / stem, old, inputs, key, gate=True):
+    if not is_current(state.folder / stem, old, inputs, key, gate=True):
         return None
     if old["status"] == "done":
         return NotebookEnd(stem, "reused")
@@ -82,11 +82,11 @@ def _turn(state: State, notebook: Notebook, usage: dict[str, Any]) -> tuple[Note
     inputs, key = key_now(state, notebook)
     if not state.force and state.earlier is not None:
         before = disk.read_json(state.earlier / stem / NAME)
-        if holds(state.earlier / stem, before, inputs, key):
+        if is_current(state.earlier / stem, before, inputs, key):
             take_over(state.earlier / stem, state.folder, before, previous(state.earlier / stem))
             refer_again(_root(state, stem), state.folder)
             return NotebookEnd(stem, "reused"), f"as in {state.earlier.name}"
-    aside = Aside(state.folder, stem)
+    aside = StagedFolder(state.folder, stem)
     try:
         manifest = _execute(state, notebook, aside, {"key": key, "inputs": inputs})
         if state.stopping:
@@ -113,7 +113,7 @@ def key_now(state: State, notebook: Notebook) -> tuple[dict[str, str], str]:
     return inputs, disk.key_of(notebook.digest, state.settings(notebook.stem), inputs)
 
 
-def holds(
+def is_current(
     folder: Path, manifest: Mapping[str, Any], inputs: dict[str, str], key: str, gate: bool = False
 ) -> bool:
     """Return whether running a notebook now would reproduce the existing folder.
@@ -137,7 +137,7 @@ def _inputs(state: State, notebook: Notebook) -> dict[str, str]:
 
 
 def _execute(
-    state: State, notebook: Notebook, aside: Aside, keyed: Mapping[str, Any]
+    state: State, notebook: Notebook, aside: StagedFolder, keyed: Mapping[str, Any]
 ) -> dict[str, Any]:
     stem, label = notebook.stem, state.label
     settings = state.settings(stem)

@@ -239,13 +239,13 @@ def locked(run_folder: Path, *, patience: float = 0.5) -> Iterator[None]:
         os.close(handle)
 
 
-def held(run_folder: Path) -> bool:
+def is_locked(run_folder: Path) -> bool:
     """Return whether a process is writing to a run's folder now."""
     file = run_folder / WORK / "lock"
     return file.exists() and not is_free(file, os.O_RDWR)
 
 
-class Aside:
+class StagedFolder:
     """A temporary folder on the file system of its target, which it replaces when complete.
 
     Parameters

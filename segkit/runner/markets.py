@@ -67,7 +67,7 @@ class Division:
         The raw column of the orders.
     markets : tuple of Market
         The largest first.
-    read, without : int
+    read, unassigned : int
         Order rows in all, and those without a market.
     shared_customers : int
         Customers who bought in two markets or more; each market has what they bought there.
@@ -80,7 +80,7 @@ class Division:
     column: str
     markets: tuple[Market, ...]
     read: int
-    without: int
+    unassigned: int
     shared_customers: int
     other_tables: tuple[str, ...]
     parts: Path = field(compare=False)
@@ -179,13 +179,13 @@ def _divide(
     markets.sort(key=lambda one: (-one.rows, one.market))
     for market in choose(markets, wanted):
         cut.write(market.market, folder, market.slug)
-    without = cut.write(None, folder, WITHOUT)
+    unassigned = cut.write(None, folder, WITHOUT)
     _complete_mapping(mapping, base, final).save(folder / MAPPING)
     return Division(
         column,
         tuple(markets),
         raw["orders"].height,
-        without,
+        unassigned,
         cut.shared_customers,
         tuple(_describe_table(*item) for item in cut.others()),
         folder,
@@ -237,12 +237,12 @@ def _mapped(raw: Map[str, pl.DataFrame], mapping: Mapping, by: str) -> dict[str,
     return tables
 
 
-def _describe_table(table: str, rows: int, without: int) -> str:
-    if without < 0:
+def _describe_table(table: str, rows: int, unassigned: int) -> str:
+    if unassigned < 0:
         return f"{table.capitalize()}: {counted(rows, 'row')}, the same for every market."
     return (
         f"{table.capitalize()}: {counted(rows, 'row')}, each in the markets where its customer "
-        f"bought; {number(without)} of customers who bought in none."
+        f"bought; {number(unassigned)} of customers who bought in none."
     )
 
 

@@ -28,7 +28,7 @@ from segkit.plot.vector import NARROW, to_element, to_file
 from segkit.result import Result, decode, encode
 from segkit.runner import manifest as disk
 from segkit.runner.catalog import Context, check_level, worst_quality
-from segkit.runner.manifest import NAME, Aside
+from segkit.runner.manifest import NAME, StagedFolder
 from segkit.runner.workspace import load_raw
 from segkit.writing import relative_path, write_frame, write_whole
 
@@ -64,7 +64,7 @@ class NotebookRun:
     def __init__(self, context: Context, *, personal: bool = False, alone: bool = False) -> None:
         self._context = context
         self._personal = personal
-        self._aside = Aside(Path(context.run_folder), context.stem) if alone else None
+        self._aside = StagedFolder(Path(context.run_folder), context.stem) if alone else None
         self._folder = self._aside.path if self._aside else Path(context.folder)
         self._final = Path(context.run_folder) / context.stem
         self._started = datetime.now().astimezone()
@@ -440,7 +440,7 @@ class NotebookRun:
         if self._aside:
             self._finish_alone(self._aside)
 
-    def _finish_alone(self, aside: Aside) -> None:
+    def _finish_alone(self, aside: StagedFolder) -> None:
         manifest = _interactive_manifest(self._context, self._started)
         manifest |= {"outputs": disk.list_outputs(self._folder), "versions": disk.versions()}
         disk.write_json(self._folder / NAME, manifest)

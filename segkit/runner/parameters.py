@@ -230,7 +230,7 @@ def _comments(source: str) -> dict[int, str]:
     }
 
 
-def settle(
+def check_parameters(
     declared: Mapping[str, Mapping[str, Parameter]],
     given: Mapping[str, Any],
     texts: Mapping[str, str] | None = None,

@@ -24,8 +24,8 @@ from typing import IO, Any, Generic, NoReturn, TypeVar
 from segkit.runner.catalog import CONTEXT
 from segkit.runner.manifest import make_scratch, read_json, remove_scratch, write_json
 from segkit.runner.stopping import (
-    apart,
     children_of,
+    detached_options,
     died,
     end_family,
     end_group,
@@ -73,7 +73,7 @@ class LineProcess:
             env=environment,
             text=True,
             encoding="utf-8",
-            **apart(),  # Ctrl-C reaches the parent alone, which then ends it
+            **detached_options(),  # Ctrl-C reaches the parent alone, which then ends it
         )
 
     @property

@@ -13,9 +13,9 @@ from segkit.errors import ParameterError, RunError, unknown
 from segkit.runner.accepts import OWN_DATA, SOURCES
 from segkit.runner.catalog import Catalog, notebook_folder, run_name
 from segkit.runner.earlier import find_earlier
-from segkit.runner.execute import all_held, go_through
+from segkit.runner.execute import all_current, go_through
 from segkit.runner.manifest import clean, data_inputs, locked, read_json
-from segkit.runner.parameters import Parameter, settle
+from segkit.runner.parameters import Parameter, check_parameters
 from segkit.runner.process import NotebookPool
 from segkit.runner.progress import Progress
 from segkit.runner.state import RECORD, Journal, Label, RunEnd, State, end_of, write_record
@@ -118,10 +118,10 @@ def plan(
     wanted = [available.check(whole.find(word), source) for word in notebooks]
     wanted = wanted or list(available.notebooks)
     typed = _with_own_data(parameters or {}, texts or {})
-    given = settle(_declared(available, available.closure(wanted)), typed, texts)
+    given = check_parameters(_declared(available, available.closure(wanted)), typed, texts)
     available = available.for_settings(given)
     order = available.closure(wanted)
-    given = settle(_declared(available, order), typed, texts)
+    given = check_parameters(_declared(available, order), typed, texts)
     shared = _shared(available, order, given)
     _check_source(shared, available, order)
     label = label or Label(run_name(shared), day_of(day), dated=bool(day))
@@ -193,7 +193,7 @@ def carry_out(
         before = read_json(state.folder / RECORD).get("status")
         state.journal = Journal(state.folder, state.folder.name, "notebooks", len(state.order))
         try:
-            unchanged = not state.force and all_held(state)
+            unchanged = not state.force and all_current(state)
             if not unchanged:
                 write_record(state, "running")
                 with state.report.renderer_imported() if state.report else nullcontext():

@@ -20,7 +20,7 @@ _NAMES = ("SIGTERM", "SIGHUP", "SIGBREAK")
 ASKED = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 
 
-def apart() -> dict[str, Any]:
+def detached_options() -> dict[str, Any]:
     """Return what `subprocess.Popen` takes to start a process that Ctrl-C does not reach."""
     if WINDOWS:
         return {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0x200)}

@@ -96,7 +96,7 @@ def pick(root: np.uint64, table: str, first: int, rows: int) -> tuple[list[str],
     return kinds, np.where(place == len(kinds), -1, place), draws
 
 
-def soil(
+def insert_defects(
     frame: pl.DataFrame, table: str, root: np.uint64, first: int, calendar: Calendar
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Insert defects into one block of a raw table.
@@ -258,7 +258,9 @@ def make_block(world: World, first: int) -> Block:
     defects = [pl.DataFrame(schema=DEFECTS)]
     if world.dirty:
         for name in ("orders", "events", "customers", "survey"):
-            tables[name], planted = soil(tables[name], name, world.root, first, world.calendar)
+            tables[name], planted = insert_defects(
+                tables[name], name, world.root, first, world.calendar
+            )
             defects.append(planted)
         defects.append(_shared_devices(people, ids, links))
     truth = _truth(world, people, ids, pilot)

@@ -39,7 +39,7 @@ class SparkSegments(Result):
         Addresses of the Parquet files: the customer table, and each customer's segment.
     rows, sample : int
         Customers in the table, and those in the sample.
-    without : int
+    unassigned : int
         Customers without a segment (the reason stands beside each).
     unlike_share : float
         Share of the assigned customers who are unlike any segment.
@@ -54,7 +54,7 @@ class SparkSegments(Result):
     assignments: str
     rows: int
     sample: int
-    without: int
+    unassigned: int
     unlike_share: float
     explained: float
 
@@ -66,9 +66,10 @@ class SparkSegments(Result):
     def text(self) -> str:
         """Number of customers assigned, and what the segments rest on."""
         notes = "".join(f" {note[:1].upper()}{note[1:]}." for note in self.table.notes)
-        lost = f" {counted(self.without, 'customer')} without a segment." if self.without else ""
+        left = self.unassigned
+        lost = f" {counted(left, 'customer')} without a segment." if left else ""
         return (
-            f"{counted(self.rows - self.without, 'customer')} as of {self.table.as_of} assigned to "
+            f"{counted(self.rows - left, 'customer')} as of {self.table.as_of} assigned to "
             f"{counted(len(self.model.segments), 'segment')}, which hold {percent(self.explained)} "
             f"of the variation between them; {percent(self.unlike_share)} are unlike any segment."
             f"{lost} Number, names and limits of the segments rest on a random sample of "
@@ -168,7 +169,7 @@ def segment_lines(
         assignments=assignments,
         rows=assigned + counts.get(None, 0),
         sample=clusters.sample,
-        without=counts.get(None, 0),
+        unassigned=counts.get(None, 0),
         unlike_share=unlike / max(assigned, 1),
         explained=1 - clusters.within_ss / clusters.total_ss,
     )

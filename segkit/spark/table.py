@@ -28,7 +28,7 @@ from segkit.features.products import (
     level_code,
     level_sum_names,
     pair_sums,
-    set_out,
+    pivot_levels,
 )
 from segkit.features.sources import CUSTOMER, MICRO, check_rows
 from segkit.spark.engine import (
@@ -181,15 +181,15 @@ def _setter(levels: Levels) -> Callable[[pl.DataFrame], pl.DataFrame]:
 
     def run(listed: pl.DataFrame) -> pl.DataFrame:
         code = pl.col(levels.column).list.eval(level_code(pl.element(), levels))
-        return set_out(listed.select(CUSTOMER, *PAIR_SUMS, code=code), levels)
+        return pivot_levels(listed.select(CUSTOMER, *PAIR_SUMS, code=code), levels)
 
     return run
 
 
 def _set_out_columns(levels: Levels) -> list[str]:
-    """List the columns that `set_out` makes, by making them of one customer."""
+    """List the columns that `pivot_levels` makes, by making them of one customer."""
     one = {CUSTOMER: ["a"], "code": [[0]]} | {name: [[1]] for name in PAIR_SUMS}
-    return set_out(pl.DataFrame(one), levels).drop(CUSTOMER).columns
+    return pivot_levels(pl.DataFrame(one), levels).drop(CUSTOMER).columns
 
 
 def _count_left(base: Any, names: Names) -> dict[str, float]:

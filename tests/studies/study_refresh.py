@@ -12,7 +12,7 @@ from datetime import date, timedelta
 import polars as pl
 
 import segkit
-from segkit.monitor import decide_refresh, same_season
+from segkit.monitor import decide_refresh, find_comparable_day
 from segkit.simulate.catalogue import month_after
 from segkit.simulate.world import START
 from tests.studies._retail import shop
@@ -70,7 +70,7 @@ def task(setting: str, seed: int) -> dict[str, object]:
     decisions = []
     for month in range(FIT + 1, MONTHS + 1):
         as_of = month_end(month)
-        reference = customer_table(orders, same_season(as_of, fitted))
+        reference = customer_table(orders, find_comparable_day(as_of, fitted))
         now = customer_table(orders, as_of)
         decisions.append(
             decide_refresh(
