@@ -433,16 +433,10 @@ def build_audience(
     theirs, _ = _identified(_refusing(customers, agreed, optouts), *form)
     reasons = _reasons(agreed, theirs, needed, mailed)
     people = people.with_columns(_reason=eligibility.first_reason(reasons))
-    free = pl.col("_reason").is_null()
-    if needed:
-        key = pl.coalesce([f"_{name}" for name in needed])
-        again = free & ~(key.is_first_distinct().over(free))
-        people = people.with_columns(_reason=_where(again, "same_email"))
-    cell_sizes = free.sum().over(list(cell)) if cell else free.sum()
-    people = people.with_columns(_reason=_where(free & (cell_sizes < min_cell), "small_cell"))
+    people = _leave_out_repeats(people, needed, cell, min_cell)
     contacted = people.filter(~reasons["no_contact"] & pl.col("_known").is_not_null())
     silent = contacted.filter(agreed.silent()).height
-    listed = people.filter(free)
+    listed = people.filter(pl.col("_reason").is_null())
     without = set() if erased is not None else {"erased"}
     without |= (set() if mailed else {"formula_email"}) | (_BY_POLICY if policy is None else set())
     descriptions = {name: text for name, text in REASONS.items() if name not in without}
@@ -459,6 +453,19 @@ def build_audience(
         rejected,
         _notes(people, customers, optouts),
     )
+
+
+def _leave_out_repeats(
+    people: pl.DataFrame, needed: Sequence[str], cell: Sequence[str], min_cell: int
+) -> pl.DataFrame:
+    """Leave out whose address is on the list already, then the cells that are too small."""
+    free = pl.col("_reason").is_null()
+    if needed:
+        key = pl.coalesce([f"_{name}" for name in needed])
+        again = free & ~(key.is_first_distinct().over(free))
+        people = people.with_columns(_reason=_where(again, "same_email"))
+    cell_sizes = free.sum().over(list(cell)) if cell else free.sum()
+    return people.with_columns(_reason=_where(free & (cell_sizes < min_cell), "small_cell"))
 
 
 def _check_options(

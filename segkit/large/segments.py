@@ -99,9 +99,9 @@ class LargeSegmentation(Result):
         notes = "".join(f" {note[:1].upper()}{note[1:]}." for note in self.table.notes)
         return (
             f"{counted(self.customers, 'customer')} in {counted(len(self.segments), 'segment')}"
-            f"{fitted}: {list_segments(self.segments)}.{_without_segment(self.unassigned)} {CAVEAT} "
-            f"Made from order lines up to {self.table.as_of}; {counted(apart, 'raw line')} rejected "
-            f"(.ledger).{notes}"
+            f"{fitted}: {list_segments(self.segments)}.{_without_segment(self.unassigned)} "
+            f"{CAVEAT} Made from order lines up to {self.table.as_of}; "
+            f"{counted(apart, 'raw line')} rejected (.ledger).{notes}"
         )
 
     def plot(self) -> Figure:

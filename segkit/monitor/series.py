@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -236,20 +236,7 @@ def refresh_series(
     )
     chosen = _choose_days(days, fitted, last)
     check_gaps(orders, fitted, chosen[-1])
-    events = None if events is None else _needed(events, model)
-    some = _drawn(orders, events, seed)
-
-    @cache
-    def table(day: date, span: int | None = None, *, drawn: bool = False) -> pl.DataFrame:
-        lines, seen = some if drawn else (orders, events)
-        return rebuild_customers(
-            model,
-            _since(lines, "order_day", day, span),
-            None if seen is None else _since(seen, "event_day", day, span),
-            as_of=day,
-            also=() if drawn else measures,
-        )
-
+    table = _keep_tables(model, orders, events, measures, seed)
     in_force, since, previous = model, fitted, fitted
     decisions: list[Refresh] = []
     rows, sizes, flows = [], [], []
@@ -277,17 +264,7 @@ def refresh_series(
         moves = compare_periods(in_force, table(previous), table(day), later=newer)
         assignments.append(_assigned(newer, table(day), day))
         both = table(previous).join(table(day), on="customer_id", how="semi").height
-        rows.append(
-            {
-                "as_of": day,
-                "action": decision.action,
-                "reason": decision.reason,
-                "alarms": ", ".join(decision.alarms),
-                "customers": assignments[-1].height,
-                "moved": moves.moved,
-                "moved_share": moves.moved / both if both else None,
-            }
-        )
+        rows.append(_describe_refresh(day, decision, assignments[-1].height, moves.moved, both))
         sizes.append(_sizes(assignments[-1]))
         flows.append(moves.flows.select(pl.lit(day).alias("as_of"), pl.all()))
         in_force, previous = newer, day
@@ -303,6 +280,46 @@ def refresh_series(
         whole,
         _assigned(model, table(chosen[-1]), chosen[-1]),
     )
+
+
+def _keep_tables(
+    model: SegmentModel,
+    orders: pl.DataFrame,
+    events: pl.DataFrame | None,
+    measures: Sequence[str],
+    seed: int,
+) -> Callable[..., pl.DataFrame]:
+    """Return a function that rebuilds the customers as of a day, and does so once for each day."""
+    events = None if events is None else _needed(events, model)
+    sampled = _drawn(orders, events, seed)
+
+    @cache
+    def table(day: date, span: int | None = None, *, drawn: bool = False) -> pl.DataFrame:
+        lines, views = sampled if drawn else (orders, events)
+        return rebuild_customers(
+            model,
+            _since(lines, "order_day", day, span),
+            None if views is None else _since(views, "event_day", day, span),
+            as_of=day,
+            also=() if drawn else measures,
+        )
+
+    return table
+
+
+def _describe_refresh(
+    day: date, decision: Refresh, customers: int, moved: int, both: int
+) -> dict[str, Any]:
+    """Return a row of ``table``; ``both`` are the customers of this refresh and the last."""
+    return {
+        "as_of": day,
+        "action": decision.action,
+        "reason": decision.reason,
+        "alarms": ", ".join(decision.alarms),
+        "customers": customers,
+        "moved": moved,
+        "moved_share": moved / both if both else None,
+    }
 
 
 def _compared_span(fitted: date, day: date, first: date) -> tuple[date, int]:

@@ -329,17 +329,7 @@ def _backtest(
     return PropensityBacktest(
         _table(judged, ranked, names, (values, drawn), level, seed),
         pl.concat(curves),
-        pl.concat(
-            [
-                pl.DataFrame({"origin": [w.origin] * w.frame.height}).with_columns(
-                    w.frame["customer_id"],
-                    pl.Series("event", w.event),
-                    *(pl.Series(name, scores.get(name), dtype=pl.Float64) for name in names),
-                )
-                for w, scores in zip(judged, scored, strict=True)
-            ],
-            how="diagonal",
-        ),
+        _join_scores(judged, scored, names),
         tables.outcome,
         horizon_days,
         level,
@@ -347,6 +337,21 @@ def _backtest(
         seed,
         tuple(dict.fromkeys(notes)),
     )
+
+
+def _join_scores(
+    judged: Sequence[Window], scored: Sequence[dict[str, Array]], names: Sequence[str]
+) -> pl.DataFrame:
+    """Return every customer of every origin with the event and each score's probability."""
+    parts = [
+        pl.DataFrame({"origin": [window.origin] * window.frame.height}).with_columns(
+            window.frame["customer_id"],
+            pl.Series("event", window.event),
+            *(pl.Series(name, scores.get(name), dtype=pl.Float64) for name in names),
+        )
+        for window, scores in zip(judged, scored, strict=True)
+    ]
+    return pl.concat(parts, how="diagonal")
 
 
 def _score(

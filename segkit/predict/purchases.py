@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -19,7 +20,7 @@ from segkit.errors import (
     require_range,
 )
 from segkit.frames import takes_frames
-from segkit.predict.futures import FAMILIES
+from segkit.predict.futures import FAMILIES, Family
 from segkit.predict.histories import HISTORY, check_history
 from segkit.predict.likelihood import Array, Histories, Parameters, maximise
 from segkit.result import StoredModel, read_fields
@@ -367,26 +368,7 @@ def fit_purchases(
     scaled = Histories(histories.x, histories.last / scale, histories.age / scale, customers)
     purchase, dropout = _design(grouped, purchase_covariates), _design(grouped, dropout_covariates)
 
-    def evaluate(point: Array, every: int = 1) -> tuple[float, Array, Array]:
-        rows = len(customers) // every
-        size = len(point)
-        value, gradient, hessian = 0.0, np.zeros(size), np.zeros((size, size))
-        for start in range(0, rows, BLOCK):  # memory does not grow with the number of customers
-            part = slice(start * every, min(start + BLOCK, rows) * every, every)
-            block = Histories(*(getattr(scaled, name)[part] for name in Histories.__slots__))
-            parameters = _parameters(point, purchase[part], dropout[part])
-            result = family.likelihood(parameters, block, True)
-            value += float(result.value @ block.customers)
-            if not covariates:
-                gradient += result.gradient @ block.customers
-                hessian += result.hessian @ block.customers
-                continue
-            design = _log_parameters_by_point(purchase[part], dropout[part])
-            slope, curve = result.gradient * block.customers, result.hessian * block.customers
-            gradient += np.einsum("jn,jnp->p", slope, design)
-            hessian += np.einsum("jkn,jnp,knq->pq", curve, design, design, optimize=True)
-        return value, gradient, hessian
-
+    evaluate = partial(_evaluate, family, scaled, purchase, dropout)
     rest = np.zeros(len(covariates))
     starts = [np.concatenate([np.log(start), rest]) for start in family.starts]
     if (every := len(customers) // PILOT) > 1:
@@ -411,6 +393,34 @@ def fit_purchases(
         end.gradient,
         end.converged,
     )
+
+
+def _evaluate(
+    family: Family,
+    histories: Histories,
+    purchase: Array,
+    dropout: Array,
+    point: Array,
+    every: int = 1,
+) -> tuple[float, Array, Array]:
+    """Return the log-likelihood at a point, its gradient and Hessian, from every nth history."""
+    rows = len(histories.customers) // every
+    size = len(point)
+    value, gradient, hessian = 0.0, np.zeros(size), np.zeros((size, size))
+    for start in range(0, rows, BLOCK):  # memory does not grow with the number of customers
+        part = slice(start * every, min(start + BLOCK, rows) * every, every)
+        block = Histories(*(getattr(histories, name)[part] for name in Histories.__slots__))
+        result = family.likelihood(_parameters(point, purchase[part], dropout[part]), block, True)
+        value += float(result.value @ block.customers)
+        if size == 4:  # no covariates
+            gradient += result.gradient @ block.customers
+            hessian += result.hessian @ block.customers
+            continue
+        design = _log_parameters_by_point(purchase[part], dropout[part])
+        slope, curve = result.gradient * block.customers, result.hessian * block.customers
+        gradient += np.einsum("jn,jnp->p", slope, design)
+        hessian += np.einsum("jkn,jnp,knq->pq", curve, design, design, optimize=True)
+    return value, gradient, hessian
 
 
 def _check_size(customers: int, repeaters: int) -> None:

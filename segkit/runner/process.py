@@ -368,55 +368,19 @@ def _carry_out(job: dict[str, Any], folder: Path, engine: Any) -> None:
     )
     outcome["cells_seconds"] = _cells_seconds(folder / "executed.ipynb")
     write_json(folder / "outcome.json", outcome)
-    tell(end=True)
+    send_event(end=True)
 
 
-def tell(**event: Any) -> None:
+def send_event(**event: Any) -> None:
     """Write one line of progress for the parent."""
     print(json.dumps(event), flush=True)  # noqa: T201 - the agreed channel
 
 
 def _register_engine(folder: Path) -> Any:
-    """Teach papermill to use this interpreter's kernel over sockets in a private folder.
-
-    Any kernelspec called ``python3`` on the machine is passed over. Sockets, unlike ports, cannot
-    be taken by another kernel that starts at the same moment.
-    """
-    from jupyter_client.kernelspec import KernelSpecManager
-    from jupyter_client.manager import AsyncKernelManager
-    from nbclient.exceptions import DeadKernelError
-    from papermill.clientwrap import PapermillNotebookClient
+    """Teach papermill to use this interpreter's kernel over sockets in a private folder."""
     from papermill.engines import NBClientEngine, papermill_engines
 
     _prefer_warm_kernels()
-
-    class Kernel(AsyncKernelManager):
-        def __init__(self, **settings: Any) -> None:
-            super().__init__(**settings)
-            self.kernel_spec_manager = KernelSpecManager(kernel_dirs=[])
-            Engine.kernels += 1
-            self.connection_file = str(folder / f"k{Engine.kernels}.json")
-            if not WINDOWS and len(self.connection_file) < LONGEST_SOCKET_PATH:
-                self.transport = "ipc"
-
-        async def _async_launch_kernel(self, kernel_cmd: list[str], **settings: Any) -> None:
-            await super()._async_launch_kernel(kernel_cmd, **settings)
-            # Known before it has written anything, should we have to leave at once.
-            Engine.kernel = getattr(self.provisioner, "process", None)
-            if Engine.kernel is not None:
-                tell(kernel=Engine.kernel.pid)
-
-    class Client(PapermillNotebookClient):  # type: ignore[misc]
-        def papermill_execute_cells(self) -> None:
-            process = self.km.provisioner.process
-            Engine.kernel = process
-            try:
-                super().papermill_execute_cells()
-            except DeadKernelError:
-                Engine.kernel_code = process.poll()
-                raise
-            finally:
-                Engine.peak = peak_of(process.pid)
 
     class Engine(NBClientEngine):  # type: ignore[misc]
         kernel: Any = None
@@ -435,19 +399,68 @@ def _register_engine(folder: Path) -> Any:
         ) -> Any:
             def note(number: int) -> None:
                 Engine.cell = number
-                tell(cell=number, cells=len(nb_man.nb.cells))
+                send_event(cell=number, cells=len(nb_man.nb.cells))
 
             _follow_cells(nb_man, note)
-            return Client(
+            return client(
                 nb_man,
-                kernel_manager_class=Kernel,
+                kernel_manager_class=kernel,
                 kernel_name=kernel_name,
                 startup_timeout=start_timeout,
                 timeout=None,
             ).execute()
 
+    kernel, client = _kernel_class(Engine, folder), _client_class(Engine)
     papermill_engines.register("segkit", Engine)
     return Engine
+
+
+def _kernel_class(engine: Any, folder: Path) -> Any:
+    """Make the class of kernels that listen to sockets in a folder.
+
+    Any kernelspec called ``python3`` on the machine is passed over. Sockets, unlike ports, cannot
+    be taken by another kernel that starts at the same moment.
+    """
+    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+
+    class Kernel(AsyncKernelManager):
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings)
+            self.kernel_spec_manager = KernelSpecManager(kernel_dirs=[])
+            engine.kernels += 1
+            self.connection_file = str(folder / f"k{engine.kernels}.json")
+            if not WINDOWS and len(self.connection_file) < LONGEST_SOCKET_PATH:
+                self.transport = "ipc"
+
+        async def _async_launch_kernel(self, kernel_cmd: list[str], **settings: Any) -> None:
+            await super()._async_launch_kernel(kernel_cmd, **settings)
+            # Known before it has written anything, should we have to leave at once.
+            engine.kernel = getattr(self.provisioner, "process", None)
+            if engine.kernel is not None:
+                send_event(kernel=engine.kernel.pid)
+
+    return Kernel
+
+
+def _client_class(engine: Any) -> Any:
+    """Make the class of clients that note how their kernel ended, and its peak of memory."""
+    from nbclient.exceptions import DeadKernelError
+    from papermill.clientwrap import PapermillNotebookClient
+
+    class Client(PapermillNotebookClient):  # type: ignore[misc]
+        def papermill_execute_cells(self) -> None:
+            process = self.km.provisioner.process
+            engine.kernel = process
+            try:
+                super().papermill_execute_cells()
+            except DeadKernelError:
+                engine.kernel_code = process.poll()
+                raise
+            finally:
+                engine.peak = peak_of(process.pid)
+
+    return Client
 
 
 def _follow_cells(manager: Any, note: Callable[[int], None]) -> None:
