@@ -19,6 +19,7 @@ __all__ = ["first_sentence", "in_words", "label"]
 MOST_WORDS = 25  # of a report's answer
 SMALLEST_P = 0.001  # a smaller p-value is written as a bound
 NOTHING = 1e-9  # what is smaller was left by rounding
+TINY_SHARE = 0.0001  # a smaller share is written as a bound
 MOST_PLACES = 4  # decimals of a number in a table
 WIDE = 10_000  # a column whose values differ by such a factor is of several units
 ROW_NAMES = ("segment_name", "segment")  # columns by which a page finds a segment's rows
@@ -27,9 +28,12 @@ NAMING = ("variable", "feature", "representative", "measure", "covariate")
 OF_SUBJECT = frozenset(
     (
         *("mean", "median", "q05", "q25", "q75", "q95", "min", "max", "lowest", "highest"),
-        *("mean_all", "median_all", "mean_arm", "mean_control"),
+        *("mean_all", "median_all", "mean_arm", "mean_control", "value", "value_all", "threshold"),
     )
 )
+OFFERS = frozenset(
+    ("offer_name", "tied", "before", "generic", "persona", "learnt")
+)  # their columns
 SHARE_ENDINGS = ("share", "rate", "prevalence", "_lift")
 # Words in the names of columns that hold amounts of money, and those that say otherwise.
 MONEY_WORDS = frozenset(
@@ -44,7 +48,9 @@ NO_MONEY = frozenset(
         *("ratio", "rows", "band", "segment", "segments", "elasticity", "customers", "name"),
     )
 )
-P_NAMES = re.compile(r"p|p_(value|adjusted|same|null|lower|upper|trend|difference).*|.*_p(_value)?")
+P_NAMES = re.compile(
+    r"p|p_(value|adjusted|holm|same|null|lower|upper|trend|difference).*|.*_p(_value)?"
+)
 # Figures that are the same on every processor: a computed value is sure to some 15 digits, and
 # whether it is just below a whole number, or just above a half, hangs on the order of its sums.
 SURE_DIGITS = 12
@@ -108,6 +114,11 @@ LABELS: dict[str, str] = {
     "reachable_share": "share with consent and a channel",
     "predictable_auc": "prediction from descriptors (AUC)",
     "kpi_difference": "difference on the outcome",
+    "p_value": "p-value",
+    "p_holm": "p-value (Holm)",
+    "p_adjusted": "adjusted p-value",
+    "p_alive": "probability of being active",
+    "smd": "standardised difference",
 }
 # Families of features: what stands before the level's name, and after it.
 FAMILIES: dict[str, tuple[str, str]] = {
@@ -256,14 +267,16 @@ def percent(value: float | None, *, places: int = 1) -> str:
 
     Examples
     --------
-    >>> percent(0.1234), percent(0.0002), percent(1e-18), percent(None)
-    ('12.3%', '0.02%', '0.0%', '–')
+    >>> percent(0.1234), percent(0.0002), percent(2e-6), percent(1e-18), percent(None)
+    ('12.3%', '0.02%', '< 0.01%', '0.0%', '–')
     """
     if value is None or math.isnan(value):
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     value = 0.0 if abs(value) < NOTHING else without_noise(value)
+    if 0 < value < TINY_SHARE and places <= 1:
+        return f"< {TINY_SHARE:.2%}"
     if 0 < abs(value) < 0.5 * 10 ** -(places + 2):
         places = -2 - math.floor(math.log10(abs(value)))
     return f"{value:,.{places}%}"
@@ -394,8 +407,10 @@ def cell(value: Any, column: str) -> str:
         return ", ".join(cell(item, column) for item in value)
     # A "column" may also be one of the source's own, whose name is to be read as it stands.
     named = column in NAMING or (column == "column" and is_known(str(value)))
-    if column == "offer_name" or column.endswith("offer"):
+    if column in OFFERS or column.endswith("offer"):
         return str(value).replace("_", " ")
+    if column == "alarms":
+        return ", ".join(label(name) for name in str(value).split(", "))
     return label(str(value)) if named else str(value)
 
 
@@ -565,7 +580,7 @@ def _cells(frame: pl.DataFrame, numeric: set[str]) -> dict[str, list[str]]:
         last = owner[name]
     texts = {}
     subject = next((name for name in NAMING if name in frame.columns), "")
-    own = [name for name in frame.columns if subject and name in numeric and name in OF_SUBJECT]
+    own = [name for name in owner if subject and (name in OF_SUBJECT or owner[name] in OF_SUBJECT)]
     by_row = [
         number_cells([row[name] for name in own], str(row[subject]))
         for row in (frame.iter_rows(named=True) if own else ())

@@ -35,6 +35,16 @@ def test_verdict_beside_the_truth(apart, archetypes, right, words):
     assert len(grade.answer.split()) <= 25
 
 
+def test_the_grade_is_that_of_the_verdict_at_k_not_of_another_number():
+    """Groups that are natural at 2, cut into 3, are not called natural, and the grade agrees."""
+    found = assess_structure(two_clouds(8.0), k=3, **QUICK)
+    assert found.natural_k == 2
+    assert found.verdict != "natural"
+    grade = grade_structure(found, pl.DataFrame({"archetype": ["a", "b", "c"] * 40}))
+    assert not grade.right
+    assert grade.p_value == found.table.filter(pl.col("k") == 3)["p_value"][0] > found.p_value
+
+
 def test_truth_needs_archetypes():
     found = assess_structure(two_clouds(8.0), **QUICK)
     with pytest.raises(ColumnError, match="archetype"):

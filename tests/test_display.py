@@ -123,7 +123,9 @@ def test_a_column_has_one_unit_and_its_limits_are_written_as_it_is():
             "added_profit_low": [-3.456, 0.004],
             "revenue": [1234.56, 12.3],
             "difference_points": [0.5, -1.25],
-            "p_value": [0.05, 1e-12],
+            "p_holm": [0.05, 1e-12],
+            "tied": ["flash_sale / generic", ""],
+            "loss_share": [0.05, 2e-6],
             "index": [0.05, 1.5],
         }
     )
@@ -134,9 +136,14 @@ def test_a_column_has_one_unit_and_its_limits_are_written_as_it_is():
         "revenue, GBP",
         "difference, points",
     ]
-    assert rows == [
-        ["A", "5.0%", "4.0%", "0.0%", "0.05", "-3.46", "1,235", "0.5", "0.050", "0.05"],
-        ["B", "50.0%", "40.0%", "60.0%", "12.00", "0.00", "12", "-1.2", "&lt; 0.001", "1.50"],
+    assert head[8] == "p-value (Holm)"
+    assert [row[:8] for row in rows] == [
+        ["A", "5.0%", "4.0%", "0.0%", "0.05", "-3.46", "1,235", "0.5"],
+        ["B", "50.0%", "40.0%", "60.0%", "12.00", "0.00", "12", "-1.2"],
+    ]
+    assert [row[8:] for row in rows] == [
+        ["0.050", "flash sale / generic", "5.0%", "0.05"],
+        ["&lt; 0.001", "", "&lt; 0.01%", "1.50"],
     ]
 
 
@@ -145,6 +152,12 @@ def test_what_describes_a_variable_is_written_in_its_unit():
         {"feature": ["open_rate", "monetary", "orders_trend"], "mean": [0.125, 632.03, 0.051]}
     )
     assert [row[1] for row in cells_of(frame)[1:]] == ["12.5%", "632", "0.051"]
+    frame = pl.DataFrame({"measure": ["customer_share", "customers"], "value": [0.258, 4545.0],
+                          "low": [0.251, None], "threshold": [0.05, 100.0]})  # fmt: skip
+    assert [row[1:] for row in cells_of(frame)[1:]] == [
+        ["25.8%", "25.1%", "5.0%"],
+        ["4,545", "–", "100"],
+    ]
 
 
 def test_a_column_of_many_units_is_written_cell_by_cell():

@@ -74,7 +74,7 @@ def test_planted_changes_are_graded_and_planted_drift_is_found(shop, year):
     assert series.migration.refitted
     calm = compare_with_truth(replace(series, rows=series.rows.with_columns(alarms=pl.lit(""))),
                               history.truth, habits=history.habits)  # fmt: skip
-    assert "discount_share was not found" in calm.text
+    assert "discount rate (off list price) was not found" in calm.text
 
 
 def test_other_sources_and_earlier_days_play_their_own_history_again(shop):

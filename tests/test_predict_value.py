@@ -444,7 +444,9 @@ def test_who_may_be_leaving_is_listed_with_the_break_even_of_a_contact(value):
     both = list_retention(groups, "churn_probability > 0.5 and p_alive > 0.2", churn=scores)
     assert (both.customers["churn_probability"] > 0.5).all()
     nobody = list_retention(groups, "p_alive > 2")
-    assert nobody.text == "No customer meets the rule for leaving (p_alive > 2)."
+    assert (
+        nobody.text == "No customer meets the rule for leaving (probability of being active > 2)."
+    )
     assert nobody.table["break_even"].null_count() == 3
     with pytest.raises(ColumnError, match="churn_probability"):
         list_retention(groups, "churn_probability > 0.5")

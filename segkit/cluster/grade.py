@@ -279,7 +279,7 @@ class StructureGrade(Result):
     verdict : str
         "natural", "reproducible" or "constructive", as `assess_structure` found it.
     p_value : float
-        Of its test over all numbers of segments.
+        Of the test that the verdict rests on.
     planted : int
         Number of simulated groups; 0 for a continuum of customers.
     right : bool
@@ -348,5 +348,5 @@ def grade_structure(structure: Structure, truth: pl.DataFrame) -> StructureGrade
     """
     require_columns(truth.columns, ["archetype"], "the truth")
     planted = truth["archetype"].drop_nulls().n_unique()
-    right = (structure.p_value <= structure.alpha) == (planted > 0)
-    return StructureGrade(structure.verdict, structure.p_value, planted, right)
+    right = (structure.verdict == "natural") == (planted > 0)
+    return StructureGrade(structure.verdict, structure.judged_p, planted, right)

@@ -313,7 +313,8 @@ class Segmentation(Result):
     def _draw_map(self, shown: pl.DataFrame) -> Figure:
         first, second = self.map_shares
         names = dict(self.segments.select("segment", "segment_name").iter_rows())
-        shown = shown.with_columns(pl.col("segment").replace(names))
+        order = pl.Enum(list(names.values()))
+        shown = shown.with_columns(pl.col("segment").replace_strict(names, return_dtype=order))
         n = self.assignments.height
         sample = f", a random {number(shown.height)} of {counted(n, 'customer')}"
         return points(

@@ -253,10 +253,14 @@ class Structure(Result):
             again = "and other customers give other borders"
         return f"Not shown{at} ({sure}): customers run into each other, {again}."
 
+    @property
+    def judged_p(self) -> float:
+        """Return the p-value that the verdict rests on: that at ``k``, if given."""
+        return self.p_value if self.k is None else float(self._row(self.k)["p_value"])
+
     def _p_words(self) -> str:
         """Write the p-value; as an upper bound if no reference reaches the data."""
-        p = self.p_value if self.k is None else self._row(self.k)["p_value"]
-        least = 1 / (self.n_null + 1)
+        p, least = self.judged_p, 1 / (self.n_null + 1)
         if p > least + 1e-12:
             return f"p = {number(p, digits=2)}"
         return f"p <= {number(least, digits=2)}, the least that so many can show"

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import counted, number, percent
+from segkit.display import counted, label, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, require_least, require_range
 from segkit.frames import takes_frames
 from segkit.result import Figure, Result, check_customers
@@ -71,11 +71,11 @@ class Drift(Result):
             return (
                 f"No drift that matters between {number(self.before)} and "
                 f"{counted(self.after, 'customer')}: the largest distance is "
-                f"{_points(most['distance'])} ({most['variable']}), below the "
+                f"{_points(most['distance'])} ({label(most['variable'])}), below the "
                 f"{_points(most['least'])} that would count or within chance."
             )
         words = "; ".join(
-            f"{row['variable']} by {_points(row['distance'])}"
+            f"{label(row['variable'])} by {_points(row['distance'])}"
             for row in self.distances.filter("alarm").iter_rows(named=True)
         )
         return (

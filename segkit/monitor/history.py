@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from segkit.cluster import SegmentModel
-from segkit.display import counted, join_words, number, percent
+from segkit.display import counted, join_words, label, number, percent
 from segkit.errors import DataError
 from segkit.frames import takes_frames
 from segkit.intake import Intake, clean_data
@@ -301,13 +301,13 @@ class PlantedMoves(Result):
         for row in self.habits.iter_rows(named=True):
             alarm = row["first_alarm"]
             when = "was not found" if alarm is None else f"was found on {alarm.isoformat()}"
-            parts.append(f"the planted drift of {row['feature']} {when}")
+            parts.append(f"the planted drift of {label(row['feature'])} {when}")
         if not self.habits.height:
             parts.append(
                 f"no drift of everybody was planted, {NONE_FOUND[bool(self.false_alarms)]}"
             )
         elif self.false_alarms:
-            parts.append(f"{join_words(self.false_alarms)} drifted besides")
+            parts.append(f"{join_words(list(map(label, self.false_alarms)))} drifted besides")
         if changed["customers"] and stayed["customers"]:
             parts.append(
                 f"of {counted(changed['customers'], 'customer')} who were given other habits "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from segkit.display import counted, join_words
+from segkit.display import counted, join_words, label
 from segkit.errors import DataError, require_least
 from segkit.frames import takes_frames
 from segkit.monitor.drift import Drift, measure_drift
@@ -156,9 +156,9 @@ def decide_refresh(
     action: Action = "refit" if lasting else "watch" if alarms else "keep"
     if lasting:
         times = "" if in_a_row == 1 else f" in {counted(in_a_row, 'refresh', 'refreshes')} in a row"
-        reason = f"{join_words(sorted(lasting))} drifted{times}."
+        reason = f"{join_words(sorted(map(label, lasting)))} drifted{times}."
     elif alarms:
-        reason = f"{join_words(alarms)} drifted, for the first time."
+        reason = f"{join_words(list(map(label, alarms)))} drifted, for the first time."
     else:
         reason = "nothing drifted beyond chance and by a size that matters."
     return Refresh(as_of, action, reason, alarms, drift, migration)

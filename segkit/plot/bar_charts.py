@@ -113,7 +113,7 @@ def bars(
                 *places, **errors, fmt="none", ecolor=draw.EDGE, elinewidth=1.2, capsize=2.5
             )
             ends = np.where(values < 0, values - below, values + above)
-        if annotate:
+        if annotate and not (draw.is_narrow() and len(groups) > 2):
             _annotate_bars(axes, at, values, ends, horizontal, in_percent)
         for row, bar in zip(
             data.iter_rows(named=True), _in_order(axes, at, horizontal), strict=True

@@ -109,7 +109,9 @@ def intervals(
         draw.name_rows(axes, names, x_label, 34, 0.6)
         draw.number_axis(axes.xaxis, y_label or draw.words(y), in_percent=in_percent)
         axes.grid(axis="x")
-        if group:
+        if group and draw.is_narrow():
+            draw.legend(axes, handles, groups)
+        elif group:
             figure.legend(handles, list(map(str, groups)), loc="outside lower left", ncols=4)
     kind, keys = "Estimates with intervals", [key for key in (x, group) if key]
     if data.height > 2 * MOST_NAMED:
@@ -230,7 +232,7 @@ def stacked(
         draw.name_rows(axes, names, x_label, 30, 0.5)
         draw.number_axis(axes.xaxis, label, in_percent=normalise)
         axes.margins(x=0)
-        draw.legend(axes, handles, parts, draw.words(part))
+        draw.legend(axes, handles, parts, "" if part == "level" else draw.words(part))
     drawn_rows = (frame, data)
     text = describe_rows("Stacked bars", drawn_rows, column, [x, part], title, normalise, label)
     return Figure(figure, alt or text, data)

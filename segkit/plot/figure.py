@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 import threading
 import warnings
@@ -11,6 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial, wraps
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure as MatplotlibFigure
+    from matplotlib.legend import Legend
 
 # Okabe and Ito (2008), "Color Universal Design": distinguishable by colour-blind readers.
 # Black comes last: it is kept for text and reference lines.
@@ -35,7 +38,9 @@ INK = "#1b2126"
 P = ParamSpec("P")
 PHONE = 3.3  # inches of a figure that fits a phone without scrolling, texts as large as ever
 LINE = 38  # characters that fit beside one another in it
+SIDE = 24  # characters that fit along its vertical axis
 HEAD = 1.2  # inches of its title and axis
+TEXT = 0.155  # inches of a line of its text
 WIDEST = 8.8  # inches that a page shows at full size
 _NARROW: ContextVar[bool] = ContextVar("narrow", default=False)
 STYLE: dict[Any, Any] = {
@@ -207,9 +212,10 @@ def _fit_phone(figure: MatplotlibFigure) -> None:
 
     high = 0.0
     for axes in figure.axes:
-        for text in (axes.xaxis.label, axes.yaxis.label):
-            lines = text.get_text().split("\n")
-            text.set_text("\n".join(textwrap.fill(line, LINE) for line in lines))
+        for text, width in ((axes.xaxis.label, LINE), (axes.yaxis.label, SIDE)):
+            text.set_text(textwrap.fill(text.get_text().replace("\n", " "), width))
+        if len(axes.get_xlabel()) > LINE // 2:  # longer than the axis: it ends where that does
+            axes.xaxis.label.set(x=1.0, ha="right")
         if axes.get_xscale() == "log":
             axes.xaxis.set_major_locator(LogLocator(numticks=4))
         days = axes.xaxis.get_major_locator()
@@ -219,8 +225,19 @@ def _fit_phone(figure: MatplotlibFigure) -> None:
             axes.set_title(textwrap.fill(axes.get_title(loc="left"), LINE - 14), loc="left")
         if isinstance(axes.yaxis.get_major_locator(), FixedLocator):
             names = [label.get_text() for label in axes.get_yticklabels()]
-            high += sum(0.05 + 0.155 * (1 + name.count("\n")) for name in names) + HEAD
-    figure.set_figheight(max(figure.get_figheight(), high))
+            lines = [1 + name.count("\n") for name in names]
+            tallest = max((one + other for one, other in pairwise(lines)), default=2) / 2
+            high += (
+                (0.05 + TEXT * tallest) * len(names) + HEAD + TEXT * axes.get_xlabel().count("\n")
+            )
+    below = sum(_count_lines(legend) for legend in figure.legends)
+    figure.set_figheight(max(figure.get_figheight(), high) + TEXT * below)
+
+
+def _count_lines(legend: Legend) -> int:
+    """Return how many lines of text a legend takes below a figure."""
+    lines = sum(1 + text.get_text().count("\n") for text in legend.get_texts())
+    return math.ceil(lines / legend._ncols) + bool(legend.get_title().get_text())  # type: ignore[attr-defined]
 
 
 # Yellow is too pale for a line on white; black is for text and reference lines.
@@ -366,7 +383,7 @@ def number_axis(axis: Axis, label: str, *, in_percent: bool = False) -> None:
     axis.set_label_text(label)
     locator = axis.get_major_locator()
     if is_narrow() and isinstance(locator, AutoLocator):
-        locator.set_params(nbins=5)
+        locator.set_params(nbins=4)
 
 
 def name_axis(axis: Axis, places: Iterable[float], names: Iterable[object], width: int) -> None:

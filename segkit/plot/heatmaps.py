@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE = draw.OKABE_ITO[0], draw.OKABE_ITO[3]
 SHADES = 101
+PHONE_ROOM = 1.9  # inches of the cells on a phone
 UPRIGHT = 34  # characters of a name that stands upright, before it is broken
 RISING = ("#f2f7fb", BLUE, "#00304d")
 BLUE_BELOW = (BLUE, "#ffffff", ORANGE)
@@ -79,9 +80,11 @@ def heatmap(
     >>> heatmap(frame, "a", "b", "mean", diverging=True).alt
     'Heatmap of mean by b and a: r, p 1.50; r, q -2.'
     """
+    named = frame.drop_nulls([x, y])
+    if draw.is_narrow() and len(names_of(named, x)) > len(names_of(named, y)):
+        x, y, x_label, y_label = y, x, y_label, x_label  # a phone is higher than wide
     data = drawn(frame, [x, y, value], [x, y, value])
     one_each(data, [x, y])
-    named = frame.drop_nulls([x, y])
     across, down = names_of(named, x), names_of(named, y)
     grid = _cells(data, across, down)
     in_percent = draw.as_percent(percent, value)
@@ -89,10 +92,11 @@ def heatmap(
         max(len(part) for name in across for part in draw.wrap(name, width).split("\n"))
         for width in (14, UPRIGHT)
     )
-    lying = 2.4 + len(across) * max(0.55, 0.085 * longest)
-    upright = lying > (draw.PHONE if draw.is_narrow() else draw.WIDEST)
+    least = 0.36 if draw.is_narrow() else 0.55  # inches of a column
+    lying = 2.4 + len(across) * max(least, 0.085 * longest)
+    upright = lying > (2.4 + PHONE_ROOM if draw.is_narrow() else draw.WIDEST)
     width = _page_width(max(4.5, 2.4 + 0.55 * len(across) if upright else lying))
-    room, least = (1.9, 0.36) if draw.is_narrow() else (width - 2.4, 0.5)
+    room, least = (PHONE_ROOM, 0.36) if draw.is_narrow() else (width - 2.4, 0.5)
     written = annotate and room / len(across) >= least
     texts = _texts(grid, lambda cell: draw.write(cell, in_percent) if written else "")
     height = max(2.2, 1.2 + 0.36 * len(down)) + (0.075 * longest_upright if upright else 0.0)
@@ -162,10 +166,10 @@ def offer_map(
     one_each(data, [x, y])
     across, down = names_of(data, x), names_of(data, y)
     width = _page_width(2.6 + 1.35 * len(across))
-    room = (1.9 if draw.is_narrow() else width - 2.6) / len(across)
+    room = (PHONE_ROOM if draw.is_narrow() else width - 2.6) / len(across)
     stacked = draw.is_narrow() and room < 0.45  # too narrow for a value: one column, a row a pair
     if stacked:
-        room = 1.9
+        room = PHONE_ROOM
         pairs = [(name, other) for name in down for other in (None, *across)]
         places = {pair: (i, 0) for i, pair in enumerate(pairs)}
         across, down = [""], [name if other is None else other for name, other in pairs]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -52,7 +52,7 @@ def points(
     x, y : str
         Numeric columns.
     group : str, optional
-        Column distinguished by colour and shape, up to 12 groups.
+        Column distinguished by colour and shape, up to 12 groups, in its order (`names_of`).
     label : str, optional
         Column written beside each point (for a few points).
     sample : int or None
@@ -75,8 +75,6 @@ def points(
     >>> points(frame, "visits", "orders").alt
     'Scatter plot of orders against visits to the site, 3 points: visits to the site from 1 ...'
     """
-    import seaborn as sns
-
     data = drawn(frame, [x, y, group, label], [x, y, *([group] if group else [])])
     for column, log in ((x, log_x), (y, log_y)):
         data = drawn(data.filter(pl.col(column) > 0), data.columns, [x, y]) if log else data
@@ -84,65 +82,75 @@ def points(
     complete = data.height
     if sample is not None and complete > sample:
         data = data.sample(sample, seed=seed)
-    groups = sorted(map(str, names_of(data, group)))
-    looks, few = draw.styles(len(groups)), data.height <= 200
-    # Without a column all rows are of one group, that has the name "None".
-    named = data.get_column(group).cast(pl.String).to_list() if group else groups * data.height
+    names, in_percent = names_of(data, group), draw.as_percent(percent, y)
     with draw.canvas(7.2, 4.4, title=title) as (figure, (axes,)):
-        sns.scatterplot(
-            x=data.get_column(x).to_numpy(),
-            y=data.get_column(y).to_numpy(),
-            hue=named,
-            style=named,
-            hue_order=groups,
-            style_order=groups,
-            palette=[look.colour for look in looks],
-            markers=[look.marker for look in looks],
-            s=34 if few else 10,
-            alpha=0.85 if few else 0.5,
-            linewidth=0,
-            legend=bool(group),
-            ax=axes,
-        )
-        axes.collections[-1].set_rasterized(data.height > MANY)
-        _mark_points(axes, data, (x, y), [label, group], draw.as_percent(percent, y))
+        _draw_points(axes, data, (x, y), group, names)
+        _mark_points(axes, data, (x, y), [label, group], in_percent)
         if log_x:
             axes.set_xscale("log")
         if log_y:
             axes.set_yscale("log")
         draw.number_axis(axes.xaxis, x_label or draw.words(x), in_percent=draw.as_percent(None, x))
-        draw.number_axis(
-            axes.yaxis, y_label or draw.words(y), in_percent=draw.as_percent(percent, y)
-        )
+        draw.number_axis(axes.yaxis, y_label or draw.words(y), in_percent=in_percent)
         if label:
-            for row in data.iter_rows(named=True):
-                draw.note(
-                    axes,
-                    draw.wrap(row[label], 14 if draw.is_narrow() else 32),
-                    (row[x], row[y]),
-                    (6, 4),
-                    va="baseline",
-                )
-            axes.margins(0.12)
+            _label_points(axes, data, (x, y), label)
         if group:
             handles, labels = axes.get_legend_handles_labels()
             axes.legend_ = None  # seaborn's
             draw.legend(axes, handles, labels, draw.words(group))
     spans = ", ".join(_span(data, c, draw.as_percent(p, c)) for c, p in ((x, None), (y, percent)))
     drawn_of = f", a sample of {complete:,}" if complete > data.height else ""
-    names = ""
+    named = ""
     if label and data.height <= MOST_NAMED:
-        y_percent = draw.as_percent(percent, y)
-        named_values = (
-            f"{row[label]} {draw.write(float(row[y]), y_percent)}" for row in data.to_dicts()
+        values = (
+            f"{row[label]} {draw.write(float(row[y]), in_percent)}" for row in data.to_dicts()
         )
-        names = f"; {draw.words(y)} of {', '.join(named_values)}"
+        named = f"; {draw.words(y)} of {', '.join(values)}"
     sentence = (
         f"Scatter plot of {y_label or draw.words(y)} against {x_label or draw.words(x)}, "
-        f"{data.height:,} points{drawn_of}: {spans}{names}."
+        f"{data.height:,} points{drawn_of}: {spans}{named}."
     )
-    text = alt or finish(sentence, title=title, left_out=left_out)
-    return Figure(figure, text, data)
+    return Figure(figure, alt or finish(sentence, title=title, left_out=left_out), data)
+
+
+def _draw_points(
+    axes: Axes, data: pl.DataFrame, at: tuple[str, str], group: str | None, names: list[Any]
+) -> None:
+    """Draw the points of each group in its own colour and shape, in the order of ``names``."""
+    import seaborn as sns
+
+    looks, few = draw.styles(len(names)), data.height <= 200
+    order = list(map(str, names))
+    # Without a column all rows are of one group, that has the name "None".
+    named = data.get_column(group).cast(pl.String).to_list() if group else order * data.height
+    sns.scatterplot(
+        x=data.get_column(at[0]).to_numpy(),
+        y=data.get_column(at[1]).to_numpy(),
+        hue=named,
+        style=named,
+        hue_order=order,
+        style_order=order,
+        palette=[look.colour for look in looks],
+        markers=[look.marker for look in looks],
+        s=34 if few else 10,
+        alpha=0.85 if few else 0.5,
+        linewidth=0,
+        legend=bool(group),
+        ax=axes,
+    )
+    axes.collections[-1].set_rasterized(data.height > MANY)
+
+
+def _label_points(axes: Axes, data: pl.DataFrame, at: tuple[str, str], label: str) -> None:
+    """Write a name beside each point; on a phone moved apart where they would overlap."""
+    heights = floats(data, at[1]).tolist()
+    if draw.is_narrow() and axes.get_yscale() == "linear":
+        low, high = axes.get_ylim()
+        heights = draw.spread(heights, (high - low) * 0.16)
+    for row, height in zip(data.iter_rows(named=True), heights, strict=True):
+        name = draw.wrap(row[label], 14 if draw.is_narrow() else 32)
+        draw.note(axes, name, (row[at[0]], height), (6, 4), va="baseline")
+    axes.margins(0.12)
 
 
 def _mark_points(

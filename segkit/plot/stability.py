@@ -122,7 +122,8 @@ def segment_stability(frame: pl.DataFrame) -> Figure:
     rows, at = data.to_dicts(), np.arange(data.height)[::-1]
     mean, low, high = (floats(data, column) for column in need[1:4])
     title = "Does each segment come out again?"
-    with draw.canvas(7.2, 1.3 + 0.36 * data.height, title=title) as (figure, (axes,)):
+    pitch = 0.52 if draw.is_narrow() else 0.36
+    with draw.canvas(7.2, 1.3 + pitch * data.height, title=title) as (figure, (axes,)):
         _draw_bands(axes)
         axes.hlines(at, low, high, color=BLUE, linewidth=2.2)
         axes.plot(mean, at, linestyle="", marker="o", markersize=7, color=BLUE)

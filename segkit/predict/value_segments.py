@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from segkit.display import counted, money, number, percent
+from segkit.display import counted, in_words, money, number, percent
 from segkit.errors import ParameterError, require_columns, require_range
 from segkit.frames import takes_frames
 from segkit.ids import require_unique
@@ -156,6 +156,7 @@ def group_by_value(value: Value, shares: Sequence[float] = (0.2, 0.3)) -> ValueS
 
 
 LEAVING = "p_alive > 0.1 and p_alive < 0.8"
+LEAVING_WORDS = "probability of still being active above 10% and below 80%"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,12 +194,12 @@ class RetentionList(Result):
     def text(self) -> str:
         """State how many may be leaving, what is at risk, and when a contact pays."""
         if self.customers.is_empty():
-            return f"No customer meets the rule for leaving ({self.rule})."
+            return f"No customer meets the rule for leaving ({self._rule})."
         at_risk = float(self.customers["value_at_risk"].sum())
         mean = at_risk / self.customers.height
         share = percent(self.cost / (mean * self.margin)) if mean > 0 else "no share"
         return (
-            f"{counted(self.customers.height, 'customer')} may be leaving ({self.rule}), with "
+            f"{counted(self.customers.height, 'customer')} may be leaving ({self._rule}), with "
             f"{money(at_risk)} at risk in the next {counted(self.horizon_days, 'day')}: what they "
             "would bring if they had stayed, beyond what is expected of them. A contact at "
             f"{number(self.cost)} pays if it keeps {share} of them or more. Whether a contact "
@@ -210,9 +211,13 @@ class RetentionList(Result):
         """State how many may be leaving, and what is at risk."""
         at_risk = money(float(self.customers["value_at_risk"].sum()))
         return (
-            f"{counted(self.customers.height, 'customer')} by the rule {self.rule}, with {at_risk} "
+            f"{counted(self.customers.height, 'customer')} ({self._rule}), with {at_risk} "
             f"at risk in the next {counted(self.horizon_days, 'day')}."
         )
+
+    @property
+    def _rule(self) -> str:
+        return LEAVING_WORDS if self.rule == LEAVING else in_words(self.rule)
 
     def plot(self) -> Figure:
         """Draw the value at risk of each value segment."""
