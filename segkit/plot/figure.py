@@ -237,7 +237,8 @@ def _fit_phone(figure: MatplotlibFigure) -> None:
 def _count_lines(legend: Legend) -> int:
     """Return how many lines of text a legend takes below a figure."""
     lines = sum(1 + text.get_text().count("\n") for text in legend.get_texts())
-    return math.ceil(lines / legend._ncols) + bool(legend.get_title().get_text())  # type: ignore[attr-defined]
+    columns: int = getattr(legend, "_ncols", 1)
+    return math.ceil(lines / columns) + bool(legend.get_title().get_text())
 
 
 # Yellow is too pale for a line on white; black is for text and reference lines.
