@@ -13,7 +13,14 @@ import polars as pl
 
 from segkit import intake
 from segkit.display import counted
-from segkit.errors import ColumnError, DataError, SourceError, require_choice, require_columns
+from segkit.errors import (
+    ColumnError,
+    DataError,
+    ParameterError,
+    SourceError,
+    require_choice,
+    require_columns,
+)
 from segkit.frames import takes_frames
 from segkit.intake.numbers import HIGH_CODES, doubted_answers
 from segkit.intake.readers import read_table
@@ -254,15 +261,26 @@ def open_survey(
     return Survey(answers, items, read_codebook(book), read_answer_ranges(book))
 
 
-def refuse_outside(item: str, values: Floats, ends: tuple[float, float]) -> None:
-    """Raise ``DataError`` if an answer lies outside the range that was offered."""
-    outside = values[(values < ends[0]) | (values > ends[1])]
+def read_range(
+    item: str,
+    values: Floats,
+    answers: tuple[float, float] | Mapping[str, tuple[float, float]] | None,
+) -> tuple[float, float] | None:
+    """Return the lowest and highest answer that was offered, where stated; refuse others."""
+    stated = answers.get(item) if isinstance(answers, Mapping) else answers
+    if stated is None:
+        return None
+    low, high = float(stated[0]), float(stated[1])
+    if not low < high:
+        raise ParameterError(f"answers must run from a lowest to a higher one; got {stated!r}")
+    outside = values[(values < low) | (values > high)]
     if outside.size:
         raise DataError(
-            f"{item} runs from {ends[0]:g} to {ends[1]:g}; "
+            f"{item} runs from {low:g} to {high:g}; "
             f"{counted(outside.size, 'answer lies', 'answers lie')} outside, such as "
             f"{outside[0]:g}; make codes for 'no answer' null first"
         )
+    return low, high
 
 
 @takes_frames
@@ -292,6 +310,8 @@ def plot_answers(
     ------
     DataError
         If an answer lies outside the range that was offered.
+    ParameterError
+        If a range does not run from a lowest to a higher answer.
 
     Examples
     --------
@@ -300,17 +320,14 @@ def plot_answers(
     """
     given = read_answers(frame, items, check=False)
     statements = labels or {}
-    ranges = answers if isinstance(answers, Mapping) else dict.fromkeys(given.items, answers)
-    rows = []
+    rows, offered = [], set()
     for name, column in zip(given.items, given.values.T, strict=True):
-        if ends := ranges.get(name):
-            refuse_outside(name, column, ends)
+        offered.add(read_range(name, column, answers))
         values, counts = np.unique(column[~np.isnan(column)], return_counts=True)
         label = statements.get(name, name)
         rows += [(label, v, c / counts.sum()) for v, c in zip(values, counts, strict=True)]
     kinds = {"item": pl.String, "answer": pl.Float64, "share": pl.Float64}
     shown = pl.DataFrame(rows, schema=kinds, orient="row")
-    offered = {ranges.get(name) for name in given.items}
     ends = offered.pop() if len(offered) == 1 else None
     whole = (int(ends[0]), int(ends[1])) if ends else None
     return likert(shown, answers=whole, title="What people answered")
@@ -343,19 +360,8 @@ def read_codebook(source: Path | str) -> dict[str, str]:
     >>> read_codebook("simulated")["price_2"]
     'I wait for the sale'
     """
-    if str(source) == SIMULATED:
-        table = customers.items()
-        stems = table.with_columns(
-            item=pl.col("item").str.replace(r"_\d+$", ""),
-            statement=pl.col("attitude").str.replace_all("_", " "),
-        ).unique("item", maintain_order=True)
-        table = pl.concat([table, stems])
-    else:
-        stated = _read_table(source)
-        if stated is None:
-            return {}
-        table = stated
-    return dict(table.select("item", "statement").drop_nulls().iter_rows())
+    table = _read_table(source)
+    return {} if table is None else dict(table.select("item", "statement").drop_nulls().iter_rows())
 
 
 def read_answer_ranges(source: Path | str) -> dict[str, tuple[float, float]]:
@@ -385,9 +391,6 @@ def read_answer_ranges(source: Path | str) -> dict[str, tuple[float, float]]:
     >>> read_answer_ranges("simulated")["price_2"]
     (1.0, 5.0)
     """
-    if str(source) == SIMULATED:
-        low, high = (float(end) for end in customers.ANSWERS)
-        return dict.fromkeys(customers.items()["item"], (low, high))
     table = _read_table(source)
     if table is None or not {"low", "high"} & set(table.columns):
         return {}
@@ -405,7 +408,15 @@ def read_answer_ranges(source: Path | str) -> dict[str, tuple[float, float]]:
 
 
 def _read_table(source: Path | str) -> pl.DataFrame | None:
-    """Read a codebook's file; None for the name of a source without one."""
+    """Read a codebook's file, or that of the simulated survey; None for any other source."""
+    if str(source) == SIMULATED:
+        low, high = customers.ANSWERS
+        items = customers.items().with_columns(low=low, high=high)
+        stems = items.select(
+            pl.col("item").str.replace(r"_\d+$", ""),
+            pl.col("attitude").str.replace_all("_", " ").alias("statement"),
+        )
+        return pl.concat([items, stems.unique("item", maintain_order=True)], how="diagonal")
     path = Path(source)
     if not path.suffix:
         return None

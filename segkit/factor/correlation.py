@@ -133,16 +133,13 @@ class Coding:
         cls, items: Sequence[str], values: Floats, method: str, coarse: Mapping[int, Categories]
     ) -> Coding:
         """Choose codes: the expected attitude for each coarse answer, or mid-ranks (Spearman)."""
-        tables: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
-        for j, item_categories in coarse.items():
-            answers, codes = item_categories.values, item_categories.codes
-            tables[items[j]] = (tuple(answers.tolist()), tuple(codes.tolist()))
+        chosen = {items[j]: (own.values, own.codes) for j, own in coarse.items()}
         if method == "spearman":
-            for j, item in enumerate(items):
-                column = values[:, j]
+            for item, column in zip(items, values.T, strict=True):
                 levels, counts = np.unique(column[~np.isnan(column)], return_counts=True)
                 ranks = (np.cumsum(counts) - (counts - 1) / 2 - 0.5) / counts.sum()
-                tables[item] = (tuple(levels.tolist()), tuple(ranks.tolist()))
+                chosen[item] = (levels, ranks)
+        tables = {k: (tuple(a.tolist()), tuple(c.tolist())) for k, (a, c) in chosen.items()}
         return cls(tuple(items), tables)
 
     def apply(self, values: Floats) -> Floats:
@@ -176,7 +173,9 @@ class ScoreSide:
     attenuation : ndarray of shape (items,)
         Correlation of each coded answer with the variable that the model describes. Example:
         about 0.95 for five answers to an item of a polychoric model, and exactly 1 for a Pearson
-        model, which describes the answers themselves.
+        model, which describes the answers themselves. The code of a coarse answer is the expected
+        attitude of those who gave it, where attitudes have variance 1: the covariance of code and
+        attitude is then the variance of the code, and the attenuation its standard deviation.
     """
 
     coding: Coding
@@ -184,27 +183,6 @@ class ScoreSide:
     sds: Floats
     correlation: Floats
     attenuation: Floats
-
-
-def score_side(coding: Coding, coded: Moments, latent: Mapping[int, Categories]) -> ScoreSide:
-    """Gather what factor scores need from the moments of the coded answers.
-
-    The code of a coarse answer is the expected attitude of those who gave it, E[attitude | answer],
-    where attitudes have variance 1. The covariance of code and attitude is then the variance of
-    the code, and their correlation (the attenuation) its standard deviation.
-
-    Parameters
-    ----------
-    coding : Coding
-    coded : Moments
-        Of the coded answers.
-    latent : mapping of int to Categories
-        Place of each item behind which a continuous attitude is assumed.
-    """
-    attenuation = np.ones(len(coding.items))
-    for j in latent:
-        attenuation[j] = min(float(coded.sds[j]), 1.0)
-    return ScoreSide(coding, coded.means, coded.sds, coded.correlation, attenuation)
 
 
 def enough_people(n: int, names: Sequence[str]) -> None:
@@ -425,26 +403,24 @@ def correlate_items(
     >>> correlate_items(frame, ["a", "b"]).matrix[0, 1].round(3).item()
     0.6
     """
-    for kind, value, choices in (("method", method, METHODS), ("missing", missing, MISSING)):
-        require_choice(kind, value, choices)
+    require_choice("method", method, METHODS)
+    require_choice("missing", missing, MISSING)
     answers = read_answers(frame, items)
-    values, names, notes = answers.values, answers.items, list[str]()
-    values = _rows(values, missing, notes)
+    names, notes = answers.items, list[str]()
+    values = _rows(answers.values, missing, notes)
     enough_people(len(values), names)
     plain = moments(values)
     answered_together(plain, names)
-    coarse_items: dict[int, Categories] = {}
+    coarse: dict[int, Categories] = {}
     if method in ("polychoric", "mixed"):
-        is_coarse = [
-            len(np.unique(column[~np.isnan(column)])) <= MOST_CATEGORIES for column in values.T
-        ]
-        coarse = [j for j, is_few in enumerate(is_coarse) if is_few or method == "polychoric"]
-        coarse_items = {j: categories(values[:, j]) for j in coarse}
-    coding = Coding.fit(names, values, method, coarse_items)
+        own = enumerate(categories(column) for column in values.T)
+        is_all = method == "polychoric"
+        coarse = {j: one for j, one in own if is_all or len(one.values) <= MOST_CATEGORIES}
+    coding = Coding.fit(names, values, method, coarse)
     coded = moments(coding.apply(values)) if coding.tables else plain
-    r = plain.correlation if method == "pearson" else coded.correlation
-    if coarse_items:
-        r = _latent(values, plain, coarse_items, notes)
+    attenuation = np.ones(len(names))
+    attenuation[list(coarse)] = np.minimum(coded.sds[list(coarse)], 1.0)
+    r = _latent(values, plain, coarse, notes) if coarse else coded.correlation
     refuse_repeats(names, plain.correlation, complete=not np.isnan(values.sum()))
     return _smoothed(
         Correlations(
@@ -455,7 +431,7 @@ def correlate_items(
             method=method,
             missing=missing,
             product_moment=plain.correlation,
-            side=score_side(coding, coded, coarse_items),
+            side=ScoreSide(coding, coded.means, coded.sds, coded.correlation, attenuation),
             notes=tuple(notes),
         )
     )
@@ -483,17 +459,15 @@ def _rows(values: Floats, missing: str, notes: list[str]) -> Floats:
 
 
 def _latent(
-    values: Floats, plain: Moments, coarse_items: Mapping[int, Categories], notes: list[str]
+    values: Floats, plain: Moments, coarse: Mapping[int, Categories], notes: list[str]
 ) -> Floats:
-    coarse = sorted(coarse_items)
+    places = list(coarse)
     r = plain.correlation.copy()
-    inner, corrected = polychoric_matrix(values[:, coarse], [coarse_items[j] for j in coarse])
-    r[np.ix_(coarse, coarse)] = inner
-    for i in range(values.shape[1]):
-        if i in coarse_items:
-            continue
-        for j in coarse:
-            r[i, j] = r[j, i] = polyserial(values[:, i], values[:, j], coarse_items[j])
+    inner, corrected = polychoric_matrix(values[:, places], list(coarse.values()))
+    r[np.ix_(places, places)] = inner
+    for i in set(range(values.shape[1])) - set(places):
+        for j, own in coarse.items():
+            r[i, j] = r[j, i] = polyserial(values[:, i], values[:, j], own)
     if corrected:
         notes.append(f"Half a person was added to empty cells of {counted(corrected, 'table')}.")
     return r

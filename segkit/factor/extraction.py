@@ -115,14 +115,10 @@ def _optimise(r: Floats, factors: int, method: str, start: Floats) -> tuple[Floa
     values, vectors = np.linalg.eigh(reduced)
     top = np.sqrt(np.maximum(values[-factors:] - (method == "ml"), 0.0))
     loadings = root[:, None] * vectors[:, -factors:] * top
-    return loadings, _settled(goal, psi, r, factors)
-
-
-def _settled(goal: object, psi: Floats, r: Floats, factors: int) -> bool:
-    """Tell whether no free uniqueness can improve the fit further."""
-    _, slope = goal(psi, r, factors)  # type: ignore[operator]
+    # Converged where no free uniqueness can improve the fit further.
+    _, slope = goal(psi, r, factors)
     at_bound = ((psi <= LOWEST) & (slope > 0)) | ((psi >= 1.0) & (slope < 0))
-    return bool(np.abs(np.where(at_bound, 0.0, slope)).max() < 1e-4)
+    return loadings, bool(np.abs(np.where(at_bound, 0.0, slope)).max() < 1e-4)
 
 
 def _residuals(psi: Floats, r: Floats, factors: int) -> tuple[float, Floats]:
@@ -231,10 +227,14 @@ def fit_indices(r: Floats, implied: Floats, n: int, factors: int) -> FitIndices:
 
     p = len(r)
     degrees = degrees_of_freedom(p, factors)
-    f = discrepancy(r, implied)
+    sign, log_implied = np.linalg.slogdet(implied)
+    log_r = float(np.linalg.slogdet(r)[1])
+    f = math.inf  # log|M| - log|R| + tr(R inv(M)) - p
+    if sign > 0:
+        f = float(log_implied) - log_r + float(np.trace(np.linalg.solve(implied, r))) - p
     chi = max(f, 0.0) * (n - 1 - (2 * p + 5) / 6 - 2 * factors / 3)
     null_degrees = p * (p - 1) / 2
-    null_chi = -float(np.linalg.slogdet(r)[1]) * (n - 1 - (2 * p + 5) / 6)
+    null_chi = -log_r * (n - 1 - (2 * p + 5) / 6)
     residuals = (r - implied)[np.triu_indices(p, 1)]
     squares = float(residuals @ residuals)
     diagonal = float(((np.diag(r) - np.diag(implied)) ** 2).sum())
@@ -242,7 +242,7 @@ def fit_indices(r: Floats, implied: Floats, n: int, factors: int) -> FitIndices:
     if degrees > 0:
         p_value = float(chdtrc(degrees, chi))
         rmsea = math.sqrt(max(f / degrees - 1 / (n - 1), 0.0))
-        low, high = _rmsea_interval(chi, degrees, n)
+        low, high = (_rmsea_limit(chi, degrees, n, tail) for tail in (0.95, 0.05))
         base = null_chi / null_degrees
         tli = (base - chi / degrees) / (base - 1)
         lost, most = max(chi - degrees, 0.0), max(null_chi - null_degrees, chi - degrees, 0.0)
@@ -263,27 +263,11 @@ def fit_indices(r: Floats, implied: Floats, n: int, factors: int) -> FitIndices:
     )
 
 
-def discrepancy(r: Floats, implied: Floats) -> float:
-    """Give the likelihood discrepancy ``log|M| - log|R| + tr(R inv(M)) - p``."""
-    sign, log_implied = np.linalg.slogdet(implied)
-    if sign <= 0:
-        return math.inf
-    trace = float(np.trace(np.linalg.solve(implied, r)))
-    return float(log_implied - np.linalg.slogdet(r)[1] + trace - len(r))
+def _rmsea_limit(chi: float, degrees: int, n: int, tail: float) -> float:
+    """Return the RMSEA under which a smaller chi-square than this one has probability ``tail``."""
+    from scipy.special import chdtr, chndtrinc
 
-
-def _rmsea_interval(chi: float, degrees: int, n: int, level: float = 0.90) -> tuple[float, float]:
-    from scipy.optimize import brentq
-    from scipy.special import chdtr, chndtr
-
-    limits = []
-    for tail in ((1 + level) / 2, (1 - level) / 2):
-        if not math.isfinite(chi) or chdtr(degrees, chi) < tail:
-            limits.append(0.0 if math.isfinite(chi) else math.nan)
-            continue
-        most = max(chi, 1.0)
-        while chndtr(chi, degrees, most) > tail:
-            most *= 2
-        away = brentq(lambda away, t=tail: chndtr(chi, degrees, away) - t, 0.0, most)
-        limits.append(math.sqrt(away / ((n - 1) * degrees)))
-    return limits[0], limits[1]
+    if not math.isfinite(chi):
+        return math.nan
+    beyond = 0.0 if chdtr(degrees, chi) < tail else float(chndtrinc(chi, degrees, tail))
+    return math.sqrt(beyond / ((n - 1) * degrees))

@@ -19,6 +19,7 @@ from segkit.factor.model import FactorModel
 from segkit.factor.number import choose_factor_count
 from segkit.factor.rotation import (
     ORTHOGONAL,
+    Rotated,
     Rotation,
     align,
     congruence,
@@ -226,20 +227,14 @@ def fit_factors(
         n_factors = count.n_factors
     fitted = extract(data.matrix, n_factors, extraction)
     rotated = rotate(fitted.loadings, full_rotation, seed=seed)
-    target = None
-    if like is not None:
-        target = _earlier_pattern(like, data, n_factors)
-        rotated = align(rotated, target)
+    stated = dict(labels or {})
+    if like is None:
+        names = factor_names(data.items, stated, rotated.loadings)
+    else:
+        rotated, names = _follow(like, data, rotated, stated)
     pattern = rotated.loadings
     implied = rotated.structure @ pattern.T
     np.fill_diagonal(implied, 1.0)
-    stated = dict(labels or {})
-    names = factor_names(data.items, stated, pattern)
-    if like is not None and target is not None:
-        alike = np.diag(congruence(target, pattern)) >= 0.85
-        pairs = zip(names, like.names, alike, strict=True)
-        aligned = [old if same else new for new, old, same in pairs]
-        names = aligned if len(set(aligned)) == len(aligned) else names
     return FactorModel(
         items=data.items,
         labels={item: stated[item] for item in data.items if item in stated},
@@ -262,14 +257,21 @@ def fit_factors(
     )
 
 
-def _earlier_pattern(like: FactorModel, data: Correlations, n_factors: int) -> Floats:
-    """Return an earlier model's loadings, items in the order of the data."""
-    if set(like.items) != set(data.items) or like.n_factors != n_factors:
+def _follow(
+    like: FactorModel, data: Correlations, rotated: Rotated, labels: Mapping[str, str]
+) -> tuple[Rotated, list[str]]:
+    """Give factors the order, the signs and, where they are congruent, the names of a model's."""
+    if set(like.items) != set(data.items) or like.n_factors != rotated.loadings.shape[1]:
         raise DataError(
             "like expects a model of the same items and number of factors: it has "
             f"{counted(like.n_factors, 'factor')} of {join_words(like.items)}"
         )
-    return like.loadings[[like.items.index(item) for item in data.items]]
+    target = like.loadings[[like.items.index(item) for item in data.items]]
+    rotated = align(rotated, target)
+    new = factor_names(data.items, labels, rotated.loadings)
+    alike = np.diag(congruence(target, rotated.loadings)) >= 0.85
+    names = np.where(alike, like.names, new).tolist()
+    return rotated, names if len(set(names)) == len(names) else new
 
 
 def _warnings(
@@ -321,10 +323,6 @@ class LoadingIntervals(Result):
     failed: int
     level: float
     seed: int
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the table of loadings."""
-        return self.table
 
     @property
     def text(self) -> str:

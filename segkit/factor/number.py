@@ -55,17 +55,6 @@ class Null:
     factors: Floats
 
 
-def component_eigenvalues(r: Floats) -> Floats:
-    """Give a correlation matrix's eigenvalues, descending (of one matrix, or of many at once).
-
-    Examples
-    --------
-    >>> component_eigenvalues(np.array([[1.0, 0.5], [0.5, 1.0]])).tolist()
-    [1.5, 0.5]
-    """
-    return np.asarray(np.linalg.eigvalsh(r)[..., ::-1])
-
-
 def factor_eigenvalues(r: Floats) -> Floats:
     """Give the eigenvalues of the matrix with communalities on its diagonal, descending.
 
@@ -78,10 +67,9 @@ def factor_eigenvalues(r: Floats) -> Floats:
     >>> factor_eigenvalues(np.eye(3)).tolist()
     [0.0, 0.0, 0.0]
     """
-    communalities = _one_factor(r)
     reduced = r.copy()
     index = np.arange(r.shape[-1])
-    reduced[..., index, index] = communalities
+    reduced[..., index, index] = _one_factor(r)
     return np.asarray(np.linalg.eigvalsh(reduced)[..., ::-1])
 
 
@@ -140,7 +128,7 @@ def null_eigenvalues(
         if values is None:
             raise ParameterError("permutation needs the answers, not their correlations alone")
         r = _shuffled(values, draws, random)
-    return Null(component_eigenvalues(r), factor_eigenvalues(r))
+    return Null(np.asarray(np.linalg.eigvalsh(r)[..., ::-1]), factor_eigenvalues(r))
 
 
 def _wishart(n: int, items: int, draws: int, random: np.random.Generator) -> Floats:
@@ -250,10 +238,6 @@ class FactorCount(Result):
     percentile: float
     reference: str
     seed: int
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the votes."""
-        return self.votes
 
     @property
     def answer(self) -> str:
@@ -370,7 +354,7 @@ def _table(correlations: Correlations, null: Null, percentile: float) -> tuple[p
     frame = pl.DataFrame(
         {
             "rank": np.arange(1, len(r) + 1),
-            "component": component_eigenvalues(r),
+            "component": np.linalg.eigvalsh(r)[::-1],
             "component_chance": np.quantile(null.components, percentile, axis=0),
             "factor": factor_eigenvalues(r),
             "factor_chance": np.quantile(null.factors, percentile, axis=0),
@@ -390,16 +374,16 @@ def _votes(eigenvalues: pl.DataFrame, at_zero: float, fits: pl.DataFrame) -> pl.
     partials = [at_zero, *eigenvalues["map"].fill_null(np.inf).to_list()]
     values = eigenvalues["component"].to_numpy()
     bends = values[:-2] - 2 * values[1:-1] + values[2:]  # Raiche et al. (2013): acceleration
-    chosen: dict[str, int | None] = {
+    clean = fits.filter(pl.col("heywood") == 0)
+    close = clean.filter(pl.col("rmsea") <= CLOSE_FIT)
+    chosen = {
         "parallel_components": _above(eigenvalues, "component"),
         "parallel_factors": _above(eigenvalues, "factor"),
         "map": int(np.argmin(partials)),
-        "scree": int(np.argmax(bends)) + 1 if len(values) > 2 else None,
+        "scree": int(np.argmax(bends)) + 1,
+        "fit": close["n_factors"].first(),
+        "bic": clean.sort("bic")["n_factors"].first(),
     }
-    clean = fits.filter(pl.col("heywood") == 0)
-    close = clean.filter(pl.col("rmsea") <= CLOSE_FIT)
-    chosen["fit"] = close["n_factors"].first() if close.height else None  # type: ignore[assignment]
-    chosen["bic"] = clean.sort("bic")["n_factors"].first() if clean.height else None  # type: ignore[assignment]
     return pl.DataFrame(
         [(rule, VOTERS[rule][0], k, VOTERS[rule][1]) for rule, k in chosen.items()],
         schema={"rule": pl.String, "label": pl.String, "n_factors": pl.Int64, "how": pl.String},

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from segkit.display import counted, join_words, number, percent
 from segkit.errors import ColumnError, DataError, require_columns
-from segkit.factor.answers import Floats
+from segkit.factor.answers import Floats, read_range
 from segkit.frames import takes_frames
 from segkit.plot import Figure, intervals
 from segkit.result import Result
-from segkit.stats.intervals import Estimate, estimate, wilson, z_value
+from segkit.stats.intervals import Estimate, estimate, interval_words, wilson, z_value
 
 UNKNOWN = "unknown"
 LEVEL = 0.05
@@ -58,10 +58,6 @@ class Response(Result):
     design_effect: float
     unreached: int
     strangers: int
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per stratum."""
-        return self.table
 
     @property
     def text(self) -> str:
@@ -151,13 +147,10 @@ def compute_response_rates(
     here = who.join(named, on="customer_id", how="inner", maintain_order="left")
     if here.is_empty():
         raise DataError("none of the respondents is among the customers: the ids do not match")
+    is_here = pl.col("customer_id").is_in(here["customer_id"].implode())
     counts = (
-        named.join(here.with_columns(answered=1), on="customer_id", how="left")
-        .group_by("stratum")
-        .agg(
-            customers=pl.len().cast(pl.UInt32),
-            respondents=pl.col("answered").count().cast(pl.UInt32),
-        )
+        named.group_by("stratum")
+        .agg(pl.len().cast(pl.UInt32).alias("customers"), is_here.sum().alias("respondents"))
         .sort("stratum")
     )
     invited, answered = counts["customers"].to_numpy(), counts["respondents"].to_numpy()
@@ -165,12 +158,9 @@ def compute_response_rates(
     with np.errstate(divide="ignore"):
         weight = (invited / reached) / (answered / answered.sum())
     rates = wilson(answered, invited)
-    table = counts.with_columns(
-        response_rate=pl.Series(rates.value),
-        low=pl.Series(rates.low),
-        high=pl.Series(rates.high),
-        weight=pl.Series(np.where(answered > 0, weight, np.nan), nan_to_null=True),
-    )
+    weight[answered == 0] = np.nan
+    shown = {"response_rate": rates.value, "low": rates.low, "high": rates.high, "weight": weight}
+    table = counts.with_columns(pl.DataFrame(shown, nan_to_null=True))
     weights = here.select(
         "customer_id", weight=pl.col("stratum").replace_strict(table["stratum"], table["weight"])
     )
@@ -181,23 +171,21 @@ def compute_response_rates(
         by=tuple(columns),
         customers=named.height,
         respondents=here.height,
-        p_value=_independent(invited, answered),
+        p_value=_independence_p(invited, answered),
         design_effect=float(len(w) * (w**2).sum() / w.sum() ** 2),
         unreached=int(invited[answered == 0].sum()),
         strangers=who.height - here.height,
     )
 
 
-def _independent(customers: Counts, answered: Counts) -> float:
+def _independence_p(customers: Counts, answered: Counts) -> float:
     """Return the p-value of the chi-square test that response does not depend on the stratum."""
-    from scipy.special import chdtrc
+    from scipy.stats import chi2_contingency
 
-    rate = answered.sum() / customers.sum()
-    if len(customers) < 2 or rate in (0.0, 1.0):
+    table = np.array([answered, customers - answered])
+    if len(customers) < 2 or not table.any(axis=1).all():
         return float("nan")
-    expected = customers * rate
-    chi = float(((answered - expected) ** 2 / (expected * (1 - rate))).sum())
-    return float(chdtrc(len(customers) - 1, chi))
+    return float(chi2_contingency(table, correction=False).pvalue)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -231,10 +219,6 @@ class Voice(Result):
     level: float
     weighted: bool
     ungrouped: int = 0
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per group."""
-        return self.table
 
     @property
     def answer(self) -> str:
@@ -279,25 +263,22 @@ class Voice(Result):
 
     def _words(self, row: dict[str, float]) -> str:
         write = percent if self.kind == "csat" else number
-        value, low, high = (write(row[name]) for name in ("value", "low", "high"))
-        return f"{value} ({percent(self.level, places=0)} interval {low} to {high})"
+        interval = interval_words(row["low"], row["high"], self.level, write)
+        return f"{write(row['value'])} ({interval})"
 
     def plot(self) -> Figure:
         """Draw each group's rating with its interval."""
-        title = "Are they satisfied?"
-        label = "Share of satisfied customers (dashed: all)"
-        if self.kind == "nps":
-            title = "Would they recommend us?"
-            label = "Net promoter score (points; dashed: all)"
+        is_share = self.kind == "csat"
+        what = "Share of satisfied customers (" if is_share else "Net promoter score (points; "
         return intervals(
             self.table,
             "group",
             "value",
             interval=("low", "high"),
-            percent=self.kind == "csat",
+            percent=is_share,
             reference=float(self.table["value"][0]),
-            title=title,
-            y_label=label,
+            title="Are they satisfied?" if is_share else "Would they recommend us?",
+            y_label=f"{what}dashed: all)",
         )
 
 
@@ -343,11 +324,10 @@ def rate_recommendation(
     >>> rate_recommendation(frame).table["value"][0]
     25.0
     """
-    ends = (0, 10)
 
     def judge(values: Floats, w: Floats, effective: float) -> dict[str, float]:
         promoters, detractors = (
-            float(w[mask].sum() / w.sum()) for mask in (values >= 9, values <= 6)
+            float(w[who].sum() / w.sum()) for who in (values >= 9, values <= 6)
         )
         score = nps_interval(promoters, detractors, effective, level=level)
         return {
@@ -357,7 +337,7 @@ def rate_recommendation(
             "detractor_share": detractors,
         }
 
-    return _rate("nps", frame, column, by, weights, ends, level, judge)
+    return _rate("nps", frame, column, by, weights, (0, 10), level, judge)
 
 
 def nps_interval(promoters: float, detractors: float, n: float, *, level: float = 0.95) -> Estimate:
@@ -435,8 +415,7 @@ def rate_satisfaction(
         share = float(w[values >= satisfied].sum() / w.sum())
         interval = wilson(share * effective, effective, level=level)
         mean = float((w * values).sum() / w.sum())
-        ends = {"low": float(interval.low), "high": float(interval.high)}
-        return {"value": share, **ends, "mean": mean}
+        return {"value": share, "low": interval.low, "high": interval.high, "mean": mean}
 
     return _rate("csat", frame, column, by, weights, scale, level, judge)
 
@@ -464,23 +443,15 @@ def _rate(
     rated = whole.drop_nulls(["rating", "weight"]).filter(pl.col("weight") > 0)
     if rated.is_empty():
         raise DataError(f"nobody answered {column}")
-    outside = rated.filter(~pl.col("rating").is_between(*ends))
-    if outside.height:
-        raise DataError(
-            f"{column} runs from {ends[0]} to {ends[1]}; "
-            f"{counted(outside.height, 'answer lies', 'answers lie')} outside, such as "
-            f"{number(outside['rating'][0])}"
-        )
-    groups = [(ALL, rated)]
-    if by:
-        names = sorted(rated["group"].drop_nulls().unique().to_list())
-        groups += [(name, rated.filter(pl.col("group") == name)) for name in names]
+    read_range(column, rated["rating"].to_numpy(), ends)
+    names = rated["group"].drop_nulls().unique().sort().to_list() if by else []
+    groups = [(ALL, rated), *((name, rated.filter(pl.col("group") == name)) for name in names)]
     rows = []
     for name, part in groups:
-        values, w = part["rating"].to_numpy(), part["weight"].to_numpy()
+        w = part["weight"].to_numpy()
         effective = float(w.sum() ** 2 / (w**2).sum())
-        figures = judge(values, w, effective)
-        rows.append({"group": name, "people": len(values), "effective": effective, **figures})
+        figures = judge(part["rating"].to_numpy(), w, effective)
+        rows.append({"group": name, "people": part.height, "effective": effective, **figures})
     return Voice(
         table=pl.DataFrame(rows),
         kind=kind,

@@ -27,7 +27,7 @@ MARK = 0.4  # a loading from here on marks (Stevens 2002, for samples of 150 and
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rotated:
-    """Rotated factors: three matrices in one order, with ``loadings @ phi == structure``.
+    """Rotated factors.
 
     Attributes
     ----------
@@ -35,13 +35,15 @@ class Rotated:
         Pattern: weight of each factor in each item.
     phi : ndarray of shape (factors, factors)
         Correlations of the factors.
-    structure : ndarray of shape (items, factors)
-        Correlations of items with factors.
     """
 
     loadings: Floats
     phi: Floats
-    structure: Floats
+
+    @property
+    def structure(self) -> Floats:
+        """Correlations of items with factors."""
+        return np.asarray(self.loadings @ self.phi)
 
 
 def rotation_name(name: str) -> str:
@@ -91,35 +93,25 @@ def rotate(loadings: Floats, name: str = "oblimin", *, seed: int = 0) -> Rotated
     full = rotation_name(name)
     k = loadings.shape[1]
     if k == 1 or full == "none":
-        return _ordered(Rotated(loadings, np.eye(k), loadings.copy()))
+        return _ordered(Rotated(loadings, np.eye(k)))
     patterns = [_pattern(loadings, full)]
     random = np.random.default_rng(seed)
     for _ in range(_STARTS.get(full, 1) - 1):
         turn, _ = np.linalg.qr(random.normal(size=(k, k)))
         patterns.append(_pattern(loadings @ turn, full))
-    best = min(patterns, key=lambda pattern: _geomin(pattern)) if len(patterns) > 1 else patterns[0]
+    best = min(patterns, key=_geomin)
     return _ordered(solve(loadings, best, oblique=full in OBLIQUE))
 
 
 def solve(loadings: Floats, pattern: Floats, *, oblique: bool) -> Rotated:
-    """Derive phi and structure from unrotated loadings and the pattern that they were turned to.
-
-    Raises
-    ------
-    AssertionError
-        If the pattern is no rotation of the loadings.
-    """
+    """Derive phi from unrotated loadings and the pattern that they were turned to."""
     turn, *_ = np.linalg.lstsq(loadings, pattern, rcond=None)
     if not oblique:
-        return Rotated(pattern, np.eye(turn.shape[0]), pattern.copy())
+        return Rotated(pattern, np.eye(turn.shape[0]))
     inverse = np.linalg.inv(turn)
     scale = np.sqrt(np.diag(inverse @ inverse.T))  # unit variance of each factor, to the last digit
-    turn, inverse = turn * scale, inverse / scale[:, None]
-    phi = inverse @ inverse.T
-    structure = loadings @ inverse.T
-    rotated = loadings @ turn
-    assert np.allclose(rotated @ phi, structure, atol=1e-8), "L @ Phi is not S"  # noqa: S101
-    return Rotated(rotated, phi, structure)
+    inverse = inverse / scale[:, None]
+    return Rotated(loadings @ (turn * scale), inverse @ inverse.T)
 
 
 def _pattern(loadings: Floats, name: str) -> Floats:
@@ -160,15 +152,14 @@ def _geomin(pattern: Floats, delta: float = 0.01) -> float:
 def _ordered(rotated: Rotated) -> Rotated:
     """Order by variance explained, signs by the sum of cubes: neither depends on items' order."""
     order = np.argsort(-variance(rotated.loadings, rotated.phi), kind="stable")
-    return arrange(
-        rotated, order, np.where((rotated.loadings**3).sum(axis=0) < 0, -1.0, 1.0)[order]
-    )
+    signs = np.where((rotated.loadings**3).sum(axis=0) < 0, -1.0, 1.0)
+    return arrange(rotated, order, signs[order])
 
 
 def arrange(rotated: Rotated, order: Any, signs: Floats) -> Rotated:
-    """Reorder and turn round the factors of all three matrices together."""
+    """Reorder and turn round the factors of both matrices together."""
     phi = rotated.phi[np.ix_(order, order)] * np.outer(signs, signs)
-    return Rotated(rotated.loadings[:, order] * signs, phi, rotated.structure[:, order] * signs)
+    return Rotated(rotated.loadings[:, order] * signs, phi)
 
 
 def variance(loadings: Floats, phi: Floats) -> Floats:
@@ -225,7 +216,7 @@ def procrustes(loadings: Floats, target: Floats, *, oblique: bool) -> Rotated:
         return solve(loadings, loadings @ turn, oblique=True)
     left, _, right = np.linalg.svd(loadings.T @ target)
     rotated = loadings @ left @ right
-    return Rotated(rotated, np.eye(rotated.shape[1]), rotated.copy())
+    return Rotated(rotated, np.eye(rotated.shape[1]))
 
 
 @dataclass(frozen=True, slots=True)

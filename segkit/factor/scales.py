@@ -10,7 +10,7 @@ import polars as pl
 
 from segkit.display import counted, join_words, number, percent
 from segkit.errors import DataError, ParameterError, require_choice
-from segkit.factor.answers import Floats, read_answers, refuse_outside
+from segkit.factor.answers import Floats, read_answers, read_range
 from segkit.factor.correlation import moments
 from segkit.factor.extraction import extract
 from segkit.factor.model import FactorModel
@@ -18,7 +18,7 @@ from segkit.factor.rotation import rotate, slug
 from segkit.frames import takes_frames
 from segkit.plot import Figure, intervals
 from segkit.result import Result
-from segkit.stats.intervals import Estimate, estimate
+from segkit.stats.intervals import Estimate, ci_words, estimate
 from segkit.stats.threads import single_thread
 
 GROUPS = 3  # group factors under the general one, as in R's psych
@@ -116,10 +116,6 @@ class Reliability(Result):
     items: pl.DataFrame
     level: float
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per scale."""
-        return self.scales
-
     @property
     def answer(self) -> str:
         """Reliability of the loosest scale, which is what comparisons must allow for."""
@@ -128,8 +124,8 @@ class Reliability(Result):
             return "Not known: no scale's items vary together."
         row = ranked.row(0, named=True)
         return (
-            f"At worst alpha {number(row['alpha'])} ({percent(self.level, places=0)} CI "
-            f"{number(row['alpha_low'])} to {number(row['alpha_high'])}), for {row['scale']}; "
+            f"At worst alpha {number(row['alpha'])} "
+            f"({ci_words(row['alpha_low'], row['alpha_high'], self.level)}), for {row['scale']}; "
             f"{USABLE} is enough to compare groups."
         )
 
@@ -213,15 +209,13 @@ def estimate_reliability(
     >>> round(estimate_reliability(frame, ["a", "b"], reverse=["b"]).scales["alpha"][0], 2)
     0.98
     """
-    named = _named(scales)
-    turned = _turned(named, reverse)
+    named, turned = _read_scales(scales, reverse)
     rows, item_rows = [], []
     for scale, items in named.items():
         answers = read_answers(frame, items)
         signs = np.array([-1.0 if item in turned else 1.0 for item in items])
         sums = moments(answers.values)
-        covariance = sums.covariance * np.outer(signs, signs)
-        r = sums.correlation * np.outer(signs, signs)
+        covariance, r = (m * np.outer(signs, signs) for m in (sums.covariance, sums.correlation))
         n = int((~np.isnan(answers.values)).any(axis=1).sum())
         value = alpha(covariance, n, level=level)
         mean_r = float(r[np.triu_indices(len(items), 1)].mean())
@@ -240,21 +234,21 @@ def estimate_reliability(
     )
 
 
-def _named(scales: Mapping[str, Sequence[str]] | Sequence[str]) -> dict[str, list[str]]:
+def _read_scales(
+    scales: Mapping[str, Sequence[str]] | Sequence[str], reverse: Iterable[str]
+) -> tuple[dict[str, list[str]], set[str]]:
+    """Return each scale's items, and the items that are worded the other way round."""
     given = scales if isinstance(scales, Mapping) else {"scale": scales}
     named = {name: list(items) for name, items in given.items()}
     for name, items in named.items():
         if len(items) < 2:
             raise DataError(f"scale {name!r} has {counted(len(items), 'item')}; two are needed")
-    return named
-
-
-def _turned(named: Mapping[str, Sequence[str]], reverse: Iterable[str]) -> set[str]:
     turned = set(reverse)
-    items_of_scales = sorted({item for items in named.values() for item in items})
     for item in sorted(turned):
-        require_choice("reversed item", item, items_of_scales)
-    return turned
+        require_choice(
+            "reversed item", item, sorted({i for items in named.values() for i in items})
+        )
+    return named, turned
 
 
 def _items(
@@ -330,40 +324,24 @@ def score_scales(
     >>> scores["scale_thrift"].to_list()
     [1.0, 4.5]
     """
-    named = _named(scales)
-    turned = _turned(named, reverse)
+    named, turned = _read_scales(scales, reverse)
     columns = [frame.get_column("customer_id")] if "customer_id" in frame.columns else []
     for name, items in named.items():
         values = read_answers(frame, items, check=False).values.copy()
         if np.isnan(values).all():
             raise DataError(f"nobody answered any item of scale {name!r}")
         for place, item in enumerate(items):
-            ends = _range(item, answers, item in turned)
-            if ends is None:
+            ends = read_range(item, values[:, place], answers)
+            if item not in turned:
                 continue
-            refuse_outside(item, values[:, place], ends)
-            if item in turned:
-                values[:, place] = sum(ends) - values[:, place]
+            if ends is None:
+                raise ParameterError(
+                    f"item {item!r} is reversed, and its range of answers is not stated: expected "
+                    "answers=(lowest, highest) as offered to respondents, such as answers=(1, 5)"
+                )
+            values[:, place] = sum(ends) - values[:, place]
         there = (~np.isnan(values)).sum(axis=1)
         sums = np.nansum(values, axis=1)
         mean = np.where(there * 2 >= len(items), sums / np.maximum(there, 1), np.nan)
         columns.append(pl.Series(f"scale_{slug(name)}", mean, nan_to_null=True))
     return pl.DataFrame(columns)
-
-
-def _range(
-    item: str, answers: tuple[float, float] | Mapping[str, tuple[float, float]] | None, turned: bool
-) -> tuple[float, float] | None:
-    """Return an item's stated lowest and highest answer; None where it is not needed."""
-    stated = answers.get(item) if isinstance(answers, Mapping) else answers
-    if stated is None:
-        if turned:
-            raise ParameterError(
-                f"item {item!r} is reversed, and its range of answers is not stated: expected "
-                "answers=(lowest, highest) as offered to respondents, such as answers=(1, 5)"
-            )
-        return None
-    low, high = float(stated[0]), float(stated[1])
-    if not low < high:
-        raise ParameterError(f"answers must run from a lowest to a higher one; got {stated!r}")
-    return low, high

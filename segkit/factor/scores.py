@@ -212,20 +212,12 @@ class Scores(Result):
     without: int
     determinacy: tuple[float, ...]
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return the scores."""
-        return self.frame
-
     @property
     def text(self) -> str:
         """Say who has scores, how missing answers were treated, and how far to trust scores."""
         scored, people = number(self.people - self.without), self.people
-        parts = [
-            (
-                f"{scored} of {counted(people, 'respondent has', 'respondents have')} scores "
-                f"({self.method})."
-            )
-        ]
+        have = counted(people, "respondent has", "respondents have")
+        parts = [f"{scored} of {have} scores ({self.method})."]
         if self.partial or self.without:
             parts.append(
                 f"Of these, {number(self.partial)} left items open and are scored from the others; "

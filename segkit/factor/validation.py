@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, require_least
-from segkit.factor.answers import Floats
 from segkit.frames import takes_frames
 from segkit.plot import Figure, intervals
 from segkit.result import Result
-from segkit.stats.intervals import mean_difference, wilson
+from segkit.stats.intervals import ci_words, interval_words, mean_difference, wilson
 
 DIRECTIONS = ("high", "low")
 
@@ -179,25 +177,20 @@ class Validation(Result):
     answered: int
     level: float
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per claim."""
-        return self.table
-
     @property
     def answer(self) -> str:
         """Whether customers confirm the profile's claims."""
         head = "In part"
-        if self.contradicted or not self.confirmed:
-            head = "No" if self.contradicted >= self.confirmed else "In part"
-        elif self.confirmed == self.claims:
-            head = "Yes"
         if not (self.confirmed or self.contradicted):
             head = "Not shown"
+        elif self.contradicted >= self.confirmed:
+            head = "No"
+        elif self.confirmed == self.claims:
+            head = "Yes"
         return (
             f"{head}: {number(self.confirmed)} of {counted(self.claims, 'claim')} confirmed, "
             f"{number(self.contradicted)} contradicted; {percent(self.agreement)} of answers lie "
-            f"on the claimed side ({percent(self.level, places=0)} CI {percent(self.low)} to "
-            f"{percent(self.high)})."
+            f"on the claimed side ({ci_words(self.low, self.high, self.level, percent)})."
         )
 
     @property
@@ -205,14 +198,14 @@ class Validation(Result):
         """State how far answers confirm the profile, and which claims they contradict."""
         rest = self.claims - self.confirmed - self.contradicted
         sure = "more" if self.low > 0.5 else "not surely more"
-        interval = f"{percent(self.level, places=0)} interval"
+        interval = interval_words(self.low, self.high, self.level, percent)
         text = (
             f"{number(self.confirmed)} of {counted(self.claims, 'claim')} of the profile are "
             f"confirmed by answers, {number(self.contradicted)} contradicted, "
             f"{number(rest)} undecided. {percent(self.agreement)} of the single answers lie on the "
-            f"claimed side ({interval} {percent(self.low)} to {percent(self.high)}), {sure} than "
-            f"the half that chance gives. {number(self.answered)} of the {number(self.sampled)} "
-            "sampled answered; who kept silent may differ."
+            f"claimed side ({interval}), {sure} than the half that chance gives. "
+            f"{number(self.answered)} of the {number(self.sampled)} sampled answered; who kept "
+            "silent may differ."
         )
         wrong = self.table.filter(pl.col("verdict") == "contradicted")
         return f"{text} Contradicted: {'; '.join(wrong['claim'])}." if wrong.height else text
@@ -274,19 +267,33 @@ def validate_profile(
     if "claim" not in claims.columns:
         words = pl.format("{} is {} on {}", "segment", "direction", "item")
         claims = claims.with_columns(claim=words)
-    rows, hits, who = [], [], set[str]()
+    rows, sides, who = [], list[float](), set[str]()
     wanted = claims.select("claim", pl.col("segment").cast(pl.String), "item", "direction")
     for claim in wanted.iter_rows(named=True):
-        figures, sides, ids = _judge(
-            together, claim["segment"], claim["item"], claim["direction"], level
-        )
-        rows.append(claim | figures)
-        hits.append(sides)
-        who |= ids
-    sides = np.concatenate(hits)
-    if len(sides) == 0:
+        nobody = {"people": 0, "difference": None, "low": None, "high": None}
+        rows.append(claim | nobody | {"verdict": "not asked"})
+        if claim["item"] not in together.columns:
+            continue
+        answer = pl.col(claim["item"]).cast(pl.Float64)
+        rated = together.select("customer_id", "segment", answer=answer).drop_nulls()
+        is_own = rated["segment"] == claim["segment"]
+        own, rest = rated.filter(is_own), rated.filter(~is_own)["answer"].to_numpy()
+        rows[-1]["people"] = own.height
+        if min(own.height, len(rest)) < 2:
+            continue
+        mine = own["answer"].to_numpy()
+        moments = [(part.mean(), part.std(ddof=1), len(part)) for part in (mine, rest)]
+        gap = mean_difference(*moments[0], *moments[1], level=level)
+        sign = 1 if claim["direction"] == "high" else -1
+        clear = sign * (int(gap.low > 0) - int(gap.high < 0))  # 1: the claim's side, -1: the other
+        rows[-1] |= {"difference": gap.value, "low": gap.low, "high": gap.high}
+        rows[-1]["verdict"] = ("undecided", "confirmed", "contradicted")[clear]
+        # 1 for an answer on the claimed side of the others' median, 0.5 for a tie.
+        sides += ((np.sign(sign * (mine - np.median(rest))) + 1) / 2).tolist()
+        who |= set(own["customer_id"])
+    if not sides:
         raise DataError("none of the sampled customers answered an item of a claim")
-    share = float(sides.mean())
+    share = float(np.mean(sides))
     interval = wilson(share * len(who), len(who), level=level)
     kinds = dict.fromkeys(("difference", "low", "high"), pl.Float64)
     table = pl.DataFrame(rows, schema_overrides=kinds)
@@ -313,44 +320,3 @@ def _check_claims(claims: pl.DataFrame) -> None:
         raise ParameterError(f"a claim's direction is high or low, got {wrong[0]!r}")
     if claims.select("segment", "item").is_duplicated().any():
         raise ParameterError("expected one claim for each segment and item; one comes twice")
-
-
-def _judge(
-    together: pl.DataFrame, segment: str, item: str, direction: str, level: float
-) -> tuple[dict[str, Any], Floats, set[str]]:
-    """Compare a segment's answers with everyone else's.
-
-    Returns
-    -------
-    figures : dict
-        people, difference, low, high, verdict.
-    sides : ndarray of shape (people,)
-        1 for an answer on the claimed side of the others' median, 0.5 for a tie.
-    ids : set of str
-        The segment's customers who answered.
-    """
-    figures: dict[str, Any] = {
-        "people": 0,
-        "difference": None,
-        "low": None,
-        "high": None,
-        "verdict": "not asked",
-    }
-    if item not in together.columns:
-        return figures, np.empty(0), set()
-    rated = together.select("customer_id", "segment", pl.col(item).cast(pl.Float64)).drop_nulls()
-    own = rated.filter(pl.col("segment") == segment)
-    mine = own[item].to_numpy()
-    rest = rated.filter(pl.col("segment") != segment)[item].to_numpy()
-    figures["people"] = len(mine)
-    if len(mine) < 2 or len(rest) < 2:
-        return figures, np.empty(0), set()
-    moments = [(part.mean(), part.std(ddof=1), len(part)) for part in (mine, rest)]
-    difference = mean_difference(*moments[0], *moments[1], level=level)
-    low, high = float(difference.low), float(difference.high)
-    sign = 1 if direction == "high" else -1
-    confirmed, contradicted = (low > 0, high < 0) if sign > 0 else (high < 0, low > 0)
-    verdict = "confirmed" if confirmed else "contradicted" if contradicted else "undecided"
-    sides = (np.sign(sign * (mine - np.median(rest))) + 1) / 2
-    figures |= {"difference": float(difference.value), "low": low, "high": high, "verdict": verdict}
-    return figures, sides, set(own["customer_id"].to_list())
