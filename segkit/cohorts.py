@@ -86,10 +86,6 @@ class Retention(Result):
     as_of: date
     level: float
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return the cells, one row per cohort and age."""
-        return self.cells
-
     @property
     def text(self) -> str:
         """State the finding in words."""

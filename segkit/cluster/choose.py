@@ -74,10 +74,6 @@ class KChoice(Result):
     notes: tuple[str, ...]
     refits: SharedRefits | None = field(default=None, repr=False, metadata={"stored": False})
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return the table of criteria over k."""
-        return self.table
-
     @property
     def text(self) -> str:
         """Number of segments, the criteria that vote for it and those that do not."""

@@ -58,10 +58,6 @@ class SegmentValidity(Result):
     variables: tuple[str, ...]
     refits: int
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return the segments, one row each; for `segkit.assess_usability`."""
-        return self.segments
-
     @property
     def text(self) -> str:
         """Segments that are well separated, segments that are stable, and the basis of both."""

@@ -55,10 +55,6 @@ class Crossing(Result):
     names: tuple[str, str] = ("the first segmentation", "the second")
     oracle: float | None = None
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return the crossing, one row per pair of segments."""
-        return self.cells
-
     @property
     def answer(self) -> str:
         """Agreement of the two with its interval."""

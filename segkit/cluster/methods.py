@@ -86,10 +86,6 @@ class MethodComparison(Result):
     seed: int
     notes: tuple[str, ...]
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return the methods, one row each."""
-        return self.methods
-
     @property
     def text(self) -> str:
         """Whether the segments depend on the method, and which segmentation reproduces best."""

@@ -222,10 +222,6 @@ class Structure(Result):
     notes: tuple[str, ...]
     k: int | None = None
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return the table over k."""
-        return self.table
-
     @property
     def text(self) -> str:
         """Kind of segments that the data support, at ``k`` if given."""

@@ -42,10 +42,6 @@ class CustomerAttributes(Result):
     frame: pl.DataFrame
     notes: tuple[str, ...] = ()
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per customer."""
-        return self.frame
-
     @property
     def text(self) -> str:
         """Number of customers for whom each attribute is known."""

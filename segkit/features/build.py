@@ -106,10 +106,6 @@ class CustomerTable(Result):
     notes: tuple[str, ...] = ()
     currency: str | None = None
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per customer."""
-        return self.frame
-
     @property
     def text(self) -> str:
         """Number of customers and features, the typical customer, and what was left out."""

@@ -224,10 +224,6 @@ class Screening(Result):
     n_used: int
     permutations: int
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per variable."""
-        return self.variables
-
     def names(self, verdict: str) -> list[str]:
         """Return the variables of a verdict: "keep", "redundant", "noise" or "constant"."""
         if verdict not in VERDICTS:

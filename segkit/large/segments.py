@@ -86,10 +86,6 @@ class LargeSegmentation(Result):
     seconds: dict[str, float]
     unassigned: int = 0
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per segment: customers and revenue of all customers."""
-        return self.segments
-
     @property
     def text(self) -> str:
         """The segments in words, the rejected lines, and what rests on a sample."""
@@ -245,10 +241,6 @@ class LargeScores(Result):
     as_of: date
     about: str
     unassigned: int = 0
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per segment: customers and revenue."""
-        return self.segments
 
     @property
     def text(self) -> str:

@@ -112,10 +112,6 @@ class PersonaPages(Result):
     facts: pl.DataFrame
     descriptions: Mapping[str, str]
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return the facts, one row each."""
-        return self.facts
-
     @property
     def text(self) -> str:
         """How many pages there are, and how much is not known."""

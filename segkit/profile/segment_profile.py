@@ -179,10 +179,6 @@ class Profile(Result):
     notes: tuple[str, ...]
     currency: str | None = None
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return the segments, one row each."""
-        return self.segments
-
     def _repr_html_(self) -> str:
         columns = [
             name for name in SHOWN if self.segments[name].null_count() < self.segments.height

@@ -230,10 +230,6 @@ class Usability(Result):
     thresholds: Thresholds
     notes: tuple[str, ...]
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return every measure of every segment."""
-        return self.trials
-
     @property
     def text(self) -> str:
         """The finding in words."""

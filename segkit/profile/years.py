@@ -55,10 +55,6 @@ class YearChange(Result):
     level: float
     currency: str | None = None
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per figure."""
-        return self.table
-
     def row(self, figure: str) -> dict[str, Any]:
         """Return the row of a figure."""
         return self.table.row(by_predicate=pl.col("figure") == figure, named=True)

@@ -353,10 +353,6 @@ class Collinearity(Result):
     condition_number: float
     n_rows: int
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per predictor."""
-        return self.predictors
-
     @property
     def text(self) -> str:
         """State whether the predictors' effects can be separated."""

@@ -171,10 +171,6 @@ class Drivers(Result):
     randomised: tuple[str, ...]
     notes: tuple[str, ...]
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per column of the matrix."""
-        return self.effects
-
     @property
     def answer(self) -> str:
         """The clearest effect with its interval, or that none is clear."""

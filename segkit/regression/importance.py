@@ -194,10 +194,6 @@ class Importance(Result):
     order_error: float
     notes: tuple[str, ...]
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per predictor."""
-        return self.shares
-
     @property
     def answer(self) -> str:
         """State the largest share with its interval."""

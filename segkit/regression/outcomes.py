@@ -73,10 +73,6 @@ class DriverTable(Result):
     days: int
     definitions: pl.DataFrame
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row per customer."""
-        return self.frame
-
     @property
     def timing(self) -> str:
         """When predictors and outcomes were measured."""

@@ -216,10 +216,6 @@ class PriceResponse(Result):
     skipped: dict[str, str]
     notes: tuple[str, ...]
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row for all customers and one per segment."""
-        return self.elasticities
-
     @property
     def listed(self) -> bool:
         """Whether prices are those of a price list, charged to all alike."""

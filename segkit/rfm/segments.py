@@ -146,10 +146,6 @@ class MicroSegments(Result):
     customers: int
     unmatched: int
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return the segments, one row each."""
-        return self.segments
-
     def of(self, name: str) -> pl.DataFrame:
         """Return the members of one segment (their customer_id).
 

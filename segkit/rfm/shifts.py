@@ -58,10 +58,6 @@ class Sensitivity(Result):
     baseline: str
     samples: int
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return the variants, one row each."""
-        return self.shifts
-
     @property
     def answer(self) -> str:
         """Whether other cut-points move a tenth of the customers or more to another segment."""

@@ -330,10 +330,6 @@ class RuleCheck(Result):
         if not self.ok:
             raise RuleError(self.text)
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return the regions, one row each."""
-        return self.regions
-
     @property
     def text(self) -> str:
         """The finding in words."""
