@@ -5,6 +5,7 @@ import pytest
 
 import segkit
 from segkit.errors import DataError
+from segkit.intake.answers import mapping_of, offered_answers
 
 
 def lines(*rows, names=("order", "customer", "date", "kind", "sku", "amount")):
@@ -94,3 +95,41 @@ def test_a_discount_rate_beside_cents_is_no_money():
     options = {"minor_units": True, "discount_unit": "share"}
     orders = segkit.clean_data(frame, {"orders": options}).orders
     assert orders["amount"].to_list() == [7.5]
+
+
+@pytest.mark.parametrize(
+    ("header", "refund", "unit", "asks"),
+    [
+        ("amount_cents", lambda cents: cents, 100, True),
+        ("amount_in_minor_units", lambda cents: cents // 100, 1, True),
+        ("amount_cents", lambda cents: f"{cents / 100:.2f}", 1, False),
+    ],
+)
+def test_refunds_beside_cents_are_read_in_their_own_unit(header, refund, unit, asks):
+    cents = [1200 + 100 * n for n in range(40)]
+    back = [refund(one) if n % 9 == 4 else 0 for n, one in enumerate(cents)]
+    rows = [
+        (f"B{n}", f"K{n % 9}", f"2024-01-{1 + n % 28:02}", one, str(back[n]))
+        for n, one in enumerate(cents)
+    ]
+    frame = lines(*rows, names=("order", "customer", "date", header, "refund"))
+    audit = segkit.audit_data(frame)
+    blocks = [item for item in audit.findings if item.severity == "block"]
+    assert [item.column for item in blocks] == ["amount"] * asks
+    if asks:
+        audit = segkit.audit_data(frame, mapping_of(offered_answers(blocks[0].answer)[0]))
+    kept = sum(one for n, one in enumerate(cents) if n % 9 != 4) / 100
+    assert segkit.clean_data(audit).orders["amount"].sum() == pytest.approx(kept)
+
+
+def test_whole_amounts_beside_codes_in_lower_case_are_asked_about():
+    rows = [(f"B{n}", f"K{n % 9}", f"2024-01-{1 + n % 28:02}", 1049 + 37 * n) for n in range(40)]
+    frame = lines(*rows, names=("order", "customer", "date", "amount")).with_columns(
+        currency=pl.lit("eur")
+    )
+    (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
+    answer = mapping_of(offered_answers(asked.answer)[0])
+    worth = segkit.clean_data(frame, answer).orders["amount"].sum()
+    assert worth == pytest.approx(sum(row[3] for row in rows) / 100)
+    for code in ("EUR", "jpy"):
+        assert not segkit.audit_data(frame.with_columns(currency=pl.lit(code))).blocked

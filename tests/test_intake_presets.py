@@ -259,6 +259,40 @@ def test_parts_of_one_export_are_appended(tmp_path):
     assert any("3 rows of these files stand in an earlier one too" in n for n in again.notes)
 
 
+@pytest.mark.parametrize("product", [[], ["cup", "pen"]])
+def test_of_orders_in_two_exports_the_later_state_holds(tmp_path, product):
+    def write(name, orders, state):
+        rows = [
+            f"N{n},k{n % 9},2024-01-{1 + n // 2:02} 10:{n % 2}0,{state(n)},{n}.50{line}"
+            for n in orders
+            for line in ([f",{item},2" for item in product] if product else [""])
+        ]
+        header = "Order ID,Customer,Date,Status,Total" if not product else (
+            "Order ID,Customer,Date,Status,Unit price,Product,Quantity")  # fmt: skip
+        (tmp_path / name).write_text("\n".join([header, *rows]))
+
+    def final(n):
+        return "cancelled" if n % 5 == 0 else "paid"
+
+    write("orders z old.csv", range(1, 31), lambda n: "paid" if n > 20 else final(n))
+    write("orders a new.csv", range(21, 50), final)
+    taken = segkit.clean_data(tmp_path)
+    each = 2 * len(product) or 1
+    assert taken.orders["amount"].sum() == each * sum(n + 0.5 for n in range(1, 50) if n % 5)
+    assert any("2 orders of these files stand in a later one" in note for note in taken.notes)
+    write("orders z old.csv", range(21, 50), lambda n: "paid")
+    with pytest.raises(SourceError, match="end at the same time"):
+        segkit.clean_data(tmp_path)
+
+
+def test_an_order_that_two_files_share_by_its_lines_is_whole(tmp_path):
+    header = "Order ID,Customer,Date,Product,Quantity,Unit price\n"
+    rows = [f"N{n // 2},k,2024-01-{1 + n // 2:02},P{n},1,{n}.50" for n in range(1, 20)]
+    (tmp_path / "orders 1.csv").write_text(header + "\n".join(rows[:10]))
+    (tmp_path / "orders 2.csv").write_text(header + "\n".join(rows[10:]))
+    assert segkit.clean_data(tmp_path).orders.height == 19
+
+
 @pytest.mark.parametrize("other", ["stripe_payments.csv", "orders.csv"])
 def test_orders_in_two_layouts_are_refused_because_sales_could_count_twice(tmp_path, other):
     shutil.copy(FOLDER / "shopify_orders.csv", tmp_path / "shopify orders.csv")

@@ -44,7 +44,8 @@ def take_home(
     for name in ("currency", "unit_price", "discount"):  # of the other currencies
         columns.pop(name, None)
     for name in [name for name in scores["amount"] if name != header]:
-        if name == amount or _is_same(profiles, name, header, of_home):
+        pair = profiles[name].numbers, profiles[header].numbers
+        if name == amount or is_same(*(n if n is None else n.filter(of_home) for n in pair)):
             del scores["amount"][name]
     text = (
         f"{header!r} is read as the amount: it is {amount!r} in {code}, whatever {currency!r} says."
@@ -53,14 +54,12 @@ def take_home(
     return {"currency": code}, [Finding("info", "orders", "amount", text, answer=answer)]
 
 
-def _is_same(profiles: dict[str, ColumnProfile], one: str, other: str, rows: pl.Series) -> bool:
-    """Return whether two columns hold the same money on some rows, perhaps one in hundredths."""
-    first, second = (profiles[name].numbers for name in (one, other))
-    if first is None or second is None:
+def is_same(one: pl.Series | None, other: pl.Series | None) -> bool:
+    """Return whether two columns hold the same money, perhaps one in hundredths."""
+    if one is None or other is None or not (one != 0).any():
         return False
-    first, second = first.filter(rows), second.filter(rows)
     return any(
-        float(((first * by - second).abs() < 0.02).mean() or 0.0) >= 0.98  # type: ignore[arg-type]
+        float(((one * by - other).abs() < 0.02).mean() or 0.0) >= ALIKE  # type: ignore[arg-type]
         for by in (1, 100, 0.01)
     )
 

@@ -273,7 +273,9 @@ class Columns:
                 read = micro(pl.col("cell"), cells.dtype)
             micros = cells.to_frame("cell").with_columns(read.alias("micro"))["micro"]
             is_rate = name == "discount" and self.option("discount_unit") != "money"
-            if self.option("minor_units") and self._kind(name) == "money" and not is_rate:
+            minor = self.option("minor_units")
+            is_minor = minor if isinstance(minor, bool) else name in minor
+            if is_minor and self._kind(name) == "money" and not is_rate:
                 micros = micros // 100
             self._read[name, raw_column] = micros
         return self._read[name, raw_column]

@@ -10,6 +10,7 @@ import polars as pl
 
 from segkit.display import counted
 from segkit.errors import SourceError
+from segkit.intake.columns import Columns
 from segkit.intake.headers import WORDS
 from segkit.intake.layouts import (
     Layout,
@@ -21,7 +22,8 @@ from segkit.intake.layouts import (
     second_table,
     words_of,
 )
-from segkit.intake.mapping import Mapping
+from segkit.intake.mapping import Mapping, TableMapping
+from segkit.intake.roles import LEAST, name_score
 from segkit.intake.textfiles import RawTable
 from segkit.schema import CONTRACTS
 
@@ -107,12 +109,14 @@ def put_together(parts: list[Part], given: Mapping) -> tuple[dict[str, RawTable]
             )
             continue
         by_table.setdefault(table, []).append((part, layout))
-    tables = {table: _append(table, listed, notes) for table, listed in by_table.items()}
+    tables = {table: _append(table, listed, given, notes) for table, listed in by_table.items()}
     _add_second_tables(by_table, tables, given, notes)
     return tables, notes
 
 
-def _append(table: str, listed: list[tuple[Part, Layout | None]], notes: list[str]) -> RawTable:
+def _append(
+    table: str, listed: list[tuple[Part, Layout | None]], given: Mapping, notes: list[str]
+) -> RawTable:
     """Make one frame of the files of one table."""
     if len(listed) == 1:
         return listed[0][0].read
@@ -135,6 +139,11 @@ def _append(table: str, listed: list[tuple[Part, Layout | None]], notes: list[st
         )
     if any(frame.schema != frames[0].schema for frame in frames):
         frames = [frame.cast(dict.fromkeys(frame.columns, pl.String)) for frame in frames]
+    if len(headers) == 1 and table == "orders":
+        layout = listed[0][1]
+        own = given.tables.get(table, TableMapping()).columns
+        settled = layout_mapping(layout, frames[0]).columns if layout else {}
+        frames = _in_last_state(frames, settled | own, [part.name for part, _ in listed], notes)
     if len(headers) == 1 and table in ("orders", "events"):
         frames, repeated = _without_overlap(frames)
         if repeated:
@@ -158,6 +167,56 @@ def _without_overlap(frames: list[pl.DataFrame]) -> tuple[list[pl.DataFrame], in
         repeated += frame.height - new.height
         kept.append(new)
     return kept, repeated
+
+
+def _in_last_state(
+    frames: list[pl.DataFrame], columns: dict[str, str], names: list[str], notes: list[str]
+) -> list[pl.DataFrame]:
+    """Take orders that several files hold from the last, as where periods overlap.
+
+    An order is the same where customer and time agree, and one of its products with its quantity.
+    The last file is that with the latest time.
+    """
+    for role in (*_SAME, "status"):
+        scores = {name: name_score(role, name) for name in frames[0].columns}
+        best = max(scores, key=lambda name: scores[name], default="")
+        if role not in columns and best not in columns.values() and scores.get(best, 0) >= LEAST:
+            columns = {**columns, role: best}
+    same = [columns[role] for role in _SAME if role in columns]
+    order, when = columns.get("order_id"), columns.get("order_time")
+    if order is None or when is None or len(same) < 3 or not {*same} <= {*frames[0].columns}:
+        return frames
+    numbered = (frame.with_columns(pl.lit(i).alias("\0file")) for i, frame in enumerate(frames))
+    whole = pl.concat(numbered, how="diagonal")
+    mapped = Mapping({"orders": TableMapping({"order_time": when})})
+    times = whole.select("\0file", time=Columns("orders", whole, mapped).time("order_time")[0])
+    ends = times.group_by("\0file").agg(pl.col("time").max(), first=pl.col("time").min())
+    ranked = ends.sort("time", "first")["\0file"].to_list()
+    kept, changed = dict(enumerate(frames)), 0
+    for place, earlier in enumerate(ranked):
+        for later in ranked[place + 1 :]:
+            old, new = kept[earlier], frames[later]
+            again = old.join(new, on=same, how="semi", nulls_equal=True)[order].drop_nulls()
+            there = old.filter(pl.col(order).is_in(again.implode()))
+            differ = there.join(new, on=old.columns, how="anti", nulls_equal=True)[order].unique()
+            changed += differ.len()
+            kept[earlier] = old.filter(
+                ~pl.col(order).is_in(differ.implode()).fill_null(value=False)
+            )
+    if changed and ends.select("time", "first").is_duplicated().any():
+        raise SourceError(
+            f"orders: {' and '.join(names)} hold {counted(changed, 'order')} in different states, "
+            "and end at the same time; leave the later export alone in the folder"
+        )
+    if changed:
+        notes.append(
+            f"orders: {counted(changed, 'order')} of these files "
+            f"{'stands' if changed == 1 else 'stand'} in a later one in another state, which holds"
+        )
+    return [kept[place] for place in range(len(frames))]
+
+
+_SAME = ("order_id", "order_time", "customer_id", "email", "product_id", "quantity", "unit_price")
 
 
 def _several_orders(names: list[str], layouts: list[Layout | None]) -> SourceError:

@@ -148,6 +148,8 @@ def concepts(header: str) -> tuple[frozenset[str], int]:
 
 def _settle(header: str, tokens: list[str], meant: set[str]) -> frozenset[str]:
     """Add what signs and neighbouring words say of a header's concepts."""
+    if "minor_unit" in "_".join(tokens):  # hundredths, no quantity
+        meant -= {"unit", "quantity"}
     if "%" in header:
         meant.add("percent")
     if "#" in header:

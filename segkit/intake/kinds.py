@@ -198,6 +198,7 @@ def _ask_movements(
     typed = "type" in meant or bool(bare & _TYPE_WORDS) or bare <= {"category", "event", "kind"}
     is_product = bool(meant & {"product", "category", "customer", "card", "discount"})
     is_product = is_product and not meant & {"order", "payment"}  # Zahlungsart, Belegart
+    is_product |= {"line", "name"} <= meant
     read = _row_meanings(spelling, is_payment="payment" in meant)
     sales = [word for word, kind in read.items() if kind == "line"]
     recognised = [word for word, kind in read.items() if kind not in (None, "way")]

@@ -331,6 +331,7 @@ def about_non_products(columns: Columns) -> tuple[list[str], list[Finding]]:
 
 
 MINOR = {"cent", "cents", "minor", "pence", "centimes", "centavos", "centesimi"}
+_WITHOUT_CENTS = r"^(?:clp|huf|idr|isk|jpy|krw|pyg|twd|ugx|vnd|xaf|xof|xpf)$"
 _TEST = re.compile(r"tests?|testing|sandbox|staging")
 _REAL = re.compile(r"live|prod(uction)?|real|normal|standard|actual")
 MOST_KINDS = 12  # a column with more different words is no kind of row
@@ -393,15 +394,53 @@ def about_minor_units(columns: Columns) -> tuple[dict[str, object], list[Finding
     in_minor = [n for n in names if MINOR & set(plain(str(columns.source(n))).split("_"))]
     whole = [n for n in in_minor if bool((columns.numbers(n).drop_nulls() % 1 == 0).all())]
     if not whole:
-        return _written_out(columns, names)
+        written = _written_out(columns, names)
+        return written if any(written) else ({}, _ask_hundredths(columns, names))
     listed = ", ".join(repr(columns.source(name)) for name in whole)
-    if whole != names:
-        text = f"{listed} is in hundredths by its name, other amounts are not."
-        answer = "[orders] minor_units = true (or false), with columns in one unit"
+    others = [name for name in names if name not in whole]
+    texts = {n: columns.cells(str(columns.source(n))).cast(pl.String) for n in others}
+    in_units = [n for n in others if texts[n].str.contains(r"[.,]\d\d?$").any()]
+    if others != in_units:
+        text = f"{listed} is in hundredths by its name, other amounts may be or not."
+        offers = ["true", str(whole).replace("'", '"')]
+        if _paid_back(columns, 100) > _paid_back(columns, 1):
+            offers.reverse()
+        answer = "; or ".join(f"[orders] minor_units = {offer}" for offer in (*offers, "false"))
         return {}, [Finding("block", "orders", "amount", text, None, answer=answer)]
     text = f"{listed} is read in hundredths of the currency, as its name says."
     answer = "[orders] minor_units = false"
-    return {"minor_units": True}, [Finding("info", "orders", "amount", text, None, answer=answer)]
+    found = Finding("info", "orders", "amount", text, None, answer=answer)
+    return {"minor_units": whole if others else True}, [found]
+
+
+def _paid_back(columns: Columns, by: int) -> int:
+    """Count the refunds that are the whole amount, in its unit or one ``by`` times as large."""
+    if columns.source("refund") is None or columns.source("amount") is None:
+        return 0
+    back = columns.numbers("refund").abs()
+    return int(((back * by == columns.numbers("amount")) & (back > 0)).sum())
+
+
+def _ask_hundredths(columns: Columns, names: list[str]) -> list[Finding]:
+    """Ask about whole amounts beside currencies in lower case, as interfaces write both."""
+    source = columns.source("currency")
+    if source is None or not names or columns.raw.height < FEWEST:
+        return []
+    codes = columns.cells(source).cast(pl.String).drop_nulls().unique()
+    amounts = columns.numbers(names[0]).drop_nulls().abs()
+    is_written = codes.str.contains("^[a-z]{3}$").all()
+    if not codes.len() or not is_written or codes.str.contains(_WITHOUT_CENTS).any():
+        return []
+    if not (amounts % 1 == 0).all():
+        return []
+    if (amounts % 100 == 0).mean() > MOSTLY or float(amounts.median() or 0) < 100:  # type: ignore[arg-type, operator]
+        return []
+    text = (
+        f"{columns.source(names[0])!r} holds whole numbers beside {codes.sort()[0]!r} (sum "
+        f"{money(float(amounts.sum()))}): are they hundredths, as interfaces state them?"
+    )
+    answer = "[orders] minor_units = true (or false)"
+    return [Finding("block", "orders", "amount", text, amounts.len(), answer=answer)]
 
 
 def _written_out(columns: Columns, names: list[str]) -> tuple[dict[str, object], list[Finding]]:

@@ -15,7 +15,7 @@ import polars as pl
 
 from segkit.display import counted, money, percent
 from segkit.ids import is_no_customer, read_ids
-from segkit.intake.amounts import settle_totals, take_home, total_of_orders
+from segkit.intake.amounts import is_same, settle_totals, take_home, total_of_orders
 from segkit.intake.bookings import refuse_bookings
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns, Shared
@@ -327,8 +327,7 @@ def _is_no_rival(
     if role not in ("amount", "refund", "discount", "unit_price", "quantity"):
         grouped = frame.height >= ENOUGH and same_groups(frame, header, best)
         return grouped or frame[header].equals(frame[best])
-    numbers = shown.numbers, leading.numbers
-    return numbers[0] is not None and numbers[1] is not None and numbers[0].equals(numbers[1])
+    return is_same(shown.numbers, leading.numbers)
 
 
 def _yield_of(frame: pl.DataFrame, role: str, name: str, profiles: dict[str, ColumnProfile]) -> str:

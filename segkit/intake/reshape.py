@@ -103,18 +103,21 @@ def fill_orders(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     >>> fill_orders(frame)[0]["Customer", "Total"].rows()
     [('Ann', '12'), ('Ann', None), ('Bea', '5')]
     """
-    texts = [name for name, kind in frame.schema.items() if kind == pl.String]
-    orders = [name for name in texts if {"order", "id"} <= concepts(name)[0]]
+    orders = [name for name in frame.columns if {"order", "id"} <= concepts(name)[0]]
     if not orders or frame.height < 2:
         return frame, []
+    is_filled = frame.select(
+        (pl.col(name).str.strip_chars() != "").fill_null(value=False)
+        if kind == pl.String
+        else pl.col(name).is_not_null()
+        for name, kind in frame.schema.items()
+    )
     for order in orders:
-        said_once = (pl.col(order).str.strip_chars() != "").fill_null(value=False)
-        first = frame.select(said_once).to_series()
+        first = is_filled[order]
         empty = 1 - float(first.mean() or 0)  # type: ignore[arg-type]
         if not first[0] or not LEAST_EMPTY < empty < MOST_EMPTY:
             continue
-        is_filled = frame.select((pl.col(texts).str.strip_chars() != "").fill_null(value=False))
-        alike = [name for name in texts if is_filled[name].equals(first)]
+        alike = [name for name in frame.columns if is_filled[name].equals(first)]
         meant = {concept for name in alike for concept in concepts(name)[0]}
         going_on = is_filled.select(pl.any_horizontal(pl.all().exclude(alike))).filter(~first)
         if not {"customer", "date"} <= meant or not going_on.to_series().all():
@@ -122,15 +125,17 @@ def fill_orders(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         numbers = [
             name
             for name in alike
-            if name != order and not frame[name].str.contains(r"\p{L}|\d[-/:.]\d+[-/:.]\d").any()
+            if name != order
+            and not frame[name].dtype.is_temporal()
+            and not frame[name].cast(pl.String).str.contains(r"\p{L}|\d[-/:.]\d+[-/:.]\d").any()
         ]
         filled = [name for name in alike if name not in numbers]
         note = (
             f"{counted(int((~first).sum()), 'row')} without {order!r} go on with the order above "
             f"them ({', '.join(map(repr, filled))})"
         )
-        bare = pl.col(filled).str.strip_chars()
-        return frame.with_columns(pl.when(bare != "").then(bare).forward_fill()), [note]
+        written = (pl.when(is_filled[name]).then(name).forward_fill() for name in filled)
+        return frame.with_columns(written), [note]
     return frame, []
 
 

@@ -93,6 +93,7 @@ def about_statuses(columns: Columns) -> list[Finding]:
         unknown = table.filter(pl.col("meaning").is_null())
         if unknown.height:
             everything = table["word"].drop_nulls()
+            is_paid = any(columns.source(other) for other in STATUS_COLUMNS if other != name)
 
             def say(word: str | None, words: pl.Series = words, few: bool = few) -> str:
                 return "empty" if word is None else repr(_word(word, words, few=few))
@@ -103,7 +104,7 @@ def about_statuses(columns: Columns) -> list[Finding]:
             )
             answered = [
                 f"{quote_text('' if word is None else _word(word, words, few=few))} = "
-                f'"{"..." if word is None else likely_status(word, everything)}"'
+                f'"{"..." if word is None else likely_status(word, everything, paid=is_paid)}"'
                 for word in unknown["word"].head(MOST_KINDS)
             ]
             meanings = '"sale", "unpaid", "cancelled", "refunded"'

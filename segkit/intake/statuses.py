@@ -105,8 +105,8 @@ RAKUTEN = {"100": "sale", "200": "sale", "300": "sale", "400": "sale", "500": "s
            "600": "sale", "700": "sale", "800": "cancelled", "900": "cancelled"}  # fmt: skip
 
 
-_CLOSED, _ISSUED, _BILLED, _OWED, _PAID = (
-    re.compile(pattern(name)) for name in ("closed", "issued", "billed", "owed", "paid")
+_CLOSED, _OPEN, _ISSUED, _BILLED, _OWED, _PAID = (
+    re.compile(pattern(name)) for name in ("closed", "open", "issued", "billed", "owed", "paid")
 )
 
 
@@ -146,7 +146,7 @@ def unpaid_words(words: Iterable[object]) -> set[str]:
     return issued | billed | (owed if issued | billed else set())
 
 
-def likely_status(word: object, others: Iterable[object] = ()) -> str:
+def likely_status(word: object, others: Iterable[object] = (), *, paid: bool = False) -> str:
     """Return the meaning to offer for a status word that is not known; "..." if none is likely.
 
     Parameters
@@ -155,6 +155,8 @@ def likely_status(word: object, others: Iterable[object] = ()) -> str:
         A status as the source writes it.
     others : iterable of str
         All words of the column.
+    paid : bool
+        Whether another column tells what is paid: then an open order can count.
     """
     texts = [*map(str, others)]
     if str(word) in RAKUTEN and {*texts} <= {*RAKUTEN}:
@@ -171,7 +173,8 @@ def likely_status(word: object, others: Iterable[object] = ()) -> str:
     meanings_of_others = {status_meaning(other) for other in texts if other != str(word)}
     if meanings_of_others and not meanings_of_others & {None, "sale"}:  # all others do not count
         return "sale"
-    return "sale" if _ISSUED.search(spelt(word)) else "..."
+    is_open = paid and _OPEN.fullmatch(spelt(word))
+    return "sale" if is_open or _ISSUED.search(spelt(word)) else "..."
 
 
 def _state_text(word: object) -> str:
