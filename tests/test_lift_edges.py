@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy import stats
+from statsmodels.stats.proportion import confint_proportions_2indep
 
 import segkit
 from segkit.campaign.metrics import mean, proportion
@@ -15,6 +16,7 @@ from segkit.errors import DataError, ParameterError
 from segkit.lift import Kpi
 from segkit.lift.effects import KPIS, compare_arms
 from segkit.lift.sums import sum_up
+from segkit.stats.hypotheses import share_test
 from segkit.stats.intervals import relative_lift, wilson
 
 N = 400
@@ -332,6 +334,30 @@ def test_difference_and_relative_lift_of_a_row_never_contradict_each_other():
             (found["relative_low"] > 0) | (found["relative_high"] < 0), null_equal=True
         )
         assert 3 < clear.sum() < found.height - 3
+        assert clear.equals(found["p_value"] <= 0.05, null_equal=True)
+
+
+def test_interval_and_p_value_of_a_row_are_the_more_cautious_of_both():
+    """The exact test beside Newcombe's interval, where one of them alone excludes no effect."""
+
+    def compare(x1, n1, x2, n2, level=0.95):
+        rows = pl.DataFrame(
+            {"arm": ["mail"] * n1 + ["hold"] * n2,
+             "converted": [1] * x1 + [0] * (n1 - x1) + [1] * x2 + [0] * (n2 - x2)}
+        )  # fmt: skip
+        return segkit.measure_lift(rows, control="hold", metrics=["conversion"], level=level).row()
+
+    counts = (4, 21, 10, 21)  # p = 0.056, Newcombe -51.6 to -0.1 points
+    row, newcombe = compare(*counts), confint_proportions_2indep(*counts, method="newcomb")
+    assert newcombe[1] < 0 < 0.05 < share_test(*counts).p_value == row["p_value"]
+    assert row["difference_low"] == pytest.approx(newcombe[0])
+    assert row["difference_high"] == row["relative_high"] == 0
+    counts = (24, 292, 3, 112)  # p = 0.047, Newcombe -0.02 to 9.7 points
+    row, p = compare(*counts), share_test(*counts).p_value
+    assert p < 0.05 < row["p_value"] < 0.06
+    touching = confint_proportions_2indep(*counts, method="newcomb", alpha=row["p_value"])
+    assert touching[0] == pytest.approx(0, abs=1e-6)
+    assert compare(*counts, level=0.9)["p_value"] == p  # both exclude no effect
 
 
 def test_profit_at_its_edges_says_nothing_false():

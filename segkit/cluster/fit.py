@@ -401,7 +401,9 @@ def _notes(
         what = ", ".join(f"{label(name)} ({why})" for name, why in transform.dropped)
         notes.append(f"Left out: {what}.")
     filled = [
-        f"{label(c.name)} {number(c.filled)} as {c.fill}" for c in transform.columns if c.filled
+        f"{label(c.name)} {number(c.filled)} as {c.fill or 'average'}"
+        for c in transform.columns
+        if c.filled
     ]
     if filled:
         notes.append(f"Missing values filled: {', '.join(filled)}.")

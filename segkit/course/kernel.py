@@ -11,6 +11,7 @@ from typing import Any
 
 from segkit.errors import RunError
 from segkit.runner.catalog import CONTEXT
+from segkit.runner.notebook import BOTH_FORMS
 from segkit.runner.process import import_nbformat
 from segkit.writing import WINDOWS
 
@@ -110,6 +111,7 @@ def open_kernel() -> Iterator[Kernel]:
             manager.transport = "ipc"
         around = {name: value for name, value in os.environ.items() if name != CONTEXT}
         around = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", **around}  # data are small
+        around[BOTH_FORMS] = "1"
         manager.start_kernel(env=around, cwd=place)
         client = manager.client()
         client.start_channels()

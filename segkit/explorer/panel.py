@@ -119,7 +119,8 @@ class Panel:
             grid_template_columns="repeat(auto-fill, minmax(17em, 1fr))", width="100%"
         )
         boxes = widgets.GridBox([self.features[name] for name in names], layout=grid)
-        return widgets.VBox([widgets.HTML(f"<b>{html.escape(topic)}</b>"), boxes])
+        heading = widgets.HTML(f"<b>{html.escape(topic)}</b>")
+        return widgets.VBox([heading, boxes], layout=widgets.Layout(flex="none"))
 
     def _narrow(self) -> None:
         """Show the variables, and topics, that the search finds."""

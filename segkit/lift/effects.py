@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -253,11 +253,8 @@ def compare_arms(
     segment: int | None,
     arms: tuple[int, int],
     *,
-    covariates: Sequence[str] = (),
-    strata: bool = False,
-    relative: str = "recovered",
-    shares: str = "newcombe",
     level: float = 0.95,
+    **options: Any,
 ) -> Effect:
     """Compare a figure in two arms, of one segment or of all customers.
 
@@ -265,7 +262,10 @@ def compare_arms(
     by its two parts, the share of buyers and the amount per buyer, with the variance pooled under
     no effect (`segkit.stats.two_part`); a ratio by the delta method over customers. With covariates
     the mean (or share) is adjusted by CUPED; with ``strata``, the segments' effects are combined by
-    their size.
+    their size. Where test and interval disagree at the margin, the more cautious decides: an
+    interval without zero is extended to it if the test does not reject, and a p-value below
+    ``1 - level`` becomes that of the interval if it holds zero. With covariates both stay as they
+    are: the test there finds much smaller effects than the interval shows.
 
     Parameters
     ----------
@@ -289,6 +289,43 @@ def compare_arms(
     Effect
         NaN where an arm is empty.
     """
+    effect = _compare(metric, sums, segment, arms, level=level, **options)
+    difference, p = effect.difference, effect.p_value
+    if options.get("covariates") or np.isnan([difference.low, difference.high, p]).any():
+        return effect
+    if _excludes_zero(difference) and p > 1 - level:
+        whole, relative = _to_zero(difference), _to_zero(effect.relative)
+        return replace(effect, difference=whole, relative=relative)
+    if _excludes_zero(difference) or p > 1 - level:
+        return effect
+    below, above = 0.0, level  # levels whose interval excludes and includes zero
+    while above - below > 1e-6:
+        middle = (below + above) / 2
+        again = _compare(metric, sums, segment, arms, level=middle, **options).difference
+        below, above = (middle, above) if _excludes_zero(again) else (below, middle)
+    return replace(effect, p_value=1 - below)
+
+
+def _excludes_zero(interval: Estimate) -> bool:
+    return bool(interval.low > 0 or interval.high < 0)
+
+
+def _to_zero(interval: Estimate) -> Estimate:
+    return replace(interval, low=min(interval.low, 0.0), high=max(interval.high, 0.0))
+
+
+def _compare(
+    metric: Kpi,
+    sums: Sums,
+    segment: int | None,
+    arms: tuple[int, int],
+    *,
+    covariates: Sequence[str] = (),
+    strata: bool = False,
+    relative: str = "recovered",
+    shares: str = "newcombe",
+    level: float = 0.95,
+) -> Effect:
     z_value(level)
     rows = None if segment is None else [segment]
     n1, n2 = (float(sums.n[slice(None) if rows is None else rows, arm].sum()) for arm in arms)

@@ -195,21 +195,39 @@ def _all_rows(
                 )
                 label = ALL if group is None else sums.segments[group]
                 rows.append(_row(metric, arm, control, label, effect))
+    notes += _row_notes(rows, options)
+    if silent:
+        some = ", ".join(dict.fromkeys(silent))
+        notes.append(f"Not compared where one of the arms got no mail: {some}.")
+    return rows, notes
+
+
+def _row_notes(rows: list[dict[str, Any]], options: Mapping[str, Any]) -> list[str]:
+    """Say what a reader of the rows must know."""
+    notes = []
     if any(row["few"] and row["kind"] != "share" for row in rows):
         notes.append(
             f"Where the smaller arm expects fewer than {EXPECTED_BUYERS:g} buyers, or too few for "
             "how much their amounts vary, the interval of a mean is withheld and its verdict is "
             "undecided: read conversion there."
         )
+    if any(_disagree(row, 1 - options["level"]) for row in rows):
+        notes.append(
+            "With covariates the p-value is of a permutation test, sharper than the interval: "
+            "where only one of them excludes no effect, the verdict is undecided."
+        )
     if options["relative"] == "delta":
         notes.append(
             "The delta interval of a relative lift covers less than its level where conversions "
             "are few; the others do not."
         )
-    if silent:
-        some = ", ".join(dict.fromkeys(silent))
-        notes.append(f"Not compared where one of the arms got no mail: {some}.")
-    return rows, notes
+    return notes
+
+
+def _disagree(row: Mapping[str, Any], alpha: float) -> bool:
+    """Return whether only one of test and interval excludes no effect."""
+    low, high = row["difference_low"], row["difference_high"]
+    return bool(low <= high) and (low > 0 or high < 0) != (row["p_value"] <= alpha)
 
 
 def _unmailed(sums: Sums, arms: tuple[int, int]) -> bool:

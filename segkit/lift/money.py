@@ -53,6 +53,9 @@ class Money(Result):
     currency : str or None
     notes : tuple of str
         What a reader must know beside the figures.
+    over_next : DataFrame or None
+        Where there are several arms: over all customers, the arm with the highest added profit
+        against the next; columns as in the table.
     """
 
     table: pl.DataFrame
@@ -63,6 +66,7 @@ class Money(Result):
     level: float
     currency: str | None = None
     notes: tuple[str, ...] = ()
+    over_next: pl.DataFrame | None = None
 
     @property
     def text(self) -> str:
@@ -91,6 +95,27 @@ class Money(Result):
             limits = ci_words(low, high, self.level, money)
         added = money(row["added_profit"], self.currency)
         return f"{verdict}: {row['arm']} added {added} per customer over {self.control} ({limits})."
+
+    @property
+    def advice(self) -> str:
+        """What to do with the arm that added most, and why."""
+        rows = self.table.filter(pl.col("segment") == ALL).sort("added_profit", descending=True)
+        row = rows.row(0, named=True)
+        low, high = row["added_profit_low"], row["added_profit_high"]
+        words = "Keep testing {}: whether it pays is not shown, profit {} per customer ({})"
+        if low is not None and low > 0:
+            words = "Roll out {}: it added {} of profit per customer ({})"
+        elif high is not None and high < 0:
+            words = "Stop {}: it changed profit by {} per customer ({})"
+        limits = "no interval, too few buyers"
+        if low is not None:
+            limits = ci_words(low, high, self.level, money)
+        advice = words.format(row["arm"], money(row["added_profit"], self.currency), limits)
+        if self.over_next is None or low is None or low <= 0:
+            return f"{advice}."
+        over = self.over_next.row(0, named=True)
+        clear = over["added_profit_low"] is not None and over["added_profit_low"] > 0
+        return f"{advice}, {'' if clear else 'not clearly '}more than {over['control']}."
 
     def plot(self) -> Figure:
         """Draw the added profit per assigned customer by segment."""
@@ -236,7 +261,26 @@ def measure_profit(
     # If all limits are null, the column still has to be numeric.
     maybe = {name: pl.Float64 for name in (rows[0] if rows else ()) if name.startswith(MAYBE)}
     table = pl.DataFrame(rows, schema_overrides=maybe, infer_schema_length=None)
-    return Money(table, control, margin, costs, fixed_cost, level, currency, tuple(notes))
+    over_next = _over_next(sums, spent, table, margin, level)
+    return Money(
+        table, control, margin, costs, fixed_cost, level, currency, tuple(notes), over_next
+    )
+
+
+def _over_next(
+    sums: Sums, spent: Floats, table: pl.DataFrame, margin: float, level: float
+) -> pl.DataFrame | None:
+    """Compare the arm with the highest added profit with the next, over all customers."""
+    ranked = table.filter(pl.col("segment") == ALL).sort("added_profit", descending=True)["arm"]
+    if ranked.len() < 2:
+        return None
+    one, two = (sums.arms.index(name) for name in ranked[:2])
+    both = [i for i in range(len(sums.segments)) if min(sums.n[i, [one, two]]) > 0]
+    if not both:
+        return None
+    row = _row(sums, spent, (one, two), ALL, both, (margin, 0.0, level))
+    maybe = {name: pl.Float64 for name in row if name.startswith(MAYBE)}
+    return pl.DataFrame([row], schema_overrides=maybe)
 
 
 def _costs(

@@ -20,13 +20,14 @@ from segkit.writing import write_whole
 
 MOST_PICTURES = 6  # runs whose index shows the picture of each campaign
 BATCH = "batch.json"
+SEGMENTS = "05_segments"
 PDF = "summary.pdf"
 WORDS = {
     "done": ("done", "good"),
     "reused": ("done", "good"),
     "interactive": ("run by hand", "attention"),
     "failed": ("failed", "poor"),
-    "gate": ("data not fit", "poor"),
+    "gate": ("stopped at the gate", "skipped"),
     "killed": ("ended from outside", "poor"),
     "stopped": ("stopped", "poor"),
     "skipped": ("too small", "skipped"),
@@ -183,14 +184,16 @@ def find_batches(out: Path) -> list[dict[str, Any]]:
         record = read_json(path)
         markets = record.get("markets", [])
         bad = [one for one in markets if WORDS.get(one["status"], ("", "poor"))[1] == "poor"]
-        skipped = [one for one in markets if one["status"] == "skipped"]
+        statuses = [one["status"] for one in markets]
+        skipped, gate = statuses.count("skipped"), statuses.count("gate")
         unassigned = (record.get("rows") or {}).get("without a market") or 0
         shared = record.get("shared_customers") or 0
         notes = [
-            f"{len(markets) - len(bad) - len(skipped)} of {counted(len(markets), 'market')} done"
+            f"{len(markets) - len(bad) - skipped - gate} of {counted(len(markets), 'market')} done"
         ]
         notes += [f"{len(bad)} failed"] if bad else []
-        notes += [f"{len(skipped)} too small to be analysed"] if skipped else []
+        notes += [f"{gate} stopped where the data carry no more"] if gate else []
+        notes += [f"{skipped} too small to be analysed"] if skipped else []
         notes += [f"{counted(unassigned, 'row')} without a market"] if unassigned else []
         if shared:
             notes.append(f"{counted(shared, 'customer')} in two or more markets, seen in each")
@@ -276,8 +279,17 @@ def _described(record: Mapping[str, Any], rows: list[dict[str, Any]]) -> dict[st
         "customers": counts.get("customers") or record.get("customers"),
         "state": state,
         "tone": tone,
-        "message": str(record.get("message") or ""),
+        "message": _message(record, rows, state),
     }
+
+
+def _message(record: Mapping[str, Any], rows: list[dict[str, Any]], state: str) -> str:
+    """Return why a run ended early, and what follows where customers are too few for segments."""
+    told = str(record.get("message") or "").removeprefix(f"{state}: ")
+    stem, _, why = told.partition(": ")
+    if record.get("status") == "gate" and stem == SEGMENTS:
+        return f"Treat all customers alike: {why.rstrip('.')}."
+    return next((f"{row['title']}: {why}" for row in rows if row["stem"] == stem), told)
 
 
 def _trouble(record: Mapping[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, str]]:

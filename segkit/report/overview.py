@@ -6,6 +6,7 @@ Everything is read from what the run's notebooks wrote: their summaries and thei
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ STEPS = {
     "stop": "Stop contacting",
 }
 MOST_CARDS = 8
+HEIGHT = re.compile(r'<svg [^>]*?height="([\d.]+)pt"')
+TALLEST = 500  # points of a picture in either form, that the first page on paper has room for
 DECIDED = ("roll out", "change", "stop", "keep")  # by profit that was measured
 GUESS = "Would the persona's guess have done as well?"
 BETTER = ", and better"  # after "Yes": the guess did clearly better
@@ -63,7 +66,8 @@ def describe_run(
     -------
     dict
         ``tiles``, ``watched`` (key figures over time: now, change, alert), ``cards``, ``more``
-        (segments without a card), ``picture`` (HTML) with ``picture_of``, ``guess`` (that the
+        (segments without a card), ``picture`` (HTML) with ``picture_of`` and ``tall`` (whether it
+        is too tall for the first page on paper), ``guess`` (that the
         persona's guess was no worse than the offers learnt, where so), ``attention``, and ``calm``
         (what to say where nothing needs attention); each may be empty.
     """
@@ -76,12 +80,14 @@ def describe_run(
     cards = _cards(folder, closing, currency)
     folders = {stem: folder / stem for stem in by_stem} | {CLOSING: closing}
     drawn, title = _picture(folders, by_stem) if picture else ("", "")
+    size = HEIGHT.findall(drawn)
     return {
         "tiles": [_tile(one, currency, above) for one in figures.values()],
         "watched": _watched(folder, above),
         "cards": cards[:MOST_CARDS],
         "more": counted(len(cards) - MOST_CARDS, "segment") if len(cards) > MOST_CARDS else "",
         "picture": drawn,
+        "tall": bool(size) and max(map(float, size)) > TALLEST,
         "picture_of": title,
         "guess": _guess(summaries),
         "attention": _attention(summaries, cards),

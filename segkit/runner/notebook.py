@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -41,6 +42,7 @@ KeyUnit = Literal["count", "share", "money", "lift"]
 KEY_UNITS: tuple[KeyUnit, ...] = get_args(KeyUnit)
 CSV_ROWS = 200_000  # a longer table is saved as Parquet
 CSV_DIGITS = 6
+BOTH_FORMS = "SEGKIT_BOTH_FORMS"  # environment: figures get their narrow form, for slides too
 LEFT_OUT = "segkit-left-out"  # class of the sentence in place of a cell; reports drop the cell
 
 
@@ -116,7 +118,11 @@ class NotebookRun:
 
         It is None where the mapping itself names files or a database.
         """
-        return load_raw(self.source, self.data, self.settings)
+        loaded = load_raw(self.source, self.data, self.settings)
+        mapping = getattr(loaded, "mapping", None)
+        if mapping is not None and self.currency is None:  # no notebook before has told it
+            self.describe(currency=mapping.options.get("currency"))
+        return loaded
 
     # Reading -------------------------------------------------------------------------------
 
@@ -251,7 +257,8 @@ class NotebookRun:
         alt = self._fit(figure.alt)
         shown = replace(figure, alt=alt)
         # Drawn once, for the file and for the page; narrow for phones, which read reports alone.
-        both = [shown.svg(), "" if self._aside else shown.narrow_svg()]
+        narrow = self._aside is None or BOTH_FORMS in os.environ
+        both = [shown.svg(), shown.narrow_svg() if narrow else ""]
         if not self._personal:
             both = [mask_html(one) for one in both]
         for svg, ending in zip(both, ("", NARROW), strict=True):

@@ -434,6 +434,8 @@ def turn_the_settings(page):
     panel(page).get_by_label("Number of segments").press("Enter")
     see(page, "240 customers in 4 segments")
     assert panel(page).locator("table").locator("visible=true").count() == 1
+    cut = "all => all.filter(e => e.scrollHeight > e.clientHeight + 1).length"
+    assert panel(page).locator(".widget-gridbox").evaluate_all(cut) == 0
     panel(page).get_by_label("Method").select_option("k-means")
     see(page, "k-means, 4 segments, 3 variables")
     panel(page).get_by_role("checkbox", name="visits to the site").press(

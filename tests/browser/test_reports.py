@@ -177,6 +177,18 @@ def test_the_index_is_searched_and_filtered(markets, page):
     assert page.get_by_label("Search").input_value() == "no such words"
 
 
+def test_the_runs_beside_one_another_fit_paper_and_are_labelled_on_a_phone(markets, page):
+    page.goto(markets.as_uri())
+    overview = page.locator(".overview table")
+    page.set_viewport_size({"width": 390, "height": 844})
+    labels = "all => all.map(e => getComputedStyle(e, '::before').content)"
+    first = overview.locator("tr:has([data-label=Lift])").first.locator("[data-label]")
+    assert first.evaluate_all(labels)[1] == '"Revenue in a year" ": "'
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 702, "height": 1046})
+    assert overview.evaluate("e => e.scrollWidth") <= 702
+
+
 def test_the_index_leads_to_failures_reports_and_evidence(markets, page):
     page.goto(markets.as_uri())
     page.locator(".troubles").get_by_role("link", name="Segments").click()
