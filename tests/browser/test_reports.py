@@ -183,7 +183,7 @@ def test_the_runs_beside_one_another_fit_paper_and_are_labelled_on_a_phone(marke
     page.set_viewport_size({"width": 390, "height": 844})
     labels = "all => all.map(e => getComputedStyle(e, '::before').content)"
     first = overview.locator("tr:has([data-label=Lift])").first.locator("[data-label]")
-    assert first.evaluate_all(labels)[1] == '"Revenue in a year" ": "'
+    assert first.evaluate_all(labels)[1] == '"Revenue in a year: "'
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 702, "height": 1046})
     assert overview.evaluate("e => e.scrollWidth") <= 702
