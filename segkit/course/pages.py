@@ -59,9 +59,9 @@ def slides_page(session: Session, run_folder: Path | None, *, spoken: bool = Fal
     for cell in session.cells:
         if kind(cell) == SLIDE:
             about = cell["metadata"].get("segkit", {})
-            picture = _figure(run_folder, session.stem, about.get("figure", ""))
+            picture, broad = _figure(run_folder, session.stem, about.get("figure", ""))
             text = _html(to_html(source_of(cell)))
-            slides.append({"html": text, "figure": picture, "notes": []})
+            slides.append({"html": text, "figure": picture, "broad": broad, "notes": []})
         elif kind(cell) == NOTES and spoken:
             notes = slides[-1]["notes"] if slides else opening
             notes.append(_html(to_html(source_of(cell))))
@@ -196,8 +196,8 @@ def _contents(parts: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return [(anchor, html.unescape(re.sub("<[^>]+>", "", words))) for anchor, words in headings]
 
 
-def _figure(run_folder: Path | None, stem: str, name: str) -> Markup | None:
-    """Return a figure that the lesson drew, as an element with its alternative text.
+def _figure(run_folder: Path | None, stem: str, name: str) -> tuple[Markup | None, bool]:
+    """Return a figure that the lesson drew, with its alternative text, and whether it is broad.
 
     Of the two forms the narrow one, whose texts are larger on a slide, unless it is a tall one.
     """
@@ -205,7 +205,7 @@ def _figure(run_folder: Path | None, stem: str, name: str) -> Markup | None:
     paths = [folder / f"{name}{form}.svg" for form in (NARROW, "")] if folder else []
     drawn = [from_file(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
     if not drawn:
-        return None
+        return None, False
     size = SIZE.search(drawn[0])
     is_tall = size is not None and float(size[2]) > TALL * float(size[1])
-    return _html(add_theme(drawn[-1] if is_tall else drawn[0]))
+    return _html(add_theme(drawn[-1] if is_tall else drawn[0])), is_tall
