@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import polars as pl
 from segkit.campaign.outlook import Outlook, build_outlook
 from segkit.campaign.platforms import MAIL_TOOLS, shape_mail_import
 from segkit.display import counted, number, percent
-from segkit.errors import DataError, SourceError
+from segkit.errors import DataError, MappingError, ParameterError, SourceError
 from segkit.intake import Mapping
 from segkit.intake.answers import as_options, mapping_of, offered_answers
 from segkit.pipeline import LEAST_CUSTOMERS, link_source
@@ -149,7 +150,8 @@ def answer_questions(data: Path, given: Mapping, answers: Sequence[str], ask: As
         if ask is None or asked == MOST_QUESTIONS or audit.refused:
             raise DataError(_stop(questions, asked))
         asked += 1
-        mapping = _reply(questions[0], ask).over(mapping)
+        with suppress(ParameterError, MappingError):  # else it is asked again
+            mapping = _reply(questions[0], ask).over(mapping)
 
 
 def _reply(question: Finding, ask: Ask) -> Mapping:

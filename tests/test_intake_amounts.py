@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 import segkit
+from segkit.intake.answers import offered_answers
 
 N, LINES = 60, 2
 EACH = [10.0 + i * 37 % 53 for i in range(N)]
@@ -178,3 +179,33 @@ def test_rows_named_after_a_month_and_total_are_no_orders():
     total = pl.DataFrame({"Client": ["January total"], "Total": [sum(EACH)]})
     taken = segkit.clean_data(pl.concat([frame, total], how="diagonal_relaxed"))
     assert taken.ledger.reasons() == {"total_line": 1}
+
+
+def test_discounts_that_the_price_does_not_have_are_asked_about():
+    rows = 60
+    off = [2.0 if n % 4 == 1 else 0.0 for n in range(rows)]
+    price = [3.5 + n % 5 for n in range(rows)]
+    frame = pl.DataFrame(
+        {"Order ID": [f"N{n}" for n in range(rows)], "Customer": [f"k{n % 9}" for n in range(rows)],
+         "Date": [f"2024-0{1 + n % 9}-11" for n in range(rows)],
+         "SKU": [f"P{n % 5}" for n in range(rows)], "Quantity": [2] * rows, "Price": price,
+         "Discount Amount": off, "Item Total": [2 * one for one in price]}
+    )  # fmt: skip
+    (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
+    assert offered_answers(asked.answer)[0] == ["orders.discount_taken=false"]
+    taken = segkit.clean_data(frame, {"orders": {"discount_taken": False}}).orders
+    assert taken["amount"].sum() == 2 * sum(price) - sum(off)
+    lower = frame.with_columns(Price=pl.col("Price") - pl.col("Discount Amount") / 2)
+    net = lower.with_columns(pl.col("Price").mul(2).alias("Item Total"))
+    assert not segkit.audit_data(net).blocked
+
+
+def test_the_amount_offered_is_quantity_times_price_and_no_code():
+    frame = pl.DataFrame(
+        {"Order ID": [f"N{n}" for n in range(40)], "Customer": [f"k{n % 9}" for n in range(40)],
+         "Date": [f"2024-0{1 + n % 9}-11" for n in range(40)],
+         "zork": [10_000_001 + n % 7 for n in range(40)], "flum": [1 + n % 3 for n in range(40)],
+         "brix": [900 + 10 * n for n in range(40)]}
+    )  # fmt: skip
+    (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
+    assert offered_answers(asked.answer)[0] == ["orders.columns.amount=brix"]

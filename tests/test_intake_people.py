@@ -8,6 +8,7 @@ import pytest
 
 import segkit
 from segkit.errors import DataError, MappingError, SourceError
+from segkit.intake.answers import mapping_of, offered_answers
 
 ORDERS = pl.DataFrame(
     {
@@ -266,3 +267,39 @@ def test_trace_shows_rejected_rows_and_survives_saving(tmp_path):
     (tmp_path / "other" / "precious.txt").write_text("x")
     with pytest.raises(SourceError, match="holds no intake"):
         taken.save(tmp_path / "other")
+
+
+def named_orders(**columns):
+    """Give the orders of twelve people of six last names, four each."""
+    people = [(first, last) for last in ("Lee", "Ito", "Kaya", "Diaz", "Roux", "Berg")
+              for first in ("Ann", "Bo")]  # fmt: skip
+    buyers = [people[n % 12] for n in range(48)]
+    return pl.DataFrame(
+        {"Bestellnummer": [f"N{n}" for n in range(48)], "Datum": [f"2024-0{1 + n % 9}-11" for n in
+         range(48)], "Betrag": [f"{n}.50" for n in range(1, 49)]}
+        | {name: [make(*buyer) for buyer in buyers] for name, make in columns.items()}
+    )  # fmt: skip
+
+
+def settle_first(frame):
+    """Take the first offer of the only question."""
+    (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
+    assert asked.column == "customer_id"
+    return segkit.clean_data(frame, mapping_of(offered_answers(asked.answer)[0])).orders
+
+
+@pytest.mark.parametrize("place", ["", "Rechnungsadresse "])
+def test_first_and_last_names_are_joined_where_nothing_else_names_customers(place):
+    named = {f"{place}Vorname": lambda first, _: first, f"{place}Nachname": lambda _, last: last}
+    orders = settle_first(named_orders(**named))
+    assert orders["customer_id"].n_unique() == 12
+    assert "Ann Lee" in orders["customer_id"].to_list()
+    with_id = named_orders(**named, Kundennummer=lambda first, last: f"K{first}{last}")
+    assert segkit.clean_data(with_id).orders["customer_id"].str.starts_with("K").all()
+
+
+def test_names_beside_several_telephone_numbers_are_doubted():
+    frame = named_orders(
+        Kunde=lambda _, last: last, Telefon=lambda first, last: f"010-{ord(last[0])}{len(first)}55"
+    )
+    assert settle_first(frame)["customer_id"].n_unique() == 12

@@ -5,7 +5,7 @@ import pytest
 
 import segkit
 from segkit.errors import DataError, MappingError
-from segkit.intake.statuses import status_meaning
+from segkit.intake.statuses import likely_status, status_meaning
 
 WORDS = {
     "sale": "paid completed Shipped partially_refunded Bezahlt Payé Pagado Pagato Aprovado "
@@ -175,3 +175,9 @@ def test_a_returned_line_of_negative_quantity_or_price_is_no_question(quantity, 
     findings = segkit.audit_data(pl.DataFrame(rows)).findings
     blocked = [one.finding for one in findings if one.severity == "block"]
     assert any("'returned' (2 rows, 40" in text for text in blocked) == asked
+
+
+def test_what_is_open_counts_beside_payments_and_is_unpaid_among_them():
+    assert likely_status("in_progress", ["paid", "in_progress"]) == "unpaid"
+    assert likely_status("Abierta", ["Abierta", "Zork"], paid=True) == "sale"
+    assert likely_status("Abierta", ["Abierta", "Zork"]) == "..."

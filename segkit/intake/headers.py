@@ -58,6 +58,10 @@ def without_accents(text: str) -> str:
     return unicodedata.normalize("NFC", "".join(letters))
 
 
+_HAN = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"  # Chinese, Japanese and Korean
+_WORD_ENDS = re.compile(
+    rf"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[{_HAN}])(?=[A-Za-z])|(?<=[A-Za-z])(?=[{_HAN}])"
+)
 LEXICON: dict[str, frozenset[str]] = {}
 _WIDE: dict[str, frozenset[str]] = {}
 for _concept, _words in WORDS["concepts"].items():
@@ -90,14 +94,14 @@ def plain(name: str) -> str:
 
     Examples
     --------
-    >>> plain("InvoiceNo"), plain("Kunden-Nr."), plain("Quantité"), plain("订单号")
-    ('invoice_no', 'kunden_nr', 'quantite', '订单号')
+    >>> plain("InvoiceNo"), plain("Kunden-Nr."), plain("Quantité"), plain("订单ID")
+    ('invoice_no', 'kunden_nr', 'quantite', '订单_id')
     """
     text = _ABBREVIATED.sub("", name).replace("ß", "ss").replace("№", "no")
     for umlaut, letters in (("ä", "ae"), ("ö", "oe"), ("ü", "ue")):
         text = text.replace(umlaut, letters).replace(umlaut.upper(), letters.capitalize())
     text = without_accents(text)
-    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", text)
+    parted = _WORD_ENDS.sub("_", text)
     return re.sub(rf"[^{LETTERS}]+|_+", "_", parted.lower()).strip("_")
 
 

@@ -478,6 +478,37 @@ def ask_debits(credit: str, debit: str, profiles: dict[str, ColumnProfile]) -> l
     return [Finding("block", "orders", "amount", text, rows, answer=answer)]
 
 
+def about_discounts(columns: Columns) -> list[Finding]:
+    """Ask whether discounts come off amounts that are quantity times list price beside them, too.
+
+    A price that is the same with a discount and without is no price after it.
+    """
+    needed = ("amount", "discount", "quantity", "unit_price")
+    named = [columns.source(name) for name in (*needed, "product_id")]
+    if None in named or columns.mapping.is_set("orders", "discount_taken"):
+        return []
+    if columns.option("discount_unit") != "money" or columns.option("amount_of") == "order":
+        return []
+    rows = pl.DataFrame({name: columns.numbers(name) for name in needed}).with_columns(
+        product=columns.cells(str(named[-1])).cast(pl.String), off=pl.col("discount").abs() > 0
+    )
+    reduced = rows.filter("off")
+    gross = (pl.col("quantity") * pl.col("unit_price") - pl.col("amount")).abs() <= 0.011
+    if reduced.height < FEWEST or not reduced.select(gross.mean() >= MOSTLY).item():
+        return []
+    both = rows.filter(pl.col("off").n_unique().over("product") > 1)
+    alike = both.group_by("product").agg(pl.col("unit_price").n_unique() == 1)["unit_price"]
+    if alike.len() < FEWEST or alike.mean() < ALIKE:  # type: ignore[operator]
+        return []
+    total = money(float(reduced["discount"].abs().sum()))
+    text = (
+        f"{named[0]!r} is quantity times price on the lines with a discount, too, and prices are "
+        f"the same with it: does {named[1]!r} (sum {total}) come off?"
+    )
+    answer = "[orders] discount_taken = false (or true)"
+    return [Finding("block", "orders", "discount", text, reduced.height, answer=answer)]
+
+
 def ask_unit(columns: dict[str, str], profiles: dict[str, ColumnProfile]) -> list[Finding]:
     """Ask whether whole discounts of few sizes are money or percent, where they are to come off."""
     shown = profiles.get(columns["discount"])

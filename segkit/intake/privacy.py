@@ -294,8 +294,8 @@ def show_state(word: object, cells: pl.Series) -> str:
     ('lost', 'text of 7 characters')
     """
     text = str(word)
-    short = len(text) <= LONGEST_STATE and mask_text(text) == text
-    if short and (cells.cast(str) == text).sum() > 1:
+    holders = (cells.cast(str) == text).sum() if mask_text(text) == text else 0
+    if holders > 1 and (len(text) <= LONGEST_STATE or holders >= _few(cells.len())):
         return text
     return mask_word(word, cells)
 

@@ -29,6 +29,7 @@ from segkit.intake.layouts import match_customer_columns, preset_mapping
 from segkit.intake.lookups import find_attributes, propose_by_header
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping, lacks
 from segkit.intake.money import (
+    about_discounts,
     about_minor_units,
     about_non_products,
     about_overlaps,
@@ -502,7 +503,7 @@ def _complete_orders(columns: Columns, other_rows: list[Finding]) -> tuple[Mappi
         if not questions and not options:
             summaries, more = about_tests(frame, columns)
             questions += more
-    questions += about_overlaps(columns)
+    questions += about_overlaps(columns) + about_discounts(columns)
     minor, more = about_minor_units(columns)
     options |= minor
     questions += more

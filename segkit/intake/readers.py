@@ -20,7 +20,7 @@ from segkit.intake.folders import Part, is_file_of_table, put_together, table_by
 from segkit.intake.jsonlines import read_json_lines
 from segkit.intake.layouts import find_layout
 from segkit.intake.mapping import Mapping
-from segkit.intake.reshape import fill_orders, join_times, spread_groups
+from segkit.intake.reshape import fill_orders, join_names, join_times, spread_groups
 from segkit.intake.textfiles import (
     SEARCHED,
     RawTable,
@@ -376,6 +376,9 @@ def _gathered(
     if "orders" in raw and "order_id" not in _columns_of(given, "orders"):
         raw["orders"], filled = fill_orders(raw["orders"])
         notes += [f"orders: {note}" for note in filled]
+    if "orders" in raw:
+        raw["orders"], said = join_names(raw["orders"])
+        notes += said
     for name, frame in raw.items():
         raw[name], said = write_gregorian(frame)
         notes += [f"{name}: {note}" for note in said]

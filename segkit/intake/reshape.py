@@ -10,7 +10,7 @@ import polars as pl
 from segkit.display import counted
 from segkit.intake.cells import is_text
 from segkit.intake.dates import DATE_LIKE, formats
-from segkit.intake.headers import WORDS, concepts, pattern
+from segkit.intake.headers import WORDS, concepts, pattern, plain
 from segkit.intake.mapping import TOTALS, Mapping, TableMapping, list_time_zones
 
 FEWEST = 2  # groups that make a report
@@ -143,6 +143,38 @@ def fill_orders(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
 SAMPLE_ROWS = 1000
 TIME_OF_DAY = r"^\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)? ?([AaPp]\.?[Mm]\.?)?$"
 TIME_WORDS, DATE_WORDS, ZONE_WORDS = pattern("time"), pattern("date"), pattern("zone")
+
+
+def join_names(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Join first and last names where nothing else tells customers apart: no id, no address.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"Vorname": ["Ann", "Bo"], "Nachname": ["Lee", "Lee"], "Nr": [1, 2]})
+    >>> join_names(frame)[0]["Customer name"].to_list()
+    ['Ann Lee', 'Bo Lee']
+    """
+    named = [concepts(name)[0] for name in frame.columns]
+    by_name = {plain(name): name for name in reversed(frame.columns)}
+    if "Customer name" in frame.columns or any(
+        "email" in meant or ("customer" in meant and "name" not in meant) for meant in named
+    ):
+        return frame, []
+    for header in frame.columns:
+        words = plain(header).split("_")
+        pairs = ((word, last) for word in words for last in _LAST_NAMES.get(word, "").split())
+        for first, last in pairs:
+            other = by_name.get("_".join(last if word == first else word for word in words))
+            if other is None or other == header:
+                continue
+            both = pl.concat_str(pl.col(header, other).cast(pl.String).str.strip_chars(),
+                                 separator=" ", ignore_nulls=True)  # fmt: skip
+            joined = frame.with_columns(pl.when(both != "").then(both).alias("Customer name"))
+            return joined, [f"orders: {header!r} and {other!r} are joined to 'Customer name'"]
+    return frame, []
+
+
+_LAST_NAMES: dict[str, str] = WORDS["first_names"]
 
 
 def join_times(

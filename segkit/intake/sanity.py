@@ -102,7 +102,7 @@ def doubt_orders(
     if not _ask(doubts):
         doubts += _doubt_masks(columns)
     if not _ask(doubts + guests):
-        doubts += _doubt_names(columns)
+        doubts += _doubt_names(columns) or _doubt_namesakes(columns)
     findings += [replace(item, severity="warn") for item in doubts] if named else doubts
     findings += guests
     return findings
@@ -299,6 +299,27 @@ def _doubt_names(columns: Columns) -> list[Finding]:
             f"in {other!r} ({counted(people, 'name')}): who is the customer?"
         )
         return [_ask_customer(other, people, f'"{who}", if it is the customer', text, lines)]
+    return []
+
+
+def _doubt_namesakes(columns: Columns) -> list[Finding]:
+    """Ask whether names that stand beside several telephone numbers are several customers."""
+    who = columns.source("customer_id")
+    names = None if who is None else columns.cells(who).cast(pl.String)
+    if who is None or names is None or names.str.contains(r"[\d@]").mean() > FEW_PER_CENT:  # type: ignore[operator]
+        return []
+    for other, people in other_customers(columns, columns.raw.height, MOST):
+        rows = columns.raw.select(who=names, other=pl.lit(columns.cells(other))).drop_nulls()
+        each = rows.group_by("who").agg(pl.col("other").n_unique(), rows=pl.len())
+        several = each.filter(pl.col("other") > 1)
+        if "phone" not in concepts(other)[0] or several.height <= FEW_PER_CENT * each.height:
+            continue
+        text = (
+            f"{who!r} holds names, and {counted(several.height, 'name')} of "
+            f"{number(each.height)} stand beside several values of {other!r}: namesakes?"
+        )
+        kept = f'"{who}", if it is the customer'
+        return [_ask_customer(other, people, kept, text, int(several["rows"].sum()))]
     return []
 
 

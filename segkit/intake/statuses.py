@@ -173,6 +173,8 @@ def likely_status(word: object, others: Iterable[object] = (), *, paid: bool = F
     meanings_of_others = {status_meaning(other) for other in texts if other != str(word)}
     if meanings_of_others and not meanings_of_others & {None, "sale"}:  # all others do not count
         return "sale"
+    if _OPEN.fullmatch(spelt(word)) and any(_PAID.fullmatch(spelt(other)) for other in texts):
+        return "unpaid"
     is_open = paid and _OPEN.fullmatch(spelt(word))
     return "sale" if is_open or _ISSUED.search(spelt(word)) else "..."
 

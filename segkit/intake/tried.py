@@ -213,18 +213,29 @@ def _is_other_on_refunds(columns: Columns, cells: pl.Series) -> bool:
 def likely_amount(columns: Columns) -> str:
     """Return the unused column of numbers that could be the amount; empty if none could."""
     used = set(columns.mapping.tables[columns.table].columns.values())
+    both = [columns.profiles.get(str(columns.source(n))) for n in ("quantity", "unit_price")]
+    units, prices = (None if shown is None else shown.numbers for shown in both)
     sums = {}
     for name, shown in columns.profiles.items():
         if name in used or _NO_AMOUNT & concepts(name)[0]:
             continue
         if shown.numbers is not None and not shown.dated:
             worth = float(shown.numbers.sum())
-            sums[name] = (shown.is_money, shown.filled > 0.5, worth)
+            is_code = shown.share_whole == 1 and float(shown.numbers.min()) >= LIKE_CODES  # type: ignore[arg-type]
+            fits = (
+                units is not None
+                and prices is not None
+                and (
+                    ((units * prices - shown.numbers).abs() < 0.011).mean() >= MOSTLY  # type: ignore[operator]
+                )
+            )
+            sums[name] = (fits, not is_code, shown.is_money, shown.filled > 0.5, worth)
     return max(sums, key=lambda name: sums[name]) if sums else ""
 
 
 SOME, OFTEN, MOSTLY = 10, 20, 0.95  # people, rows of each, and orders of one customer
 FOUR_FIGURES = 1_000  # numbers of accounts have at least so many
+LIKE_CODES = 1e7  # whole numbers from here on are rather codes than amounts
 # What else a header that names persons can be about: the city, device or group of a buyer.
 _NO_PERSON = frozenset(["product", "line", "date", "status", "place", "region", "country", "device",
                         "category", "brand", "channel", "currency", "amount", "total", "discount",
