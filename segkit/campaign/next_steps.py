@@ -74,7 +74,7 @@ class NextSteps(Result):
         usual one until a test has ended; null for "none"), against (what the profit is
         compared with), basis ("campaign" or "pilot": measured there; "profile": nothing was
         measured), reach (customers who may be contacted), profit (added per customer) and monthly
-        (for all within reach, one campaign a month) with _low and _high, the test that would
+        (for all within reach, one campaign per month) with _low and _high, the test that would
         settle what is open (test_offer, test_against, test_customers in two halves, test_months;
         null where nothing is open or no test of a year would), usability, stable, why.
     usual : str

@@ -101,7 +101,7 @@ class OfferRules:
 
     @classmethod
     def parse(cls, text: str, *, domains: Mapping[str, Domain] | None = None) -> Self:
-        """Read one rule a line: ``IF condition THEN offer [PRIORITY n] [CAP n]``.
+        """Read one rule per line: ``IF condition THEN offer [PRIORITY n] [CAP n]``.
 
         Conditions are those of `segkit.rules`; a rule without a priority has 0. Blank lines and
         ``# comments`` are left out.

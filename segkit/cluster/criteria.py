@@ -30,7 +30,7 @@ RESAMPLED_ROWS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """One way to judge a number of segments.
+    """Criterion for the number of segments.
 
     Attributes
     ----------

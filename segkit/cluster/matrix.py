@@ -92,7 +92,7 @@ def as_codes(labels: ArrayLike, n: int) -> tuple[Ints, list[Any]]:
     Raises
     ------
     DataError
-        If there is not one label a row, or a label is missing.
+        If there is not one label per row, or a label is missing.
 
     Examples
     --------

@@ -68,7 +68,7 @@ class MethodComparison(Result):
     sizes : polars.DataFrame
         method, segment (numbers matched to the first method's segments), customers, share.
     assignments : polars.DataFrame
-        customer_id and one column a method: the segment's number.
+        customer_id and one column per method: the segment's number.
     k : int
     rows : int
         Customers that the methods were fitted to, the same for all.

@@ -154,7 +154,7 @@ class MixedModel(SegmentScorer):
         for field, length in wanted.items():
             got = len(getattr(one, field))
             if got != length:
-                raise ModelError(f"{field} of {one.id} must be {length}, one a column; got {got}")
+                raise ModelError(f"{field} of {one.id} must be {length}, one per column; got {got}")
         for value in (*one.numbers, *one.marks):
             if value is not None:
                 check_number(f"a number of {one.id}", value)

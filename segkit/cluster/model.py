@@ -278,7 +278,7 @@ class ProbabilityScorer(SegmentScorer):
 
     @takes_frames
     def posterior(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return every customer's probability of each segment, one column a segment.
+        """Return every customer's probability of each segment, one column per segment.
 
         Raises
         ------

@@ -30,7 +30,7 @@ _BLOCK = 8_192  # rows at a time, so that they stay in the processor's cache
 
 @dataclass(frozen=True, slots=True)
 class Clustering:
-    """How rows are clustered.
+    """Method and settings of a clustering.
 
     Attributes
     ----------
@@ -270,7 +270,7 @@ class Refit:
 
 @dataclass(frozen=True, slots=True)
 class HalfScores:
-    """How well one half of the customers predicts the segments of the other, for each k.
+    """Agreement of two halves of the customers on the segments, for each k.
 
     Attributes
     ----------

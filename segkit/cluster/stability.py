@@ -291,7 +291,7 @@ class Stability(Result):
         solutions, 0 to 1; null for the smallest k). A segment of fewer than 10 customers
         (`LEAST_SEGMENT`) has no figures over refits, and the band "too few to judge".
     refits : polars.DataFrame
-        ``k``, ``segment``, ``refit``, ``jaccard``: stability within solutions (SLSw), one row a
+        ``k``, ``segment``, ``refit``, ``jaccard``: stability within solutions (SLSw), one row per
         segment and refit.
     own : polars.DataFrame or None
         The given segments, if any: ``segment`` (their ids), ``number`` (in

@@ -203,7 +203,7 @@ def silhouettes_of(X: Floats, segmentations: Ints, rows: Ints) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Silhouette(Result):
-    """How well customers fit their segments on average.
+    """Mean silhouette of a segmentation, with its standard error.
 
     Attributes
     ----------

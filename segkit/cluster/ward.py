@@ -30,7 +30,7 @@ def exact_ward(centres: Floats, weights: Floats, left: Ints, right: Ints) -> Flo
     Parameters
     ----------
     centres : array (d, m)
-        One column a cluster.
+        One column per cluster.
     weights : array (m,)
         Cluster weights.
     left, right : array (p,)

@@ -316,7 +316,7 @@ def build_features(
 
 @dataclass(frozen=True, slots=True)
 class FeaturePlan:
-    """Which features are computed and over which days, settled before any sums are taken.
+    """Features of a customer table with their windows, chosen before any sums are computed.
 
     Files larger than memory are described by one plan for all customers, part by part: a part
     alone could lead to other features, such as those of its own commonest categories.

@@ -1,4 +1,4 @@
-"""JSON Lines: one object a line, nested objects flattened, lists of objects as rows."""
+"""JSON Lines: one object per line, nested objects flattened, lists of objects as rows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read_json_lines(
     explode: str | None,
     default: Callable[[list[str]], str | None] = lambda _: None,
 ) -> RawTable:
-    """Read objects, one a line or as one list; every value as text, as it is written.
+    """Read objects, one per line or as one list; every value as text, as it is written.
 
     A nested object becomes columns with dotted names (``customer.email``), so does a list of keys
     and values. One list of objects, such as the items of an order, makes a row of each object, with
@@ -76,7 +76,7 @@ def read_json_lines(
         rows = _exploded(flat, rows_of) if rows_of else flat
         frames.append(_frame([_settled(row) for row in rows]))
     if not frames:
-        raise SourceError(f"{path.name} holds no objects; expected one a line")
+        raise SourceError(f"{path.name} holds no objects; expected one per line")
     if explode and explode not in lists:
         available = ", ".join(lists) or "none"
         raise SourceError(

@@ -205,7 +205,7 @@ def erased_ids(erase: Any, file: str | None, base: Path | None = None) -> pl.Ser
     if file:
         path = Path(file) if Path(file).is_absolute() or base is None else base / file
         if not path.is_file():
-            raise SourceError(f"expected an erasure list (one customer id a line) at {path.name}")
+            raise SourceError(f"expected an erasure list (one customer id per line) at {path.name}")
         lines = read_decoded(path, Mapping(), "customers", []).splitlines()
         cells = [line.split(",")[0].strip().strip('"') for line in lines]
         listed = [cell for cell in cells if cell and cell.lower() != "customer_id"]

@@ -85,7 +85,7 @@ def play_refreshes(
     days : sequence of datetime.date
         Days to refresh on, instead of ``every``.
     rules : pathlib.Path, optional
-        Rules of alerts; by default each key figure has a band with one false alarm a year.
+        Rules of alerts; by default each key figure has a band with one false alarm per year.
     seed : int
 
     Returns

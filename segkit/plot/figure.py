@@ -256,7 +256,7 @@ CLEAR: Look = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How one group is drawn, the same in every picture.
+    """Appearance of one group, the same in every figure.
 
     Attributes
     ----------

@@ -167,7 +167,7 @@ def offer_map(
     across, down = names_of(data, x), names_of(data, y)
     width = _page_width(2.6 + 1.35 * len(across))
     room = (PHONE_ROOM if draw.is_narrow() else width - 2.6) / len(across)
-    stacked = draw.is_narrow() and room < 0.45  # too narrow for a value: one column, a row a pair
+    stacked = draw.is_narrow() and room < 0.45  # no room for a value: one column, a row per pair
     if stacked:
         room = PHONE_ROOM
         pairs = [(name, other) for name in down for other in (None, *across)]

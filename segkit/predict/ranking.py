@@ -66,7 +66,7 @@ class RecommendSettings:
 
 
 class Weighted(Protocol):
-    """What ranks products: the weights of those bought for others, of all or of the nearest."""
+    """Weights of the products bought for other products, of all or of the nearest."""
 
     @property
     def weights(self) -> Floats:

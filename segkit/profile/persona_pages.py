@@ -1,4 +1,4 @@
-"""Personas as documents: one printable page a segment, each line with its column and its n."""
+"""Personas as documents: one printable page per segment, each line with its column and its n."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ FACTS: dict[str, type[pl.DataType]] = {
 
 
 class BriefRule(NamedTuple):
-    """What a message should be like for a segment with a marker variable.
+    """Advice on messages to a segment with a marker variable.
 
     Attributes
     ----------
@@ -216,7 +216,7 @@ def write_persona_pages(
     members : polars.DataFrame, optional
         customer_id and segment, needed for what follows.
     attitudes : polars.DataFrame, optional
-        customer_id and one column a factor (standardised), from the survey.
+        customer_id and one column per factor (standardised), from the survey.
     survey : polars.DataFrame, optional
         customer_id, csat, nps.
     events : polars.DataFrame, optional

@@ -93,7 +93,7 @@ class RuleSet:
         """
         if not isinstance(text, str):
             raise RuleError(
-                f"expected text with one rule a line, name: condition; got {type(text).__name__}"
+                f"expected text with one rule per line, name: condition; got {type(text).__name__}"
             )
         rules = []
         for index, line in enumerate(text.splitlines(), start=1):

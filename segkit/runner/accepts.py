@@ -107,7 +107,7 @@ SLOW = {"condition", "named-condition", "offer-rule", "claim"}  # to check: they
 
 @dataclass(frozen=True, slots=True)
 class Accepts:
-    """What a parameter accepts beside its type.
+    """Values that a parameter accepts, beyond its type.
 
     Attributes
     ----------

@@ -229,7 +229,7 @@ GOOD = ("done", "skipped")
 
 @dataclass(frozen=True, slots=True)
 class BatchEnd:
-    """How a batch ended.
+    """Outcome of a batch.
 
     Attributes
     ----------

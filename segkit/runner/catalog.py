@@ -26,7 +26,7 @@ INJECTED = "injected-parameters"
 
 @dataclass(frozen=True, slots=True)
 class Notebook:
-    """A notebook as the runner sees it.
+    """Notebook with its parameters and the data that it reads and writes.
 
     Attributes
     ----------

@@ -62,7 +62,7 @@ def file_digest(path: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _digest_of(path: Path, *_: int) -> str:
-    """Hash a file once a process, unless it was written since: it is checked, then read."""
+    """Hash a file once per process, unless it was written since: it is checked, then read."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 

@@ -2,7 +2,7 @@
 
 ``python -m segkit.runner.process FOLDER`` imports what takes long, and waits for jobs on standard
 input, one line each; every notebook gets a kernel of its own. The outcome is written to
-``outcome.json`` in FOLDER; progress goes to standard output, one JSON object a line. It ends, with
+``outcome.json`` in FOLDER; progress goes to standard output as JSON lines. It ends, with
 its kernel, when its parent ends.
 """
 
@@ -464,7 +464,7 @@ def _client_class(engine: Any) -> Any:
 
 
 def _follow_cells(manager: Any, note: Callable[[int], None]) -> None:
-    """Note each cell that begins; save the notebook before code runs, and not twice a cell.
+    """Note each cell that begins; save the notebook before code runs, and not twice per cell.
 
     What has come so far is on disk where something may go wrong; the end is saved in any case.
     """

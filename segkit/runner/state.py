@@ -119,7 +119,7 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Which run this is among others: of which series, market and day.
+    """Series, market and day that tell a run from others.
 
     Attributes
     ----------
@@ -163,7 +163,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class NotebookEnd:
-    """How one notebook of a run ended.
+    """Outcome of one notebook of a run.
 
     Attributes
     ----------
@@ -255,7 +255,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """How a run ended.
+    """Outcome of a run.
 
     Attributes
     ----------

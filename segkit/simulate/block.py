@@ -87,7 +87,7 @@ def clock_changes(calendar: Calendar) -> tuple[list[date], list[date]]:
 
 
 def pick(root: np.uint64, table: str, first: int, rows: int) -> tuple[list[str], Ints, Draws]:
-    """Choose at most one defect a row: the kinds, each row's place among them (or -1), streams."""
+    """Choose at most one defect per row: kinds, each row's place among them (or -1), streams."""
     kinds = list(RATES[table])
     draws = Draws.of(root, first * 2**24 + np.arange(rows))
     draws = draws.child(np.arange(rows), 0, f"dirt {table}")

@@ -72,7 +72,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FurtherYear:
-    """What customers do in a further year, and what was planted.
+    """Raw tables of a further year, and the changes planted in it.
 
     Attributes
     ----------

@@ -54,7 +54,7 @@ class SparkTable:
     Attributes
     ----------
     frame : pyspark.sql.DataFrame
-        ``customer_id`` and one column a feature. It is computed anew each time it is used: write
+        ``customer_id`` and one column per feature. It is computed anew each time it is used: write
         it as Parquet and read that before several uses.
     about : CustomerTable
         Definitions, what was skipped, the as-of date and notes, without rows.

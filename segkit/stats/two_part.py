@@ -307,7 +307,7 @@ def combine_strata(strata: Amounts, weights: npt.ArrayLike) -> Amounts:
     Parameters
     ----------
     strata : Amounts
-        Arrays with one entry a stratum.
+        Arrays with one entry per stratum.
     weights : array of shape (strata,)
         Shares of the strata, of sum 1.
 
