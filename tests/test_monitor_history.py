@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 import segkit
-from segkit.cli import ALERT, app
+from segkit.cli import app
+from segkit.cli.terminal import ALERT
 from segkit.errors import DataError, ModelError, ParameterError
 from segkit.features import build_features
 from segkit.intake import Intake, clean_data
