@@ -11,6 +11,7 @@ from pathlib import Path, PureWindowsPath
 import pytest
 
 from segkit import cli, writing
+from segkit.cli import terminal
 from segkit.errors import WriteError
 from segkit.report import pdf
 from segkit.runner import manifest, stopping, workspace
@@ -163,11 +164,11 @@ def test_a_file_that_another_program_has_open_is_named_with_the_remedy(tmp_path,
 
 
 def test_paths_are_quoted_as_the_shell_wants_them(monkeypatch):
-    monkeypatch.setattr(cli, "WINDOWS", True)
-    assert cli._quoted(PureWindowsPath(r"C:\My shop\orders.csv")) == r'"C:\My shop\orders.csv"'
-    assert cli._quoted(PureWindowsPath(r"C:\shop\orders.csv")) == r"C:\shop\orders.csv"
-    monkeypatch.setattr(cli, "WINDOWS", False)
-    assert cli._quoted(Path("my shop/orders.csv")) == "'my shop/orders.csv'"
+    monkeypatch.setattr(terminal, "WINDOWS", True)
+    assert terminal.quoted(PureWindowsPath(r"C:\My shop\orders.csv")) == r'"C:\My shop\orders.csv"'
+    assert terminal.quoted(PureWindowsPath(r"C:\shop\orders.csv")) == r"C:\shop\orders.csv"
+    monkeypatch.setattr(terminal, "WINDOWS", False)
+    assert terminal.quoted(Path("my shop/orders.csv")) == "'my shop/orders.csv'"
 
 
 def test_output_holds_signs_that_the_encoding_lacks(monkeypatch):
