@@ -181,12 +181,13 @@ def held_out(
 
 def deviance(family: str, y: Floats, mean: Floats) -> float:
     """Return the deviance of predictions: Poisson for counts, gamma for spend, log loss x 2."""
+    from scipy.special import kl_div, rel_entr
+
     mu = np.clip(mean, 1e-12, None)
     if family in COUNTS:
-        part = np.where(y > 0, y * np.log(np.where(y > 0, y, 1.0) / mu), 0.0) - (y - mu)
+        part = kl_div(y, mu)
     elif family == "logistic":
-        p = np.clip(mean, 1e-12, 1 - 1e-12)
-        part = -(y * np.log(p) + (1 - y) * np.log1p(-p))
+        part = rel_entr(y, mu) + rel_entr(1 - y, np.clip(1 - mean, 1e-12, None))
     else:
         part = -np.log(y / mu) + (y - mu) / mu
     return float(2 * part.sum())
@@ -203,31 +204,22 @@ def fit_measures(
     def explained(mean: Floats, plain: Floats) -> float:
         return 1 - deviance(family, y, mean) / deviance(family, y, plain)
 
-    measures: dict[str, Any] = {"mean absolute error": _mae, "correlation": _correlation}
+    from sklearn import metrics
+
+    measures: dict[str, Any] = {
+        "mean absolute error": metrics.mean_absolute_error,
+        "correlation": _correlation,
+    }
     if family == "logistic":
-        measures = {"AUC": _auc, "Brier score": _brier}
-    columns = [
-        [explained(fitted, np.full(len(y), y.mean())), *(f(y, fitted) for f in measures.values())]
-    ]
-    if predicted is None or flat is None:
-        columns.append([None] * len(columns[0]))
-    else:
-        columns.append([explained(predicted, flat), *(f(y, predicted) for f in measures.values())])
-    return pl.DataFrame(
-        {
-            "measure": ["deviance explained", *measures],
-            "fitted": pl.Series(columns[0], dtype=pl.Float64),
-            "held_out": pl.Series(columns[1], dtype=pl.Float64),
-        }
-    )
-
-
-def _mae(y: Floats, mean: Floats) -> float:
-    return float(np.abs(y - mean).mean())
-
-
-def _brier(y: Floats, mean: Floats) -> float:
-    return float(((y - mean) ** 2).mean())
+        measures = {"AUC": metrics.roc_auc_score, "Brier score": metrics.mean_squared_error}
+    flat_fitted = np.full(len(y), y.mean())
+    rows = [("deviance explained", explained(fitted, flat_fitted), None)]
+    rows += [(name, measure(y, fitted), None) for name, measure in measures.items()]
+    if predicted is not None and flat is not None:
+        held = [explained(predicted, flat), *(f(y, predicted) for f in measures.values())]
+        rows = [(*row[:2], value) for row, value in zip(rows, held, strict=True)]
+    kinds = {"measure": pl.String, "fitted": pl.Float64, "held_out": pl.Float64}
+    return pl.DataFrame(rows, schema=kinds, orient="row")
 
 
 def _correlation(y: Floats, mean: Floats) -> float | None:
@@ -235,12 +227,6 @@ def _correlation(y: Floats, mean: Floats) -> float | None:
     from scipy.stats import spearmanr
 
     return float(spearmanr(y, mean).statistic) if np.ptp(mean) > 0 else None
-
-
-def _auc(y: Floats, mean: Floats) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(y, mean))
 
 
 def choose(family: str, Z: Floats, design: Design) -> tuple[Fit, pl.DataFrame]:
@@ -278,8 +264,8 @@ def choose(family: str, Z: Floats, design: Design) -> tuple[Fit, pl.DataFrame]:
     if kind in COUNTS:
         mean = fit.mean(Z, design.exposure)
         if kind == "poisson":
-            rows.append(_dispersion_row(*dispersion(design.y, mean)))
-        rows.append(_zeros(fit, design, mean)[0])
+            rows.append(_dispersion_row(design.y, mean))
+        rows.append(_zeros_row(fit, design, mean))
     return fit, pl.DataFrame(rows, schema=_TESTS, orient="row")
 
 
@@ -329,20 +315,21 @@ def dispersion(y: Floats, mean: Floats) -> tuple[float, float, float]:
     return alpha, t, float(norm.sf(t))
 
 
-def _dispersion_row(alpha: float, t: float, p: float) -> Row:
+def _dispersion_row(y: Floats, mean: Floats) -> Row:
+    alpha, t, p = dispersion(y, mean)
     verdict = "no sign that the variance outgrows the mean"
     if p < _LEVEL:
         verdict = f"the variance outgrows the mean (excess {number(alpha)} times the squared mean)"
     return ("dispersion (Cameron-Trivedi)", t, p, verdict)
 
 
-def _zeros(fit: Fit, design: Design, mean: Floats) -> tuple[Row, float]:
+def _zeros_row(fit: Fit, design: Design, mean: Floats) -> Row:
     """Compare observed zeros with those that the fit expects; z assumes independent rows."""
     p = probability(fit, mean, 0)
     observed, expected = float((design.y == 0).sum()), float(p.sum())
     z = (observed - expected) / float(np.sqrt((p * (1 - p)).sum()) + 1e-12)
     verdict = f"{counted(observed, 'zero')}, {number(round(expected))} expected by the {fit.family}"
-    return ("zeros", z, None, verdict), z
+    return "zeros", z, None, verdict
 
 
 def _choose_counts(Z: Floats, design: Design) -> tuple[Fit, pl.DataFrame]:
@@ -350,15 +337,15 @@ def _choose_counts(Z: Floats, design: Design) -> tuple[Fit, pl.DataFrame]:
         raise DataError("all counts are zero")
     poisson = fit = fit_family("poisson", Z, design)
     mean = fit.mean(Z, design.exposure)
-    overdispersion = dispersion(design.y, mean)
-    overdispersed = overdispersion[2] < _LEVEL
-    rows = [_dispersion_row(*overdispersion)]
-    _, zeros_z = _zeros(fit, design, mean)
+    rows = [_dispersion_row(design.y, mean)]
+    _, _, p, _ = rows[0]
+    overdispersed = p is not None and p < _LEVEL
+    _, zeros_z, *_ = _zeros_row(fit, design, mean)
     if overdispersed:
         fit = _better("negative binomial", fit, fit, Z, design, rows, by=-np.inf)
     plain = fit
-    zeros_row, plain_zeros_z = _zeros(plain, design, plain.mean(Z, design.exposure))
-    rows.append(zeros_row)
+    rows.append(_zeros_row(plain, design, plain.mean(Z, design.exposure)))
+    _, plain_zeros_z, *_ = rows[-1]
     if zeros_z > _MANY:
         fit = _better("zero-inflated poisson", fit, poisson, Z, design, rows)
     if plain_zeros_z > _MANY and overdispersed:

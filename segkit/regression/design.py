@@ -198,12 +198,11 @@ def _complete(frame: pl.DataFrame, clusters: str | None) -> tuple[pl.DataFrame, 
     """Leave out rows with gaps; infinite numbers are an error."""
     floats = [name for name, kind in frame.schema.items() if kind.is_float() and name != clusters]
     for name in floats:
-        n = int(frame.get_column(name).is_infinite().sum())
-        if n:
+        if n := int(frame.get_column(name).is_infinite().sum()):
             raise DataError(
                 f"column {name!r} is infinite in {counted(n, 'row')}; correct or drop them first"
             )
-    gaps = frame.with_columns(pl.col(floats).fill_nan(None)) if floats else frame
+    gaps = frame.with_columns(pl.col(floats).fill_nan(None))
     whole = gaps.drop_nulls()
     if not whole.height:
         empty = [name for name in gaps.columns if gaps.get_column(name).null_count()]
@@ -214,12 +213,9 @@ def _complete(frame: pl.DataFrame, clusters: str | None) -> tuple[pl.DataFrame, 
     lost = frame.height - whole.height
     if not lost:
         return whole, []
-    worst = sorted(gaps.columns, key=lambda name: -gaps.get_column(name).null_count())[:3]
-    named = ", ".join(
-        f"{name.replace('_', ' ')} {number(gaps.get_column(name).null_count())}"
-        for name in worst
-        if gaps.get_column(name).null_count()
-    )
+    counts = {name: gaps.get_column(name).null_count() for name in gaps.columns}
+    worst = [name for name in sorted(counts, key=lambda name: -counts[name])[:3] if counts[name]]
+    named = ", ".join(f"{name.replace('_', ' ')} {number(counts[name])}" for name in worst)
     return whole, [f"left out: {counted(lost, 'row')} with gaps ({named})"]
 
 
@@ -264,8 +260,6 @@ def _from_columns(
             coding = ("number", "one more")
         columns.append(values)
         terms.append(Term(name, name, label, *coding))
-    if not columns:
-        return np.empty((frame.height, 0)), terms, notes
     return np.column_stack(columns), terms, notes
 
 
@@ -478,15 +472,10 @@ def dependent_columns(scaled: Floats, tolerance: float = 1e-7) -> list[int]:
     [1]
     """
     small: Floats = np.asarray(np.linalg.qr(scaled, mode="r"))
-    dependent_places: list[int] = []
     independent: list[int] = []
-    for k in range(small.shape[1]):
-        column, basis = small[:, k], small[:, independent]
-        rest = (
-            column - basis @ np.linalg.lstsq(basis, column, rcond=None)[0]
-            if independent
-            else column
-        )
-        dependent = np.linalg.norm(rest) <= tolerance * np.linalg.norm(column)
-        (dependent_places if dependent else independent).append(k)
-    return dependent_places
+    for k, column in enumerate(small.T):
+        basis = small[:, independent]
+        rest = column - basis @ np.linalg.lstsq(basis, column, rcond=None)[0]
+        if np.linalg.norm(rest) > tolerance * np.linalg.norm(column):
+            independent.append(k)
+    return [k for k in range(small.shape[1]) if k not in independent]

@@ -93,14 +93,13 @@ def exact_shares(covariances: Floats, groups: Sequence[Sequence[int]]) -> Floats
     chunk = max(1, _CELLS // (4 * 2**p))
     sizes = np.indices([2] * (p - 1)).sum(axis=0) if p > 1 else np.zeros(())
     weights = np.array([1 / (p * comb(p - 1, k)) for k in range(p)])[sizes.astype(int)]
-    parts = []
+    shares = np.empty((len(covariances), p))
     for start in range(0, len(covariances), chunk):
         r2 = subset_r2(covariances[start : start + chunk], groups)
-        gains = [np.take(r2, 1, axis=j + 1) - np.take(r2, 0, axis=j + 1) for j in range(p)]
-        parts.append(
-            np.stack([(g * weights).reshape(len(g), -1).sum(axis=1) for g in gains], axis=1)
-        )
-    return np.concatenate(parts)
+        for j in range(p):
+            gain = np.diff(r2, axis=j + 1).squeeze(j + 1) * weights
+            shares[start : start + chunk, j] = gain.reshape(len(gain), -1).sum(axis=1)
+    return shares
 
 
 def sampled_shares(
@@ -404,14 +403,11 @@ def _covariance(moments: Floats) -> Floats:
 
 
 def _first_and_last(covariance: Floats, groups: Sequence[Sequence[int]]) -> tuple[Floats, Floats]:
-    p = len(groups)
-    stack = covariance[None]
-    firsts, lasts = np.zeros(p), np.zeros(p)
-    for g in range(p):
-        others = [k for k in range(p) if k != g]
-        firsts[g] = sampled_shares(stack, groups, [[g, *others]])[0, 0, g]
-        lasts[g] = sampled_shares(stack, groups, [[*others, g]])[0, 0, g]
-    return firsts, lasts
+    places = range(len(groups))
+    others = [[k for k in places if k != g] for g in places]
+    orders = [*([g, *others[g]] for g in places), *([*others[g], g] for g in places)]
+    gains = np.split(sampled_shares(covariance[None], groups, orders)[:, 0], 2)
+    return gains[0].diagonal(), gains[1].diagonal()
 
 
 def _table(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -206,7 +205,7 @@ def build_price_panel(
         raise DataError(
             "a price panel needs sale lines with a product and a price above zero; there are none"
         )
-    first, last = _bounds(daily)
+    first, last = (int(end) for end in daily.select(pl.min("day"), max=pl.max("day")).row(0))
     strata, promoted = day_strata(sales, first, last, period_days, promotions)
     grid, notes = _price_grid(daily, prices, strata, (first, last))
     counts = _counted(daily if segments is None else _by_segment(sales, segments), grid)
@@ -269,11 +268,6 @@ def _daily(sales: pl.LazyFrame) -> pl.DataFrame:
         )
         .collect(engine="streaming")
     )
-
-
-def _bounds(daily: pl.DataFrame) -> tuple[int, int]:
-    days = daily.get_column("day")
-    return int(days.min()), int(days.max())  # type: ignore[arg-type]
 
 
 def _price_grid(
@@ -398,9 +392,3 @@ def _off_list(daily: pl.DataFrame, grid: pl.DataFrame) -> float:
         return 0.0
     paid, price, lines = both.select("paid", "price", "lines").to_numpy().T
     return float(lines[np.abs(paid / price - 1) > 0.01].sum() / lines.sum())
-
-
-def segments_of(panel: PricePanel) -> Sequence[str]:
-    """Name the panel's segments, in order."""
-    names: list[str] = panel.cells.get_column("segment").unique().sort().to_list()
-    return names

@@ -12,8 +12,9 @@ from segkit.errors import DataError, require_range
 from segkit.plot import Figure, intervals
 from segkit.plot.response import response
 from segkit.regression.design import Floats, Ints
-from segkit.regression.panel import ALL, PricePanel, segments_of
+from segkit.regression.panel import ALL, PricePanel
 from segkit.result import Result
+from segkit.stats.intervals import interval_words
 
 _MOST_STEPS, _MOST_SWEEPS = 100, 5_000
 _TOLERANCE = 1e-9
@@ -114,6 +115,8 @@ def fit_fixed_effects(
     >>> fit_fixed_effects(y, x, product, week, np.zeros(12)).slopes.round(6).tolist()
     [0.5]
     """
+    from scipy.special import kl_div
+
     used = _usable(y, first, second)
     if not used.any():
         raise DataError("all counts are zero: a price response needs purchases")
@@ -131,7 +134,7 @@ def fit_fixed_effects(
         new = np.linalg.solve(information, (fx * mu[:, None]).T @ fz)
         eta = z - (fz - fx @ new)
         mu = np.exp(np.clip(eta + offset, -30.0, 30.0))
-        was, deviance = deviance, _deviance(y, mu)
+        was, deviance = deviance, float(2 * kl_div(y, mu).sum())
         change = float(np.abs(new - slopes).max())
         slopes = new
         if change < 1e-8 and abs(was - deviance) < 1e-8 * (abs(deviance) + 1):
@@ -160,11 +163,6 @@ def _check_information(information: Floats, X: Floats, mu: Floats) -> None:
             "no price changes within products at different times: an elasticity cannot be told "
             "from the products' and the periods' own levels"
         )
-
-
-def _deviance(y: Floats, mu: Floats) -> float:
-    part = np.where(y > 0, y * np.log(np.where(y > 0, y, 1.0) / mu), 0.0)
-    return float(2 * (part - (y - mu)).sum())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -226,11 +224,11 @@ class PriceResponse(Result):
         """The elasticity with its interval, whether segments differ, and what it rests on."""
         row = self.elasticities.row(0, named=True)
         sure = "" if row["low"] > 0 or row["high"] < 0 else ", its sign not shown"
+        interval = interval_words(row["low"], row["high"], self.level)
         finding = (
             f"A price 10% higher goes with {percent(abs(row['change_10']))} "
             f"{'fewer' if row['change_10'] < 0 else 'more'} purchases: elasticity "
-            f"{number(row['elasticity'])} ({percent(self.level, places=0)} interval "
-            f"{number(row['low'])} to {number(row['high'])}{sure})."
+            f"{number(row['elasticity'])} ({interval}{sure})."
         )
         return " ".join(part for part in (finding, self._segments(), self._design()) if part)
 
@@ -363,8 +361,9 @@ def estimate_price_response(
     pooled = cells.group_by(keys, maintain_order=True).agg(pl.col("lines").sum())
     whole = _fit(pooled)
     rows, fits, skipped = [_row(ALL, whole, pooled, level)], [], dict[str, str]()
-    names = [name for name in segments_of(panel) if name != ALL]
-    for name in names:
+    for name in cells.get_column("segment").unique().sort():
+        if name == ALL:
+            continue
         part = cells.filter(pl.col("segment") == name)
         if int(part.get_column("lines").sum()) < min_lines:
             skipped[name] = f"fewer than {counted(min_lines, 'sale line')}"
