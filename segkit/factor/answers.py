@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -135,12 +136,12 @@ def read_answers(
                 f"item {name!r} holds {kind} (such as {example[0] if example else None!r}), not "
                 "numbers; code its answers as numbers in their order first"
             )
-    chosen = frame.select(pl.col(names).cast(pl.Float64))
-    bad = [name for name in names if chosen.get_column(name).is_infinite().any()]
-    if bad:
+    chosen, extremes = frame.select(names), (pl.all().min(), pl.all().max())
+    low, high = (chosen.select(one).cast(pl.Float64).fill_nan(None).row(0) for one in extremes)
+    ends = list(zip(low, high, strict=True))
+    if bad := [name for name, both in zip(names, ends, strict=True) if {*both} & {-inf, inf}]:
         raise DataError(f"answers must be finite; infinite ones in {', '.join(bad)}")
-    answered = chosen.fill_nan(None)
-    ends = list(zip(answered.min().row(0), answered.max().row(0), strict=True))
+    chosen = chosen.cast(pl.Float64)
     _refuse_codes(names, chosen, ends)
     if check:
         _refuse_empty(names, ends)

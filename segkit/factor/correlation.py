@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -75,11 +76,13 @@ def moments(values: Floats) -> Moments:
     """
     if not np.isnan(values.sum()):
         return _complete(values)
-    means = np.nanmean(values, axis=0)
+    with warnings.catch_warnings():  # an item that nobody of these answered has no middle
+        warnings.simplefilter("ignore", RuntimeWarning)
+        middle = np.nan_to_num(np.nanmean(values[:: 1 + len(values) // _BLOCK], axis=0))
     p = values.shape[1]
     counts, products, squares, sums = (np.zeros((p, p)) for _ in range(4))
     for start in range(0, values.shape[0], _BLOCK):
-        part = values[start : start + _BLOCK] - means
+        part = values[start : start + _BLOCK] - middle
         answered = ~np.isnan(part)
         part[~answered] = 0.0
         mask = answered.astype(np.float64)
@@ -93,6 +96,7 @@ def moments(values: Floats) -> Moments:
         covariance = np.where(counts > 1, cross / (counts - 1), np.nan)
         correlation = cross / np.sqrt(own * own.T)
         sds = np.sqrt(np.diag(covariance))
+        means = middle + np.diag(sums) / np.diag(counts)
     np.fill_diagonal(correlation, 1.0)
     return Moments(counts, means, sds, covariance, np.clip(correlation, -1.0, 1.0))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from segkit.stats.threads import single_thread
 
 ScoreMethod = Literal["regression", "bartlett", "tenberge"]
 SCORES: tuple[ScoreMethod, ...] = get_args(ScoreMethod)
+Ints = npt.NDArray[np.int64]
+_MOST_CELLS = 4_000_000  # of the matrices that are solved at once
 MOST_ERROR = 10.0  # variance of an unbiased score's error, in variances of its factor
 
 
@@ -44,7 +46,7 @@ class ScoreModel:
 
 def score_weights(
     model: ScoreModel, method: str, answered: npt.NDArray[np.bool_] | None = None
-) -> Floats | None:
+) -> Floats:
     """Give the weights of standardised answers in each factor's score.
 
     With R the correlations of the coded answers, L their loadings, Phi the factors' correlations
@@ -63,13 +65,13 @@ def score_weights(
     model : ScoreModel
     method : str
         "regression", "bartlett" or "tenberge".
-    answered : boolean ndarray of shape (items,), optional
-        Which items are answered; by default all.
+    answered : boolean ndarray of shape (..., items), optional
+        Which items are answered, of one person or of many; by default all.
 
     Returns
     -------
-    ndarray of shape (items, factors), or None
-        Zero for items without an answer. None where the answers do not determine the scores: a
+    ndarray of shape (..., items, factors)
+        Zero for items without an answer. NaN where the answers do not determine the scores: a
         matrix has no inverse, or (Bartlett, ten Berge) the error of an unbiased score has more
         than ten times the variance of its factor.
 
@@ -81,37 +83,41 @@ def score_weights(
     [0.665, 0.281]
     """
     require_choice("kind of scores", method, SCORES)
-    use = np.ones(len(model.loadings), dtype=bool) if answered is None else answered
-    r = model.correlation[np.ix_(use, use)]
-    loadings = (model.loadings * model.attenuation[:, None])[use]
-    weights = np.zeros(model.loadings.shape)
+    use: Any = np.ones(len(model.loadings), dtype=bool) if answered is None else answered
+    # An item without an answer becomes one that correlates with nothing and loads on nothing.
+    r = np.where(use[..., :, None] & use[..., None, :], model.correlation, np.eye(use.shape[-1]))
+    loadings = np.where(use[..., None], model.loadings * model.attenuation[:, None], 0.0)
     try:
-        weights[use] = _weights(r, loadings, model.phi, method)
+        weights = _weights(r, loadings, model.phi, method)
     except np.linalg.LinAlgError:
-        return None
-    return weights if np.isfinite(weights).all() else None
+        if use.ndim == 1:
+            return np.full(model.loadings.shape, np.nan)
+        return np.stack([score_weights(model, method, one) for one in use])
+    weights[~np.isfinite(weights).all(axis=(-2, -1))] = np.nan
+    return weights
 
 
 def _weights(r: Floats, loadings: Floats, phi: Floats, method: str) -> Floats:
     if method == "regression":
         return np.asarray(np.linalg.solve(r, loadings @ phi))
-    unique = np.maximum(1 - ((loadings @ phi) * loadings).sum(axis=1), 0.005)
-    scaled = loadings / unique[:, None]
-    information = loadings.T @ scaled
-    if (np.diag(np.linalg.inv(information)) > MOST_ERROR).any():
-        raise np.linalg.LinAlgError("the answers say too little about some factor")
+    unique = np.maximum(1 - ((loadings @ phi) * loadings).sum(axis=-1), 0.005)
+    scaled = loadings / unique[..., None]
+    inverse = _power(np.swapaxes(loadings, -1, -2) @ scaled, -1.0)
+    error = np.diagonal(inverse, axis1=-2, axis2=-1).max(axis=-1)
     if method == "bartlett":
-        return np.asarray(np.linalg.solve(information, scaled.T).T)
-    root = _power(phi, 0.5)
-    inverse_root = _power(r, -0.5)
-    turned = loadings @ root
-    inner = _power(turned.T @ np.linalg.solve(r, turned), -0.5)
-    return np.asarray(inverse_root @ (inverse_root @ turned @ inner) @ root)
+        weights = scaled @ inverse
+    else:
+        root, inverse_root = _power(phi, 0.5), _power(r, -0.5)
+        turned = loadings @ root
+        inner = _power(np.swapaxes(turned, -1, -2) @ np.linalg.solve(r, turned), -0.5)
+        weights = inverse_root @ (inverse_root @ turned @ inner) @ root
+    return np.where(np.expand_dims(error > MOST_ERROR, (-2, -1)), np.nan, weights)
 
 
 def _power(matrix: Floats, exponent: float) -> Floats:
     values, vectors = np.linalg.eigh(matrix)
-    return np.asarray((vectors * np.maximum(values, 1e-12) ** exponent) @ vectors.T)
+    raised = np.maximum(values, 1e-12)[..., None, :] ** exponent
+    return np.asarray((vectors * raised) @ np.swapaxes(vectors, -1, -2))
 
 
 def determinacy(model: ScoreModel) -> Floats:
@@ -156,7 +162,7 @@ def apply_weights(
     """
     means, sds = scale
     weights = score_weights(model, method)
-    if weights is None:
+    if np.isnan(weights).any():
         return np.full((len(values), model.loadings.shape[1]), np.nan), 0, len(values)
     inner = weights / sds[:, None]
     scores = values @ inner - means @ inner  # NaN where an answer is missing
@@ -164,21 +170,32 @@ def apply_weights(
     if len(holes) == 0:
         return scores, 0, 0
     z = (values[holes] - means) / sds
-    is_answered = ~np.isnan(z)
-    scores[holes] = np.nan
-    packed = np.packbits(is_answered, axis=1)
-    keys = np.ascontiguousarray(packed).view(np.dtype((np.void, packed.shape[1]))).ravel()
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    groups = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
-    for which, members in zip(first, groups, strict=True):
-        answered = is_answered[which]
-        if answered.sum() < max(least, 1):
-            continue
-        own = score_weights(model, method, answered)
-        if own is not None:
-            scores[holes[members]] = z[np.ix_(members, answered)] @ own[answered]
+    patterns, inverse, counts = _patterns(~np.isnan(z))
+    order = np.argsort(inverse, kind="stable")
+    holes, z = holes[order], z[order]
+    z[np.isnan(z)] = 0.0
+    ends, at_once = np.cumsum(counts), 1 + _MOST_CELLS // values.shape[1] ** 2
+    for start in range(0, len(patterns), at_once):
+        here = slice(start, start + at_once)
+        own = score_weights(model, method, patterns[here])
+        own[patterns[here].sum(axis=1) < max(least, 1)] = np.nan
+        for each, end, count in zip(own, ends[here], counts[here], strict=True):
+            scores[holes[end - count : end]] = z[end - count : end] @ each
     without = int(np.isnan(scores[holes]).any(axis=1).sum())
     return scores, len(holes) - without, without
+
+
+def _patterns(answered: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], Ints, Ints]:
+    """Return the distinct rows, which of them each row is, and how often each comes."""
+    width = -(-answered.shape[1] // 64) * 8
+    packed = np.zeros((len(answered), width), np.uint8)
+    packed[:, : -(-answered.shape[1] // 8)] = np.packbits(answered, axis=1)
+    # Up to 64 items are one number, which sorts three times as fast as a row of bytes.
+    keys = packed.view(np.uint64 if width == 8 else np.dtype((np.void, width))).ravel()
+    _, first, inverse, counts = np.unique(
+        keys, return_index=True, return_inverse=True, return_counts=True
+    )
+    return answered[first], inverse, counts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
