@@ -42,6 +42,12 @@ MONEY_WORDS = frozenset(
         *("amounts", "budget", "price", "aov", "margin", "earned"),
     )
 )
+WORTH = frozenset(
+    (
+        *("expected_value", "value_per_customer", "value_at_risk", "monthly"),
+        *("value_low", "value_high"),
+    )
+)
 NO_MONEY = frozenset(
     (
         *("index", "rank", "score", "scores", "trend", "cv", "z", "se", "chance", "log", "roi"),
@@ -119,6 +125,9 @@ LABELS: dict[str, str] = {
     "p_adjusted": "adjusted p-value",
     "p_alive": "probability of being active",
     "smd": "standardised difference",
+    "monthly": "profit per month",
+    "monthly_low": "profit per month, low",
+    "monthly_high": "profit per month, high",
 }
 # Families of features: what stands before the level's name, and after it.
 FAMILIES: dict[str, tuple[str, str]] = {
@@ -419,10 +428,12 @@ def is_money(name: str) -> bool:
 
     Examples
     --------
-    >>> is_money("revenue_per_customer"), is_money("revenue_index"), is_money("profit_low")
+    >>> is_money("revenue_per_customer"), is_money("revenue_index"), is_money("value_at_risk")
     (True, False, True)
     """
     words = set(stem(name).split("_"))
+    if {name, name.removesuffix("_low").removesuffix("_high")} & WORTH:
+        return True
     return bool(words & MONEY_WORDS) and not words & NO_MONEY and not is_share(name)
 
 

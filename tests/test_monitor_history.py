@@ -189,6 +189,7 @@ def test_the_page_of_a_run_shows_every_figure_now_with_its_change_and_alert(year
     assert "on the week before" in tiles["Bounce rate"]["change"]  # it has no band
     assert tiles["Bounce rate"]["state"].startswith("high since")
     assert tiles["Bounce rate"]["tone"] == "attention"
+    assert all(" since 20" in tile["state"] for tile in tiles.values() if tile["tone"])
     assert tiles["Satisfaction (CSAT)"]["value"].endswith("%")
     page = tmp_path / "kpis.html"
     text = page.read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal, cast
@@ -120,12 +120,21 @@ class KpiSeries(Result):
             f"{counted(periods.n_unique(), unit)} from {first:%Y-%m-%d} to {last:%Y-%m-%d}."
         )
 
-    def plot(self, kpi: str = "revenue") -> Figure:
-        """Draw one key figure over time, one line per segment."""
+    def plot(self, kpi: str = "revenue", *, order: Iterable[str] = ()) -> Figure:
+        """Draw one key figure over time, one line per segment.
+
+        Parameters
+        ----------
+        kpi : str
+        order : iterable of str
+            Names of segments in the order of their colours; others follow.
+        """
         from segkit.plot import lines
 
         require_choice("kpi", kpi, self.series["kpi"].unique().to_list())
         some = self.series.filter((pl.col("kpi") == kpi) & (pl.col("segment_name") != ALL))
+        names = pl.Enum(list(dict.fromkeys([*order, *some["segment_name"]])))
+        some = some.with_columns(pl.col("segment_name").cast(names))
         return lines(some, "period", "value", group="segment_name", y_label=kpi)
 
 

@@ -28,6 +28,7 @@ from segkit.plot.describe import (
     names_of,
     one_each,
     reach,
+    write_values,
 )
 from segkit.plot.figure import Figure, Look, Style, narrows
 from segkit.plot.vector import mark
@@ -114,7 +115,8 @@ def bars(
             )
             ends = np.where(values < 0, values - below, values + above)
         if annotate and not (draw.is_narrow() and len(groups) > 2):
-            _annotate_bars(axes, at, values, ends, horizontal, in_percent)
+            texts = write_values(values.tolist(), y, in_percent)
+            _annotate_bars(axes, at, values, ends, horizontal, texts)
         for row, bar in zip(
             data.iter_rows(named=True), _in_order(axes, at, horizontal), strict=True
         ):
@@ -193,11 +195,11 @@ def _draw_bars(
 
 
 def _annotate_bars(
-    axes: Axes, at: Floats, values: Floats, ends: Floats, horizontal: bool, in_percent: bool
+    axes: Axes, at: Floats, values: Floats, ends: Floats, horizontal: bool, texts: list[str]
 ) -> None:
     """Write each value beyond its bar's end."""
-    for place, value, end in zip(at, values, ends, strict=True):
-        text, away = draw.write(float(value), in_percent), 4 if value >= 0 else -4
+    for place, value, end, text in zip(at, values, ends, texts, strict=True):
+        away = 4 if value >= 0 else -4
         if horizontal:
             side = "left" if value >= 0 else "right"
             draw.note(axes, text, (end, place), (away, 0), ha=side, bbox=draw.CLEAR)

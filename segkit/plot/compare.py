@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from segkit.display import is_share, number_cells, percent
+from segkit.display import percent
 from segkit.errors import DataError
 from segkit.plot import figure as draw
 from segkit.plot.describe import (
@@ -25,6 +25,7 @@ from segkit.plot.describe import (
     names_of,
     one_each,
     reach,
+    write_values,
 )
 from segkit.plot.figure import Figure, Look, Style, narrows
 from segkit.plot.vector import mark, mark_point
@@ -134,10 +135,7 @@ def _write_all(
 ) -> dict[float | None, str]:
     """Write the estimates and limits of a picture in as many decimals."""
     values = [value for name in (y, *interval) for value in data[name].to_list()]
-    if in_percent:
-        return {value: percent(value) for value in values}
-    name = "" if is_share(y) else y
-    return dict(zip(values, number_cells(values, name), strict=True))
+    return dict(zip(values, write_values(values, y, in_percent), strict=True))
 
 
 def _draw_intervals(

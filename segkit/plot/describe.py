@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from segkit.display import cell, counted, number
+from segkit.display import cell, counted, is_share, number, number_cells, percent
 from segkit.errors import DataError, require_columns
 from segkit.plot.figure import as_percent, words, write
 
@@ -182,6 +182,19 @@ def describe_mark(
         amount += f" ({write(float(low), in_percent)} to {write(float(high), in_percent)})"
     name = ", ".join(words(str(one)) for one in names if one is not None)
     return f"{name}: {amount}"
+
+
+def write_values(values: Sequence[float | None], y: str, in_percent: bool) -> list[str]:
+    """Write all values of a picture in as many decimals.
+
+    Examples
+    --------
+    >>> write_values([0.0331, -0.00253], "difference", False)
+    ['0.0331', '-0.0025']
+    """
+    if in_percent:
+        return [percent(value) for value in values]
+    return number_cells(values, "" if is_share(y) else y)
 
 
 def finish(sentence: str, *, title: str = "", left_out: int = 0) -> str:

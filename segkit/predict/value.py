@@ -194,6 +194,8 @@ class Value(Result):
         Nominal coverage of the intervals.
     notes : tuple of str
         Caveats.
+    currency : str or None
+        Of the amounts, written behind them.
     """
 
     customers: pl.DataFrame
@@ -207,6 +209,7 @@ class Value(Result):
     margin: float
     level: float
     notes: tuple[str, ...]
+    currency: str | None = None
 
     def to_frame(self) -> pl.DataFrame:
         """Return the segments and the total."""
@@ -228,7 +231,9 @@ class Value(Result):
     def words(self) -> dict[str, str]:
         """Each segment's expected value per customer, in words, as `write_personas` takes them."""
         return {
-            row["segment"]: f"{money(row['value_per_customer'])} a customer expected in the next "
+            row[
+                "segment"
+            ]: f"{money(row['value_per_customer'], self.currency)} a customer expected in the next "
             f"{counted(self.horizon_days, 'day')}"
             for row in self.segments.iter_rows(named=True)
         }
@@ -239,9 +244,10 @@ class Value(Result):
         total = self.segments.row(-1, named=True)
         sentence = (
             f"{counted(total['customers'], 'customer is', 'customers are')} expected to be worth "
-            f"{money(total['expected_value'])} in the {counted(self.horizon_days, 'day')} after "
-            f"{self.as_of.isoformat()} ({percent(self.level, places=0)} interval "
-            f"{money(total['value_low'])} to {money(total['value_high'])}). "
+            f"{money(total['expected_value'], self.currency)} in the "
+            f"{counted(self.horizon_days, 'day')} after {self.as_of.isoformat()} "
+            f"({percent(self.level, places=0)} interval {money(total['value_low'])} to "
+            f"{money(total['value_high'])}). "
             f"{number(round(total['active']))} of them are expected to be still active. The "
             "interval takes the model as right; backtest_value shows how far it was off before."
         )
@@ -253,8 +259,9 @@ class Value(Result):
         total = self.segments.row(-1, named=True)
         limits = ci_words(total["value_low"], total["value_high"], self.level, money)
         return (
-            f"{money(total['expected_value'])} in the {counted(self.horizon_days, 'day')} after "
-            f"{self.as_of.isoformat()} ({limits}), from {counted(total['customers'], 'customer')}."
+            f"{money(total['expected_value'], self.currency)} in the "
+            f"{counted(self.horizon_days, 'day')} after {self.as_of.isoformat()} ({limits}), "
+            f"from {counted(total['customers'], 'customer')}."
         )
 
     def plot(self) -> Figure:
@@ -289,6 +296,7 @@ def estimate_value(
     level: float = 0.9,
     draws: int = 400,
     seed: int = 1,
+    currency: str | None = None,
 ) -> Value:
     """Estimate what each customer, each segment and all are worth within a horizon.
 
@@ -320,6 +328,8 @@ def estimate_value(
         Simulated futures.
     seed : int
         The same seed gives the same intervals.
+    currency : str, optional
+        Of the amounts, written behind them.
 
     Returns
     -------
@@ -395,6 +405,7 @@ def estimate_value(
         margin,
         level,
         tuple(notes),
+        currency,
     )
 
 

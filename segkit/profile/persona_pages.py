@@ -43,7 +43,7 @@ PAINS = (
     ("complaints", "complains"),
     ("discount_share", "waits for lower prices"),
 )
-ASKED = (("csat", "satisfaction"), ("nps", "would recommend"))
+ASKED = (("csat", "satisfaction"), ("nps", "willingness to recommend"))
 HEADINGS = (
     *("Size and worth", "Who", "Habits", "Favourite categories", "Channels and when reachable"),
     *("Motives", "Pain points", "What was tried, and what it did", "Next action", "Content brief"),

@@ -153,7 +153,10 @@ def _tile(kpi: str, series: KpiSeries, alerts: Alerts, currency: str | None) -> 
     if own:
         state, tone = f"{own[0]['direction']} since {own[0]['since']}", "attention"
     elif open_alerts:
-        state, tone = f"{counted(len(open_alerts), 'segment')} outside", "attention"
+        first, more = open_alerts[0], len(open_alerts) - 1
+        state = f"{first['segment']} {first['direction']} since {first['since']}"
+        state += f" and {counted(more, 'other segment')}" if more else ""
+        tone, change = "attention", f"{change}{', ' if change else ''}all customers"
     else:
         state, tone = ("within its band" if band else "no band yet"), ""
     return {"name": WORDS[kpi][0], "value": write_value(kpi, now, currency), "change": change,
