@@ -356,9 +356,16 @@ def test_every_variant_is_written_and_loads_nothing_from_afar(built):
         assert not LOADED.search(text), page
         assert "$$" not in text
         assert page.stat().st_size < 3_000_000
-    slides = (built.place / "slides" / "05_segments.html").read_text(encoding="utf-8")
-    assert slides.count('<svg role="img" aria-label="') == 5  # one for each slide that names one
-    assert not re.search(r'<svg[^>]*aria-label=""', slides)
+    for session in COURSE:  # every slide between the first and the last has its picture
+        slides = (built.place / f"slides/{session.stem}.html").read_text(encoding="utf-8")
+        pictures = slides.count('<section class="slide pictured">')
+        assert pictures == slides.count('<svg role="img" aria-label="')
+        assert pictures == slides.count('<section class="slide') - 2
+        assert not re.search(r'<svg[^>]*aria-label=""', slides)
+    slides = (built.place / "slides/05_segments.html").read_text(encoding="utf-8")
+    narrow = built.place / "reports/simulated/05_segments/figures/dendrogram_narrow.svg"
+    width = re.search(r'width="([\d.]+pt)"', narrow.read_text(encoding="utf-8"))[1]
+    assert f'width="{width}"' in slides  # the form whose texts are larger
     spoken = (built.place / "notes/slides/05_segments.html").read_text(encoding="utf-8")
     assert 'class="spoken"' in spoken
     assert 'class="spoken"' not in slides

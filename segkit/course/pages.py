@@ -197,12 +197,13 @@ def _contents(parts: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
 
 
 def _figure(run_folder: Path | None, stem: str, name: str) -> tuple[Markup | None, bool]:
-    """Return a figure that the lesson drew, with its alternative text, and whether it is broad.
+    """Return a figure of the lesson, or a drawing of the course's own, and whether it is broad.
 
     Of the two forms the narrow one, whose texts are larger on a slide, unless it is a tall one.
     """
     folder = run_folder / stem / "figures" if run_folder and name else None
     paths = [folder / f"{name}{form}.svg" for form in (NARROW, "")] if folder else []
+    paths.append(TEMPLATES / f"{name}.svg")
     drawn = [from_file(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
     if not drawn:
         return None, False
