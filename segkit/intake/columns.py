@@ -424,6 +424,18 @@ class Columns:
         profiles: dict[str, ColumnProfile] = self.shared[key]
         return profiles
 
+    def profile(self, raw_column: str | None) -> ColumnProfile | None:
+        """Return what one column's values show, without those of all others; None if none does."""
+        if raw_column is None:
+            return None
+        if ("profiles", self.nulls) in self.shared:
+            return self.profiles.get(raw_column)
+        key = ("profile", raw_column, self.nulls)
+        if key not in self.shared:
+            self.shared[key] = profile_columns(self.raw.select(raw_column), self.nulls)
+        profiles: dict[str, ColumnProfile] = self.shared[key]
+        return profiles.get(raw_column)
+
     def spellings(self, raw_column: str) -> pl.Series:
         """Return the different texts of a raw column, in the order in which they first occur."""
         key = ("", raw_column, self.nulls)

@@ -8,6 +8,7 @@ groups of three (or India's groups of two), and never dropped elsewhere.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -242,8 +243,11 @@ def seen_dialect(values: pl.Series) -> tuple[Dialect, bool]:
     >>> seen_dialect(pl.Series(["12,34,567.00"]))[0].lakh
     True
     """
+    texts = values.cast(pl.String).unique().str.strip_chars()
     tests: dict[str, pl.Expr] = {}
     for name, sign, rival in (("comma", ",", r"\."), ("point", r"\.", ",")):
+        if not texts.str.contains(sign).any():
+            continue
         not_sign = "[^,]" if sign == "," else r"[^.]"
         tests |= {
             name: pl.col("c").str.contains(sign),
@@ -259,14 +263,12 @@ def seen_dialect(values: pl.Series) -> tuple[Dialect, bool]:
                 rf"^\d{{3}}({sign}\d{{3}})+(\D|$)|^\d{{1,3}}({sign}\d{{3}}){{2,}}(\D|$)"
             ),
         }
-    core = pl.col("core").str.replace(r"[eE][+-]?\d+$", "").str.replace_all(f"[{_GAPS}]", "")
-    row = (
-        parts(values.cast(pl.String).unique().str.strip_chars())
-        .select(core.alias("c"))
-        .select(test.any().alias(name) for name, test in tests.items())
-        .row(0, named=True)
-    )
-    marks = {name: bool(value) for name, value in row.items()}
+    marks: defaultdict[str, bool] = defaultdict(bool)
+    if tests:
+        core = pl.col("core").str.replace(r"[eE][+-]?\d+$", "").str.replace_all(f"[{_GAPS}]", "")
+        read = parts(texts).select(core.alias("c"))
+        found = read.select(test.any().alias(name) for name, test in tests.items())
+        marks.update(found.row(0, named=True))
 
     def dialect(decimal: str) -> Dialect:
         groups = "comma" if decimal == "." else "point"

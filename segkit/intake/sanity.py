@@ -234,7 +234,7 @@ def _doubt_masks(columns: Columns) -> list[Finding]:
     Marketplaces mask addresses so. Where they do, another column names the same persons again.
     """
     who, order = columns.source("customer_id"), columns.source("order_id")
-    shown = columns.profiles.get(who or "")
+    shown = columns.profile(who)
     if who is None or shown is None or shown.emails < ENOUGH / 100:
         return []
     rows = columns.raw.select(

@@ -181,7 +181,7 @@ def _person_rank(name: str) -> int | None:
 def _repeat_as_customers(columns: Columns, name: str) -> bool:
     """Return whether a column of an unknown name holds many values that each come a few times."""
     meant, unknown = concepts(name)
-    shown = columns.profiles.get(name)
+    shown = columns.profile(name)
     used = columns.mapping.tables["orders"].columns.values()
     if shown is None or meant or not unknown or name in used:
         return False

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
 
-# Searching all loaded libraries takes 8 ms, so only the outermost block does it.
-_held = False
+_held = False  # only the outermost block limits
 
 
 @contextmanager
@@ -26,11 +28,17 @@ def single_thread() -> Iterator[None]:
     if _held:
         yield
         return
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    with threadpool_limits(1):
+    with _libraries(len(sys.modules)).limit(limits=1):
         _held = True
         try:
             yield
         finally:
             _held = False
+
+
+@lru_cache(maxsize=1)
+def _libraries(modules: int) -> Any:  # noqa: ARG001 - the number of those loaded
+    """Return the loaded libraries that have pools of threads: to search them takes 8 ms."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return ThreadpoolController()
