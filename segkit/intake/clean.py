@@ -149,7 +149,9 @@ def clean_data(
     gathered = gather(source, mapping, preset)
     raw = gathered.raw
     audited: Audited | None = getattr(source, "audited", None) if mapping is None else None
-    settled_mapping = complete_mapping(gathered, None if audited is None else audited.questions)
+    shared: dict[str, Shared] = {}
+    questions = None if audited is None else audited.questions
+    settled_mapping = complete_mapping(gathered, questions, shared)
     if as_of is not None:
         settled_mapping = settled_mapping.with_option(None, "as_of", as_of.isoformat())
     result = run(
@@ -161,6 +163,7 @@ def clean_data(
         first_lines=gathered.first_lines,
         said=gathered.notes,
         readings=None if audited is None else audited.readings,
+        shared=shared,
     )
     if audited is None and "orders" in raw:
         doubt_result(raw["orders"], gathered.given, settled_mapping, result)
@@ -169,16 +172,21 @@ def clean_data(
     return result
 
 
-def complete_mapping(gathered: Gathered, questions: list[Finding] | None = None) -> Mapping:
+def complete_mapping(
+    gathered: Gathered,
+    questions: list[Finding] | None = None,
+    shared: dict[str, Shared] | None = None,
+) -> Mapping:
     """Complete the mapping of raw tables; raise what must be answered or added first.
 
-    ``questions`` are those of an audit that has completed it already.
+    ``questions`` are those of an audit that has completed it already; ``shared`` collects the
+    cells read, by table.
     """
     from segkit.intake.proposal import settle_mapping
 
     raw, mapping = gathered.raw, gathered.given
     if questions is None:
-        mapping, questions = settle_mapping(raw, mapping)
+        mapping, questions = settle_mapping(raw, mapping, shared)
     _ask(questions)
     for name, frame in raw.items():
         mapping.check_columns(name, frame)
@@ -221,10 +229,11 @@ def run(
     first_lines: Map[str, int] | None = None,
     said: tuple[str, ...] = (),
     readings: dict[str, Reading] | None = None,
+    shared: dict[str, Shared] | None = None,
 ) -> Intake:
     """Clean raw tables by a complete mapping, without questions; see `clean_data`.
 
-    ``readings`` holds the columns read already; each is removed after use.
+    ``readings`` holds the columns read already, ``shared`` cells; each is removed after use.
     """
     notes = list(said)
     links = usable_links(identities, mapping)
@@ -250,7 +259,8 @@ def run(
             continue
         reading = (readings or {}).pop(name, None)
         if reading is None:
-            reading = read_columns(name, raw[name], mapping, (first_lines or {}).get(name))
+            first_line, cells = (first_lines or {}).get(name), (shared or {}).pop(name, None)
+            reading = read_columns(name, raw[name], mapping, first_line, cells)
         notes += reading.columns.notes
         columns = replace(reading.columns, mapping=mapping, notes=notes)
         if name == "orders":
