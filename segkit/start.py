@@ -122,9 +122,10 @@ def start(
         )
     taken = add_contacts(clean_data(source, identities=link_source(source)))
     outlook = build_outlook(taken, unrecorded="granted" if assume_consent else "refused")
+    unread = [] if data is None else [one for one in source.findings if one.kind == "consent"]
     stem = name if data is None or data.is_dir() else Path(name).stem
     folder = out or Path(re.sub(r"[^\w.-]+", "-", stem) + "-customers")
-    return _write(folder, name, taken, outlook, assume_consent=assume_consent)
+    return _write(folder, name, taken, outlook, unread, assume_consent=assume_consent)
 
 
 # Questions ------------------------------------------------------------------------------
@@ -146,7 +147,9 @@ def answer_questions(data: Path, given: Mapping, answers: Sequence[str], ask: As
         audit = audit_data(data, mapping)
         questions = [one for one in audit.findings if one.severity == "block"]
         if not questions:
-            return audit
+            questions = [one for one in audit.findings if one.kind == "consent"]
+            if ask is None or asked == MOST_QUESTIONS or not questions:
+                return audit
         if ask is None or asked == MOST_QUESTIONS or audit.refused:
             raise DataError(_stop(questions, asked))
         asked += 1
@@ -195,12 +198,18 @@ def _stop(questions: Sequence[Finding], asked: int) -> str:
 
 
 def _write(
-    folder: Path, name: str, taken: Intake, outlook: Outlook, *, assume_consent: bool
+    folder: Path,
+    name: str,
+    taken: Intake,
+    outlook: Outlook,
+    unread: Sequence[Finding],
+    *,
+    assume_consent: bool,
 ) -> Start:
     private_folder(folder)
-    listed = outlook.audience.frame.height
+    listed = 0 if unread else outlook.audience.frame.height
     files = {WORKBOOK: "a sheet for each segment: customers, last order, orders, revenue, action"}
-    notices = _notices(taken, outlook, assume_consent=assume_consent)
+    notices = _notices(taken, outlook, unread, assume_consent=assume_consent)
     for tool in MAIL_TOOLS:
         path = folder / f"{tool}.csv"
         if listed:
@@ -247,7 +256,9 @@ def _sheets(outlook: Outlook) -> dict[str, pl.DataFrame]:
     return sheets
 
 
-def _notices(taken: Intake, outlook: Outlook, *, assume_consent: bool) -> list[str]:
+def _notices(
+    taken: Intake, outlook: Outlook, unread: Sequence[Finding], *, assume_consent: bool
+) -> list[str]:
     """Say what is missing: many lines, import files, or recorded consent behind them."""
     listed, unknown = outlook.audience.frame.height, outlook.unrecorded
     text = ""
@@ -256,10 +267,14 @@ def _notices(taken: Intake, outlook: Outlook, *, assume_consent: bool) -> list[s
             "The data hold no e-mail addresses, so no import files were written; the workbook "
             "lists customers by their id."
         )
-    elif assume_consent:
+    elif unread:
+        text = " ".join(
+            f"{one.finding} Pass {' or '.join(as_options(one.answer))}." for one in unread
+        )
+    elif assume_consent and "is not recorded" in outlook.audience.consent:
         text = (
             "Customers whose consent to marketing is not recorded are on the lists, as you asked: "
-            f"{outlook.audience.consent.partition('; ')[0]}."
+            f"{outlook.audience.consent.partition('; ')[0]}. Who refused is on no list."
         )
     elif unknown and not listed:
         text = (

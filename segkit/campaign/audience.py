@@ -403,6 +403,8 @@ def build_audience(
         consent = policy.consent_column(purpose) or None
         unrecorded = unrecorded or (policy.unrecorded if consent else "granted")
     unrecorded = unrecorded or ("granted" if consent is None else "refused")
+    if policy is None and consent is None and "marketing_consent" in customers.columns:
+        consent = "marketing_consent"  # what is assumed never overrides a refusal
     _check_options(kind, channel, unrecorded, platform, min_cell, columns)
     needed = ADDRESSES.get(channel, [])
     if hashed:

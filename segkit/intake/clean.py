@@ -14,6 +14,7 @@ from segkit.display import counted, number
 from segkit.errors import DataError, MappingError
 from segkit.ids import fold_ids
 from segkit.intake.columns import Columns, Shared
+from segkit.intake.consents import add_refusals
 from segkit.intake.ledger import Ledger, Part, Step
 from segkit.intake.mapping import Mapping, lacks
 from segkit.intake.orders import clean_orders, read_orders
@@ -265,6 +266,7 @@ def run(
         columns = replace(reading.columns, mapping=mapping, notes=notes)
         if name == "orders":
             cleaned = clean_orders(columns, reading.frame, people, clean.get("fx"))
+            clean |= add_refusals(columns, cleaned.frame, clean)
         else:
             clean_rows = clean_events if name == "events" else clean_table
             cleaned = clean_rows(columns, reading.frame, people)

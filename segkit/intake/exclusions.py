@@ -14,6 +14,7 @@ import polars as pl
 from segkit.display import counted, money
 from segkit.intake.cells import NO, NO_MARKS
 from segkit.intake.columns import Columns
+from segkit.intake.consents import consent_meaning
 from segkit.intake.evidence import ENOUGH, ColumnProfile
 from segkit.intake.flags import (
     ALONE,
@@ -75,7 +76,9 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
     profiles = {
         name: shown
         for name, shown in columns.profiles.items()
-        if name not in settled and not any(text.startswith(repr(name)) for text in asked)
+        if name not in settled
+        and consent_meaning(name) is None
+        and not any(text.startswith(repr(name)) for text in asked)
     }
     if not profiles or not frame.height:
         return []

@@ -18,6 +18,8 @@ import polars as pl
 from segkit.errors import SegkitError, SourceError
 from segkit.ids import NO_CUSTOMER, read_ids
 from segkit.intake.cells import is_text
+from segkit.intake.columns import Columns
+from segkit.intake.consents import consent_columns, consents_of_orders
 from segkit.intake.lookups import propose_by_header
 from segkit.intake.mapping import PRESET_FOLDER, PRESETS, Mapping, TableMapping, lacks
 from segkit.intake.store import Intake
@@ -210,14 +212,11 @@ def _latest_stated(rows: pl.DataFrame, *by: str) -> pl.DataFrame:
     return by_customer.agg(pl.col(names).drop_nulls().last())
 
 
-CONSENTS = ("marketing_consent", "email_consent", "sms_consent", "phone_consent", "post_consent")
-
-
 def add_contacts(taken: Intake) -> Intake:
     """Add a table of customers where there is none and the order lines state addresses or consent.
 
-    A customer's address and consent are those of its latest order that states them. Lines that the
-    intake rejected count for nothing.
+    A customer's address and consent are those of its latest order that states them; of a consent
+    and a refusal at one time the refusal. Lines that the intake rejected count for nothing.
 
     Parameters
     ----------
@@ -244,28 +243,28 @@ def add_contacts(taken: Intake) -> Intake:
     if taken.customers is not None or taken.orders is None or raw is None:
         return taken
     frame = raw.lazy().collect()
-    columns = propose_by_header("customers", frame, Mapping())[0].columns
-    named = {ours: columns[ours] for ours in ("email", *CONSENTS) if ours in columns}
     mapped = taken.mapping.tables["orders"].columns.get("email")
-    if mapped is not None:
-        named["email"] = mapped
-    if not named:
+    email = mapped or propose_by_header("customers", frame, Mapping())[0].columns.get("email")
+    columns = Columns("orders", frame, taken.mapping)
+    latest = consents_of_orders(columns, taken.orders)
+    if email is not None:
+        stated = frame.select(email=email).with_row_index("source_row")
+        rows = taken.orders.select("customer_id", "order_time", "source_row").join(
+            stated.cast({"source_row": pl.Int64}), on="source_row"
+        )
+        addresses = _latest_stated(rows, "order_time", "source_row")
+        latest = addresses.join(latest, on="customer_id", how="left")
+    if latest.width < 2:
         return taken
-    stated = frame.select(pl.col(theirs).alias(ours) for ours, theirs in named.items())
-    rows = taken.orders.select("customer_id", "order_time", "source_row").join(
-        stated.with_row_index("source_row").cast({"source_row": pl.Int64}), on="source_row"
-    )
-    latest = _latest_stated(rows, "order_time", "source_row")
     mapping = Mapping({"customers": TableMapping({name: name for name in latest.columns})})
     try:
         customers = clean_data({"customers": latest}, mapping).customers
-    except SegkitError:  # words that are neither yes nor no, or an address column of another kind
+    except SegkitError:  # an address column of another kind
         return taken
     if customers is None:
         return taken
-    note = (
-        f"customers: {', '.join(map(repr, named.values()))} of the order lines, the latest stated"
-    )
+    named = [*([email] if email else []), *consent_columns(columns)]
+    note = f"customers: {', '.join(map(repr, named))} of the order lines, the latest stated"
     return replace(
         taken, tables={**taken.tables, "customers": customers}, notes=(*taken.notes, note)
     )

@@ -83,6 +83,7 @@ order_grain return_prefix negative zero discount_unit discount_taken minor_units
 non_product_lines cancelled not_states total_words amount_of refund_of refund_is rate_is
 """
 ORDERS_ONLY = frozenset(_ORDERS_ONLY.split())
+OF_TABLES = {"answers": "survey", "not_consents": "customers"}
 
 
 def as_date(value: Any) -> date | None:
@@ -310,10 +311,9 @@ def _check_table(table: str, part: TableMapping) -> None:
             raise MappingError(f"[{table}.columns] {name}: expected a column's name, got {value!r}")
     _check_meanings(table, part)
     for name, value in part.options.items():
-        if name in ORDERS_ONLY and table != "orders":
-            raise MappingError(f"option {name!r} belongs to [orders], not to [{table}]")
-        if name == "answers" and table != "survey":
-            raise MappingError(f"option {name!r} belongs to [survey], not to [{table}]")
+        owner = "orders" if name in ORDERS_ONLY else OF_TABLES.get(name, table)
+        if owner != table:
+            raise MappingError(f"option {name!r} belongs to [{owner}], not to [{table}]")
         _check_option(name, value, f"[{table}]")
 
 

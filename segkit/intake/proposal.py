@@ -19,6 +19,7 @@ from segkit.intake.amounts import is_same, settle_totals, take_home, total_of_or
 from segkit.intake.bookings import refuse_bookings
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns, Shared
+from segkit.intake.consents import about_consents, consent_meaning
 from segkit.intake.equations import about_equations, find_equations
 from segkit.intake.evidence import ENOUGH, ColumnProfile, find_order_numbers, same_groups
 from segkit.intake.exclusions import about_exclusions
@@ -67,7 +68,8 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     equations = find_equations(profiles)
     scores = score_columns(profiles, equations)
     fixed = {*part.columns, *({*STATUS_COLUMNS, "is_return"} & {*part.constants})}
-    for header in given.option("orders", "not_states"):
+    consents = [name for name in profiles if consent_meaning(name) is not None]
+    for header in [*given.option("orders", "not_states"), *consents]:
         for role in ("status", "cancelled_at", "is_return"):
             scores[role].pop(header, None)
     taken = set(part.columns.values())
@@ -181,6 +183,7 @@ def _place_states(
     values, more = _words(columns, profiles, scores, used)
     columns.update(more)
     skipped = set(given.option("orders", "not_states"))
+    skipped |= {name for name in profiles if consent_meaning(name) is not None}
     flagged, meanings = place_flags(
         TableMapping({**columns, **part.columns}),
         {header: shown for header, shown in profiles.items() if header not in skipped},
@@ -424,6 +427,7 @@ def settle_mapping(
     for name, frame in raw.items():
         completed.check_columns(name, frame)
         questions += open_questions(columns_of(name), with_fx="fx" in raw)
+        questions += about_consents(columns_of(name))
         if name == "orders":
             questions += [*about_statuses(columns_of(name)), *about_returns(columns_of(name))]
     questions = other_rows + _without_returns(questions, other_rows)

@@ -16,6 +16,7 @@ from segkit.display import counted, money, number, percent
 from segkit.ids import fold_ids
 from segkit.intake.cells import MICRO, is_text
 from segkit.intake.columns import Columns
+from segkit.intake.consents import consent_meaning
 from segkit.intake.counts import count_lines
 from segkit.intake.evidence import ENOUGH
 from segkit.intake.headers import concepts, pattern, plain
@@ -484,6 +485,8 @@ def _event_column(raw: pl.DataFrame, used: Map[str, str]) -> str:
     """Return the name of a column whose words are kinds of events, with some; empty if none is."""
     for name, kind in raw.schema.items():
         if not is_text(kind) or name in (used.get("customer_id"), used.get("product_id")):
+            continue
+        if consent_meaning(name) is not None:
             continue
         words = raw[name].head(5_000).drop_nulls().cast(pl.String).unique().sort()
         if not 1 < words.len() <= 40:

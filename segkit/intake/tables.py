@@ -8,6 +8,7 @@ import polars as pl
 
 from segkit.display import counted, number
 from segkit.intake.columns import Columns
+from segkit.intake.consents import CONSENTS, as_consent, read_consents
 from segkit.intake.ledger import Part
 from segkit.intake.numbers import count_unreadable, read_item
 from segkit.intake.people import CONSENT, People, customers_of
@@ -24,7 +25,7 @@ from segkit.intake.rejects import (
 )
 from segkit.schema import CONTRACTS, DTYPES, EVENT_TYPES, OPEN, Field
 
-CHANNEL_CONSENTS = ("email_consent", "sms_consent", "phone_consent", "post_consent")
+CHANNEL_CONSENTS = CONSENTS[1:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +123,20 @@ def read_table(columns: Columns) -> pl.DataFrame:
         .select(pl.int_range(pl.len(), dtype=pl.Int64).alias("source_row"), **wanted)
         .collect()
     )
+    if table == "customers":
+        frame = _with_consents(columns, frame)
     if table in OPEN:
         frame = pl.concat([frame, _extras(columns, frame)], how="horizontal")
     return frame
+
+
+def _with_consents(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
+    """Read consents by what their columns' names and words mean; a constant is joined to them."""
+    read = {role: as_consent(levels) for role, levels in read_consents(columns).items()}
+    return frame.with_columns(
+        consent if columns.constant(role) is None else pl.min_horizontal(consent, role).alias(role)
+        for role, consent in ((role, levels.alias(role)) for role, levels in read.items())
+    )
 
 
 def _listed(columns: Columns) -> list[Field]:
@@ -175,7 +187,7 @@ def _value_rules(columns: Columns, listed: list[Field], frame: pl.DataFrame) -> 
         shown, col = columns.shown(f.name), pl.col(f.name)
         if f.required and f.name != "customer_id":
             rules.append(Rule("values", f"missing_{f.name}", col.is_null(), shown, "the source"))
-        elif f.kind in ("money", "number", "date", "time", "flag"):
+        elif f.kind in ("money", "number", "date", "time", "flag") and f.name not in CONSENTS:
             _note_blanked(columns, f, frame)
         if f.name == "rate":
             rules.append(Rule("values", "bad_rate", ~(col > 0), shown, "the source"))
@@ -296,7 +308,8 @@ def _marketing_consent(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
     )
     any_channel = pl.max_horizontal(by_channel)
     all_known = pl.all_horizontal(pl.col(by_channel).is_not_null())
-    given = pl.when(any_channel | all_known).then(any_channel)
+    is_refused = all_known & pl.lit("email_consent" in by_channel)  # a text message alone is little
+    given = pl.when(any_channel | is_refused).then(any_channel)
     return frame.with_columns(given.alias("marketing_consent"))
 
 

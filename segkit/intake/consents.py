@@ -1,0 +1,261 @@
+"""Consent to marketing: columns that say who agreed and who refused, by channel.
+
+A column's name says whether yes is a consent or a refusal. That nobody refused is no consent, and a
+cell that cannot be read counts as a refusal until the shop says what it means.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping as Map
+
+import polars as pl
+
+from segkit.display import counted
+from segkit.intake.answers import quote_text
+from segkit.intake.cells import NO, NO_MARKS, YES, is_text
+from segkit.intake.columns import Columns
+from segkit.intake.headers import WORDS, pattern, plain, without_accents, without_number
+from segkit.intake.privacy import show_state
+from segkit.intake.questions import MOST_KINDS, Finding
+from segkit.intake.statuses import spelt
+
+REFUSED, NOT_REFUSED, AGREED = 0, 1, 2
+CONSENTS = ("marketing_consent", "email_consent", "sms_consent", "phone_consent", "post_consent")
+MOST_WORDS = 12  # of a column that is told by its words alone
+_YES, _NO = {*YES, "✓", "✔", "☑", "*"}, {*NO, *NO_MARKS}
+_DATE = re.compile(r"\d{1,4}[-/.年]\d{1,2}[-/.月]\d{1,4}|\d{8}$")
+(_REFUSAL, _CONSENT, _GRANTED, _DENIED, _OTHER_PURPOSE, _NO_CONSENT, _NO_GRANT, _ALL) = (
+    re.compile(without_accents(pattern(name)))
+    for name in ("refusal", "consent", "granted", "denied", "other_purpose", "no_consent",
+                 "no_grant", "all_channels")
+)  # fmt: skip
+_NEGATED = re.compile(pattern("negated"))
+_CHANNELS = {name: re.compile(without_accents(text)) for name, text in WORDS["channels"].items()}
+
+
+def consent_meaning(header: str) -> tuple[str, int, int] | None:
+    """Return the consent that a header names, and what yes and no say of it; None if it names none.
+
+    Examples
+    --------
+    >>> consent_meaning("Do not contact?"), consent_meaning("Newsletter abgemeldet")
+    (('marketing_consent', 0, 1), ('email_consent', 0, 1))
+    >>> consent_meaning("Accepts SMS Marketing"), consent_meaning("Contact name")
+    (('sms_consent', 2, 0), None)
+    """
+    name = plain(without_number(header))
+    if _NO_CONSENT.search(name):
+        return None
+    if _REFUSAL.search(name):
+        return _channel(name, "email_consent"), REFUSED, NOT_REFUSED
+    if not _CONSENT.search(name) or _NO_GRANT.search(name):
+        return None
+    yes = NOT_REFUSED if _OTHER_PURPOSE.search(name) else AGREED
+    return _channel(name, "marketing_consent"), yes, REFUSED
+
+
+def _channel(name: str, default: str) -> str:
+    """Return the consent of the one channel that a header names; of all if it names several."""
+    named = [role for role, words in _CHANNELS.items() if words.search(name)]
+    if len(named) == 1 and (named[0] != "email_consent" or not _is_of_all(name)):
+        return named[0]
+    return "marketing_consent" if named or _is_of_all(name) else default
+
+
+def _is_of_all(name: str) -> bool:
+    return bool(_ALL.search(name)) and not re.search(r"e_?mail", name)
+
+
+def word_meaning(word: str, yes: int = AGREED, no: int = REFUSED) -> int | None:
+    """Return what a cell says of a consent; None if it is not understood.
+
+    Examples
+    --------
+    >>> [word_meaning(word) for word in ("subscribed", "Never subscribed", "désinscrit", "weekly")]
+    [2, 0, 0, None]
+    >>> word_meaning("2024-05-01", REFUSED, NOT_REFUSED), word_meaning("N", REFUSED, NOT_REFUSED)
+    (0, 1)
+    """
+    low, name = word.strip().lower(), plain(word)
+    if low in _YES or _DATE.match(low):
+        return yes
+    if low in _NO:
+        return no
+    grants = _GRANTED.search(name)
+    if _REFUSAL.search(name) or _DENIED.search(name):
+        return REFUSED
+    if grants:
+        return REFUSED if _NEGATED.search(spelt(word)) else AGREED
+    first = name.partition("_")[0]
+    return yes if first in _YES else no if first in _NO else None
+
+
+def read_consents(columns: Columns) -> dict[str, pl.Series]:
+    """Read each consent that a table of orders or customers states, row by row.
+
+    Returns
+    -------
+    dict of str to Series of Int8
+        ``REFUSED``, ``NOT_REFUSED``, ``AGREED``, null where a row says nothing. Of several columns
+        of one channel a refusal holds.
+    """
+    parts: dict[str, list[pl.Series]] = {}
+    for header, (role, yes, no) in consent_columns(columns).items():
+        cells = _texts(columns, header)
+        levels = {
+            word: _level(word, yes, no, _own_words(columns, role))
+            for word in cells.drop_nulls().unique()
+        }
+        read = {word: REFUSED if level is None else level for word, level in levels.items()}
+        parts.setdefault(role, []).append(
+            cells.replace_strict(read, default=None, return_dtype=pl.Int8)
+        )
+    return {
+        role: pl.select(worst_of(pl.concat_list(series))).to_series()
+        for role, series in parts.items()
+    }
+
+
+def worst_of(levels: pl.Expr) -> pl.Expr:
+    """Return what lists of levels say together: a refusal holds, else the clearest does."""
+    refused = levels.list.min() == REFUSED
+    return pl.when(refused).then(pl.lit(REFUSED, pl.Int8)).otherwise(levels.list.max())
+
+
+def as_consent(levels: pl.Series) -> pl.Series:
+    """Turn levels into a consent: true, false, or null where none is recorded."""
+    return levels.replace_strict(
+        {REFUSED: False, AGREED: True}, default=None, return_dtype=pl.Boolean
+    )
+
+
+def consents_of_orders(columns: Columns, orders: pl.DataFrame) -> pl.DataFrame:
+    """Return each customer's consents as the latest order states them; at one time a refusal holds.
+
+    Parameters
+    ----------
+    columns : Columns
+        Raw order lines.
+    orders : DataFrame
+        Clean ones: customer_id, order_time, source_row.
+    """
+    stated = read_consents(columns)
+    levels = pl.DataFrame(stated).with_row_index("source_row").cast({"source_row": pl.Int64})
+    rows = orders.select("customer_id", "order_time", "source_row").join(levels, on="source_row")
+    return (
+        rows.group_by("customer_id", "order_time")
+        .agg(worst_of(pl.col(role).implode()).first().alias(role) for role in stated)
+        .sort("order_time")
+        .group_by("customer_id")
+        .agg(pl.col(role).drop_nulls().last() for role in stated)
+        .with_columns(
+            pl.col(role).map_batches(as_consent, return_dtype=pl.Boolean) for role in stated
+        )
+    )
+
+
+def add_refusals(
+    columns: Columns, orders: pl.DataFrame, clean: Map[str, pl.DataFrame]
+) -> dict[str, pl.DataFrame]:
+    """Return the table of customers, if any, with the refusals that their order lines state.
+
+    A refusal holds whatever the table says; a box that was left empty does where it says nothing.
+    """
+    customers = clean.get("customers")
+    if customers is None:
+        return {}
+    stated = consents_of_orders(columns, orders)
+    roles = [role for role in stated.columns if role != "customer_id" and not stated[role].all()]
+    found = customers.select("customer_id").join(
+        stated, on="customer_id", how="left", maintain_order="left"
+    )
+    certain = {role for role, yes, _ in consent_columns(columns).values() if yes == REFUSED}
+    blank = pl.Series([None], dtype=pl.Boolean).new_from_index(0, customers.height)
+    added = []
+    for role in roles:
+        own = customers.get_column(role, default=blank)
+        refused = (~found[role]).fill_null(value=False) & ((role in certain) | own.is_null())
+        added.append(own.set(refused, value=False).alias(role))
+    return {"customers": customers.with_columns(added)}
+
+
+def about_consents(columns: Columns) -> list[Finding]:
+    """Ask what the words of a consent mean that are not understood."""
+    findings = []
+    if columns.table not in ("orders", "customers"):
+        return []
+    for header, (role, yes, no) in consent_columns(columns).items():
+        cells, own = _texts(columns, header), _own_words(columns, role)
+        words = cells.drop_nulls().value_counts(sort=True, name="rows")[cells.name].to_list()
+        unread = [word for word in words if _level(word, yes, no, own) is None]
+        if not unread:
+            continue
+        rows = int(cells.is_in(unread).sum())
+        shown = ", ".join(repr(show_state(word, cells)) for word in unread[:MOST_KINDS])
+        text = (
+            f"{header!r} may say who agreed to marketing and who refused, but {shown} is not "
+            f"understood ({counted(rows, 'row')}): true for agreed, false for refused? Until it is "
+            "answered these customers count as refusing, and no mailing list is written."
+        )
+        offered = ", ".join(f"{quote_text(word)} = false" for word in unread[:MOST_KINDS])
+        answer = (
+            f"[customers.values.{role}] {offered} (or true); or [customers] "
+            f"not_consents = [{quote_text(header)}], if it says neither"
+        )
+        findings.append(Finding("warn", "customers", role, text, rows, "", answer, "consent"))
+    return findings
+
+
+def consent_columns(columns: Columns) -> dict[str, tuple[str, int, int]]:
+    """Find the columns that state a consent: mapped as one, named so, or of words that say so."""
+    part = columns.mapping.tables[columns.table]
+    mapped = {raw_column: ours for ours, raw_column in part.columns.items()}
+    skipped = columns.mapping.option("customers", "not_consents")
+    consents = {}
+    for header, kind in columns.raw.schema.items():
+        role = mapped.get(header)
+        if header in skipped or kind.is_nested() or (role is not None and role not in CONSENTS):
+            continue
+        meaning = consent_meaning(header)
+        if role is not None:
+            meaning = (role, *(meaning[1:] if meaning is not None else (AGREED, REFUSED)))
+        if meaning is None and is_text(kind) and _words_refuse(columns, header):
+            meaning = (_channel(plain(header), "email_consent"), AGREED, REFUSED)
+        if meaning is not None and columns.cells(header).drop_nulls().len():
+            consents[header] = meaning
+    return consents
+
+
+def _words_refuse(columns: Columns, header: str) -> bool:
+    """Return whether all words of a column are those of consents, and one is a refusal."""
+    words = columns.profiles[header].words if header in columns.profiles else ()
+    names = [plain(word) for word in words if word.lower() not in (_YES | _NO)]
+    return (
+        0 < len(names) <= MOST_WORDS
+        and any(_REFUSAL.search(name) for name in names)
+        and all(word_meaning(word) is not None for word in words)
+    )
+
+
+def _texts(columns: Columns, header: str) -> pl.Series:
+    cells = columns.cells(header)
+    if cells.dtype.is_temporal():
+        return cells.cast(pl.Date, strict=False).cast(pl.String)
+    return cells.cast(pl.String)
+
+
+def _own_words(columns: Columns, role: str) -> dict[str, int]:
+    """Return the mapping's words for a consent, in lower case."""
+    own: dict[str, int] = {}
+    for table in {"customers", columns.table} & {*columns.mapping.tables}:
+        words = columns.mapping.tables[table].values.get(role, {})
+        own |= {
+            str(word).lower(): AGREED if meant is True else REFUSED for word, meant in words.items()
+        }
+    return own
+
+
+def _level(word: str, yes: int, no: int, own_words: Map[str, int]) -> int | None:
+    low = word.lower()
+    return own_words[low] if low in own_words else word_meaning(word, yes, no)
