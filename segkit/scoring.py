@@ -20,7 +20,7 @@ from segkit.spreadsheets import restore
 from segkit.writing import PARQUET, write_frame
 
 if TYPE_CHECKING:
-    from segkit.cluster.model import SegmentScorer
+    from segkit.cluster.scorers import SegmentScorer
     from segkit.features import CustomerTable
     from segkit.intake import Intake
     from segkit.predict import PropensityModel, ValueModel

@@ -25,7 +25,7 @@ from segkit.rules import ContactPolicy, RuleSet
 from segkit.schema import fields
 
 if TYPE_CHECKING:
-    from segkit.cluster.model import SegmentScorer
+    from segkit.cluster.scorers import SegmentScorer
     from segkit.datasets import Source
     from segkit.features import Calendar
 

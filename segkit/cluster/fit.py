@@ -32,8 +32,9 @@ from segkit.cluster.matrix import (
     fitted_transform,
     require_distinct,
 )
-from segkit.cluster.model import Segment, SegmentModel, reaches
+from segkit.cluster.model import Segment, SegmentModel
 from segkit.cluster.refits import METHODS, Method
+from segkit.cluster.scorers import reaches
 from segkit.cluster.segments import Segmentation, name_segments
 from segkit.cluster.twostep import fit_two_step
 from segkit.cluster.ward import cut_tree, ward_linkage

@@ -11,7 +11,7 @@ import polars as pl
 
 from segkit import __version__
 from segkit.cluster.matrix import Floats, feature_rows, wanted_counts
-from segkit.cluster.model import ProbabilityScorer, finish_parts
+from segkit.cluster.scorers import ProbabilityScorer, finish_parts
 from segkit.cluster.segments import Segmentation, name_segments
 from segkit.display import counted, number
 from segkit.errors import ColumnError, DataError, ModelError, require_columns, require_least

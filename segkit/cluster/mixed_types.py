@@ -28,7 +28,6 @@ from segkit.cluster.matrix import (
     wanted_counts,
     without_gaps,
 )
-from segkit.cluster.model import SegmentScorer, finish_parts
 from segkit.cluster.prototypes import (
     costs,
     default_gamma,
@@ -36,6 +35,7 @@ from segkit.cluster.prototypes import (
     joined_codes,
     most_frequent,
 )
+from segkit.cluster.scorers import SegmentScorer, finish_parts
 from segkit.cluster.segments import Segmentation, name_segments
 from segkit.display import counted, number
 from segkit.errors import DataError, ModelError, ParameterError, require_choice, require_least

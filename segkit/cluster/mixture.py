@@ -22,7 +22,7 @@ from segkit.cluster.matrix import (
     require_distinct,
     wanted_counts,
 )
-from segkit.cluster.model import ProbabilityScorer, finish_parts
+from segkit.cluster.scorers import ProbabilityScorer, finish_parts
 from segkit.cluster.segments import Segmentation, name_segments
 from segkit.display import counted, number
 from segkit.errors import DataError, ModelError, ParameterError, require_choice, require_least

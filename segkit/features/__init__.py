@@ -6,10 +6,11 @@ from segkit.features.attributes import (
     group_companies,
     measure_store_distances,
 )
-from segkit.features.build import CustomerTable, build_features, compute_later_spend
+from segkit.features.build import build_features, compute_later_spend
 from segkit.features.calendar import Calendar, Occasion, choose_calendar
 from segkit.features.rebuild import rebuild_features
 from segkit.features.screening import Screening, screen_variables
+from segkit.features.table import CustomerTable
 
 __all__ = [
     "Calendar",

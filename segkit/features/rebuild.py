@@ -10,7 +10,8 @@ from typing import get_args
 import polars as pl
 
 from segkit.errors import ModelError
-from segkit.features.build import CustomerTable, FeaturePlan, Monetary, plan_features
+from segkit.features.build import FeaturePlan, Monetary, plan_features
+from segkit.features.table import CustomerTable
 from segkit.frames import takes_frames
 
 __all__ = ["rebuild_features"]

@@ -11,7 +11,7 @@ import polars as pl
 
 from segkit.display import counted, label, number, percent
 from segkit.errors import ColumnError, DataError, ParameterError, unknown
-from segkit.features import CustomerTable
+from segkit.features.table import CustomerTable
 from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.stats.hypotheses import adjust

@@ -32,7 +32,8 @@ from segkit.result import Result
 from segkit.scoring import list_segments, stored_definitions
 
 if TYPE_CHECKING:
-    from segkit.cluster.model import SegmentModel, SegmentScorer
+    from segkit.cluster.model import SegmentModel
+    from segkit.cluster.scorers import SegmentScorer
     from segkit.cluster.segments import Segmentation
     from segkit.plot import Figure
     from segkit.profile import Profile

@@ -18,7 +18,7 @@ from segkit.result import Figure, Result, check_customers
 from segkit.stats.hypotheses import adjust
 
 if TYPE_CHECKING:
-    from segkit.cluster.model import SegmentScorer
+    from segkit.cluster.scorers import SegmentScorer
 
 Floats = npt.NDArray[np.float64]
 

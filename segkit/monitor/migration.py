@@ -15,7 +15,7 @@ from segkit.frames import takes_frames
 from segkit.result import Figure, Result
 
 if TYPE_CHECKING:
-    from segkit.cluster.model import SegmentScorer
+    from segkit.cluster.scorers import SegmentScorer
 
 
 ABSENT = "not a customer"

@@ -17,7 +17,7 @@ from segkit.monitor.migration import Migration, compare_periods
 from segkit.result import Result
 
 if TYPE_CHECKING:
-    from segkit.cluster.model import SegmentScorer
+    from segkit.cluster.scorers import SegmentScorer
 
 Action = Literal["keep", "watch", "refit"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from segkit.cluster.model import SegmentScorer
+from segkit.cluster.scorers import SegmentScorer
 from segkit.errors import require_columns
 from segkit.features.sources import CUSTOMER
 from segkit.spark.engine import Frame, check_customers, collect, map_frames

@@ -14,7 +14,7 @@ from segkit.cluster.segments import CAVEAT, Segmentation
 from segkit.cluster.twostep import SAMPLE
 from segkit.display import counted, number, percent
 from segkit.errors import ParameterError, SegkitError, require_choice
-from segkit.features.build import CustomerTable
+from segkit.features.table import CustomerTable
 from segkit.pipeline import LEAST_CUSTOMERS, choose_variables, require_customers
 from segkit.result import Result
 from segkit.spark.clustering import check_numbers, cluster_about, draw_customers

@@ -11,7 +11,6 @@ from typing import Any
 import polars as pl
 
 from segkit.features.build import (
-    CustomerTable,
     FeaturePlan,
     check_orders,
     needed_sums,
@@ -31,6 +30,7 @@ from segkit.features.products import (
     pivot_levels,
 )
 from segkit.features.sources import CUSTOMER, MICRO, check_rows
+from segkit.features.table import CustomerTable
 from segkit.spark.engine import (
     as_frame,
     check_columns,

@@ -15,7 +15,8 @@ import polars as pl
 from segkit.campaign import OfferRules
 from segkit.campaign.assignment import NO_OFFER
 from segkit.cluster import SegmentModel
-from segkit.cluster.model import RowScorer, SegmentScorer, read_model
+from segkit.cluster.model import RowScorer, read_model
+from segkit.cluster.scorers import SegmentScorer
 from segkit.errors import ModelError, ParameterError, SegkitError, SourceError
 from segkit.live.serve.bodies import CustomerData, FieldError, read_numbers, read_values
 from segkit.live.serve.histories import Histories
