@@ -34,6 +34,7 @@ OF_SUBJECT = frozenset(
 OFFERS = frozenset(
     ("offer_name", "tied", "before", "generic", "persona", "learnt")
 )  # their columns
+SHARES = frozenset(("p_top", "p_alive", "p_order", "break_even", "arrived_right", "bias"))
 SHARE_ENDINGS = ("share", "rate", "prevalence", "_lift")
 # Words in the names of columns that hold amounts of money, and those that say otherwise.
 MONEY_WORDS = frozenset(
@@ -166,12 +167,13 @@ def is_share(name: str) -> bool:
     --------
     >>> is_share("return_share"), is_share("open_rate_30d"), is_share("rate_of_exchange")
     (True, True, False)
-    >>> is_share("retention_rate_low")
-    True
+    >>> is_share("retention_rate_low"), is_share("p_top")
+    (True, True)
     """
     bare = name.removesuffix("_low").removesuffix("_high")
     bare = bare.rsplit("_", 1)[0] if bare.rsplit("_", 1)[-1][:-1].isdigit() else bare
-    return bare.endswith(SHARE_ENDINGS) or "_share_" in bare or bare.startswith("share_of_")
+    named = bare.startswith("share_of_") or bare in SHARES
+    return named or bare.endswith(SHARE_ENDINGS) or "_share_" in bare
 
 
 def without_noise(value: float) -> float:
