@@ -75,7 +75,7 @@ class Migration(Result):
         behaviour = int(self.parts["moved_in"].sum())
         text = (
             f"Of {counted(both, 'customer')} of both periods {number(self.moved)}{share} changed "
-            f"segment; {number(arrived)} arrived, {number(left)} left. "
+            f"segment; {number(arrived)} arrived{f', {number(left)} left' if left else ''}. "
             f"Behaviour moved {number(behaviour)}"
         )
         if self.refitted:
