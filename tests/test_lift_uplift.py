@@ -181,8 +181,9 @@ def test_a_fifth_without_an_arm_or_with_few_buyers_has_no_interval():
     assert "too few buyers for an interval" in replace(found, calibration=some).text
 
 
-def test_the_interval_covers_the_whole_curves_end():
-    y, x, t = reference_data()
+@pytest.mark.parametrize("copies", [1, 25])  # by customers, and by blocks of them
+def test_the_interval_covers_the_whole_curves_end(copies):
+    y, x, t = (np.tile(column, copies) for column in reference_data())
     found = compute_uplift_curve(y, x, t, repeats=400, convention="uplift")
     end = found.points.row(-1, named=True)
     gap = y[t].mean() - y[~t].mean()
@@ -192,6 +193,11 @@ def test_the_interval_covers_the_whole_curves_end():
     assert end["high"] == pytest.approx(gap + 1.96 * error, abs=0.35 * error)
     whole = found.at.filter(contacted_share=1.0).row(0, named=True)
     assert whole["uplift"] == pytest.approx(gap)
+    first = found.at.filter(contacted_share=0.5).row(0, named=True)
+    best = np.argsort(-x)[: len(x) // 2]
+    y, t = y[best], t[best]
+    error = np.sqrt(y[t].var() / t.sum() + y[~t].var() / (~t).sum())
+    assert first["high"] - first["low"] == pytest.approx(2 * 1.96 * error, rel=0.2)
 
 
 def test_contacting_the_moved_segment_pays_and_the_other_not():

@@ -64,9 +64,18 @@ def sort_by_score(
     outcome: Floats, score: Floats, treated: npt.NDArray[np.bool_], weight: Floats | None = None
 ) -> Sorted:
     """Count customers and outcomes cumulatively by falling score; equal scores form one point."""
-    order = np.argsort(score, kind="stable")[::-1]
+    order = _falling(score)
     weights = np.ones(len(order)) if weight is None else weight[order]
     return _cumulate(outcome[order], treated[order], weights).at(_ends(score[order]))
+
+
+def _falling(score: npt.NDArray[Any]) -> Ints:
+    """Return the order of falling scores; of equal ones the last comes first."""
+    order = np.argsort(score)  # in two thirds of a stable sort's time, and the same without ties
+    in_order = score[order]
+    if (in_order[1:] == in_order[:-1]).any():
+        order = np.argsort(score, kind="stable")
+    return order[::-1]
 
 
 def _ends(score: Floats) -> slice | Ints:
@@ -138,9 +147,10 @@ def perfect(
         put_off = ((y == 1) & ~treated).sum()
         unmoved = ((y == 0) & treated).sum()
         score = 2.0 * (y == t) + (y if put_off > unmoved else t)
-        return curve_points(sort_by_score(y, score, treated), convention)
-    if negative:
-        return curve_points(sort_by_score(y, y * t - y * (1 - t), treated), convention)
+    else:
+        score = y * t - y * (1 - t)
+    if convention == "uplift" or negative:  # a stable sort of eight bits counts
+        return curve_points(sort_by_score(y, score.astype(np.int8), treated), convention)
     n_control = float((~treated).sum())
     total = float(y[treated].sum()) - treated.sum() * float(y[~treated].sum()) / n_control
     end = float(len(y))
@@ -218,7 +228,7 @@ def estimate_uplift_at(
     """
     y, s, t = checked(outcome, score, treated)
     require_range("(0, 1]", share=share)
-    order = np.argsort(s, kind="stable")[::-1]
+    order = _falling(s)
     y, t = y[order], t[order]
     if strategy == "overall":
         size = int(len(y) * share)
@@ -258,6 +268,8 @@ def checked(
 
 
 _GRID = 50  # points of the drawn curve
+# Above so many customers, 0/1 outcomes are resampled by blocks of similar scores.
+_ROWS, _BLOCKS = 20_000, 1_000
 SHARES = (0.1, 0.2, 0.3, 0.5, 1.0)
 
 
@@ -384,7 +396,9 @@ def compute_uplift_curve(
         See `segkit.lift.CONVENTIONS`. Gains of both are drawn per customer of all; the
         Qini's, counted over the treated alone, is divided by their number.
     repeats : int
-        Bootstrap resamples of customers within arms; at least 50.
+        Bootstrap resamples of customers within arms; at least 50. For more than 20,000 customers
+        with 0/1 outcomes the resampled curve is followed at 1,000 points instead of at each
+        customer.
     level, seed
     name : str
         The outcome in words.
@@ -415,31 +429,41 @@ def compute_uplift_curve(
     per = float(len(y)) if convention == "uplift" else float(t.sum())
     grid = np.linspace(0, 1, _GRID + 1)
     layer = np.zeros(len(y)) if strata is None else np.asarray(strata)
-    order = np.argsort(s, kind="stable")[::-1]
+    order = _falling(s)
     y, s, t, layer = y[order], s[order], t[order], layer[order]
     last = _ends(s)
 
     worth = y.astype(np.int64) if binary else y  # whole numbers are added faster
-    into, ours = np.empty((4, len(y)), worth.dtype), t.astype(np.int64)
+    ours = t.astype(np.int64)
 
-    def trace(weight: Ints) -> tuple[Floats, float, Floats]:
-        counts = _cumulate(worth, ours, weight, into)
-        x, gain = curve_points(counts.at(last), convention)
+    def trace(counts: Sorted, ends: slice | Ints) -> tuple[Floats, float, Floats]:
+        x, gain = curve_points(counts.at(ends), convention)
         x /= x[-1]
         gain /= per
         return np.interp(grid, x, gain), over_random(x, gain), _at(counts)
 
-    gain, advantage, at = trace(np.ones(len(y), np.int64))
-    own = compute_uplift_coefficient(y, s, t, convention=convention) if binary else float("nan")
+    gain, advantage, at = trace(_cumulate(worth, ours, np.ones(len(y), np.int64)), last)
     # The perfect curve is not resampled: the interval covers the numerator's variance.
-    drawn = [trace(weight) for weight in _resamples(layer, t, repeats, seed)]
+    ideal = over_random(*perfect(y, t, convention, negative=True)) if binary else 0.0
+    own = advantage * per * len(y) / ideal if ideal else float("nan")
+    if binary and len(y) > _ROWS:
+        drawn = [
+            trace(counts, slice(None))
+            for counts in _block_resamples(y.astype(np.int64), ours, layer, last, repeats, seed)
+        ]
+    else:
+        into = np.empty((4, len(y)), worth.dtype)
+        drawn = [
+            trace(_cumulate(worth, ours, weight, into), last)
+            for weight in _resamples(layer, t, repeats, seed)
+        ]
     drawn_gain, drawn_area, drawn_at = (np.array(part) for part in zip(*drawn, strict=True))
     tails = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.quantile(drawn_gain, tails, axis=0)
     area_low, area_high = np.quantile(drawn_area, tails)
     # If an arm is empty in a share, there is no effect. Such rare draws are ignored in the limits.
     at_low, at_high = np.array([_limits(column, tails) for column in drawn_at.T]).T
-    scale = own / advantage if binary and advantage else float("nan")
+    scale = own / advantage if advantage else float("nan")
     ends = sorted((area_low * scale, area_high * scale))
     points = pl.DataFrame(
         {"contacted_share": grid, "gain": gain, "low": low, "high": high, "random": grid * gain[-1]}
@@ -480,6 +504,36 @@ def _resamples(
         yield weight
 
 
+def _block_resamples(
+    outcome: Ints,
+    treated: Ints,
+    layer: npt.NDArray[Any],
+    last: slice | Ints,
+    repeats: int,
+    seed: int | np.random.Generator,
+) -> Iterator[Sorted]:
+    """Yield the counts of resamples at the ends of blocks of customers with similar scores.
+
+    With 0/1 outcomes they depend only on how many customers of each block and outcome are drawn
+    within a layer and arm. These numbers are multinomial, so nobody needs to be drawn singly.
+    """
+    rng = np.random.default_rng(seed)
+    ends = np.arange(len(outcome))[last]
+    ends = ends[np.unique(np.linspace(0, len(ends) - 1, _BLOCKS + 1)[1:].astype(np.int64))]
+    block = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=-1))
+    layers, group = np.unique(layer, return_inverse=True)
+    cell = ((group * 2 + treated) * len(ends) + block) * 2 + outcome
+    table = np.bincount(cell, minlength=4 * len(layers) * len(ends))
+    drawn = np.zeros((repeats, 2, len(ends), 2), np.int64)
+    for place, cells in enumerate(table.reshape(2 * len(layers), -1)):
+        if size := cells.sum():
+            counts = rng.multinomial(size, cells / size, size=repeats)
+            drawn[:, place % 2] += counts.reshape(repeats, len(ends), 2)
+    for control, ours in steps(drawn.cumsum(axis=2), "resamples of the customers"):
+        sizes = ours.sum(axis=1), control.sum(axis=1)
+        yield Sorted(sizes[0] + sizes[1], *sizes, ours[:, 1], control[:, 1])
+
+
 def _limits(values: Floats, tails: list[float]) -> Floats:
     finite = values[np.isfinite(values)]
     return np.quantile(finite, tails) if len(finite) else np.full(2, np.nan)
@@ -487,10 +541,10 @@ def _limits(values: Floats, tails: list[float]) -> Floats:
 
 def _at(counts: Sorted) -> Floats:
     """Return the effect among the first shares of customers."""
-    contacted = counts.contacted
-    most = np.floor(contacted[-1] * np.array(SHARES)) + 1e-9
-    last = np.searchsorted(contacted, most, side="right") - 1
-    among = counts.at(last)
+    most = np.floor(counts.contacted[-1] * np.array(SHARES) + 1e-9)
+    ours, theirs, sum_ours, sum_theirs = (
+        np.interp(most, counts.contacted, each, left=np.nan)
+        for each in (counts.treated, counts.control, counts.sum_treated, counts.sum_control)
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
-        effect = among.sum_treated / among.treated - among.sum_control / among.control
-    return np.where(last < 0, np.nan, effect)
+        return np.asarray(sum_ours / ours - sum_theirs / theirs)
