@@ -1,5 +1,8 @@
 """Files of many shapes: read right, asked about, or refused; none read wrong in silence."""
 
+from datetime import date
+
+import polars as pl
 import pytest
 
 import segkit
@@ -61,3 +64,20 @@ def test_no_file_is_read_wrong_in_silence(tmp_path, make):
 def test_the_twenty_are_ten_to_read_five_to_ask_about_and_five_to_refuse():
     kinds = [make().must for make in TWENTY]
     assert [kinds.count(kind) for kind in ("right", "asked", "refused")] == [10, 5, 5]
+
+
+def test_rows_that_go_on_with_the_order_above_are_told_where_dates_are_dates():
+    first = [n % 3 == 0 for n in range(60)]
+    frame = pl.DataFrame(
+        {"Order Reference": [f"S{n}" if one else None for n, one in enumerate(first)],
+         "Order Date": [date(2024, 1 + n % 12, 1) if one else None for n, one in enumerate(first)],
+         "Customer": [f"k{n // 9}" if one else None for n, one in enumerate(first)],
+         "Order Lines/Description": ["Standard delivery" if n % 3 == 2 else f"Mug {n % 4}"
+                                     for n in range(60)],
+         "Amount": [float(n) for n in range(1, 61)]}
+    )  # fmt: skip
+    audit = segkit.audit_data(frame)
+    assert not audit.blocked
+    orders = segkit.clean_data(audit).orders
+    assert orders["order_id"].n_unique() == 20
+    assert orders["amount"].sum() == 60 * 61 / 2

@@ -181,3 +181,29 @@ def test_what_is_open_counts_beside_payments_and_is_unpaid_among_them():
     assert likely_status("in_progress", ["paid", "in_progress"]) == "unpaid"
     assert likely_status("Abierta", ["Abierta", "Zork"], paid=True) == "sale"
     assert likely_status("Abierta", ["Abierta", "Zork"]) == "..."
+    assert likely_status("Yeni", ["Yeni", "Teslim Edildi"]) == "sale"
+
+
+def test_a_word_whose_orders_are_refunded_as_a_whole_is_offered_as_refunded():
+    frame = pl.DataFrame(
+        {"order": [f"N{n}" for n in range(40)], "customer_id": [f"k{n % 7}" for n in range(40)],
+         "date": [f"2024-05-{1 + n % 28:02}" for n in range(40)], "total": [n + 1.5 for n in
+         range(40)], "refund": [n + 1.5 if n % 9 == 4 else 0.0 for n in range(40)],
+         "status": ["zork" if n % 9 == 4 else "complete" for n in range(40)]}
+    )  # fmt: skip
+    (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
+    assert '"zork" = "refunded"' in asked.answer
+
+
+def test_rows_of_payments_without_an_amount_are_left_out_unasked():
+    rows = [
+        (f"N{n}", f"k{n % 7}", f"2024-05-{1 + n % 28:02}", kind, worth)
+        for n in range(40)
+        for kind, worth in (
+            ("Sale", f"{2 * n + 12}.50"), ("Sale Line", f"{n + 10}.00"),
+            ("Sale Line", f"{n + 2}.50"), ("Payment", None))
+    ]  # fmt: skip
+    names = ["Receipt", "Customer code", "Date", "Line type", "Total"]
+    audit = segkit.audit_data(pl.DataFrame(rows, schema=names, orient="row"))
+    assert not audit.blocked
+    assert segkit.clean_data(audit).orders["amount"].sum() == sum(2 * n + 12.5 for n in range(40))

@@ -152,6 +152,8 @@ def concepts(header: str) -> tuple[frozenset[str], int]:
 
 def _settle(header: str, tokens: list[str], meant: set[str]) -> frozenset[str]:
     """Add what signs and neighbouring words say of a header's concepts."""
+    if re.search(r"(?:^|_)check_(?:id|no|num|number)$", "_".join(tokens)):  # of a restaurant
+        meant |= {"order", "id"}
     if "minor_unit" in "_".join(tokens):  # hundredths, no quantity
         meant -= {"unit", "quantity"}
     if "%" in header:

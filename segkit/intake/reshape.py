@@ -106,17 +106,18 @@ def fill_orders(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     orders = [name for name in frame.columns if {"order", "id"} <= concepts(name)[0]]
     if not orders or frame.height < 2:
         return frame, []
-    is_filled = frame.select(
-        (pl.col(name).str.strip_chars() != "").fill_null(value=False)
+    shown = {
+        name: (pl.col(name).str.strip_chars() != "").fill_null(value=False)
         if kind == pl.String
         else pl.col(name).is_not_null()
         for name, kind in frame.schema.items()
-    )
+    }
     for order in orders:
-        first = is_filled[order]
+        first = frame.select(shown[order]).to_series()
         empty = 1 - float(first.mean() or 0)  # type: ignore[arg-type]
         if not first[0] or not LEAST_EMPTY < empty < MOST_EMPTY:
             continue
+        is_filled = frame.select(**shown)
         alike = [name for name in frame.columns if is_filled[name].equals(first)]
         meant = {concept for name in alike for concept in concepts(name)[0]}
         going_on = is_filled.select(pl.any_horizontal(pl.all().exclude(alike))).filter(~first)

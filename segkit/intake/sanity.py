@@ -140,7 +140,7 @@ def _doubt_rejects(columns: Columns, given: Mapping, taken: Intake) -> list[Find
             answer = better_dates(columns, name) or ("" if is_given else other_dates(columns, name))
         else:
             answer = better_decimal(columns, "amount", "quantity", "unit_price")
-        if kept and not answer and is_given:
+        if kept and not answer and (is_given or (name == "amount" and _are_of_kinds(columns))):
             continue
         source = raw_columns[0] if raw_columns and kept else "..."
         left_out = ", if these rows are to be left out" if kept else ""
@@ -156,6 +156,15 @@ def _doubt_rejects(columns: Columns, given: Mapping, taken: Intake) -> list[Find
         )
         findings.append(Finding("block", "orders", name, text, lost, answer=answer))
     return findings
+
+
+def _are_of_kinds(columns: Columns) -> bool:
+    """Return whether the rows without an amount are all rows of some kinds, such as payments."""
+    kind, amount = columns.source("row_kind"), columns.source("amount")
+    if kind is None or amount is None:
+        return False
+    kinds, without = columns.cells(kind).cast(pl.String), columns.cells(amount).is_null()
+    return not kinds.filter(without).is_in(kinds.filter(~without).implode()).any()
 
 
 def doubt_rejected(columns: Columns, taken: Intake) -> list[Finding]:
@@ -306,9 +315,12 @@ def _doubt_names(columns: Columns) -> list[Finding]:
 def _doubt_namesakes(columns: Columns) -> list[Finding]:
     """Ask whether names that stand beside several telephone numbers are several customers."""
     who = columns.source("customer_id")
-    names = None if who is None else columns.cells(who).cast(pl.String)
-    if who is None or names is None or names.str.contains(r"[\d@]").mean() > FEW_PER_CENT:  # type: ignore[operator]
+    shown = columns.profiles.get(who or "")
+    if who is None or shown is None or not is_text(shown.cells.dtype):
         return []
+    if shown.cells.cast(pl.String).str.contains(r"[\d@]").mean() > FEW_PER_CENT:  # type: ignore[operator]
+        return []
+    names = columns.cells(who).cast(pl.String)
     for other, people in other_customers(columns, columns.raw.height, MOST):
         rows = columns.raw.select(who=names, other=pl.lit(columns.cells(other))).drop_nulls()
         each = rows.group_by("who").agg(pl.col("other").n_unique(), rows=pl.len())

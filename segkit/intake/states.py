@@ -24,6 +24,7 @@ from segkit.intake.statuses import (
 from segkit.intake.whole_orders import states_of
 
 MOST_STATUSES = 40
+WHOLE = 0.95  # share of a word's orders that are refunded as a whole
 
 
 def line_money(columns: Columns) -> pl.Series | None:
@@ -92,8 +93,7 @@ def about_statuses(columns: Columns) -> list[Finding]:
         table = table.select("word", "meaning", "rows", "money")
         unknown = table.filter(pl.col("meaning").is_null())
         if unknown.height:
-            everything = table["word"].drop_nulls()
-            is_paid = any(columns.source(other) for other in STATUS_COLUMNS if other != name)
+            offers = _offer_meanings(columns, name, words)
 
             def say(word: str | None, words: pl.Series = words, few: bool = few) -> str:
                 return "empty" if word is None else repr(_word(word, words, few=few))
@@ -104,7 +104,7 @@ def about_statuses(columns: Columns) -> list[Finding]:
             )
             answered = [
                 f"{quote_text('' if word is None else _word(word, words, few=few))} = "
-                f'"{"..." if word is None else likely_status(word, everything, paid=is_paid)}"'
+                f'"{offers.get(word, "...")}"'
                 for word in unknown["word"].head(MOST_KINDS)
             ]
             meanings = '"sale", "unpaid", "cancelled", "refunded"'
@@ -124,6 +124,20 @@ def about_statuses(columns: Columns) -> list[Finding]:
             text = f"{raw_column!r} is read as the state of the order: {listed}."
             findings.append(Finding("info", columns.table, name, text, answer=answer))
     return findings
+
+
+def _offer_meanings(columns: Columns, name: str, words: pl.Series) -> dict[str | None, str]:
+    """Return the likely meaning of each word; orders that are refunded as a whole are refunded."""
+    listed = words.drop_nulls().unique().to_list()
+    is_paid = any(columns.source(other) for other in STATUS_COLUMNS if other != name)
+    offers: dict[str | None, str] = {w: likely_status(w, listed, paid=is_paid) for w in listed}
+    if columns.source("refund") is None or columns.source("amount") is None:
+        return offers
+    back, worth = columns.numbers("refund").abs(), columns.numbers("amount")
+    rows = pl.DataFrame({"word": words, "whole": (back >= worth) & (worth > 0)})
+    shares = rows.group_by("word").agg(pl.col("whole").fill_null(value=False).mean())
+    whole = shares.filter(pl.col("whole") >= WHOLE)["word"]
+    return offers | {word: "refunded" for word in whole if offers.get(word) == "..."}
 
 
 def _meanings(columns: Columns, name: str) -> pl.Expr:

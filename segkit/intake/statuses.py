@@ -105,8 +105,9 @@ RAKUTEN = {"100": "sale", "200": "sale", "300": "sale", "400": "sale", "500": "s
            "600": "sale", "700": "sale", "800": "cancelled", "900": "cancelled"}  # fmt: skip
 
 
-_CLOSED, _OPEN, _ISSUED, _BILLED, _OWED, _PAID = (
-    re.compile(pattern(name)) for name in ("closed", "open", "issued", "billed", "owed", "paid")
+_CLOSED, _NEW, _OPEN, _ISSUED, _BILLED, _OWED, _PAID = (
+    re.compile(pattern(name))
+    for name in ("closed", "new", "open", "issued", "billed", "owed", "paid")
 )
 
 
@@ -173,10 +174,13 @@ def likely_status(word: object, others: Iterable[object] = (), *, paid: bool = F
     meanings_of_others = {status_meaning(other) for other in texts if other != str(word)}
     if meanings_of_others and not meanings_of_others & {None, "sale"}:  # all others do not count
         return "sale"
-    if _OPEN.fullmatch(spelt(word)) and any(_PAID.fullmatch(spelt(other)) for other in texts):
-        return "unpaid"
-    is_open = paid and _OPEN.fullmatch(spelt(word))
-    return "sale" if is_open or _ISSUED.search(spelt(word)) else "..."
+    bare = spelt(word)
+    if _OPEN.fullmatch(bare) and any(spelt(other) in ("paid", "bezahlt") for other in texts):
+        return "unpaid"  # a state of payments
+    counts = (paid and _OPEN.fullmatch(bare)) or (
+        "sale" in meanings_of_others and _NEW.fullmatch(bare)
+    )
+    return "sale" if counts or _ISSUED.search(bare) else "..."
 
 
 def _state_text(word: object) -> str:
