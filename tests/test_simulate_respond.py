@@ -196,7 +196,8 @@ def outcome(made, places, weeks=4):
         {"customer_id": ids, "campaign_id": "C1", "offer": names[offers], "assigned_at": start}
     )
     orders = respond(made, plan, weeks=weeks).orders
-    bought = np.isin(ids, orders.filter(status="completed")["account_id"].to_numpy())
+    buyers = orders.filter(status="completed")["account_id"]
+    bought = plan["customer_id"].is_in(buyers.implode())
     return bought, conversion(base, added)
 
 
