@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -335,9 +335,7 @@ def load_models(places: Mapping[str, Path]) -> dict[str, ServedModel]:
 
 
 def reload_models(
-    places: Mapping[str, Path],
-    current: Mapping[str, ServedModel],
-    load: Callable[[str, Path], ServedModel] = ServedModel.load,
+    places: Mapping[str, Path], current: Mapping[str, ServedModel]
 ) -> tuple[dict[str, ServedModel], dict[str, str]]:
     """Read every model again; one that cannot be read stays as it is.
 
@@ -350,7 +348,7 @@ def reload_models(
     models, errors = dict(current), {}
     for name, place in places.items():
         try:
-            models[name] = load(name, place)
+            models[name] = ServedModel.load(name, place)
         except (SegkitError, OSError) as error:
             errors[name] = str(error)
     return models, errors

@@ -281,19 +281,14 @@ class Engine:
             acted.append(moment)
 
 
-class _Words:
+class _Words(NamedTuple):
     """Outputs of one customer at one moment."""
 
-    def __init__(
-        self,
-        rules: TriggerRules,
-        customer: str,
-        moment: int,
-        values: list[Any],
-        outputs: list[Output],
-    ) -> None:
-        self.rules, self.customer, self.moment = rules, customer, moment
-        self.values, self.outputs = values, outputs
+    rules: TriggerRules
+    customer: str
+    moment: int
+    values: list[Any]
+    outputs: list[Output]
 
     def put(
         self,

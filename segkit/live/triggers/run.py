@@ -317,12 +317,9 @@ class Runner:
             self.engine.customers = read_customers(self.customers, purposes)
             self.changed = changed
 
+    @_uncollected()
     def step(self, messages: Sequence[Message], as_of: int | None = None) -> None:
         """Take messages, or move the clock, in one transaction."""
-        with _uncollected():
-            self._step(messages, as_of)
-
-    def _step(self, messages: Sequence[Message], as_of: int | None) -> None:
         readings: dict[int, list[Reading]] = defaultdict(list)
         for reading in self.reader.read(messages) if messages else ():
             readings[reading.message.lane].append(reading)
