@@ -131,8 +131,8 @@ LABELS: dict[str, str] = {
     "value_arm_rate": "rate in the arm",
     "value_control_rate": "rate in the control",
     "monthly": "profit per month",
-    "monthly_low": "profit per month, low",
-    "monthly_high": "profit per month, high",
+    "monthly_low": "low",
+    "monthly_high": "high",
 }
 # Families of features: what stands before the level's name, and after it.
 FAMILIES: dict[str, tuple[str, str]] = {

@@ -139,7 +139,7 @@ def test_a_column_has_one_unit_and_its_limits_are_written_as_it_is():
     assert head[8] == "p-value (Holm)"
     worth = pl.DataFrame({"expected_value": [1.0], "value_low": [0.5], "monthly_low": [2.0]})
     assert cells_of(worth, currency="GBP")[0] == [
-        "expected value, GBP", "value low, GBP", "profit per month, low, GBP"
+        "expected value, GBP", "value low, GBP", "low, GBP"
     ]  # fmt: skip
     assert [row[:8] for row in rows] == [
         ["A", "5.0%", "4.0%", "0.0%", "0.05", "-3.46", "1,235", "0.5"],

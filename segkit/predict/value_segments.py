@@ -156,7 +156,7 @@ def group_by_value(value: Value, shares: Sequence[float] = (0.2, 0.3)) -> ValueS
 
 
 LEAVING = "p_alive > 0.1 and p_alive < 0.8"
-LEAVING_WORDS = "probability of still being active above 10% and below 80%"
+LEAVING_WORDS = "10% to 80% likely to be active"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
