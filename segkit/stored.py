@@ -71,7 +71,7 @@ TYPES: dict[str, str] = {
     "factor_model": "segkit.factor.model:FactorModel",
     "factor_count": "segkit.factor.number:FactorCount",
     "survey_response": "segkit.factor.response:Response",
-    "survey_voice": "segkit.factor.response:Voice",
+    "survey_voice": "segkit.factor.response:SurveyRating",
     "reliability": "segkit.factor.scales:Reliability",
     "factor_scores": "segkit.factor.scores:Scores",
     "profile_validation": "segkit.factor.validation:Validation",

@@ -177,7 +177,7 @@ class Groups:
     linkage: Floats | None
     leaf_groups: Ints | None
     note: str
-    settled: int = 0
+    lloyd_steps: int = 0
 
 
 def _cluster(
@@ -201,8 +201,8 @@ def _cluster(
             f"Ward's tree joins {number(len(tree.counts))} micro-clusters made from a random "
             f"sample of {counted(tree.sample, 'customer')}."
         )
-    centres, settled = iterate_means(X, centres, steps=settle_steps)
-    return Groups(centres, route, linkage, leaf_groups, note, settled)
+    centres, taken = iterate_means(X, centres, steps=settle_steps)
+    return Groups(centres, route, linkage, leaf_groups, note, taken)
 
 
 def describe_groups(X: Floats, groups: Ints, count: int, transform: Transform) -> list[str]:
@@ -387,8 +387,8 @@ def _notes(
 ) -> tuple[str, ...]:
     notes = [clustered.note] if clustered.note else []
     nearest = "Everyone is in the segment with the nearest centre"
-    if clustered.settled:
-        nearest += f", {counted(clustered.settled, 'step')} of k-means on from those of the cut"
+    if clustered.lloyd_steps:
+        nearest += f", {counted(clustered.lloyd_steps, 'step')} of k-means on from those of the cut"
     if agreement is not None:
         notes.append(
             f"{nearest}; for {percent(agreement)} of customers that is the segment of the literal "

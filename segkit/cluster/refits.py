@@ -73,15 +73,15 @@ class Clustering:
         if self.method == "kmeans":
             return {k: kmeans_codes(X, k, seed=self.seed + k, n_starts=self.n_starts) for k in ks}
         tree = ward_linkage(X) if linkage is None else linkage
-        return {k: settled(X, cut_tree(tree, k), steps=self.settle_steps) for k in ks}
+        return {k: refine_cut(X, cut_tree(tree, k), steps=self.settle_steps) for k in ks}
 
 
-def settled(X: Floats, codes: Ints, *, steps: int) -> Ints:
+def refine_cut(X: Floats, codes: Ints, *, steps: int) -> Ints:
     """Improve a segmentation by Lloyd's steps; with 0 steps it stays unchanged.
 
     Examples
     --------
-    >>> settled(np.array([[0.0], [4.0], [5.0]]), np.array([0, 0, 1]), steps=9)
+    >>> refine_cut(np.array([[0.0], [4.0], [5.0]]), np.array([0, 0, 1]), steps=9)
     array([0, 1, 1])
     """
     if not steps or codes.max() == 0:

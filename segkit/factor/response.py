@@ -189,7 +189,7 @@ def _independence_p(customers: Counts, answered: Counts) -> float:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Voice(Result):
+class SurveyRating(Result):
     """Net promoter score or satisfaction of all respondents and of each group, with intervals.
 
     Attributes
@@ -290,7 +290,7 @@ def rate_recommendation(
     by: str | None = None,
     weights: str | None = None,
     level: float = 0.95,
-) -> Voice:
+) -> SurveyRating:
     """Compute the net promoter score, with an interval, by group.
 
     Promoters answer 9 or 10, detractors 0 to 6; the score is the promoters' share less the
@@ -386,7 +386,7 @@ def rate_satisfaction(
     scale: tuple[int, int] = (1, 5),
     satisfied: int = 4,
     level: float = 0.95,
-) -> Voice:
+) -> SurveyRating:
     """Compute the share of satisfied customers, with Wilson's interval, by group.
 
     Parameters
@@ -429,7 +429,7 @@ def _rate(
     ends: tuple[int, int],
     level: float,
     judge: Callable[[Floats, Floats, float], dict[str, float]],
-) -> Voice:
+) -> SurveyRating:
     """Judge all ratings, and those of each group: values, weights, effective number of people."""
     need = [column, *([by] if by else []), *([weights] if weights else [])]
     require_columns(frame.columns, need, "the survey")
@@ -452,7 +452,7 @@ def _rate(
         effective = float(w.sum() ** 2 / (w**2).sum())
         figures = judge(part["rating"].to_numpy(), w, effective)
         rows.append({"group": name, "people": part.height, "effective": effective, **figures})
-    return Voice(
+    return SurveyRating(
         table=pl.DataFrame(rows),
         kind=kind,
         by=by,

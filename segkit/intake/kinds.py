@@ -231,7 +231,7 @@ def _ask_movements(
         first = most.group_by("word").agg(pl.col("money").sum()).sort("money", "word")["word"][-1]
         others[first] = "line"  # authorisations that are never captured are the sales
     charges = [word for word, kind in others.items() if kind == "charge"]
-    if charges and not sales and not _stand_beside(cells, charges, columns):
+    if charges and not sales and not _are_beside_others(cells, charges, columns):
         others = {word: kind for word, kind in others.items() if kind != "charge"}
     odd = [word for word, kind in read.items() if kind is None and word in with_money]
     if not recognised and "ticket" in bare:  # kinds of tickets are what is sold
@@ -334,7 +334,7 @@ def _ask_events(
         return [Finding("block", "orders", "row_kind", text, columns.raw.height, answer=answer)]
     back = [word for word in bought if row_meaning(word) in ("return", "refunded")
             or status_meaning(word) == "cancelled"]  # fmt: skip
-    again = _tell_again(row_words(), [word for word in bought if word not in back], columns)
+    again = _repeating_kinds(row_words(), [word for word in bought if word not in back], columns)
     bought = [word for word in bought if word not in (*back, *again)]
     shown = _shown(row_words(), list(spelling), columns)
     text = (
@@ -346,7 +346,7 @@ def _ask_events(
     return _question(name, text, others, row_words())
 
 
-def _tell_again(words: pl.Series, bought: list[str], columns: Columns) -> list[str]:
+def _repeating_kinds(words: pl.Series, bought: list[str], columns: Columns) -> list[str]:
     """List the kinds of rows whose orders another kind, with fewer rows per order, tells, too."""
     order = columns.source("order_id")
     if order is None or len(bought) < 2:
@@ -389,7 +389,7 @@ def _ask_documents(
     return _question(name, text, others, row_words())
 
 
-def _stand_beside(cells: pl.Series, charges: list[str], columns: Columns) -> bool:
+def _are_beside_others(cells: pl.Series, charges: list[str], columns: Columns) -> bool:
     """Return whether lines with these words stand beside others of the same orders, mostly."""
     order = columns.source("order_id")
     if order is None or cells.null_count() > (1 - MOSTLY) * cells.len():
