@@ -167,7 +167,7 @@ def add_refusals(
         return {}
     stated = consents_of_orders(columns, orders)
     roles = [role for role in stated.columns if role != "customer_id" and not stated[role].all()]
-    found = customers.select("customer_id").join(
+    consents = customers.select("customer_id").join(
         stated, on="customer_id", how="left", maintain_order="left"
     )
     certain = {role for role, yes, _ in consent_columns(columns).values() if yes == REFUSED}
@@ -175,7 +175,7 @@ def add_refusals(
     added = []
     for role in roles:
         own = customers.get_column(role, default=blank)
-        refused = (~found[role]).fill_null(value=False) & ((role in certain) | own.is_null())
+        refused = (~consents[role]).fill_null(value=False) & ((role in certain) | own.is_null())
         added.append(own.set(refused, value=False).alias(role))
     return {"customers": customers.with_columns(added)}
 

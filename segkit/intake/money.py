@@ -409,8 +409,8 @@ def about_minor_units(columns: Columns) -> tuple[dict[str, object], list[Finding
         return {}, [Finding("block", "orders", "amount", text, None, answer=answer)]
     text = f"{listed} is read in hundredths of the currency, as its name says."
     answer = "[orders] minor_units = false"
-    found = Finding("info", "orders", "amount", text, None, answer=answer)
-    return {"minor_units": whole if others else True}, [found]
+    finding = Finding("info", "orders", "amount", text, None, answer=answer)
+    return {"minor_units": whole if others else True}, [finding]
 
 
 def _paid_back(columns: Columns, by: int) -> int:

@@ -267,8 +267,8 @@ def seen_dialect(values: pl.Series) -> tuple[Dialect, bool]:
     if tests:
         core = pl.col("core").str.replace(r"[eE][+-]?\d+$", "").str.replace_all(f"[{_GAPS}]", "")
         read = parts(texts).select(core.alias("c"))
-        found = read.select(test.any().alias(name) for name, test in tests.items())
-        marks.update(found.row(0, named=True))
+        signs = read.select(test.any().alias(name) for name, test in tests.items())
+        marks.update(signs.row(0, named=True))
 
     def dialect(decimal: str) -> Dialect:
         groups = "comma" if decimal == "." else "point"

@@ -285,11 +285,11 @@ def _described(record: Mapping[str, Any], rows: list[dict[str, Any]]) -> dict[st
 
 def _message(record: Mapping[str, Any], rows: list[dict[str, Any]], state: str) -> str:
     """Return why a run ended early, and what follows where customers are too few for segments."""
-    told = str(record.get("message") or "").removeprefix(f"{state}: ")
-    stem, _, why = told.partition(": ")
+    message = str(record.get("message") or "").removeprefix(f"{state}: ")
+    stem, _, why = message.partition(": ")
     if record.get("status") == "gate" and stem == SEGMENTS:
         return f"Treat all customers alike: {why.rstrip('.')}."
-    return next((f"{row['title']}: {why}" for row in rows if row["stem"] == stem), told)
+    return next((f"{row['title']}: {why}" for row in rows if row["stem"] == stem), message)
 
 
 def _trouble(record: Mapping[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, str]]:
