@@ -322,6 +322,8 @@ def test_marks_of_debit_and_credit_are_asked_and_bookings_refused(tmp_path) -> N
     bookings = frame.with_columns(Gegenkonto=pl.lit("8400"))
     assert "These are bookings" in _question(bookings)
     assert "cannot be used as orders" in segkit.audit_data(bookings).headline
+    accounts = frame.with_columns(Soll=pl.lit("10001"), Haben=pl.lit("8400"))
+    assert "'Soll' and 'Haben' are the two accounts" in _question(accounts)
     path = tmp_path / "EXTF_bookings.csv"
     path.write_text('"EXTF";700;21;"Buchungsstapel";13\n' + frame.write_csv(separator=";"))
     with pytest.raises(SourceError, match=r"DATEV file of bookings.*export the list of invoices"):

@@ -7,6 +7,7 @@ import re
 import polars as pl
 
 from segkit.errors import SourceError
+from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.headers import WORDS, plain
 from segkit.intake.questions import Finding
@@ -35,6 +36,10 @@ def refuse_bookings(raw: pl.DataFrame) -> list[Finding]:
     headers = {plain(name): name for name in raw.columns}
     contra = [name for text, name in headers.items() if _LEDGER["contra"].search(text)]
     account = [name for text, name in headers.items() if _LEDGER["account"].fullmatch(text)]
+    for debit, credit in WORDS["debits"].items():  # numbers of accounts, no money
+        pair = [headers[word] for word in (debit, credit) if word in headers]
+        if len(pair) == 2 and all(_holds_accounts(raw[name]) for name in pair):
+            account, contra = pair[:1], pair[1:]
     if not contra or not account:
         return []
     text = (
@@ -42,6 +47,14 @@ def refuse_bookings(raw: pl.DataFrame) -> list[Finding]:
         "each, and payments, costs and taxes stand beside sales."
     )
     return [Finding("block", "orders", "", text, raw.height, answer=_WAY_OUT)]
+
+
+def _holds_accounts(cells: pl.Series) -> bool:
+    """Return whether a column holds the number of an account on nearly every row."""
+    if not (is_text(cells.dtype) or cells.dtype.is_integer()) or not cells.len():
+        return False
+    numbers = cells.cast(pl.String).str.contains(r"^\s*\d{3,8}\s*$").fill_null(value=False)
+    return bool(numbers.mean() >= FEW_KEYS and cells.n_unique() <= FEW_KEYS * cells.len())  # type: ignore[operator]
 
 
 def ledger_kinds(
