@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,11 @@ import polars as pl
 from segkit.campaign.outlook import Outlook, build_outlook
 from segkit.campaign.platforms import MAIL_TOOLS, shape_mail_import
 from segkit.display import counted, number, percent
-from segkit.errors import DataError, MappingError, ParameterError, SourceError
+from segkit.errors import DataError, SegkitError, SourceError
 from segkit.intake import Mapping
 from segkit.intake.answers import as_options, mapping_of, offered_answers
+from segkit.intake.mapping import STATUS_COLUMNS
+from segkit.intake.questions import explain_signs
 from segkit.pipeline import LEAST_CUSTOMERS, link_source
 from segkit.report.outlook_page import write_outlook_page
 from segkit.spreadsheets import as_workbook
@@ -28,8 +30,16 @@ if TYPE_CHECKING:
 
 PAGE, WORKBOOK, MAPPING = "customers.html", "segments.xlsx", "mapping.toml"
 MOST_QUESTIONS = 3
+MEANINGS = ("sale", "unpaid", "cancelled", "refunded")  # of the state of an order
+MOST_TRIES = 3  # of an answer that cannot be read
 MOST_USED = 0.9  # where fewer lines than this share are used, the page says so first
 MOST_REASONS = 3
+# Lines that are left out and are no sales.
+NO_SALES = {
+    "total_line": "sums of other lines",
+    "missing_amount": "lines without an amount, such as payments",
+    "other_type": "lines of another kind",
+}
 DEMO_CUSTOMERS = 800
 HEADINGS = {
     "customer_id": "Customer",
@@ -141,57 +151,94 @@ def answer_questions(data: Path, given: Mapping, answers: Sequence[str], ask: As
     """
     from segkit.intake import audit_data
 
-    mapping = mapping_of(answers).over(given)
+    given_answers = [*answers]
+    audit = audit_data(data, mapping_of(given_answers).over(given))
     asked = 0
     while True:
-        audit = audit_data(data, mapping)
         questions = [one for one in audit.findings if one.severity == "block"]
         if not questions:
             questions = [one for one in audit.findings if one.kind == "consent"]
             if ask is None or asked == MOST_QUESTIONS or not questions:
                 return audit
         if ask is None or asked == MOST_QUESTIONS or audit.refused:
-            raise DataError(_stop(questions, asked))
+            raise DataError(_stop(questions, given_answers[len(answers) :], asked))
         asked += 1
-        with suppress(ParameterError, MappingError):  # else it is asked again
-            mapping = _reply(questions[0], ask).over(mapping)
+        mistake = ""
+        for attempt in range(MOST_TRIES):
+            try:
+                replies = _reply(questions[0], ask, mistake)
+                audit = audit_data(data, mapping_of([*given_answers, *replies]).over(given))
+            except SegkitError as error:
+                if attempt == MOST_TRIES - 1:
+                    open_questions = _stop(questions, given_answers[len(answers) :], asked)
+                    raise DataError(f"{error}\n{open_questions}") from error
+                mistake = f"That cannot be used ({error}). Once more: "
+            else:
+                given_answers += replies
+                break
 
 
-def _reply(question: Finding, ask: Ask) -> Mapping:
-    """Ask one question, and return the answer as a mapping."""
+def _reply(question: Finding, ask: Ask, mistake: str = "") -> list[str]:
+    """Ask one question, and return the lines of a mapping that answer it."""
     example = f" For example: {question.example}." if question.example else ""
+    text = f"{mistake}{question.finding}{example}"
     shown = offered_answers(question.answer)
+    if shown and question.column in STATUS_COLUMNS and any("=..." in line for line in shown[0]):
+        also = [" and ".join(offer) for offer in shown[1:] if "..." not in " ".join(offer)]
+        text += f" (Or type {also[0]}.)" if also else ""
+        asked = (line if ".columns." in line else _ask_state(line, text, ask) for line in shown[0])
+        return [*asked]
     offers = [offer for offer in shown if "..." not in " ".join(offer)]
     offered = [" and ".join(offer) for offer in offers]
-    typed = ask(f"{question.finding}{example}", offered or [question.answer]).strip()
+    typed = ask(text, offered or [question.answer]).strip()
     if not typed and offered:
-        return mapping_of(offers[0])
+        return offers[0]
     if typed.isdecimal() and 1 <= int(typed) <= len(offered):
-        return mapping_of(offers[int(typed) - 1])
+        return offers[int(typed) - 1]
     lines = [line.rpartition("=")[0] for line in shown[0]] if shown else []
     section = {line.rpartition(".")[0] for line in lines}
     if lines and "=" not in typed:  # the value alone, of every word that is asked about
-        return mapping_of(
-            [f"{line}={typed}" for line in (lines if len(section) == 1 else lines[-1:])]
-        )
+        return [f"{line}={typed}" for line in (lines if len(section) == 1 else lines[-1:])]
     words = re.findall(r"([^=,]+)=\s*(\w+)", typed)
     if len(section) == 1 and ".values." in lines[0] and not re.match(r"\[|\w+\.", typed):
         bare = [(word.strip(" '\""), meant) for word, meant in words]
-        return mapping_of([f"{min(section)}.'{word}'={meant}" for word, meant in bare])
-    return mapping_of([typed])
+        return [f"{min(section)}.'{word}'={meant}" for word, meant in bare]
+    return [typed]
 
 
-def _stop(questions: Sequence[Finding], asked: int) -> str:
+def _ask_state(line: str, text: str, ask: Ask) -> str:
+    """Ask what one word of a state means, the likely meaning first."""
+    path, _, likely = line.rpartition("=")
+    meanings = sorted(MEANINGS, key=lambda meaning: meaning != likely)
+    word = re.sub(r"^\w+\.values\.\w+\.", "", path).strip("'\"")
+    question = f"{text}\n{word or 'empty'!r} is:"
+    for _ in range(MOST_TRIES):
+        typed = ask(question, meanings).strip()
+        if typed.isdecimal() and 1 <= int(typed) <= len(meanings):
+            typed = meanings[int(typed) - 1]
+        if not typed and likely in meanings:
+            typed = likely
+        if typed in meanings:
+            return f"{path}={typed}"
+        if "=" in typed:  # an answer of one's own
+            return typed
+        question = f"{word or 'empty'!r} is one of {', '.join(meanings)}; {typed!r} is none:"
+    raise DataError(f"{word!r} is to be one of {', '.join(meanings)}; got {typed!r}")
+
+
+def _stop(questions: Sequence[Finding], given: Sequence[str], asked: int) -> str:
     """Say which questions are open, and how each is answered on the command line."""
     lines = [f"{counted(len(questions), 'question')} must be answered first:"]
     if asked:
+        again = " ".join(f"--answer {json.dumps(line, ensure_ascii=False)}" for line in given)
         lines = [f"after {counted(asked, 'answer')} there are open questions still:"]
+        lines = [*lines, f"- pass what you have answered again: {again}"]
     if any(question.is_refusal for question in questions):
         lines = ["the file cannot be used as orders:"]
     for question in questions:
         options = " or ".join(as_options(question.answer))
         lines.append(f"- {question.finding}\n  pass {options or question.answer}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *explain_signs(questions)])
 
 
 # Files ----------------------------------------------------------------------------------
@@ -288,10 +335,16 @@ def _notices(
     if used < MOST_USED:
         reasons = taken.ledger.reasons()
         rows = ", ".join(
-            f"{reason.replace('_', ' ')} {number(reasons[reason])}"
+            f"{NO_SALES.get(reason, reason.replace('_', ' '))} {number(reasons[reason])}"
             for reason in sorted(reasons, key=lambda reason: -reasons[reason])[:MOST_REASONS]
         )
-        lost = f"Only {percent(used, places=0)} of the lines of your file are used: {rows}."
+        lost = f"{percent(used, places=0)} of the lines of your file are used: {rows}."
+        if sum(rows for reason, rows in reasons.items() if reason not in NO_SALES) > (
+            1 - MOST_USED
+        ) * sum(reasons.values()):
+            lost = f"Only {lost}"
+        else:
+            lost += " No sale is left out by that."
     few = ""
     if outlook.customers.height < LEAST_CUSTOMERS:
         few = (

@@ -102,6 +102,23 @@ def test_a_question_is_asked_and_its_answer_used(unclear, tmp_path):
     assert again.outlook.as_of == second.outlook.as_of
 
 
+def test_a_state_is_asked_until_it_is_one_of_four_meanings(tmp_path):
+    saved = pl.when(pl.int_range(pl.len()) % 7 == 0).then(pl.lit("Zaved")).otherwise(pl.lit("paid"))
+    lines().with_columns(Status=saved).write_csv(tmp_path / "orders.csv")
+    replies, asked = ["", "9", "2"], []
+
+    def ask(question, offered):
+        asked.append((question, offered))
+        return replies.pop(0)
+
+    made = start(tmp_path / "orders.csv", out=tmp_path / "a", ask=ask)
+    assert [offered for _, offered in asked] == [["sale", "unpaid", "cancelled", "refunded"]] * 3
+    assert "'Zaved'" in asked[0][0]
+    assert "'9' is none" in asked[2][0]
+    paid = lines().filter(pl.int_range(pl.len()) % 7 != 0)
+    assert made.outlook.customers["orders"].sum() == paid.height
+
+
 def test_without_a_terminal_an_open_question_stops_and_prints_the_option(unclear, tmp_path):
     with pytest.raises(DataError, match=r'--answer "orders.day_first=true"'):
         start(unclear, out=tmp_path / "a")

@@ -21,7 +21,7 @@ from segkit.intake.dates import is_absolute, stated_offsets
 from segkit.intake.mapping import Mapping, lacks, list_time_zones
 from segkit.intake.people import CONSENT
 from segkit.intake.proposal import settle_mapping
-from segkit.intake.questions import Finding
+from segkit.intake.questions import Finding, explain_signs
 from segkit.intake.readers import Gathered, gather
 from segkit.intake.sanity import doubt_orders, doubt_rejected
 from segkit.intake.store import Intake
@@ -89,7 +89,7 @@ def findings_of(
                     f"({percent(item.rows / rows)} of its rows).",
                     item.rows,
                     item.examples[0] if item.examples else "",
-                    item.change.replace("the source", "correct the source"),
+                    _advise(item.reason, item.change),
                 )
                 for item in step.rejected
             ]
@@ -115,6 +115,17 @@ def findings_of(
             for one in findings
         ]
     return tuple(sorted(findings, key=lambda item: (RANK[item.severity], -(item.rows or 0))))
+
+
+def _advise(reason: str, change: str) -> str:
+    """Say what to change, if anything: rows that lack something are often no orders."""
+    rows = {
+        "missing_customer_id": "guests, walk-in customers, payments or a footer",
+        "missing_order_time": "further lines, sums or a footer",
+        "missing_amount": "payments, notes or items of a package",
+    }.get(reason)
+    change = change.replace("the source", "correct the source")
+    return f"nothing, if these rows are {rows}; else {change}" if rows else change
 
 
 def _table_of(note: str) -> str:
@@ -380,17 +391,21 @@ class Audit(Result):
 
     def __str__(self) -> str:
         lines = [self._opening()]
-        lines += ["", *self.understood.splitlines()] if self.understood else []
         questions, others = (
             self._of("block"),
             [one for one in self.findings if one.severity != "block"],
         )
+        if self.understood:
+            lines.append("")
+            lines += ["Provisional, until the questions are answered:"] if questions else []
+            lines += self.understood.splitlines()
         if questions:
             lines += ["", "Why:" if self.refused else "Questions, the costliest first:"]
         for place, item in enumerate(questions, 1):
             lines.append(f"  {place}. {_told(item)}")
             lines.append(f"     {'Needed' if item.is_refusal else 'Answer with'}: {item.answer}")
             lines += [f"     {options}" for options in as_options(item.answer)]
+        lines += [f"  {line}" for line in explain_signs(questions)]
         lines += ["", "Proposed mapping:", "", self.mapping.to_toml().strip()]
         lines += ["", "Findings:"]
         for item in others:

@@ -83,6 +83,14 @@ class Finding:
         return self.severity == "block" and self.table == "orders" and not self.column
 
 
+def explain_signs(questions: Iterable[Finding]) -> list[str]:
+    """Explain the signs that the answers to questions hold: any other word, and what to fill in."""
+    answers = " ".join(question.answer for question in questions)
+    signs = {'"*"': "every other word", '"..."': "what you fill in: a column, or one of the words"}
+    told = [f"{sign} stands for {meaning}" for sign, meaning in signs.items() if sign in answers]
+    return [f"({'; '.join(told)}.)"] if told else []
+
+
 def about_rivals(table: str, name: str, columns: Iterable[str], answer: str, must: bool) -> Finding:
     """Ask which of several raw columns a column of the contract is."""
     text = f"Several columns could be {name}: {', '.join(columns)}."

@@ -74,8 +74,9 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
         for own_word, meant in (own_words or {}).items()
         if own_word not in ("", "*")
     }
-    if text in own or bare in own:
-        return own.get(text, own.get(bare))
+    masked = f"text of {len(str(word))} characters"  # as a question shows a rare one
+    if text in own or bare in own or masked in own:
+        return own.get(text, own.get(bare, own.get(masked)))
     if rest is not None:
         return rest
     meaning = next((state for pattern, state in _PATTERNS if pattern.search(text)), None)
