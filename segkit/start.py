@@ -330,21 +330,7 @@ def _notices(
             "Mailchimp do, run again with --assume-consent: only customers who refused are then "
             "left out."
         )
-    used = taken.ledger.kept_share("orders")
-    lost = ""
-    if used < MOST_USED:
-        reasons = taken.ledger.reasons()
-        rows = ", ".join(
-            f"{NO_SALES.get(reason, reason.replace('_', ' '))} {number(reasons[reason])}"
-            for reason in sorted(reasons, key=lambda reason: -reasons[reason])[:MOST_REASONS]
-        )
-        lost = f"{percent(used, places=0)} of the lines of your file are used: {rows}."
-        if sum(rows for reason, rows in reasons.items() if reason not in NO_SALES) > (
-            1 - MOST_USED
-        ) * sum(reasons.values()):
-            lost = f"Only {lost}"
-        else:
-            lost += " No sale is left out by that."
+    lost = _unused_lines(taken)
     few = ""
     if outlook.customers.height < LEAST_CUSTOMERS:
         few = (
@@ -352,6 +338,30 @@ def _notices(
             f"people each, and says little below {LEAST_CUSTOMERS} customers."
         )
     return [notice for notice in (few, lost, text) if notice]
+
+
+def _unused_lines(taken: Intake) -> str:
+    """Say why lines with sales are left out, where many are, and which lines hold no sale."""
+    used, reasons = taken.ledger.kept_share("orders"), taken.ledger.reasons()
+    if used >= MOST_USED:
+        return ""
+    kept = sum(reasons.values()) * used / (1 - used)
+    lost = {reason: rows for reason, rows in reasons.items() if reason not in NO_SALES}
+    others = [
+        f"{NO_SALES[reason]} {number(reasons[reason])}" for reason in {*NO_SALES} & {*reasons}
+    ]
+    said = (
+        f" Further lines hold no sale of their own: {', '.join(sorted(others))}." if others else ""
+    )
+    share = kept / (kept + sum(lost.values()))
+    if share >= MOST_USED:
+        return said.replace("Further", f"{percent(1 - used, places=0)} of the", 1).strip()
+    rows = ", ".join(
+        f"{reason.replace('_', ' ')} {number(lost[reason])}"
+        for reason in sorted(lost, key=lambda reason: -lost[reason])[:MOST_REASONS]
+    )
+    lines = "lines with sales" if others else "lines of your file"
+    return f"Only {percent(share, places=0)} of the {lines} are used: {rows}.{said}"
 
 
 def _understood(taken: Intake) -> str:
