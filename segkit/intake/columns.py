@@ -103,9 +103,10 @@ class Columns:
     _blank: dict[str, pl.Series] = field(default_factory=dict, repr=False)
 
     def release(self) -> None:
-        """Free the memory of the cells read so far, except customer ids."""
+        """Free the memory of the cells read so far, except customer ids and profiles of samples."""
         customers = {name: ids for name, ids in self._ids.items() if name == "customer_id"}
-        facts = {key: fact for key, fact in self.shared.items() if key[0] == "header"}
+        kept = ("header", "profiles", "profile")
+        facts = {key: fact for key, fact in self.shared.items() if key[0] in kept}
         for read in (self._cells, self._ids, self._read, self._blank, self.shared):
             read.clear()
         self.shared.update(facts)

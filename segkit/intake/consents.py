@@ -229,7 +229,8 @@ def consent_columns(columns: Columns) -> dict[str, tuple[str, int, int]]:
 
 def _words_refuse(columns: Columns, header: str) -> bool:
     """Return whether all words of a column are those of consents, and one is a refusal."""
-    words = columns.profiles[header].words if header in columns.profiles else ()
+    shown = columns.profile(header)
+    words = () if shown is None else shown.words
     names = [plain(word) for word in words if word.lower() not in (_YES | _NO)]
     return (
         0 < len(names) <= MOST_WORDS

@@ -315,7 +315,7 @@ def _doubt_names(columns: Columns) -> list[Finding]:
 def _doubt_namesakes(columns: Columns) -> list[Finding]:
     """Ask whether names that stand beside several telephone numbers are several customers."""
     who = columns.source("customer_id")
-    shown = columns.profiles.get(who or "")
+    shown = columns.profile(who)
     if who is None or shown is None or not is_text(shown.cells.dtype):
         return []
     if shown.cells.cast(pl.String).str.contains(r"[\d@]").mean() > FEW_PER_CENT:  # type: ignore[operator]
