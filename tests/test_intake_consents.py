@@ -7,6 +7,7 @@ import pytest
 
 import segkit
 from segkit.campaign import SegmentContract, build_audience
+from segkit.intake.consents import consent_meaning
 from segkit.intake.layouts import add_contacts
 from segkit.start import start
 
@@ -82,6 +83,16 @@ def test_who_refused_is_on_no_list(header, refused, other, agreed):
     customers = read(orders(header, refused, other))
     assert listed(customers, "granted") == AGREE
     assert listed(customers, "refused") == (AGREE if agreed else set())
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Mailing State", "Contact name", "Subscription ID", "Order rejected", "Note mail",
+     "Widerruf", "Temporada baja", "İletişim", "수신자명", "Cookie consent", "Marketing channel",
+     "Unsubscribe URL", "Post status"],
+)  # fmt: skip
+def test_other_columns_are_no_consents(header):
+    assert consent_meaning(header) is None
 
 
 def test_a_refusal_of_text_messages_says_nothing_of_emails():

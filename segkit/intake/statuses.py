@@ -65,6 +65,8 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
     ['unpaid', 'cancelled', 'cancelled']
     >>> status_meaning("partially_refunded"), status_meaning("completed"), status_meaning("Stage 7")
     ('sale', 'sale', None)
+    >>> status_meaning("holded", {"text of 6 characters": "unpaid"})
+    'unpaid'
     """
     text = _state_text(word)
     bare = re.sub(r" ?\S*\d\S*", "", text).strip()  # "Denied 184"
