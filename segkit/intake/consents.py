@@ -192,13 +192,14 @@ def about_consents(columns: Columns) -> list[Finding]:
         if not unread:
             continue
         rows = int(cells.is_in(unread).sum())
-        shown = ", ".join(repr(show_state(word, cells)) for word in unread[:MOST_KINDS])
+        masked = {word: show_state(word, cells) for word in unread[:MOST_KINDS]}
+        shown = ", ".join(map(repr, masked.values()))
         text = (
             f"{header!r} may say who agreed to marketing and who refused, but {shown} is not "
             f"understood ({counted(rows, 'row')}): true for agreed, false for refused? Until it is "
             "answered these customers count as refusing, and no mailing list is written."
         )
-        offered = ", ".join(f"{quote_text(word)} = false" for word in unread[:MOST_KINDS])
+        offered = ", ".join(f"{quote_text(word)} = false" for word in masked.values())
         answer = (
             f"[customers.values.{role}] {offered} (or true); or [customers] "
             f"not_consents = [{quote_text(header)}], if it says neither"
