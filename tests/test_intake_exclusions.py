@@ -8,6 +8,7 @@ import pytest
 
 import segkit
 from segkit.errors import DataError, MappingError
+from segkit.intake.answers import mapping_of, offered_answers
 
 N = 60
 BAD = [i % 10 == 3 for i in range(N)]
@@ -335,10 +336,41 @@ def test_what_is_sent_or_billed_is_asked_with_what_is_overdue():
     ((text, answer),) = asked_of(frame)
     assert "'Closed'" not in text
     assert all(f'"{word}" = "unpaid"' in answer for word in ("Sent", "Overdue", "PartiallyPaid"))
+    due = {"Due date": DAYS, "Invoice number": [f"INV-{i:03}" for i in range(N)]}
+    for bad in ("Overdue", "Awaiting Payment", "Partially paid", "Open"):  # issued on account
+        frame = orders("Status", "Paid", bad, **due).drop("Order")
+        ((text, answer),) = asked_of(frame)
+        assert f'"{bad}" = "sale"' in answer
+        assert f"{sum(TOTALS) - SOLD:,.0f} is not, or not wholly, paid" in text
+        assert taken_money(frame, mapping_of(offered_answers(answer)[0]))[0] == round(
+            sum(TOTALS), 2
+        )
+    assert not asked_of(orders("Status", "Paid", "Pending payment", **due).drop("Order"))
+    assert not asked_of(orders("Status", "Paid", "Awaiting Payment"))
+    ((_, answer),) = asked_of(orders("Settled", "yes", "no", **due).drop("Order"))
+    assert answer.startswith("[orders] not_states")
     ((text, _),) = asked_of(orders("Status", "completed", "billed"))
     assert "'billed' (6 rows" in text
     ((text, answer),) = asked_of(orders("Status", "complete", "closed"))
     assert '"closed" = "..."' in answer
+
+
+def test_pieces_that_came_back_are_no_state_and_the_order_stays_first():
+    pieces = {"Returned quantity": ["1" if out else "0" for out in BAD], "Qty": ["3"] * N}
+    state = "Status Pembatalan/ Pengembalian"
+    frame = orders(state, None, "Permintaan Disetujui", Status=["Selesai"] * N, **pieces)
+    asked = [item for item in segkit.audit_data(frame).findings if item.severity == "block"]
+    assert {item.answer.partition(", if")[0] for item in asked} == {
+        "[orders.constants] refund = 0", f'[orders] not_states = ["{state}"]'
+    }  # fmt: skip
+    answers = [offered_answers(item.answer)[0] for item in asked]
+    mapping = mapping_of([one for answer in answers for one in answer])
+    assert taken_money(frame, mapping)[0] == round(sum(TOTALS), 2)
+
+
+def test_columns_that_two_answers_name_as_no_states_add_up():
+    mapping = mapping_of(["orders.not_states=['A']", "orders.not_states=['B']"])
+    assert mapping.option("orders", "not_states") == ["A", "B"]
 
 
 def test_a_question_on_a_column_with_empty_cells_is_answered_at_once():

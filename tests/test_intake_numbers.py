@@ -296,3 +296,34 @@ def test_answers_are_read_as_numbers_are():
     survey = pl.DataFrame({"customer_id": ["c0", "c1"], "q1": ["3,5", "4,0"]})
     taken = segkit.clean_data({"orders": lines(amount=["1"]), "survey": survey})
     assert taken.survey["q1"].to_list() == [3.5, 4.0]
+
+
+RUPIAH = ["85.000", "133.500", "1.250", "12.500", "99.000", "500"] * 4
+
+
+@pytest.mark.parametrize(
+    ("names", "currency", "total"),
+    [
+        (("Pembeli", "Tanggal pesanan", "Harga"), None, 1_327_000),
+        (("Customer id", "Order date", "Amount"), "EUR", 1_327_000),
+        (("Customer id", "Order date", "Amount"), "KWD", None),
+        (("Customer id", "Order date", "Amount"), None, None),
+    ],
+)
+def test_three_figures_behind_each_sign_part_thousands_or_no_sum_is_shown(names, currency, total):
+    who, when, worth = names
+    lines = pl.DataFrame(
+        {who: [f"K{i % 9}" for i in range(24)], when: ["2024-05-13"] * 24, worth: RUPIAH}
+    )
+    if currency:
+        lines = lines.with_columns(pl.lit(currency).alias("Currency"))
+    columns = {"customer_id": who, "order_time": when, "amount": worth}
+    mapping = {"orders": {"columns": columns | ({"currency": "Currency"} if currency else {})}}
+    audit = segkit.audit_data(lines, mapping)
+    if total is None:
+        assert audit.blocked
+        assert not audit.understood
+        assert any('decimal = ","' in item.answer for item in audit.findings)
+    else:
+        assert segkit.clean_data(audit).orders["amount"].sum() == total
+        assert any("parts thousands" in item.finding for item in audit.findings)

@@ -553,6 +553,31 @@ def plain_lines(n=300, customers=60):
     )
 
 
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_thai_years_and_joined_names_are_read_as_in_memory(form, tmp_path, monkeypatch):
+    small_blocks(monkeypatch, size=3_000, rows=90)
+    year = pl.col("Date").str.head(4).cast(pl.Int32) + 543
+    lines = plain_lines().select(
+        "Amount",
+        pl.col("Order").alias("Order id"),
+        pl.when(pl.int_range(pl.len()) % 50 == 9).then(pl.lit("2567-02-31")).otherwise(
+            pl.concat_str(year, pl.col("Date").str.tail(6))).alias("Date"),
+        pl.col("Customer").alias("First name"),
+        pl.lit("Lee").alias("Last name"),
+    )  # fmt: skip
+    path = tmp_path / f"orders.{form}"
+    getattr(lines, f"write_{form}")(path)
+    mapping = {"orders": {"columns": {"customer_id": "Customer name"}}}
+    whole = segkit.clean_data(path, mapping)
+    assert whole.orders.height == 294
+    assert whole.orders["order_day"].min() == (date(2023, 1, 1) - date(1970, 1, 1)).days
+    with Work.open(tmp_path / "w") as work:
+        own = job.Job(path, work, mapping, None, 3)
+        stage = own.clean()
+    assert_frame_equal(read_all(stage.folder / "orders", "source_row"), whole.orders)
+    assert own.ledger(stage).reasons() == whole.ledger.reasons() == {"impossible_date": 6}
+
+
 def test_what_shows_beyond_the_sample_is_asked_as_in_memory(tmp_path, monkeypatch):
     small_blocks(monkeypatch, size=3_000)
     path, lines = tmp_path / "orders.csv", plain_lines()

@@ -476,12 +476,13 @@ def audit_data(
         # A doubt about what is asked already, or about rows that are refused, says nothing more.
         questions += [item for item in doubts if not {"", item.column} & asked]
     findings = findings_of(raw, used, trial_intake, questions, counts, readings, gathered.notes)
-    is_refused = any(item.is_refusal for item in questions)
+    # Where thousands may be decimals, no sum is shown before that is answered.
+    is_unclear = any(item.is_refusal or item.kind == "decimal" for item in questions)
     return Audit(
         used,
         findings,
         count_months(counts),
         {name: frame.height for name, frame in raw.items()},
         Audited(gathered, questions, readings),
-        "" if is_refused else understand(used, trial_intake, counts),
+        "" if is_unclear else understand(used, trial_intake, counts),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -99,8 +100,18 @@ def _name_calendar(place: str, texts: pl.Series, header: str) -> Calendar | None
     return None
 
 
-def write_gregorian(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+def find_calendars(frame: pl.DataFrame) -> dict[str, Calendar]:
+    """Find the columns of dates that can be written as Gregorian ones, with their calendars."""
+    found = {name: find_calendar(frame[name]) for name in frame.columns}
+    return {name: one for name, one in found.items() if one is not None and one.name != "Islamic"}
+
+
+def write_gregorian(
+    frame: pl.DataFrame, calendars: Mapping[str, Calendar] | None = None
+) -> tuple[pl.DataFrame, list[str]]:
     """Write the dates of other calendars as Gregorian ones, and say which.
+
+    ``calendars`` are those of the whole table, where the frame is a part of it.
 
     Years of the Buddhist era (Thailand), of Minguo (Taiwan) and of Japanese eras have the same
     months; days of the Persian calendar (Solar Hijri) are counted, by its cycle of 33 years.
@@ -112,20 +123,16 @@ def write_gregorian(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     ['2024/08/02 10:15', '2025/03/20']
     """
     notes = []
-    for name in frame.columns:
-        calendar = find_calendar(frame[name])
-        if calendar is None or calendar.name == "Islamic":
-            continue
+    for name, calendar in (find_calendars(frame) if calendars is None else calendars).items():
         texts = frame[name].cast(pl.String).str.strip_chars().alias("text")
         written = texts.to_frame().select(_written(calendar)).to_series()
         changed = written.is_not_null()
-        if not changed.any():
-            continue
         frame = frame.with_columns(written.fill_null(texts).alias(name))
-        notes.append(
-            f"{name!r} holds dates of the {calendar.name} calendar: "
-            f"{texts.filter(changed)[0]} is read as {written.filter(changed)[0]}"
-        )
+        if changed.any():
+            notes.append(
+                f"{name!r} holds dates of the {calendar.name} calendar: "
+                f"{texts.filter(changed)[0]} is read as {written.filter(changed)[0]}"
+            )
     return frame, notes
 
 

@@ -30,13 +30,18 @@ from segkit.intake.dates import (
     numeric_format,
 )
 from segkit.intake.evidence import ColumnProfile, profile_columns
+from segkit.intake.headers import language_of
 from segkit.intake.mapping import Mapping, as_date
 from segkit.intake.numbers import (
+    CODES,
     CURRENCY_UNITS,
+    MILLS,
     PLAIN,
+    WITHOUT_MILLS,
     Dialect,
     currencies,
     foreign_units,
+    parts_thousands,
     read_numbers,
     seen_dialect,
     units_of,
@@ -355,7 +360,8 @@ class Columns:
         decimal, thousands = self.option("decimal"), self.option("thousands")
         seen, sure = self.seen_dialect(raw_column)
         if decimal is None:
-            decimal = seen.decimal if sure else self.stated_decimal(raw_column) or seen.decimal
+            stated = None if sure else self.stated_decimal(raw_column)
+            decimal = stated or self.grouped_decimal(raw_column) or seen.decimal
         if thousands is None:
             thousands = "." if decimal == "," else ","
         return Dialect(decimal, thousands, seen.lakh)
@@ -371,6 +377,29 @@ class Columns:
             if sure and bool(self.spellings(str(other)).str.contains(r"[.,]").any()):
                 signs.add(seen.decimal)
         return signs.pop() if len(signs) == 1 else None
+
+    def grouped_decimal(self, raw_column: str) -> str | None:
+        """Return the decimal sign of an amount whose only sign parts thousands; None if unclear.
+
+        Three figures stand behind each sign, and the currency, or else the language, has no three
+        decimals.
+        """
+        seen, sure = self.seen_dialect(raw_column)
+        columns = self.mapping.tables[self.table].columns
+        if sure or raw_column not in [columns.get(name) for name in self.money]:
+            return None
+        home = self.option("currency") or self.constant("currency")
+        codes = set(currencies(self.spellings(raw_column), home).drop_nulls())
+        if home is None and "currency" in columns:
+            stated = self.cells(columns["currency"]).cast(pl.String).str.to_uppercase()
+            codes |= {code for code in stated.unique() if code in CODES}
+        codes |= {str(home)} if home else set()
+        has_mills = bool(codes & MILLS) if codes else None
+        if has_mills is None:
+            has_mills = language_of(columns.values()) not in WITHOUT_MILLS
+        if has_mills or not parts_thousands(self.spellings(raw_column), seen.decimal):
+            return None
+        return "," if seen.decimal == "." else "."
 
     def flag(self, name: str) -> pl.Expr:
         """Read a column of yes and no."""

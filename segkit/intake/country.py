@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from segkit.display import percent
-from segkit.intake.headers import WORDS, without_accents
+from segkit.intake.headers import language_of, without_accents
 from segkit.intake.store import Intake
 
 MOST = 0.5  # of the order lines must be of one country for it to be the shop's
@@ -126,7 +124,7 @@ def _evidence(taken: Intake) -> list[tuple[str, set[str]]]:
     by_code = countries()
     evidence: list[tuple[str, set[str]]] = []
     headers = [source for part in taken.mapping.tables.values() for source in part.columns.values()]
-    language = _language(headers)
+    language = language_of(headers)
     speakers = {
         code for code, item in by_code.items() if language and item.get("language") == language
     }
@@ -152,15 +150,3 @@ def _currency(taken: Intake) -> str | None:
         return taken.ledger.currency
     stated = taken.orders["currency"].drop_nulls().unique()
     return str(stated[0]) if stated.len() == 1 else None
-
-
-def _language(headers: Iterable[str]) -> str | None:
-    """Return the one language that columns are named in, if two or more of them show it."""
-    words = [word for name in headers for word in re.split(r"\W+|_", name.casefold()) if word]
-    hits = {
-        language: sum(word.startswith(tuple(starts)) for word in words)
-        for language, starts in WORDS["languages"].items()
-    }
-    best = max(hits, key=lambda language: hits[language])
-    alone = sum(n == hits[best] for n in hits.values()) == 1
-    return best if hits[best] >= 2 and alone else None

@@ -11,7 +11,7 @@ from functools import cache
 
 import polars as pl
 
-from segkit.display import counted, money
+from segkit.display import counted, money, number
 from segkit.intake.cells import NO, NO_MARKS
 from segkit.intake.columns import Columns
 from segkit.intake.consents import consent_meaning
@@ -34,7 +34,7 @@ from segkit.intake.mapping import STATUS_COLUMNS
 from segkit.intake.privacy import mask_word, show_state
 from segkit.intake.questions import Finding
 from segkit.intake.roles import adjusted_columns
-from segkit.intake.states import count_words, is_of_customer, line_money, say_rows
+from segkit.intake.states import count_words, has_invoices, is_of_customer, line_money, say_rows
 from segkit.intake.statuses import likely_status, refund_meaning, status_meaning
 from segkit.intake.unused import (
     FEW_WORDS,
@@ -73,17 +73,19 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
     part = mapping.tables["orders"]
     named = {*part.columns, *part.constants}
     settled = {*part.columns.values(), *mapping.option("orders", "not_states")}
+    findings = _about_pieces(columns, named)
     profiles = {
         name: shown
         for name, shown in columns.profiles.items()
         if name not in settled
+        and not counts_returns(name, shown)
         and consent_meaning(name) is None
         and not any(text.startswith(repr(name)) for text in asked)
     }
     if not profiles or not frame.height:
-        return []
+        return findings
     worth = cache(lambda: line_money(columns))
-    findings = _about_refunds(profiles, frame, named)
+    findings += _about_refunds(profiles, frame, named)
     if own and named & {*SLOTS}:
         return findings
     still_counted = _counted_by_states(columns)  # and by the columns asked about so far
@@ -101,6 +103,7 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
             owed = owed or is_owed
             still_counted &= _counted(cells, meanings)
             findings.append(_question(columns, shown, meanings, named, worth()))
+            named.add(findings[-1].column)  # two answers must not overwrite each other
     paid = still_counted & is_of_customer(columns)
     cash = worth()
     paid = paid if cash is None else paid & (cash > 0)
@@ -110,12 +113,44 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
         if is_likely_state(header, cells, open_columns[header]):
             meanings = open_columns.pop(header)
             findings.append(_question(columns, unread[header], meanings, named, worth()))
+            named.add(findings[-1].column)
     more = max(MOST_ASKED - len(asked) - len(findings), 0)
     unknown = likely_unknown(columns, open_columns, paid.fill_null(value=False), cash)
     for header, usual in [*unknown.items()][:more]:
         meanings = {usual: "sale", **open_columns.pop(header)}
         findings.append(_question(columns, unread[header], meanings, named, cash))
+        named.add(findings[-1].column)
     return findings + warn_unused(columns, open_columns, worth())
+
+
+def counts_returns(header: str, shown: ColumnProfile) -> bool:
+    """Return whether a column counts the pieces that came back."""
+    return {"quantity", "refund"} <= concepts(header)[0] and shown.numbers is not None
+
+
+def _returned_pieces(columns: Columns) -> tuple[str, pl.Series] | None:
+    """Return the unused column that counts the pieces that came back, with its numbers."""
+    used = columns.mapping.tables["orders"].columns.values()
+    for header, shown in columns.profiles.items():
+        if header not in used and counts_returns(header, shown) and (shown.numbers > 0).any():
+            cells = columns.cells(header).cast(pl.Float64, strict=False)
+            return header, cells.fill_null(0.0)
+    return None
+
+
+def _about_pieces(columns: Columns, named: set[str]) -> list[Finding]:
+    """Ask what pieces that came back take off; the orders keep their money first."""
+    returned = None if {"refund", "is_return"} & named else _returned_pieces(columns)
+    if returned is None:
+        return []
+    header, back = returned
+    text = f"{header!r} counts {number(int(back.sum()))} pieces that came back"
+    if columns.source("unit_price"):
+        text += f", {money(float((columns.numbers('unit_price') * back).sum()))} by their price"
+    text += ". Do the orders keep their money?"
+    answer = "[orders.constants] refund = 0, if they do; or [orders.columns] refund = "
+    answer += '"..." (a column of the money given back)'
+    return [Finding("block", "orders", "refund", text, int((back > 0).sum()), answer=answer)]
 
 
 def _read_unused(
@@ -350,6 +385,22 @@ def _owed(
     return None
 
 
+def _keeps_orders(columns: Columns, cells: pl.Series, meanings: dict[str, str]) -> bool:
+    """Return whether what a column would exclude probably counts.
+
+    An invoice on account counts when it is issued; an order of which pieces came back keeps the
+    others.
+    """
+    kinds = {*meanings.values()} - {"sale"}
+    if kinds == {"unpaid"}:
+        return has_invoices(columns)
+    returned = _returned_pieces(columns) if kinds == {"refunded"} else None
+    if returned is None or not columns.source("quantity"):
+        return False
+    partly = (returned[1] > 0) & (returned[1] < columns.numbers("quantity"))
+    return bool((partly & ~_counted(cells, meanings)).fill_null(value=False).any())
+
+
 def _question(
     columns: Columns,
     shown: ColumnProfile,
@@ -399,8 +450,11 @@ def _question(
     if free:
         answer = (
             f'[orders.columns] {free[0]} = "{header}" with [orders.values.{free[0]}] {values} (or '
-            f'"unpaid", "cancelled", "refunded"); {ignored}'
+            f'"unpaid", "cancelled", "refunded")'
         )
+        keeps = _keeps_orders(columns, cells, meanings)
+        counts = f'[orders] not_states = ["{header}"], if these orders count all the same'
+        answer = f"{counts}; {answer}" if keeps else f"{answer}; {ignored}"
     elif "cancelled_at" not in named and all(
         (meaning == "sale") == (word == "" or word.lower() in (*NO, *NO_MARKS))
         for word, meaning in meanings.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -186,3 +187,15 @@ def _compound(token: str) -> set[str] | None:
             if after is not None:
                 return {*LEXICON[word], *after}
     return None
+
+
+def language_of(headers: Iterable[str]) -> str | None:
+    """Return the one language that columns are named in, if two or more of them show it."""
+    words = [word for name in headers for word in re.split(r"\W+|_", name.casefold()) if word]
+    hits = {
+        language: sum(word.startswith(tuple(starts)) for word in words)
+        for language, starts in WORDS["languages"].items()
+    }
+    best = max(hits, key=lambda language: hits[language])
+    alone = sum(n == hits[best] for n in hits.values()) == 1
+    return best if hits[best] >= 2 and alone else None

@@ -226,6 +226,12 @@ def _ask_movements(
         if word in with_money
         and (kind in ("other", "charge") or (kind in ("return", "discount") and word in positive))
     }
+    if positive:  # what is always paid out and is no refund: the shop's own payments
+        others |= {
+            word: "other"
+            for word, kind in read.items()
+            if kind in ("line", "way") and word in with_money - positive
+        }
     if not sales and len(others) == len(with_money) and "other" in others.values():
         most = rows.filter(pl.col("word").is_in([w for w, k in others.items() if k == "other"]))
         first = most.group_by("word").agg(pl.col("money").sum()).sort("money", "word")["word"][-1]

@@ -272,7 +272,7 @@ class Mapping:
                     name: {**below.values.get(name, {}), **part.values.get(name, {})}
                     for name in {**below.values, **part.values}
                 },
-                {**below.options, **part.options},
+                {**below.options, **part.options, **_joined_lists(below, part)},
             )
         return Mapping(tables, {**other.options, **self.options})
 
@@ -284,6 +284,14 @@ class Mapping:
                     f"[{table}.columns] {ours} = {raw_column!r}: "
                     + unknown("column", raw_column, frame.columns)
                 )
+
+
+def _joined_lists(below: TableMapping, part: TableMapping) -> dict[str, Any]:
+    """Join the columns that are no states: one answer adds to another."""
+    name = "not_states"
+    if not all(isinstance(one.options.get(name), list | tuple) for one in (below, part)):
+        return {}
+    return {name: list(dict.fromkeys([*below.options[name], *part.options[name]]))}
 
 
 def lacks(table: str, part: TableMapping) -> list[str]:

@@ -30,9 +30,13 @@ _CELL = (
     rf"(?:(?P<tail>[.,])(?:{_MINUS}|\u2014){{0,2}})?"
     rf"\s*(?P<third>{_MINUS})?\s*(?P<after>{_UNIT})?\s*(?P<fourth>{_MINUS})?(?P<close>\))?$"
 )
+FEWEST_GROUPS = 5  # different amounts of three figures behind the sign
 PLAIN = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?$"
 
 CODES = frozenset(WORDS["currencies"]["codes"].split())
+# Currencies of three decimals (ISO 4217), and languages of which no country has one.
+MILLS = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
+WITHOUT_MILLS = frozenset(["de", "es", "id", "it", "nl", "pt", "tr"])
 SYMBOLS: dict[str, tuple[str, ...]] = {
     sign: tuple(codes.split())
     for codes, _, signs in (item.partition(":") for item in WORDS["currencies"]["signs"].split(";"))
@@ -287,6 +291,23 @@ def seen_dialect(values: pl.Series) -> tuple[Dialect, bool]:
         if sure and not against:
             return dialect(decimal), True
     return dialect("."), False
+
+
+def parts_thousands(texts: pl.Series, sign: str) -> bool:
+    """Return whether three figures stand behind each sign, in several texts, as in thousands.
+
+    Examples
+    --------
+    >>> texts = pl.Series(["85.000", "133.727", "1.250", "12.500", "99.000", "500"])
+    >>> parts_thousands(texts, "."), parts_thousands(pl.Series(["85.000", "12.50"]), ".")
+    (True, False)
+    """
+    core = parts(texts.unique().str.strip_chars())["core"].drop_nulls()
+    signed = core.filter(core.str.contains(sign, literal=True))
+    groups = rf"^[1-9]\d{{0,2}}(\{sign}\d{{3}})+$"
+    plain = core.filter(~core.str.contains(sign, literal=True)).str.len_chars() <= 3
+    fits = signed.str.contains(groups).all() and plain.all() and signed.str.contains(r"^\d\d").any()
+    return signed.len() >= FEWEST_GROUPS and bool(fits)
 
 
 CURRENCY_UNITS = frozenset({*(code.lower() for code in CODES), *SYMBOLS})

@@ -65,7 +65,8 @@ class Finding:
     answer : str
         The mapping line that settles it.
     kind : str
-        "rivals" (several columns are possible), "calendar", or empty where nothing depends on it.
+        "rivals" (several columns are possible), "decimal", "calendar", or empty where nothing
+        depends on it.
     """
 
     severity: str
@@ -194,6 +195,8 @@ def doubted_decimals(columns: Columns, names: Iterable[str]) -> dict[str, tuple[
         is_better = shares[best] > shares[other]
         if columns.stated_decimal(raw_column) or (is_better and best == dialect.decimal):
             continue
+        if columns.grouped_decimal(raw_column):
+            continue
         unclear = unique.filter(unique.str.contains(r"\d[.,]\d{3}\D*$"))
         example = mask_cell(unclear.sort()[0] if unclear.len() else unique[0])
         # Three figures behind every sign are rather thousands than decimals.
@@ -215,10 +218,28 @@ def about_decimals(columns: Columns, doubted: Map[str, tuple[str, str, str]]) ->
             f"It cannot be seen whether {sign!r} in "
             f"{join_words([repr(columns.source(name)) for name in names])} is the decimal sign or "
             "parts thousands.",
-            example=doubted[names[0]][2], answer=answer,
+            example=doubted[names[0]][2], answer=answer, kind="decimal",
         )
         for (sign, answer), names in alike.items()
     ]  # fmt: skip
+
+
+def _grouped(columns: Columns, names: Iterable[str]) -> list[Finding]:
+    """Say which amounts are read with thousands, as three figures stand behind each sign."""
+    if columns.option("decimal") is not None:
+        return []
+    raw = [str(columns.source(name)) for name in names]
+    texts = [name for name in raw if is_text(columns.raw.schema[name])]
+    grouped = [
+        name for name in texts if columns.grouped_decimal(name) and not columns.stated_decimal(name)
+    ]
+    if not grouped:
+        return []
+    sign = columns.seen_dialect(grouped[0])[0].decimal
+    listed = join_words([repr(name) for name in grouped])
+    text = f"{sign!r} parts thousands in {listed}: three figures stand behind each."
+    answer = f'[{columns.table}] decimal = "{sign}", if it is the decimal sign'
+    return [Finding("info", columns.table, "amount", text, answer=answer)]
 
 
 def about_currencies(columns: Columns, *, with_fx: bool) -> list[Finding]:
@@ -439,7 +460,7 @@ def open_questions(columns: Columns, *, with_fx: bool) -> list[Finding]:
         elif field.kind in ("money", "number") and not unfit:
             numbers.append(field.name)
     doubted = doubted_decimals(columns, numbers)
-    questions += about_decimals(columns, doubted)
+    questions += about_decimals(columns, doubted) + _grouped(columns, numbers)
     for name in numbers:
         questions += [] if name in doubted else about_no_value(columns, name)
     if table == "survey":

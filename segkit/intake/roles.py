@@ -28,6 +28,7 @@ ORDERS: dict[str, tuple[list[tuple[frozenset[str], float]], frozenset[str]]] = {
     )
     for role, item in WORDS["roles"].items()
 }
+MOST_ORDERS = 0.9  # of the rows, where an order has several lines
 LEAST = 1.6  # smallest score of a column that is proposed
 SURE = 2.9  # a score by which a column is an order number, whatever the others are
 LEAD = 0.5  # smallest lead over the runner-up; below it is asked
@@ -340,6 +341,9 @@ def _weigh_orders(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
         if _counts_rows(profiles[header]) and _are_grouped(scores, profiles, header):
             scores["order_id"][header] = score - 2.0
             continue
+        if when and who and _numbers_lines(scores, profiles, header, (when, who)):
+            scores["order_id"][header] = score - 2.0
+            continue
         cells = profiles[header].cells
         shares = [
             share
@@ -362,6 +366,26 @@ def _counts_rows(shown: ColumnProfile) -> bool:
         return False
     steps = shown.numbers.diff().drop_nulls()
     return bool(steps.len() and (steps == 1).mean() >= 0.99)  # type: ignore[operator]
+
+
+def _numbers_lines(
+    scores: Scores, profiles: dict[str, ColumnProfile], header: str, same: tuple[str, str]
+) -> bool:
+    """Return whether a column is another on each row, and another groups the rows as orders.
+
+    The other's rows have one customer and one time; it names an order, too.
+    """
+    if profiles[header].distinct < profiles[header].rows or header in same:
+        return False
+    for other, score in scores["order_id"].items():
+        shown = profiles[other]
+        is_order = {"order", "id"} <= concepts(other)[0] and score >= 1.0 and other not in same
+        if not is_order or not shown.filled or shown.distinct > MOST_ORDERS * shown.rows:
+            continue
+        shares = [constant_within(shown.cells, folded(profiles[name])) for name in same]
+        if all(share is not None and share >= 0.98 for share in shares):
+            return True
+    return False
 
 
 def _are_grouped(scores: Scores, profiles: dict[str, ColumnProfile], header: str) -> bool:

@@ -10,20 +10,25 @@ from segkit.display import counted, money
 from segkit.intake.answers import quote_text
 from segkit.intake.cells import flag, is_text
 from segkit.intake.columns import Columns
+from segkit.intake.headers import WORDS, concepts, pattern, plain
 from segkit.intake.mapping import STATUS_COLUMNS
 from segkit.intake.privacy import mask_word, show_state
 from segkit.intake.questions import MOST_KINDS, Finding
 from segkit.intake.statuses import (
     CREDIT,
     likely_status,
+    on_account_words,
     read_kinds,
     row_meaning,
+    spelt,
     stem,
     unpaid_words,
 )
 from segkit.intake.whole_orders import states_of
 
 MOST_STATUSES = 40
+INVOICE = re.compile(pattern("invoice_number"))
+INVOICE_WORD = re.compile(rf"(?:{WORDS['documents']['invoice']})\b".replace("\n", ""))
 WHOLE = 0.95  # share of a word's orders that are refunded as a whole
 
 
@@ -74,6 +79,18 @@ def say_rows(rows: int, worth: float | None) -> str:
     return counted(rows, "row") + ("" if worth is None else f", {money(worth)}")
 
 
+def has_invoices(columns: Columns) -> bool:
+    """Return whether rows are invoices on account: numbered, and due at a date, or named so."""
+    profiles = columns.profiles
+    meant = {header: concepts(header)[0] for header in profiles}
+    numbered = any("id" in meant[h] and INVOICE.search(plain(h)) for h in profiles)
+    due = any("deadline" in meant[h] and profiles[h].dated for h in profiles)
+    kinds = {str(word) for shown in profiles.values() for word in shown.words}
+    named = any(INVOICE_WORD.match(spelt(word)) for word in kinds)
+    owed = any(on_account_words([word]) for word in kinds)
+    return (numbered and due) or (named and (numbered or owed))
+
+
 def about_statuses(columns: Columns) -> list[Finding]:
     """Show the words of each status with their rows and money; ask what unknown words mean."""
     findings = []
@@ -111,6 +128,10 @@ def about_statuses(columns: Columns) -> list[Finding]:
             answer = f"[orders.values.{name}] {', '.join(answered)}, each one of {meanings}"
             text = f"It is not known what {listed} in {raw_column!r} mean: a sale, unpaid, "
             text += "cancelled or refunded?"
+            issued = unknown.filter(pl.col("word").is_in([*_issued(columns, words)]))
+            if issued.height and worth is not None:
+                sum_ = money(float(issued["money"].sum()))
+                text += f" Invoices count when they are issued; {sum_} is not, or not wholly, paid."
             first, rows = say(unknown["word"][0]).strip("'"), int(unknown["rows"].sum())
             findings.append(Finding("block", columns.table, name, text, rows, first, answer))
         listed = ", ".join(
@@ -131,6 +152,7 @@ def _offer_meanings(columns: Columns, name: str, words: pl.Series) -> dict[str |
     listed = words.drop_nulls().unique().to_list()
     is_paid = any(columns.source(other) for other in STATUS_COLUMNS if other != name)
     offers: dict[str | None, str] = {w: likely_status(w, listed, paid=is_paid) for w in listed}
+    offers |= dict.fromkeys(_issued(columns, words), "sale")
     if columns.source("refund") is None or columns.source("amount") is None:
         return offers
     back, worth = columns.numbers("refund").abs(), columns.numbers("amount")
@@ -140,11 +162,17 @@ def _offer_meanings(columns: Columns, name: str, words: pl.Series) -> dict[str |
     return offers | {word: "refunded" for word in whole if offers.get(word) == "..."}
 
 
+def _issued(columns: Columns, words: pl.Series) -> set[str]:
+    """List the words of invoices on account that are issued and not wholly paid."""
+    issued = on_account_words(words.drop_nulls().unique())
+    return issued if issued and has_invoices(columns) else set()
+
+
 def _meanings(columns: Columns, name: str) -> pl.Expr:
     """Read the meaning of each word; null where it is asked.
 
-    Asked are a positive "Refund", which may be a row beside the sale, what is billed and not yet
-    paid, and empty cells with money beside words that mean a sale.
+    Asked are a positive "Refund", which may be a row beside the sale, what is billed, or an invoice
+    on account, and not yet paid, and empty cells with money beside words that mean a sale.
     """
     own_words = columns.mapping.tables[columns.table].values.get(name, {})
     low, word = pl.col("word").str.to_lowercase(), pl.col("word")
@@ -152,7 +180,8 @@ def _meanings(columns: Columns, name: str) -> pl.Expr:
     read = word.map_batches(lambda words: states_of(columns, name, words), return_dtype=pl.String)
     is_row = low.str.contains(CREDIT) & pl.col("positive")
     owed = word.map_batches(
-        lambda words: words.is_in([*unpaid_words(words.drop_nulls())]), return_dtype=pl.Boolean
+        lambda words: words.is_in([*unpaid_words(words.drop_nulls()), *_issued(columns, words)]),
+        return_dtype=pl.Boolean,
     )
     asked = ((is_row | owed) & ~own).fill_null(value=False)
     if not {"", "*"} & {*own_words}:

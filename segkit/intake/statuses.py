@@ -108,9 +108,9 @@ RAKUTEN = {"100": "sale", "200": "sale", "300": "sale", "400": "sale", "500": "s
            "600": "sale", "700": "sale", "800": "cancelled", "900": "cancelled"}  # fmt: skip
 
 
-_CLOSED, _NEW, _OPEN, _ISSUED, _BILLED, _OWED, _PAID = (
+_CLOSED, _NEW, _OPEN, _ISSUED, _BILLED, _OWED, _PAID, _ON_ACCOUNT = (
     re.compile(pattern(name))
-    for name in ("closed", "new", "open", "issued", "billed", "owed", "paid")
+    for name in ("closed", "new", "open", "issued", "billed", "owed", "paid", "on_account")
 )
 
 
@@ -148,6 +148,24 @@ def unpaid_words(words: Iterable[object]) -> set[str]:
     has_paid = any(_PAID.fullmatch(text) for text in texts.values())
     billed = {word for word, text in texts.items() if has_paid and _BILLED.search(text)} - owed
     return issued | billed | (owed if issued | billed else set())
+
+
+def on_account_words(words: Iterable[object]) -> set[str]:
+    """List the words of invoices that are issued and not, or not wholly, paid.
+
+    Examples
+    --------
+    >>> sorted(on_account_words(["Awaiting Payment", "Draft", "Overdue", "Pending payment"]))
+    ['Awaiting Payment', 'Overdue']
+    """
+    texts = {str(word): _state_text(word) for word in words}
+    issued = unpaid_words(texts)
+    return issued | {
+        word
+        for word, text in texts.items()
+        if status_meaning(word) in (None, "unpaid")
+        and (_OWED.search(text) or _ON_ACCOUNT.search(text))
+    }
 
 
 def likely_status(word: object, others: Iterable[object] = (), *, paid: bool = False) -> str:

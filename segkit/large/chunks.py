@@ -8,7 +8,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -16,11 +16,13 @@ import polars as pl
 
 from segkit.display import number
 from segkit.errors import SourceError
+from segkit.intake.calendars import Calendar, write_gregorian
 from segkit.intake.encodings import seen_encoding
 from segkit.intake.folders import is_file_of_table, table_by_name
 from segkit.intake.mapping import Mapping as ColumnMapping
 from segkit.intake.readers import FILE_ENDINGS, TEXT_ENDINGS, readable
 from segkit.intake.readers import read_table as read_whole
+from segkit.intake.reshape import join_names
 from segkit.intake.textfiles import (
     TextLayout,
     find_text_layout,
@@ -58,6 +60,8 @@ class RawFile:
         Of a Parquet file.
     block : int
         Bytes of a chunk of text.
+    calendars : dict of str to Calendar
+        Of columns of dates that are no Gregorian ones.
     """
 
     path: Path
@@ -67,6 +71,7 @@ class RawFile:
     encoding: str = ""
     rows: int | None = None
     block: int = BLOCK
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)
 
     @classmethod
     def open(cls, path: Path, table: str, mapping: ColumnMapping, *, block: int = BLOCK) -> RawFile:
@@ -141,6 +146,11 @@ class RawFile:
 
         Positions are rows of Parquet and bytes of text; 0 is the first row.
         """
+        for raw, place in self._raw_chunks(start):
+            frame = join_names(raw)[0] if self.table == "orders" else raw
+            yield write_gregorian(frame, self.calendars)[0], place
+
+    def _raw_chunks(self, start: int) -> Iterator[tuple[pl.DataFrame, int]]:
         if self.rows is not None:
             for place in range(start, self.rows, ROWS):
                 with readable(self.path, "Parquet file"):

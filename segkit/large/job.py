@@ -17,6 +17,7 @@ from segkit.display import counted
 from segkit.errors import DataError, ParameterError, SourceError
 from segkit.features import CustomerTable
 from segkit.features.build import FeaturePlan, Totals
+from segkit.intake.calendars import find_calendars
 from segkit.intake.clean import complete_mapping, doubt_result, run, usable_links
 from segkit.intake.columns import Columns, Shared
 from segkit.intake.graph import tidy
@@ -292,6 +293,8 @@ def prepare(source: Any, mapping: Any, preset: str | None, partitions: Any) -> P
             files[table] = [RawFile.open(path, table, given) for path in paths]
             samples = [file.sample() for file in files[table]]
             frames[table] = concat_samples(samples, files[table])
+            calendars = find_calendars(frames[table])
+            files[table] = [replace(file, calendars=calendars) for file in files[table]]
             if table in ("orders", "events"):
                 rows += sum(f.rows or text_bytes(f.path) // LINE_BYTES for f in files[table])
         else:
