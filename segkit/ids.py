@@ -24,6 +24,7 @@ NO_CUSTOMER = (
     *("walkin", "walk-in", "walk in", "walk-in customer", "walk in customer", "walkin customer"),
     *("cash", "cash sale", "cash sales", "cash customer", "counter sale", "counter sales"),
     *("laufkundschaft", "laufkunde", "barverkauf", "barkunde", "client comptoir"),
+    *("comptoir", "vente comptoir", "mostrador", "balcão", "kassakund", "kontantkund"),
     *("client de passage", "cliente mostrador", "venta mostrador", "consumidor final"),
     *("consumidor não identificado", "cliente banco", "passant", "klant aan de balie"),
     *("klient detaliczny", "散客", "店頭客", "розничный покупатель", "физ. лицо"),

@@ -12,6 +12,7 @@ import pytest
 
 import segkit
 from segkit.errors import SourceError
+from segkit.intake.answers import mapping_of, offered_answers
 
 DAY = date(2024, 1, 3)
 # Customer, number, day and money of sixty orders: every customer three times.
@@ -134,6 +135,36 @@ def test_the_shop_itself_is_asked_about_as_the_customer() -> None:
     assert not segkit.audit_data(paid, mapping).blocked
     told = _question(paid)
     assert "From Email Address" in told
+
+
+def test_what_the_shop_itself_pays_is_no_return() -> None:
+    place = pl.int_range(pl.len())
+    bill, back = place % 10 == 7, place % 10 == 3
+    cash = pl.when(bill | back).then(-pl.col("Total")).otherwise(pl.col("Total"))
+    kinds = pl.when(bill).then(pl.lit("General Payment")).when(back).then(pl.lit("Payment Refund"))
+    paid = _paid().with_columns(Total=cash, Type=kinds.otherwise(pl.lit("Website Payment")))
+    audit = segkit.audit_data(paid)
+    (asked,) = [item for item in audit.findings if item.severity == "block"]
+    (answer, *_) = offered_answers(asked.answer)
+    assert answer == [
+        "orders.columns.row_kind=Type",
+        "orders.values.row_kind.'General Payment'=other",
+    ]
+    kept = paid.filter(pl.col("Type") != "General Payment")["Total"].sum()
+    taken = segkit.clean_data(paid, mapping_of(answer))
+    assert taken.orders["amount"].sum() == pytest.approx(kept)
+
+
+def test_the_account_of_counter_sales_is_asked_about_with_its_id() -> None:
+    counter = pl.int_range(pl.len()) % 12 == 5
+    paid = _paid(
+        Nom=pl.when(counter).then(pl.lit("COMPTOIR")).otherwise("From Email Address"),
+        Nom=pl.when(counter).then(pl.lit("COMPTOIR")).otherwise(pl.col("From Email Address")),
+    ).rename({"Code": "CodeClient"}).drop("From Email Address")  # fmt: skip
+    (asked,) = [f for f in segkit.audit_data(paid).findings if "'COMPTOIR'" in f.finding]
+    assert offered_answers(asked.answer)[0] == ["orders.no_customer=['CL0']"]
+    taken = segkit.clean_data(paid, mapping_of(offered_answers(asked.answer)[0]))
+    assert taken.ledger.reasons() == {"missing_customer_id": 5}
 
 
 def test_a_handful_of_staff_is_asked_about_as_the_customers() -> None:

@@ -289,6 +289,14 @@ def test_the_running_number_of_the_rows_is_not_the_order_id():
     assert columns["order_id"] == "Invoice No"
 
 
+def test_the_number_of_a_line_is_not_the_order_id():
+    frame = shop().rename({"Order No": "注文ID"})
+    frame = frame.with_columns(pl.int_range(240).alias("注文明細ID"))
+    assert segkit.audit_data(frame).mapping.tables["orders"].columns["order_id"] == "注文ID"
+    alone = frame.drop("注文ID")
+    assert segkit.audit_data(alone).mapping.tables["orders"].columns["order_id"] == "注文明細ID"
+
+
 def test_rows_that_sum_up_their_order_count_once():
     lines = shop().with_columns(kind=pl.lit("Item"))
     sums = lines.group_by("Order No", maintain_order=True).agg(

@@ -13,7 +13,7 @@ from dataclasses import replace
 import polars as pl
 
 from segkit.display import counted, money, number, percent
-from segkit.ids import fold_ids
+from segkit.ids import fold_ids, is_no_customer
 from segkit.intake.cells import MICRO, is_text
 from segkit.intake.columns import Columns
 from segkit.intake.consents import consent_meaning
@@ -98,7 +98,10 @@ def doubt_orders(
     counts = count_lines(lines) if counts is None else counts
     named = _is_given(given, "customer_id")
     is_given = named or used.is_set("orders", "no_customer")
-    guests = _doubt_guests(columns, counts, is_given=is_given)
+    guests = [] if used.is_set("orders", "no_customer") else _doubt_counter(columns)
+    if guests and named:
+        guests = [replace(item, severity="warn") for item in guests]
+    guests = guests or _doubt_guests(columns, counts, is_given=is_given)
     doubts = _doubt_single_orders(columns, counts) + _doubt_missing(columns, taken)
     if not _ask(doubts):
         doubts += _doubt_masks(columns)
@@ -365,6 +368,33 @@ def _doubt_missing(columns: Columns, taken: Intake) -> list[Finding]:
     answer = f'[orders.columns] customer_id = "{raw_column}", if these are guests'
     answer = f"{_named(others)}; or {answer}" if others else answer
     return [Finding("block", "orders", "customer_id", text, lost, answer=answer)]
+
+
+def _doubt_counter(columns: Columns) -> list[Finding]:
+    """Ask about the account of sales without a customer, which another column names as nobody."""
+    source = columns.source("customer_id")
+    if source is None:
+        return []
+    ids = columns.cells(source).cast(pl.String)
+    nobody = is_no_customer(ids)
+    for name in columns.raw.columns:
+        if name == source or not {"name", "customer"} & concepts(name)[0]:
+            continue
+        unnamed = is_no_customer(columns.cells(name).cast(pl.String))
+        accounts = ids.filter(unnamed & ~nobody).drop_nulls().unique()
+        if accounts.len() != 1:
+            continue
+        rows = (ids == accounts[0]).fill_null(value=False)
+        if int(rows.sum()) < 2 or not unnamed.filter(rows).all():
+            continue
+        words = [*ids.filter(nobody).unique().sort(), accounts[0]]
+        listed = ", ".join(f'"{word}"' for word in words)
+        word = columns.cells(name).filter(rows)[0]
+        text = f"One customer id has {word!r} in {name!r}: sales without a customer, as at a till?"
+        answer = f"[orders] no_customer = [{listed}], if so; or [orders] no_customer = "
+        answer += f"[{listed.rpartition(', ')[0]}], if it is a customer"
+        return [Finding("block", "orders", "customer_id", text, int(rows.sum()), answer=answer)]
+    return []
 
 
 def _doubt_guests(columns: Columns, counts: pl.DataFrame, *, is_given: bool) -> list[Finding]:
