@@ -156,10 +156,10 @@ def test_what_the_shop_itself_pays_is_no_return() -> None:
 
 
 def test_the_account_of_counter_sales_is_asked_about_with_its_id() -> None:
-    counter = pl.int_range(pl.len()) % 12 == 5
+    counter, short = pl.int_range(pl.len()) % 12 == 5, pl.col("From Email Address").str.head(3)
     paid = _paid(
+        Code=pl.when(counter).then(pl.lit("CL0")).otherwise(short),
         Nom=pl.when(counter).then(pl.lit("COMPTOIR")).otherwise("From Email Address"),
-        Nom=pl.when(counter).then(pl.lit("COMPTOIR")).otherwise(pl.col("From Email Address")),
     ).rename({"Code": "CodeClient"}).drop("From Email Address")  # fmt: skip
     (asked,) = [f for f in segkit.audit_data(paid).findings if "'COMPTOIR'" in f.finding]
     assert offered_answers(asked.answer)[0] == ["orders.no_customer=['CL0']"]

@@ -124,15 +124,17 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
 
 
 def counts_returns(header: str, shown: ColumnProfile) -> bool:
-    """Return whether a column counts the pieces that came back."""
-    return {"quantity", "refund"} <= concepts(header)[0] and shown.numbers is not None
+    """Return whether a column counts pieces that came back."""
+    if not {"quantity", "refund"} <= concepts(header)[0] or shown.numbers is None:
+        return False
+    return bool((shown.numbers > 0).any())
 
 
 def _returned_pieces(columns: Columns) -> tuple[str, pl.Series] | None:
     """Return the unused column that counts the pieces that came back, with its numbers."""
     used = columns.mapping.tables["orders"].columns.values()
     for header, shown in columns.profiles.items():
-        if header not in used and counts_returns(header, shown) and (shown.numbers > 0).any():
+        if header not in used and counts_returns(header, shown):
             cells = columns.cells(header).cast(pl.Float64, strict=False)
             return header, cells.fill_null(0.0)
     return None
