@@ -113,8 +113,10 @@ def _ask_unnamed(name: str, kinds: dict[str, object], columns: Columns) -> list[
     worth = line_money(columns)
     if stems:
         cells, unnamed = stem(cells), stem(unnamed).unique()
+    positive = set(unnamed)
     if worth is not None:
-        unnamed = unnamed.filter(unnamed.is_in(cells.filter(worth > 0).unique().implode()))
+        unnamed = unnamed.filter(unnamed.is_in(cells.filter(worth != 0).unique().implode()))
+        positive = set(cells.filter(worth > 0).unique())
     if not unnamed.len() or unnamed.len() > MOST_KINDS:
         return []
     spelling = {word: spelt(word) for word in cells.drop_nulls().unique().sort().to_list()}
@@ -123,6 +125,8 @@ def _ask_unnamed(name: str, kinds: dict[str, object], columns: Columns) -> list[
     others: dict[str, str] = {}
     for word in unnamed.sort().to_list():
         text = spelling[word]
+        if word not in positive and (ledger or read[word] != "other"):
+            continue  # what is given back
         is_counted = read[word] in ("line", "way", "charge", "discount") or any(
             one.fullmatch(text) for one in (_BOUGHT, *_DOCUMENTS.values())
         )
@@ -226,12 +230,7 @@ def _ask_movements(
         if word in with_money
         and (kind in ("other", "charge") or (kind in ("return", "discount") and word in positive))
     }
-    if positive:  # what is always paid out and is no refund: the shop's own payments
-        others |= {
-            word: "other"
-            for word, kind in read.items()
-            if kind in ("line", "way") and word in with_money - positive
-        }
+    others |= _paid_out(read, rows, with_money - positive if positive else set(), others)
     if not sales and len(others) == len(with_money) and "other" in others.values():
         most = rows.filter(pl.col("word").is_in([w for w, k in others.items() if k == "other"]))
         first = most.group_by("word").agg(pl.col("money").sum()).sort("money", "word")["word"][-1]
@@ -260,6 +259,22 @@ def _ask_movements(
     finding = _question(name, text, kinds, cells)[0]
     muted = f'; or [orders] not_states = ["{name}"], if all are sales'
     return [replace(finding, answer=finding.answer + muted)]
+
+
+def _paid_out(
+    read: dict[str, str | None], rows: pl.DataFrame, negative: set[str], others: dict[str, str]
+) -> dict[str, str]:
+    """Name the rows that the shop itself pays: always negative, and no refund.
+
+    With them go payouts and charges that name no customer, so that all are asked about at once.
+    """
+    paid = {w: "other" for w, kind in read.items() if kind in ("line", "way") and w in negative}
+    if not others | paid:
+        return {}
+    moved = set(rows.filter(pl.col("money") != 0)["word"].unique().drop_nulls())
+    return paid | {
+        word: kind for word, kind in read.items() if kind in ("other", "charge") and word in moved
+    }
 
 
 def _ask_codes(

@@ -40,6 +40,7 @@ FEW_PEOPLE = {5: 10, 20: 50}  # so few people with more than so many orders each
 GUEST_SHARE = 0.2
 MANY_NAMES, MANY_SHARED = 4, 0.3  # names of one id, and share of ids with several
 MASKED = 0.8  # people on the orders of a domain whose addresses are another one each time
+FEW_RETURNED = 0.01  # of the money, given back to those who never bought
 FEW_MISSING = 0.1  # of the rows without a customer, where another column names one
 GUEST_TIMES, GUEST_LINES = 4, 50  # or so many times the next customer, and so many lines
 # What nobody can repair by another mapping: the reasons of a row as such.
@@ -108,8 +109,27 @@ def doubt_orders(
     if not _ask(doubts + guests):
         doubts += _doubt_names(columns) or _doubt_namesakes(columns)
     findings += [replace(item, severity="warn") for item in doubts] if named else doubts
-    findings += guests
+    findings += guests + _doubt_returns(columns, counts)
     return findings
+
+
+def _doubt_returns(columns: Columns, counts: pl.DataFrame) -> list[Finding]:
+    """Warn of customers who have returns and no sale, where these are more than a per cent."""
+    people = counts.group_by("customer").agg(
+        pl.col("is_return").all(), pl.col("rows", "micro").sum()
+    )
+    only = people.filter("is_return")
+    back, total = abs(int(only["micro"].sum())), int(people["micro"].sum())
+    if only.height == people.height or back <= FEW_RETURNED * total:
+        return []
+    text = (
+        f"{counted(only.height, 'customer has', 'customers have')} returns and no sale "
+        f"({money(-back / MICRO)}): the shop itself, or suppliers?"
+    )
+    answer = (
+        f"[orders.columns] customer_id, if {columns.source('customer_id')!r} is not the customer"
+    )
+    return [Finding("warn", "orders", "customer_id", text, int(only["rows"].sum()), answer=answer)]
 
 
 def _ask(findings: list[Finding]) -> bool:
