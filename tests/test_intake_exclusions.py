@@ -347,6 +347,11 @@ def test_what_is_sent_or_billed_is_asked_with_what_is_overdue():
         )
     assert not asked_of(orders("Status", "Paid", "Pending payment", **due).drop("Order"))
     assert not asked_of(orders("Status", "Paid", "Awaiting Payment"))
+    method = {"Payment method": ["Invoice" if i % 2 else "Card" for i in range(N)]}
+    assert not asked_of(orders("Status", "Paid", "Awaiting Payment", **method))
+    dunned = {"Dunning Status": ["exhausted" if out else None for out in BAD]}
+    assert not any('"Awaiting Payment" = "sale"' in answer for _, answer in asked_of(
+        orders("Status", "Paid", "Awaiting Payment", **due, **dunned).drop("Order")))  # fmt: skip
     ((_, answer),) = asked_of(orders("Settled", "yes", "no", **due).drop("Order"))
     assert answer.startswith("[orders] not_states")
     ((text, _),) = asked_of(orders("Status", "completed", "billed"))

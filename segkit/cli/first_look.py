@@ -137,9 +137,9 @@ def check(
         if save.exists():
             raise ParameterError(f"{save} exists; it is not overwritten")
         audit.save_mapping(save)
-        typer.echo(
-            f"Mapping written to {save}; look it over, then: "
-            f"segkit run --data {quoted(data)} --mapping {quoted(save)}"
-        )
+        after = "look it over, then: segkit run --data"
+        if audit.blocked:
+            after = "write the open answers into it, then: segkit check"
+        typer.echo(f"Mapping written to {save}; {after} {quoted(data)} --mapping {quoted(save)}")
     if audit.blocked:
         raise typer.Exit(GATE)

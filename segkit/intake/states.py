@@ -28,6 +28,7 @@ from segkit.intake.whole_orders import states_of
 
 MOST_STATUSES = 40
 INVOICE = re.compile(pattern("invoice_number"))
+COLLECTED = re.compile("dunning_status|auto_collection|collection_method")
 INVOICE_WORD = re.compile(rf"(?:{WORDS['documents']['invoice']})\b".replace("\n", ""))
 WHOLE = 0.95  # share of a word's orders that are refunded as a whole
 
@@ -80,12 +81,17 @@ def say_rows(rows: int, worth: float | None) -> str:
 
 
 def has_invoices(columns: Columns) -> bool:
-    """Return whether rows are invoices on account: numbered, and due at a date, or named so."""
+    """Return whether rows are invoices on account: numbered, and due at a date, or named so.
+
+    Invoices that are charged to a card, and a way to pay named "invoice", are none.
+    """
     profiles = columns.profiles
     meant = {header: concepts(header)[0] for header in profiles}
+    if any(COLLECTED.search(plain(header)) for header in profiles):
+        return False
     numbered = any("id" in meant[h] and INVOICE.search(plain(h)) for h in profiles)
     due = any("deadline" in meant[h] and profiles[h].dated for h in profiles)
-    kinds = {str(word) for shown in profiles.values() for word in shown.words}
+    kinds = {str(w) for h in profiles if "payment" not in meant[h] for w in profiles[h].words}
     named = any(INVOICE_WORD.match(spelt(word)) for word in kinds)
     owed = any(on_account_words([word]) for word in kinds)
     return (numbered and due) or (named and (numbered or owed))
