@@ -373,6 +373,18 @@ def test_pieces_that_came_back_are_no_state_and_the_order_stays_first():
     assert taken_money(frame, mapping)[0] == round(sum(TOTALS), 2)
 
 
+def test_amounts_without_the_pieces_that_came_back_ask_nothing():
+    back = [1 if out else 0 for out in BAD]
+    frame = orders("Note", "a", "a").with_columns(
+        pl.Series("Qty", [3] * N), pl.lit(7.5).alias("Unit price"),
+        pl.Series("Total", [7.5 * (3 - n) for n in back]), pl.Series("Qty returned", back),
+    )  # fmt: skip
+    assert not asked_of(frame)
+    gross = frame.with_columns(Total=pl.lit(22.5))
+    ((text, _),) = asked_of(gross)
+    assert "6 pieces that came back, 45 by their price" in text
+
+
 def test_columns_that_two_answers_name_as_no_states_add_up():
     mapping = mapping_of(["orders.not_states=['A']", "orders.not_states=['B']"])
     assert mapping.option("orders", "not_states") == ["A", "B"]

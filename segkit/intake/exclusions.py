@@ -46,6 +46,7 @@ from segkit.intake.unused import (
 from segkit.intake.whole_orders import is_cancelled, states_of
 
 MOST_SHOWN = 6
+NO_DIFFERENCE, NET = 0.02, 0.95  # amounts that already lack the pieces that came back
 MOST_ASKED = 3  # questions; further columns of unknown words are only shown
 # A date of payment or a sum paid is there on most orders; what is owed is the whole amount.
 MOSTLY_PAID, MOSTLY_EQUAL = 0.5, 0.8
@@ -146,6 +147,11 @@ def _about_pieces(columns: Columns, named: set[str]) -> list[Finding]:
     if returned is None:
         return []
     header, back = returned
+    if columns.source("amount") and columns.has("quantity", "unit_price"):
+        units, price, worth = map(columns.numbers, ("quantity", "unit_price", "amount"))
+        net = ((units - back) * price - worth).abs() < NO_DIFFERENCE
+        if float(net.filter(back > 0).fill_null(value=False).mean() or 0) >= NET:  # type: ignore[arg-type]
+            return []
     text = f"{header!r} counts {number(int(back.sum()))} pieces that came back"
     if columns.source("unit_price"):
         text += f", {money(float((columns.numbers('unit_price') * back).sum()))} by their price"
