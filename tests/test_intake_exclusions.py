@@ -385,6 +385,10 @@ def test_amounts_without_the_pieces_that_came_back_ask_nothing():
     assert "6 pieces that came back, 45 by their price" in text
 
 
+def test_marketplaces_are_no_states():
+    assert not asked_of(orders("Shop", "Onlineshop", "Amazon"))
+
+
 def test_columns_that_two_answers_name_as_no_states_add_up():
     mapping = mapping_of(["orders.not_states=['A']", "orders.not_states=['B']"])
     assert mapping.option("orders", "not_states") == ["A", "B"]
