@@ -225,7 +225,10 @@ def welch(one, two, name):
 
 
 def holm(found):
-    """Return which segments of each campaign are "higher" or "lower" (Holm over segments)."""
+    """Return which segments of each campaign are "higher" or "lower" (Holm over segments).
+
+    A p-value that `reconciled` would raise stays here, which can only add verdicts elsewhere.
+    """
     p = np.where(np.isnan(found["p"]), 1.0, found["p"])
     m = p.shape[1]
     order = np.argsort(p, axis=1)
@@ -252,16 +255,38 @@ def check(one, two, found, n_arm, n_control):
         ).table.filter(pl.col("segment") != ALL)
         for name in ("conversion", "orders", "revenue", "order value"):
             part = plain.filter(metric=name.replace(" ", "_")).sort("segment")
+            own = {key: found[name][key][r] for key in ("d", "low", "high", "p")}
+            if name == "order value":
+                own.pop("p")
+            else:
+                own = reconciled(own, part["p_value"].to_numpy())
             for key, column in (("d", "difference"), ("low", "difference_low"),
-                                ("high", "difference_high")):  # fmt: skip
-                agree(found[name][key][r], part[column].to_numpy(), (name, key))
-            if name != "order value":
-                agree(found[name]["p"][r], part["p_value"].to_numpy(), (name, "p"))
+                                ("high", "difference_high"), ("p", "p_value")):  # fmt: skip
+                if key in own:
+                    agree(own[key], part[column].to_numpy(), (name, key))
         part = finer.sort("segment")
         for key, column in (("d", "difference"), ("low", "difference_low"), ("p", "p_value")):
             agree(found["CUPED revenue"][key][r], part[column].to_numpy(), ("CUPED", key))
         low = money.sort("segment")["added_profit_low"].cast(pl.Float64).to_numpy()
         agree(found["profit"]["low"][r], low, "profit")
+
+
+def reconciled(own, p):
+    """Apply the rule of a row: of test and interval the more cautious excludes no effect.
+
+    A raised p-value is that of the interval, which the cell does not compute: it has to lie above
+    .05, and is taken as `p` has it.
+    """
+    shown, rejected = (own["low"] > 0) | (own["high"] < 0), own["p"] <= 0.05
+    raised = rejected & (own["low"] <= 0) & (own["high"] >= 0)
+    assert (p[raised] > 0.05).all(), "a p-value below .05 stands beside an interval without effect"
+    widened = shown & (own["p"] > 0.05)
+    return {
+        "d": own["d"],
+        "low": np.where(widened, np.minimum(own["low"], 0), own["low"]),
+        "high": np.where(widened, np.maximum(own["high"], 0), own["high"]),
+        "p": np.where(raised, p, own["p"]),
+    }
 
 
 def agree(one, two, what):
