@@ -28,6 +28,11 @@ NO_CUSTOMER = (
     *("client de passage", "cliente mostrador", "venta mostrador", "consumidor final"),
     *("consumidor não identificado", "cliente banco", "passant", "klant aan de balie"),
     *("klient detaliczny", "散客", "店頭客", "розничный покупатель", "физ. лицо"),
+    *("passage", "divers", "client divers", "clients divers", "barkund", "kunde bar", "bar kunde"),
+    *("público general", "publico general", "cliente occasionale", "cliente generico"),
+    *("kontantsalg", "kontantkunde", "drop-in", "drop-in kund", "balie", "baliebezoeker", "店頭"),
+    *("anonyme", "anonym", "anonimo", "anónimo", "anoniem", "inconnu", "unbekannt", "desconocido"),
+    *("sconosciuto", "onbekend", "okänd", "ukendt"),
 )
 
 # White space by Unicode, as polars strips it; the \s of other engines knows less.

@@ -9,6 +9,7 @@ import pytest
 import segkit
 from segkit.errors import DataError, MappingError, SourceError
 from segkit.intake import Mapping
+from segkit.intake.readers import read_excel
 
 HEADER = "customer_id,order_time,amount"
 ROWS = [f"c{i},2024-01-0{i + 1},{amount}" for i, amount in enumerate(("10.50", "20.25", "30.00"))]
@@ -206,6 +207,21 @@ def test_a_column_that_changes_its_type_late_is_read_as_text(tmp_path):
     assert found.orders["customer_id"][0] == "1000"
     assert found.orders["amount"].sum() == 1499 * 1.5 + 12.5
     assert any("1 value of quantity" in note for note in found.notes)
+
+
+def test_texts_with_a_decimal_comma_among_numbers_are_read(tmp_path):
+    rows = [[f"c{i % 9}", "2024-01-05", 10.5 + i, 1] for i in range(40)]
+    said = {3: "71,10 €", 9: "71,10", 15: "71.10 €", 21: "€ 1.071,10", 27: "kr. -71,10"}
+    for row, text in said.items():
+        rows[row][2] = text
+    path = workbook(tmp_path / "o.xlsx", {"s": [[*HEADER.split(","), "quantity"], *rows]})
+    read = read_excel(path, None, "orders").frame["amount"]
+    assert read.filter(read.str.contains("[^0-9.]")).to_list() == [
+        "71.10 €", "71.10 €", "€ 1071.10", "kr -71.10"]  # fmt: skip
+    assert read[9] == "71.10" and read[0] == "10.5" and read.null_count() == 0
+    texts = [[f"c{i % 9}", "2024-01-05", f"{i},50" if i else 2.5, 1] for i in range(40)]
+    path = workbook(tmp_path / "t.xlsx", {"s": [[*HEADER.split(","), "quantity"], *texts]})
+    assert read_excel(path, None, "orders").frame["amount"][1] == "1,50"  # a column of texts
 
 
 def test_sheets_with_the_same_columns_are_asked_about(tmp_path):

@@ -60,7 +60,8 @@ def read_excel(path: Path, sheet: str | int | list[Any] | None, table: str) -> R
     """Read a sheet of a workbook by name or by number from 1, or several, appended.
 
     Without a name the one sheet with a table is read. A column that holds numbers, dates and
-    texts is read as text, whatever its first rows hold.
+    texts is read as text, whatever its first rows hold; texts with a decimal comma among numbers
+    ("71,10 €") are written with a point, as the numbers are.
 
     Raises
     ------
@@ -92,6 +93,10 @@ def read_excel(path: Path, sheet: str | int | list[Any] | None, table: str) -> R
     if len(frames) > 1:
         frames = [frame.cast(dict.fromkeys(frame.columns, pl.String)) for frame in frames]
     return RawTable(pl.concat(frames, how="diagonal"), notes=tuple(notes))
+
+
+# A text that holds one number with a decimal comma, perhaps with thousands and a currency.
+DECIMAL_COMMA = r"^[^\d,]*(?:\d{1,3}(?:\.\d{3})+|\d+),\d{1,2}[^\d,]*$"
 
 
 def _sheet(names: list[str], wanted: Any) -> str:
@@ -148,10 +153,17 @@ def _read_sheet(path: Path, book: Any, name: str) -> RawTable:
     notes = [f"{path.name}: {note}" for note in notes]
     if place:
         notes.append(f"{path.name}: {counted(place, 'row')} above the header of {name!r} skipped")
-    sheet = book.load_sheet(
-        name, header_row=None, skip_rows=place + 1, column_names=names, schema_sample_rows=None
-    )
-    frame: pl.DataFrame = sheet.to_polars()
+    below = {"header_row": None, "skip_rows": place + 1, "column_names": names}
+    frame: pl.DataFrame = book.load_sheet(name, schema_sample_rows=None, **below).to_polars()
+    mixed = [
+        column.name
+        for column in frame.select(pl.col(pl.String))
+        if column.str.contains(DECIMAL_COMMA).any() and column.str.contains(r"^\d+\.\d").any()
+    ]
+    if mixed:
+        kinds: dict[str | int, Any] = dict.fromkeys(mixed, "float")
+        numbers = book.load_sheet(name, dtypes=kinds, **below).to_polars()
+        frame = frame.with_columns(_with_points(frame[each], numbers[each]) for each in mixed)
     if frame.width < len(names):
         frame = frame.with_columns(
             pl.lit(None, pl.String).alias(missing) for missing in names[frame.width :]
@@ -163,6 +175,15 @@ def _read_sheet(path: Path, book: Any, name: str) -> RawTable:
         notes += [f"{path.name}: {note}" for note in changes]
         frame = texts if changes else frame
     return RawTable(frame, notes=tuple(notes))
+
+
+def _with_points(texts: pl.Series, numbers: pl.Series) -> pl.Series:
+    """Write texts with a decimal comma with a point, where most cells of the column are numbers."""
+    if numbers.null_count() - texts.null_count() > 0.5 * texts.count():
+        return texts
+    points = texts.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+    is_comma = numbers.is_null() & texts.str.contains(DECIMAL_COMMA)
+    return points.zip_with(is_comma.fill_null(value=False), texts)
 
 
 def read_query(path: Path, sql: str | None, table: str) -> RawTable:

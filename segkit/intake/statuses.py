@@ -26,9 +26,7 @@ def _pattern(stems: str) -> re.Pattern[str]:
 
 
 _MEANS = {"asked": None, "part_refunded": "sale", "paid_waiting": "sale"}
-_PATTERNS = tuple(
-    (_pattern(stems), _MEANS.get(name, name)) for name, stems in WORDS["states"].items()
-)
+_PATTERNS = {name: _pattern(stems) for name, stems in WORDS["states"].items()}
 _ROW_PATTERNS = tuple((_pattern(stems), name) for name, stems in WORDS["rows"].items())
 
 # "Not delivered" is no sale for certain.
@@ -81,8 +79,10 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
         return own.get(text, own.get(bare, own.get(masked)))
     if rest is not None:
         return rest
-    meaning = next((state for pattern, state in _PATTERNS if pattern.search(text)), None)
-    return None if meaning in ("sale", "refunded") and _NEGATED.search(text) else meaning
+    name = next((name for name, pattern in _PATTERNS.items() if pattern.search(text)), None)
+    if name is None or name in ("sale", "part_refunded", "refunded") and _NEGATED.search(text):
+        return None
+    return _MEANS.get(name, name)
 
 
 def refund_meaning(word: object) -> str | None:
