@@ -218,7 +218,7 @@ def test_texts_with_a_decimal_comma_among_numbers_are_read(tmp_path):
     read = read_excel(path, None, "orders").frame["amount"]
     assert read.filter(read.str.contains("[^0-9.]")).to_list() == [
         "71.10 €", "71.10 €", "€ 1071.10", "kr -71.10"]  # fmt: skip
-    assert read[9] == "71.10" and read[0] == "10.5" and read.null_count() == 0
+    assert (read[9], read[0], read.null_count()) == ("71.10", "10.5", 0)
     texts = [[f"c{i % 9}", "2024-01-05", f"{i},50" if i else 2.5, 1] for i in range(40)]
     path = workbook(tmp_path / "t.xlsx", {"s": [[*HEADER.split(","), "quantity"], *texts]})
     assert read_excel(path, None, "orders").frame["amount"][1] == "1,50"  # a column of texts

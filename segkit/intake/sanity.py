@@ -405,11 +405,13 @@ def _doubt_counter(columns: Columns) -> list[Finding]:
         if accounts.len() != 1:
             continue
         rows = (ids == accounts[0]).fill_null(value=False)
+        word = str(columns.cells(name).filter(rows)[0])
         if int(rows.sum()) < 2 or not unnamed.filter(rows).all():
             continue
+        if word.casefold() in accounts[0].casefold().split():  # Nan O'Connell is a person
+            continue
         words = [*ids.filter(nobody).unique().sort(), accounts[0]]
-        listed = ", ".join(f'"{word}"' for word in words)
-        word = columns.cells(name).filter(rows)[0]
+        listed = ", ".join(f'"{each}"' for each in words)
         text = f"One customer id has {word!r} in {name!r}: sales without a customer, as at a till?"
         answer = f"[orders] no_customer = [{listed}], if so; or [orders] no_customer = "
         answer += f"[{listed.rpartition(', ')[0]}], if it is a customer"

@@ -80,7 +80,7 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
     if rest is not None:
         return rest
     name = next((name for name, pattern in _PATTERNS.items() if pattern.search(text)), None)
-    if name is None or name in ("sale", "part_refunded", "refunded") and _NEGATED.search(text):
+    if name is None or (name in ("sale", "part_refunded", "refunded") and _NEGATED.search(text)):
         return None
     return _MEANS.get(name, name)
 
