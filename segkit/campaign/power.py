@@ -63,17 +63,16 @@ def power_of_comparison(
 
 
 def _t_power(size: float, variance: float, a: float, b: float, tail: float) -> float:
-    from scipy.special import ndtr
-    from scipy.stats import nct, t
+    from scipy.special import nctdtr, ndtr, stdtrit
 
     freedom = a + b - 2
     if freedom <= 0:
         return 0.0
     shift = size / np.sqrt(variance * (1 / a + 1 / b))
-    cut = t.isf(tail, freedom)
+    cut = -stdtrit(freedom, tail)
     if freedom > 1e5 or shift > 30:  # noncentral t: nearly normal here, slow or not finite
         return float(ndtr(shift - cut))
-    return float(nct.sf(cut, freedom, shift))
+    return float(1 - nctdtr(freedom, shift, cut))
 
 
 def solve(function: Callable[[float], float], low: float, high: float, what: str) -> float:
