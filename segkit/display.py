@@ -31,6 +31,13 @@ OF_SUBJECT = frozenset(
         *("mean_all", "median_all", "mean_arm", "mean_control", "value", "value_all", "threshold"),
     )
 )
+# Columns of a table of figures in the unit of their row's figure.
+OF_FIGURE = frozenset(
+    (
+        *("value_arm", "value_control", "difference", "difference_low", "difference_high"),
+        *("low", "high", "other_low", "other_high"),
+    )
+)
 OFFERS = frozenset(
     ("offer_name", "tied", "before", "generic", "persona", "learnt")
 )  # their columns
@@ -523,6 +530,7 @@ def table_html(
     headings: Mapping[str, str] | None = None,
     max_rows: int = 30,
     currency: str | None = None,
+    units: Sequence[str] = (),
 ) -> str:
     """Render a frame as a plain, accessible HTML table that takes the page's own colours.
 
@@ -538,6 +546,9 @@ def table_html(
         Rows shown.
     currency : str, optional
         Of the columns that hold money; named in their headings.
+    units : sequence of str
+        Of each row, where rows are figures of several units: "share", "money" or another word. It
+        is the unit of the columns in ``OF_FIGURE``; differences of shares are in points.
 
     Returns
     -------
@@ -560,6 +571,9 @@ def table_html(
     )
     part = frame.head(max_rows)
     columns = _cells(part, numeric)
+    for name in OF_FIGURE & numeric if units else ():
+        values = zip(part[name], units, strict=False)
+        columns[name] = [_of_figure(value, unit, name) for value, unit in values]
     names = next((part[name].to_list() for name in ROW_NAMES if name in frame.columns), None)
     body = "".join(
         f"<tr{_named(names[place]) if names else ''}>"
@@ -614,6 +628,42 @@ def _cells(frame: pl.DataFrame, numeric: set[str]) -> dict[str, list[str]]:
         beside = [v for one in family for v in frame[one].to_list() if v is not None]
         texts[name] = number_cells(values, owner[name], beside)
     return texts
+
+
+def row_units(frame: pl.DataFrame) -> list[str]:
+    """Return the unit of each row of a table of figures (kind, metric); none for other tables."""
+    if not {"kind", "metric"} <= set(frame.columns):
+        return []
+    return [figure_unit(kind, name) for kind, name in frame.select("kind", "metric").iter_rows()]
+
+
+def figure_unit(kind: str, name: str) -> str:
+    """Return the unit in which a figure is written: "share", "money", or else its kind.
+
+    Examples
+    --------
+    >>> figure_unit("share", "conversion"), figure_unit("mean", "revenue")
+    ('share', 'money')
+    """
+    if kind == "share" or is_share(name):
+        return "share"
+    return "money" if is_money(name) else kind
+
+
+def _of_figure(value: float | None, unit: str, column: str) -> str:
+    """Write a figure's value, or a difference of two, with its unit.
+
+    Examples
+    --------
+    >>> _of_figure(0.0125, "share", "value_arm"), _of_figure(0.0125, "share", "difference_low")
+    ('1.2%', '1.2 points')
+    """
+    if value is None or not math.isfinite(value) or unit not in ("share", "money"):
+        return number(value)
+    if unit == "money":
+        return money(value)
+    gap = "" if column.startswith("value") else " points"
+    return f"{percent(value).removesuffix('%')}{gap}" if gap else percent(value)
 
 
 def _named(name: object) -> str:

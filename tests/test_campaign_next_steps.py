@@ -127,6 +127,12 @@ def test_the_campaign_counts_before_the_pilot_and_the_pilot_before_the_profile()
     assert rows["S3"]["test_offer"] == "early access"
     for words in ("measured in the campaign: A", "in the pilot alone: B", "by the profile"):
         assert words in steps.text
+    # Where nothing was measured no test is the shorter one: where most revenue is comes first.
+    shares = segments.with_columns(revenue_share=pl.Series([0.2, 0.5, 0.3]))
+    assert decide_next_steps(shares, ideas={"S2": "sale"}).answer == (
+        "No offer has been tested yet: first test sale against generic for B, 50.0% of revenue "
+        "(as large as the campaign allows)."
+    )
 
 
 @pytest.mark.parametrize("rows", [[OPEN, UNSURE], [PAYS], [BETTER, PAYS]])

@@ -226,7 +226,7 @@ def test_one_sentence_reconciles_votes_structure_and_the_number_in_force():
     X = np.concatenate([np.random.default_rng(0).normal(m, 1.0, (40, 2)) for m in (0, 9, 18)])
     choice = choose_k(X, k_range=[2, 3, 4], criteria=["silhouette", "calinski_harabasz"])
     real = assess_structure(X, k_range=[2, 3, 4], k=3, n_null=19, n_refits=4)
-    agreed = "3 segments in force, as the votes recommend; natural groups."
+    agreed = "3 segments in force, as recommended; natural groups."
     assert choice.reconcile(real) == agreed
     own = choice.choose(2, why="two campaigns")
     other = replace(real, k=2, verdict="reproducible")

@@ -149,9 +149,15 @@ def test_a_report_drops_cells_that_are_left_out_and_sections_of_nothing_else():
         *(new_markdown_cell("It says."), new_code_cell("2", outputs=[gone])),
         *(new_markdown_cell("## Do they?"), new_code_cell("3", outputs=[gone])),
         *(new_code_cell("4", outputs=[shown]), new_markdown_cell("## Only words")),
+        # What only prepares what was left out shows nothing either; a finding in bold does.
+        *(new_markdown_cell(f"## When?\n\n{'A word ' * 9}"), new_code_cell("5")),
+        *(new_code_cell("6", outputs=[gone]), new_markdown_cell("## Findings")),
+        *(new_code_cell("7"), new_code_cell("8", outputs=[gone]), new_markdown_cell("**So:** no.")),
     ]
     kept = [cell.source for cell in _without_left_out(cells)]
-    assert kept == ["# Why?", "## Do they?", "4", "## Only words"]
+    assert kept == [
+        *("# Why?", "## Do they?", "4", "## Only words", "## Findings", "7", "**So:** no.")
+    ]
 
 
 @pytest.mark.slow

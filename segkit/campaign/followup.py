@@ -12,7 +12,7 @@ import polars as pl
 from segkit.errors import DataError
 from segkit.frames import takes_frames
 from segkit.intake import clean_data
-from segkit.lift import Outcomes, derive_outcomes, read_outcomes
+from segkit.lift import Lift, Outcomes, derive_outcomes, read_outcomes
 from segkit.lift.effects import choose_metrics
 
 GIVEN = {"visit": "visited", "conversion": "converted", "spend": "revenue"}
@@ -74,6 +74,14 @@ class FollowUp:
             why = self.why or f"expected a holdout and another arm, got {arms}"
             raise DataError(f"no two arms can be compared: {why}")
         return self.arms[0], self.holdout
+
+    def leading(self, against: str, lift: Lift) -> str:
+        """Return the arm to look into: the last beside ``against``, or else the one that did best.
+
+        ``lift`` holds the effects of all arms over the holdout.
+        """
+        tailored = self.beside(against)
+        return tailored[-1] if tailored else str(lift.best["arm"])
 
     def tailors(self, against: str) -> bool:
         """Return whether an arm besides ``against`` gives customers different offers."""

@@ -15,7 +15,7 @@ from segkit.campaign.metrics import mean
 from segkit.campaign.offer_profits import PROFITS, USUAL, find_proven
 from segkit.campaign.pilot import words
 from segkit.campaign.power import compute_sample_size
-from segkit.display import MOST_WORDS, counted, join_words, money, number, sentences
+from segkit.display import MOST_WORDS, counted, join_words, money, number, percent, sentences
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
 from segkit.lift.verdicts import ALL
@@ -55,6 +55,7 @@ STEPS: dict[str, type[pl.DataType]] = {
     **dict.fromkeys(("test_customers", "test_months"), pl.Int64),
     "usability": pl.String,
     "stable": pl.Boolean,
+    "revenue_share": pl.Float64,
     "why": pl.String,
 }
 Row = dict[str, Any]
@@ -76,7 +77,9 @@ class NextSteps(Result):
         measured), reach (customers who may be contacted), profit (added per customer) and monthly
         (for all within reach, one campaign per month) with _low and _high, the test that would
         settle what is open (test_offer, test_against, test_customers in two halves, test_months;
-        null where nothing is open or no test of a year would), usability, stable, why.
+        null where nothing is open or no test of a year would), usability, stable, revenue_share,
+        why. Of tests that nothing else tells apart, the one of the segment with most revenue is
+        first.
     usual : str
         The offer that customers get without a campaign of their segment's own.
     overall : dict of str to float or None
@@ -166,11 +169,14 @@ class NextSteps(Result):
     def _first_test(self, rows: Sequence[Row], *, with_size: bool = True) -> str:
         measured = any(row["basis"] != "profile" for row in rows)
         state = "No offer is shown to pay yet" if measured else "No offer has been tested yet"
-        return f"{state}: first test {self._test(_by_length(rows)[0], with_size=with_size)}."
+        first = _by_length(rows)[0]
+        share = first["revenue_share"] if len(rows) > 1 and not first["test_customers"] else None
+        why = "" if share is None else f", {percent(share)} of revenue"
+        return f"{state}: first test {self._test(first, why, with_size=with_size)}."
 
-    def _test(self, row: Row, *, with_size: bool = True) -> str:
+    def _test(self, row: Row, why: str = "", *, with_size: bool = True) -> str:
         offers = f"{words(row['test_offer'])} against {words(row['test_against'])}"
-        offers += f" for {row['segment_name']}"
+        offers += f" for {row['segment_name']}{why}"
         customers, months = row["test_customers"], row["test_months"]
         size = "no test of a year would settle it"
         if customers is None and row["basis"] == "profile":
@@ -277,7 +283,7 @@ def decide_next_steps(
     Parameters
     ----------
     segments : polars.DataFrame
-        segment, segment_name, customers: `Profile.segments`.
+        segment, segment_name, customers, and revenue_share where it is known: `Profile.segments`.
     campaign, pilot : polars.DataFrame, optional
         What `compare_offers` and `compare_pilot_offers` return; segments by id or name.
     usability : polars.DataFrame, optional
@@ -353,7 +359,7 @@ def decide_next_steps(
         sizes = dict(power.select("segment", "needed").iter_rows())
     learnt = {_segment_of(name, segments): offer for name, offer in (next_round or {}).items()}
     steps = []
-    for segment, name in filled.select("segment", "segment_name").iter_rows():
+    for segment, name, share in _largest_first(filled).iter_rows():
         basis, rows = measured.get(segment, ("profile", []))
         step: Row = (
             _decide(rows, usual, learnt.get(segment))
@@ -366,6 +372,7 @@ def decide_next_steps(
             why = "not usable, and nothing was measured" if stable else UNSTABLE
             step = {"decision": "none", "why": why}
         about = {"basis": basis, "usability": judgement["verdict"], "stable": judgement["stable"]}
+        about |= {"revenue_share": share}
         steps.append({"segment": segment, "segment_name": name, **step, **about})
     table = pl.DataFrame(steps, schema=STEPS).sort(
         pl.col("decision").cast(pl.Enum(DECISIONS)),
@@ -373,6 +380,15 @@ def decide_next_steps(
         maintain_order=True,
     )
     return NextSteps(table, usual, overall, level, currency)
+
+
+def _largest_first(segments: pl.DataFrame) -> pl.DataFrame:
+    """Return segment, segment_name and revenue_share (null if not known), most revenue first."""
+    if "revenue_share" not in segments.columns:
+        segments = segments.with_columns(revenue_share=pl.lit(None, pl.Float64))
+    size = ("revenue_share", "customers")
+    largest = segments.sort(size, descending=True, nulls_last=True, maintain_order=True)
+    return largest.select("segment", "segment_name", "revenue_share")
 
 
 def _by_length(rows: Sequence[Row]) -> list[Row]:

@@ -140,7 +140,7 @@ class Pilot(Result):
         interval = interval_words(self.gain_low, self.gain_high, self.level, self._words)
         reach = f"{gain} per customer ({interval})"
         payoff = self.payoff.replace("_", " ")
-        not_shown = "The pilot does not show that tailoring pays:"
+        not_shown = "Tailoring is not shown to pay:"
         if self.gain == self.gain_low == self.gain_high == 0:
             finding = (
                 f"{not_shown} whichever part of the customers it was learnt from, the best offer "
@@ -148,23 +148,25 @@ class Pilot(Result):
             )
         elif self.pays:
             finding = (
-                "The pilot shows that tailoring pays: the offer learnt for each segment brings "
-                f"{reach} more {payoff} than the best single offer."
+                f"Tailoring pays: the offer learnt for each segment brings {reach} more {payoff} "
+                "than the best single offer."
             )
         elif self.gain_high < 0:
             finding = (
-                "The pilot speaks against tailoring: what was learnt for each segment brings "
-                f"{reach} of {payoff} against the best single offer."
+                f"Tailoring loses: what was learnt for each segment brings {reach} of {payoff} "
+                "against the best single offer."
             )
         else:
             finding = (
                 f"{not_shown} what was learnt for each segment differs from the best single offer "
                 f"by {reach} of {payoff}, which may be nothing."
             )
+        alike = self.policy["offer"].unique().to_list() == [self.single]
+        every = ", and that is learnt for every segment" if alike else ""
         single = (
             f"Over all {counted(self.customers, 'customer')} the best single choice is "
-            f"{words(self.single)} to everyone. What is compared was always learnt from other "
-            f"customers than it is valued on, in {steps(self.folds)}."
+            f"{words(self.single)} to everyone{every}. What is compared was always learnt from "
+            f"other customers than it is valued on, in {steps(self.folds)}."
         )
         parts = [finding, self._interaction_words(), single, self.tie_words(), *self.notes]
         return " ".join(part for part in parts if part)

@@ -118,7 +118,7 @@ class KChoice(Result):
         structure : Structure
             From `assess_structure`, for the number of segments that is used.
         """
-        by = "as the votes recommend"
+        by = "as recommended"
         if self.chosen_by == "analyst":
             why = self.reason.rstrip(".").partition(": ")[2]
             by = f"chosen by the analyst{f' ({why})' if why else ''}"
@@ -138,7 +138,7 @@ class KChoice(Result):
         dissent = join_words([*map(str, others), *(["none"] if none else [])])
         text = f"{counted(self.k, 'segment')} in force, {by}; {structure_words}"
         count = len(others) + int(none)
-        rests = [f"; single votes for {dissent}", f"; {number(count)} others have votes"]
+        rests = [f"; other votes: {dissent}", f"; {number(count)} others have votes"]
         whole = (f"{text}{rest}." for rest in (rests if dissent else []))
         return next((one for one in whole if len(one.split()) <= MOST_WORDS), f"{text}.")
 

@@ -399,10 +399,11 @@ def _censor(
     observed = assigned.filter(pl.col("assigned_at") + window <= end)
     lost = assigned.height - observed.height
     if observed.is_empty():
+        first: datetime = assigned["assigned_at"].min()  # type: ignore[assignment]
         raise DataError(
             f"the data end on {end:%Y-%m-%d %H:%M}, before any window of "
-            f"{counted(window.days, 'day')} is over (first assignment "
-            f"{assigned['assigned_at'].min()!s}); wait, or shorten window_days"
+            f"{counted(window.days, 'day')} is over (first assignment {first:%Y-%m-%d %H:%M}); "
+            "wait, or shorten window_days"
         )
     return observed, ("window reaches beyond the data (censored)", lost, lost, "left out")
 

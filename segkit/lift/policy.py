@@ -78,9 +78,8 @@ class SegmentPolicy(Result):
         where = (
             (f"{chosen}, not in {rest}" if chosen else "no segment") if rest else "every segment"
         )
-        parts = [
-            f"By what each segment's contact brings and costs, {self.treatment} pays in {where}."
-        ]
+        costs = "By what each segment's contact brings and costs on average"
+        parts = [f"{costs}, {self.treatment} pays in {where}."]
         for row in self.gains.iter_rows(named=True):
             verdict = "not shown to differ from"
             if row["low"] > 0 or row["high"] < 0:

@@ -348,7 +348,7 @@ class UpliftCurve(Result):
         none = pl.lit(None, dtype=pl.Float64)
         best = self.points.select("gain", "low", "high", contacted=share)
         random = self.points.select(gain="random", low=none, high=none, contacted=share)
-        better = "by effect" if self.ranks_customers else "no better than chance"
+        ranks = "" if self.ranks_customers else "are not shown to "
         return lines(
             pl.concat(
                 [
@@ -362,7 +362,7 @@ class UpliftCurve(Result):
             band=("low", "high"),
             percent=self.is_share,
             markers=False,
-            title=f"The scores order customers {better}",
+            title=f"The scores {ranks}order customers by effect",
             x_label="Contacted, % of the customers",
             y_label=f"Gain in {self.name} per customer of all",
         )

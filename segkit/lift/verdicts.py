@@ -230,6 +230,12 @@ class Lift(Result):
         return effects.row(0, named=True)
 
     @property
+    def best(self) -> dict[str, Any]:
+        """The primary metric's effect over all customers under the arm that did best."""
+        rows = self.overall.filter(pl.col("metric") == self.primary)
+        return rows.row(rows["difference"].fill_nan(None).arg_max() or 0, named=True)
+
+    @property
     def verdicts(self) -> pl.DataFrame:
         """The primary figure by arm and segment, with its verdict, as a table to read.
 
@@ -258,21 +264,21 @@ class Lift(Result):
         Returns
         -------
         DataFrame
-            label, arm, difference, low, high of this one, other_difference, other_low, other_high,
-            and narrower_share: by how much this interval is shorter. Figures with few cases are
-            left out because their limits are not reliable.
+            metric, kind, label, arm, difference, low, high of this one, other_difference,
+            other_low, other_high, and narrower_share: by how much this interval is shorter. Figures
+            with few cases are left out because their limits are not reliable.
         """
         keys = ["metric", "arm"]
         names = {"difference": "difference", "low": "difference_low", "high": "difference_high"}
         sound = (pl.col("use") == "causal") & ~pl.col("few")
-        own = self.overall.filter(sound).select(*keys, "label", **names)
+        own = self.overall.filter(sound).select(*keys, "kind", "label", **names)
         theirs = other.overall.select(
             *keys, **{f"other_{name}": column for name, column in names.items()}
         )
         joined = own.join(theirs, on=keys, maintain_order="left")
         width = pl.col("high") - pl.col("low")
         before = pl.col("other_high") - pl.col("other_low")
-        return joined.with_columns(narrower_share=1 - width / before).drop("metric")
+        return joined.with_columns(narrower_share=1 - width / before)
 
     @property
     def text(self) -> str:
@@ -292,9 +298,7 @@ class Lift(Result):
     @property
     def answer(self) -> str:
         """Whether the best arm changed the primary figure."""
-        rows = self.overall.filter(pl.col("metric") == self.primary)
-        place = rows["difference"].fill_nan(None).arg_max() or 0
-        return answer_words(rows.row(place, named=True), self.level)
+        return answer_words(self.best, self.level)
 
     def compare_guess(self, base: Lift | None = None) -> str:
         """Answer whether guessed offers did as well as offers learnt from data.

@@ -8,18 +8,24 @@ from typing import Any, TypeGuard
 
 import polars as pl
 
-from segkit.display import counted, number, percent
+from segkit.display import counted, figure_unit, money, number, percent
 
 
 def amount(value: float | None, kind: str) -> str:
-    """Write a figure's value: a share in percent, else a number.
+    """Write a figure's value: a share in percent, money as such, else a number.
 
     Examples
     --------
-    >>> amount(0.125, "share"), amount(12.5, "mean")
-    ('12.5%', '12.5')
+    >>> amount(0.125, "share"), amount(12.5, "mean"), amount(12.5, "money")
+    ('12.5%', '12.5', '12.50')
     """
+    if kind == "money":
+        return money(value)
     return percent(value) if kind == "share" else number(value)
+
+
+def _unit(row: dict[str, Any]) -> str:
+    return figure_unit(row["kind"], row.get("metric", ""))
 
 
 def gap(value: float, kind: str) -> str:
@@ -34,8 +40,8 @@ def gap(value: float, kind: str) -> str:
 
 
 def _without_unit(value: float, kind: str) -> str:
-    """Write a difference without its unit: points in one decimal, else a number."""
-    return percent(value).removesuffix("%") if kind == "share" else number(value)
+    """Write a difference without its unit: points in one decimal, else as `amount`."""
+    return amount(value, kind).removesuffix("%")
 
 
 def answer_words(first: dict[str, Any], level: float) -> str:
@@ -49,7 +55,7 @@ def answer_words(first: dict[str, Any], level: float) -> str:
     >>> answer_words(row, 0.95)
     'Yes: conversion under mail is 5.0 points higher than under none (95% CI 1.0 to 9.0).'
     """
-    label, control, kind = first["label"], first["control"], first["kind"]
+    label, control, kind = first["label"], first["control"], _unit(first)
     if first["verdict"] == "not measured" or not is_number(first["difference"]):
         return f"Not measured: {label} under {first['arm']} and {control} cannot be compared."
     verdict = {"higher": "Yes", "lower": "No", "same": "No relevant difference"}
@@ -83,7 +89,7 @@ def _interval(row: dict[str, Any], level: float, *, turned: bool) -> str:
     if not (is_number(low) and is_number(high)):
         return ""
     low, high = (-high, -low) if turned else (low, high)
-    ends = f"{_without_unit(low, row['kind'])} to {_without_unit(high, row['kind'])}"
+    ends = f"{_without_unit(low, _unit(row))} to {_without_unit(high, _unit(row))}"
     return f" ({percent(level, places=0)} CI {ends})"
 
 
@@ -102,7 +108,7 @@ def guess_words(row: dict[str, Any], base: Sequence[dict[str, Any]], level: floa
     'Yes, as far as shown: guess 12.1 and learnt 11.6 points of conversion over none, a difference \
 of 0.5 (95% CI -1.0 to 2.0).'
     """
-    verdict, gain, kind = row["verdict"], row["difference"], row["kind"]
+    verdict, gain, kind = row["verdict"], row["difference"], _unit(row)
     unit = " points" if kind == "share" else ""
     if verdict == "not measured" or not is_number(gain):
         return answer_words(row, level)
@@ -184,12 +190,12 @@ def limits_words(row: dict[str, Any], head: str = "") -> str:
     low, high = row["difference_low"], row["difference_high"]
     if not (is_number(low) and is_number(high)):
         return "no interval"
-    return f"{head}{_without_unit(low, row['kind'])} to {_without_unit(high, row['kind'])}"
+    return f"{head}{_without_unit(low, _unit(row))} to {_without_unit(high, _unit(row))}"
 
 
 def verdict_words(row: dict[str, Any], level: float) -> str:
     """Write one effect over all customers as a finding."""
-    kind, label = row["kind"], row["label"]
+    kind, label = _unit(row), row["label"]
     subject = f"{label[0].upper()}{label[1:]}"
     if row["verdict"] == "not measured":
         return _unmeasured(row, subject)
@@ -229,7 +235,7 @@ def _undecided(row: dict[str, Any]) -> str:
     if not (is_number(smallest) and smallest > 0):
         return "Chance alone could have done it."
     return (
-        f"Chance alone could have done it, and a difference below {gap(smallest, row['kind'])} "
+        f"Chance alone could have done it, and a difference below {gap(smallest, _unit(row))} "
         "would mostly not have been seen."
     )
 
@@ -263,7 +269,7 @@ def _unmeasured(row: dict[str, Any], subject: str) -> str:
     values = [row["value_arm"], row["value_control"]]
     size = ""
     if is_number(values[0]) and is_number(values[1]):
-        one, two = (amount(value, row["kind"]) for value in values)
+        one, two = (amount(value, _unit(row)) for value in values)
         size = f" ({one} and {two})"
     return f"{subject} under {arm} and {control}{size} cannot be compared: {why}."
 
@@ -281,7 +287,7 @@ def arms_words(rows: list[dict[str, Any]], level: float) -> str:
 to 9.0), higher.'
     """
     first = rows[0]
-    kind, label = first["kind"], first["label"]
+    kind, label = _unit(first), first["label"]
     sentences = []
     for row in rows:
         if row["verdict"] == "not measured":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import takewhile
@@ -205,12 +205,29 @@ def _page(
         "quality": summary.get("quality"),
         "facts": _facts(manifest, summary),
         "answers": summary.get("answers", []),
-        "skips": [skip for skip in summary.get("skips", []) if skip.get("wanted", True)],
+        "skips": _reasons(summary.get("skips", [])),
         "parameters": _parameters(notebook, manifest["parameters"]),
         "making": making,
         "signature": f"segkit {manifest['versions']['segkit']} · {manifest['notebook']} · "
         f"{finished:%Y-%m-%d %H:%M} UTC",
     }
+
+
+def _reasons(skips: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return each reason for which parts are left out, once, with the names of the parts.
+
+    Examples
+    --------
+    >>> _reasons([{"what": "offer_profits", "why": "No campaign."},
+    ...           {"what": "lift", "why": "No campaign."}])
+    [('No campaign', 'offer profits, lift')]
+    """
+    reasons: dict[str, list[str]] = {}
+    for skip in skips:
+        if skip.get("wanted", True):
+            name = str(skip["what"]).replace("_", " ")
+            reasons.setdefault(str(skip["why"]).rstrip("."), []).append(name)
+    return [(why, ", ".join(names)) for why, names in reasons.items()]
 
 
 def _facts(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -249,7 +266,10 @@ def _opening(notebook: Any) -> tuple[str, str]:
 
 
 def _without_left_out(cells: list[Any]) -> list[Any]:
-    """Return the cells without those left out, and without sections of only such cells."""
+    """Return the cells without those left out, and without sections that then show nothing.
+
+    A section shows nothing if what is left of it has no output and only folded words.
+    """
     sections: list[list[Any]] = [[]]
     for cell in cells:
         if cell.cell_type == "markdown" and cell.source.startswith("## "):
@@ -257,11 +277,19 @@ def _without_left_out(cells: list[Any]) -> list[Any]:
         sections[-1].append(cell)
     shown = []
     for section in sections:
-        code = [cell for cell in section if cell.cell_type == "code"]
-        left_out = [cell for cell in code if _is_left_out(cell)]
-        if not code or len(left_out) < len(code):
-            shown += [cell for cell in section if cell not in left_out]
+        rest = [c for c in section if c.cell_type != "code" or not _is_left_out(c)]
+        has_code = any(cell.cell_type == "code" for cell in rest)
+        if len(rest) == len(section) or (has_code and any(map(_shows, rest))):
+            shown += rest
     return shown
+
+
+def _shows(cell: Any) -> bool:
+    """Return whether a cell has an output, or words that stay open beside headings."""
+    if cell.cell_type == "code":
+        return bool(cell.outputs)
+    opened = "\n\n".join(one["source"] for one in _parts(cell.source) if one["open"])
+    return any(block and not block.startswith("#") for block in opened.split("\n\n"))
 
 
 def _is_left_out(cell: Any) -> bool:

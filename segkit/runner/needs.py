@@ -165,14 +165,15 @@ class Needs:
         value = variables[name]
         for part in parts:
             value = _part_of(value, part)
-        return None if _is_there(value) else ""
+        return None if _is_there(value) else self._left_out.get(name, "")
 
     def _leave_out(self, line: str, cell: str, what: str, why: str) -> None:
         names = set(assigned_names(cell))
         for name in names:
             if self._made.get(name) == line.strip():  # by an earlier execution of this cell
                 self._shell.user_ns.pop(name, None)
-        self._left_out |= {name: why for name in names if name not in self._shell.user_ns}
+        have = self._shell.user_ns
+        self._left_out |= {name: why for name in names if have.get(name) is None}
         self._run.leave_out(what, why, written=_texts(cell))
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import polars as pl
 
-from segkit.display import counted, paragraphs, table_html
+from segkit.display import counted, paragraphs, row_units, table_html
 from segkit.errors import ParameterError, RunError, require_choice, unknown
 from segkit.frames import takes_frames
 from segkit.intake.privacy import (
@@ -240,7 +240,12 @@ class NotebookRun:
             wanted = [one for one in wanted if one in frame.columns or one not in whole]
         part = frame if not wanted else frame.select(wanted)
         shown = table_html(
-            part, caption=caption, headings=headings, max_rows=max_rows, currency=self.currency
+            part,
+            caption=caption,
+            headings=headings,
+            max_rows=max_rows,
+            currency=self.currency,
+            units=row_units(frame),
         )
         self._show(shown + self._link(path, f"Table ({path.rsplit('.')[-1]})") + note)
 
@@ -363,7 +368,8 @@ class NotebookRun:
         """
         from IPython.display import display
 
-        promised = sorted(set(self._context.writes) & set(written))
+        done = {path.name.split(".")[0] for path in (self._folder / "data").glob("*")}
+        promised = sorted((set(self._context.writes) & set(written)) - done)
         for name in promised or [what]:
             if name:  # else an earlier cell has named what is absent
                 self._note_skip(name, why, wanted=name not in self._context.unwanted)

@@ -251,7 +251,7 @@ LACKS = {
     "08_value_and_churn": {"product id", "offers"},
     "09_campaign_design": {
         *("attitudes", "pilot", "consent", "past campaign", "differing", "audiences"),
-        *("pilot_profits", "retention_lists", "between offers", "pilot_answers"),
+        *("pilot_profits", "retention_lists", "pilot_answers"),
     },
     # The campaign is assigned as of the last order: nothing has come of it yet.
     "10_campaign_lift": {
