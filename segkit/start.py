@@ -17,6 +17,7 @@ from segkit.display import counted, number, percent
 from segkit.errors import DataError, SegkitError, SourceError
 from segkit.intake import Mapping
 from segkit.intake.answers import as_options, mapping_of, offered_answers
+from segkit.intake.layouts import list_layouts
 from segkit.intake.mapping import STATUS_COLUMNS
 from segkit.intake.questions import explain_signs
 from segkit.pipeline import LEAST_CUSTOMERS, link_source
@@ -257,13 +258,14 @@ def _write(
     listed = 0 if unread else outlook.audience.frame.height
     files = {WORKBOOK: "a sheet for each segment: customers, last order, orders, revenue, action"}
     notices = _notices(taken, outlook, unread, assume_consent=assume_consent)
+    titles = {layout.preset: layout.title for layout in list_layouts()}
     for tool in MAIL_TOOLS:
         path = folder / f"{tool}.csv"
         if listed:
             rows = shape_mail_import(outlook.audience.frame, tool, as_of=outlook.as_of.isoformat())
             write_frame(rows, path, private=True)
             files[path.name] = (
-                f"import file for {tool.capitalize()}: {counted(listed, 'customer')} with their "
+                f"import file for {titles[tool]}: {counted(listed, 'customer')} with their "
                 "segment"
             )
         else:

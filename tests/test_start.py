@@ -34,6 +34,7 @@ def test_a_first_look_writes_page_workbook_and_lists(shop, tmp_path):
     page = made.page.read_text(encoding="utf-8")
     assert "@shop.example" not in page
     assert "http" not in page  # complete in itself
+    assert "import file for HubSpot: " in page
     for row in made.outlook.segments.iter_rows(named=True):
         assert row["segment"].replace("'", "&#39;") in page
         assert row["description"] in page
