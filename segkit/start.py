@@ -265,8 +265,7 @@ def _write(
             rows = shape_mail_import(outlook.audience.frame, tool, as_of=outlook.as_of.isoformat())
             write_frame(rows, path, private=True)
             files[path.name] = (
-                f"import file for {titles[tool]}: {counted(listed, 'customer')} with their "
-                "segment"
+                f"import file for {titles[tool]}: {counted(listed, 'customer')} with their segment"
             )
         else:
             path.unlink(missing_ok=True)  # of an earlier look, when consent was assumed

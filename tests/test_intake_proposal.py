@@ -95,7 +95,7 @@ def test_the_audit_says_in_three_lines_what_it_understood():
     assert lines[0].startswith("Read customers by 'Email', orders by 'Name', time by 'Created at'")
     assert lines[0].endswith("money is 'Total' of the whole order less 'Refunded Amount'.")
     assert lines[1] == "12 people, 31 orders, 6,555 EUR net of refunds, 2023-01 to 2024-11."
-    assert lines[2] == "Left out: cancelled 13, refunded 5, unpaid 16."
+    assert lines[2] == "Rows left out: cancelled 13, refunded 5, unpaid 16."
 
 
 # Names ----------------------------------------------------------------------------------------

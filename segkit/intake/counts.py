@@ -92,7 +92,7 @@ def understand(mapping: Mapping, taken: Intake | None, counts: pl.DataFrame | No
     )
     reasons = taken.ledger.reasons()
     left_out = ", ".join(f"{r.replace('_', ' ')} {number(n)}" for r, n in reasons.items())
-    return f"Read {named}; money is {worth}.\n{text}.\nLeft out: {left_out or 'no row'}."
+    return f"Read {named}; money is {worth}.\n{text}.\nRows left out: {left_out or 'none'}."
 
 
 def count_months(counts: pl.DataFrame) -> pl.DataFrame:
