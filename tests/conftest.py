@@ -32,7 +32,6 @@ LONGEST = (
     "tests/notebooks/test_real_sources.py",
     "tests/notebooks/test_simulated.py",
     "tests/notebooks/test_secrets.py",
-    "tests/notebooks/test_one_by_one.py",
     "tests/test_course.py",
     "tests/browser/test_lab.py",
     "tests/test_runner.py",

@@ -24,15 +24,16 @@ UNREAD = tuple(SECRETS.values())
 TEXT_COLUMNS = {"customers": ("gender", "region", "income_band", "preferred_channel")}
 
 
-def plant(folder: Path, customers: int, *, statuses: bool = False) -> Path:
+def plant(folder: Path, customers: int, *, statuses: bool = False, structure="archetypes") -> Path:
     """Write a simulated shop's raw tables with secrets in them; return the path of its mapping.
 
     Planted are: columns that no mapping names, with text in every row; cells that cannot be read,
     in every column of dates and numbers; remarks among the words of customer attributes and
     events; customers whose id is an e-mail address. With ``statuses`` also what is no word for
-    the state of an order, which closes the gate.
+    the state of an order, which closes the gate. What is known of the customers is written beside
+    the folder, to ``truth.parquet``.
     """
-    source = segkit.load_source("simulated", n_customers=customers)
+    source = segkit.load_source("simulated", n_customers=customers, structure=structure)
     mapping, raw = source.mapping, dict(source.tables)
     part = mapping.tables["customers"].columns
     ids = raw["customers"][part["customer_id"]].unique(maintain_order=True).head(12).to_list()
@@ -56,6 +57,7 @@ def plant(folder: Path, customers: int, *, statuses: bool = False) -> Path:
         notes = pl.lit(pl.Series(UNREAD)).gather(rows % len(UNREAD))
         frame = frame.with_columns(remark=notes, contact_name=pl.lit(SECRETS["name"]))
         frame.write_csv(folder / f"{table}.csv")
+    source.truth["customers"].write_parquet(folder.parent / "truth.parquet")
     path = folder.parent / "mapping.toml"
     mapping.save(path)
     return path

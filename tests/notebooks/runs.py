@@ -137,14 +137,29 @@ def sketching(kernel):
         kernel.run([code_cell(DRAWN)])
 
 
+# Of data of one's own nobody knows the truth: here it lies beside them.
+KNOWN = """
+import pathlib, polars, segkit.runner.notebook as _opened
+class _Known(type(pathlib.Path())):
+    @property
+    def truth(self):
+        return {"customers": polars.read_parquet("truth.parquet")}
+_opened.NotebookRun.load = lambda self, load=_opened.NotebookRun.load: _Known(load(self))
+del _opened"""
+
+
 def write_sketching(place):
-    """Lay out a working folder's notebooks, each with a cell that has its pictures sketched."""
+    """Lay out a working folder's notebooks, each with a cell that has its pictures sketched.
+
+    The first one knows the truth about its customers.
+    """
     (place / "notebooks").mkdir()
     for file in FILES:
         content = json.loads(file.read_text(encoding="utf-8"))
         tags = [cell["metadata"].get("tags", []) for cell in content["cells"]]
         at = tags.index(["parameters"]) + 1
-        content["cells"].insert(at, {**code_cell(SKETCHED + NOT_DRAWN_TWICE), "id": "sketched"})
+        code = SKETCHED + NOT_DRAWN_TWICE + KNOWN * (file == FILES[0])
+        content["cells"].insert(at, {**code_cell(code), "id": "sketched"})
         text = json.dumps(content, ensure_ascii=False)
         (place / "notebooks" / file.name).write_text(text, encoding="utf-8")
 

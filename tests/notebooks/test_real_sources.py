@@ -1,8 +1,9 @@
-"""Real sources run, reproduce what was published, and say what they lack."""
+"""Real sources run, reproduce what was published, and say what they lack; so do one's own files."""
 
 import polars as pl
 import pytest
 
+import segkit
 from tests.golden import ASKED
 from tests.golden.compare import compare_run
 from tests.made_journey import make_files
@@ -14,6 +15,7 @@ from tests.notebooks.runs import (
     check_nobody_named,
     ledger,
 )
+from tests.test_pipeline import RETURNERS, shop_with_returns
 
 pytestmark = pytest.mark.slow
 # Online Retail names products and prices, but no discounts.
@@ -116,3 +118,47 @@ def test_campaigns_that_were_not_randomised_are_compared_and_show_no_lift(tmp_pa
     table = pl.read_csv(done.folder / "10_campaign_lift/tables/spend_after_contact.csv")
     assert table["window"].to_list() == [-3, -2, 0, 1, 2]
     assert table["customers"].to_list() == [40] * 5
+
+
+@pytest.fixture(scope="module")
+def shop():
+    """Return order lines of 110 customers, and of twelve who only send things back."""
+    return shop_with_returns().select(
+        Kunde=pl.format("Kd{}", "CustomerID"),
+        Bestellnr="InvoiceNo",
+        Bestelldatum=pl.col("InvoiceDate").dt.strftime("%d.%m.%Y"),
+        Betrag=(pl.col("Quantity") * pl.col("UnitPrice")).round(2),
+    )
+
+
+@pytest.fixture(scope="module")
+def exported(shop, kernel, tmp_path_factory):
+    """Execute notebooks on an export: semicolons, a BOM, days first, decimal commas.
+
+    The first notebook by papermill: later ones find what it kept.
+    """
+    place = tmp_path_factory.mktemp("export")
+    style = {"include_bom": True, "separator": ";", "decimal_comma": True, "float_precision": 2}
+    shop.write_csv(place / "verkauf.csv", **style)
+    given = {"source": "file", "data": "verkauf.csv", "repeats": 3, "references": 19}
+    return OneByOne(place, kernel, last="05", by_papermill=1, pictures=False, **given)
+
+
+def test_an_export_of_ones_own_is_read_without_a_mapping(shop, exported):
+    assert exported.stems[-1] == "05_segments"
+    found = ledger(exported)
+    for kind, lines in (("sale", pl.col("Betrag") > 0), ("return", pl.col("Betrag") < 0)):
+        part = shop.filter(lines)["Betrag"]
+        assert found["of which", kind] == (part.len(), pytest.approx(part.sum()))
+    assert {stem: exported.skips(stem) for stem in exported.stems} == {
+        stem: LACKS[stem] for stem in exported.stems
+    }
+    check_nobody_named(exported.shown, set(shop["Kunde"]))
+
+
+def test_one_call_and_notebook_05_give_the_same_segments(exported):
+    theirs = pl.read_parquet(exported.folder / "05_segments/data/segments.parquet")
+    found = segkit.segment(exported.place / "verkauf.csv")
+    assert found.assignments.sort("customer_id").equals(theirs.sort("customer_id"))
+    assert theirs.height == 110
+    assert not set(theirs["customer_id"]) & {f"Kd{one}" for one in RETURNERS}

@@ -1,4 +1,7 @@
-"""Personal data planted in a shop's raw files are nowhere in what its run publishes."""
+"""Personal data planted in a shop's raw files are nowhere in what its run publishes.
+
+Nor are there segments among its customers, which is told.
+"""
 
 import os
 import re
@@ -9,7 +12,7 @@ import pytest
 import segkit
 from segkit.errors import DataError
 from tests.notebooks.planted import SECRETS, find_secrets, plant
-from tests.notebooks.runs import DRAWN, SKETCHED, STEMS, Ran, write_sketching
+from tests.notebooks.runs import DRAWN, SKETCHED, STEMS, Ran, check_answers, write_sketching
 
 
 def test_the_search_sees_a_secret_in_every_encoding(tmp_path):
@@ -71,9 +74,9 @@ def test_a_sketch_holds_every_word_of_its_picture():
 
 
 @pytest.mark.slow
-def test_no_secret_gets_into_what_a_run_publishes(tmp_path):
+def test_no_secret_gets_into_what_a_run_publishes_and_missing_segments_are_told(tmp_path):
     """Pictures are sketched: all their words are there, and half of the run's time is not."""
-    plant(tmp_path / "shop", 400)
+    plant(tmp_path / "shop", 400, structure="none")
     write_sketching(tmp_path)
     before = os.umask(0)
     try:
@@ -85,6 +88,12 @@ def test_no_secret_gets_into_what_a_run_publishes(tmp_path):
     assert ran.code == 0, ran.err
     assert set(ran.statuses()) == set(STEMS)
     assert find_secrets(tmp_path / "reports") == {}
+    graded = {row["question"]: row["answer"] for row in ran.summary("12_summary")["answers"]}
+    assert graded["How right was it?"].startswith("Simulated without segments")
+    check_answers(ran)
+    assert ran.skips("12_summary") == {
+        *("planted", "lift", "next round", "offer profits", "tailoring")
+    }
     if os.name == "posix":
         for data in (tmp_path / "private", *ran.folder.glob("*/data")):
             for path in (data, *data.rglob("*")):

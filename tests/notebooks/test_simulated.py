@@ -26,6 +26,7 @@ def test_the_simulated_retailer_runs_through_every_notebook(simulated):
     assert simulated.out.splitlines()[-1] == "reports/index.html"
     graded = {row["question"]: row for row in simulated.summary("12_summary")["answers"]}
     assert graded["How right was it?"]["answer"]
+    assert simulated.skips("12_summary") == set()
 
 
 def test_its_answers_are_short_and_its_first_page_compares_alike(simulated):
