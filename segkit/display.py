@@ -20,7 +20,7 @@ MOST_WORDS = 25  # of a report's answer
 SMALLEST_P = 0.001  # a smaller p-value is written as a bound
 NOTHING = 1e-9  # what is smaller was left by rounding
 TINY_SHARE = 0.0001  # a smaller share is written as a bound
-MOST_PLACES = 4  # decimals of a number in a table
+MOST_PLACES = 3  # decimals of a number in a table, but for numbers that are all smaller
 WIDE = 10_000  # a column whose values differ by such a factor is of several units
 ROW_NAMES = ("segment_name", "segment")  # columns by which a page finds a segment's rows
 NAMING = ("variable", "feature", "representative", "measure", "covariate")
@@ -53,7 +53,7 @@ MONEY_WORDS = frozenset(
 WORTH = frozenset(
     (
         *("expected_value", "value_per_customer", "value_at_risk", "monthly"),
-        *("value_low", "value_high"),
+        *("value_low", "value_high", "order_value_mean", "order_value_std"),
     )
 )
 NO_MONEY = frozenset(
@@ -140,6 +140,24 @@ LABELS: dict[str, str] = {
     "monthly": "profit per month",
     "monthly_low": "low",
     "monthly_high": "high",
+}
+# Columns of a table alone, as headings.
+HEADINGS: dict[str, str] = {
+    **{name: name.upper() for name in ("kmo", "rmsea", "tli", "cfi", "srmr", "bic", "aic", "roi")},
+    "n_factors": "factors",
+    "davies_bouldin": "Davies-Bouldin",
+    "jaccard": "Jaccard index",
+    "jaccard_low": "low",
+    "jaccard_high": "high",
+    "slsa": "stability over k (SLSA)",
+    "within_ss": "sum of squares within",
+    "ss_loadings": "sum of squared loadings",
+    "item_rest_r": "item-rest correlation",
+    "mean_r": "mean correlation",
+    "heywood": "Heywood cases",
+    "se": "standard error",
+    "q25": "lower quartile",
+    "q75": "upper quartile",
 }
 # Families of features: what stands before the level's name, and after it.
 FAMILIES: dict[str, tuple[str, str]] = {
@@ -469,8 +487,8 @@ def number_cells(
     (['0.5', '12.2', '–'], ['25.0%', '50.0%'])
     >>> number_cells([3.1, 120.0], "revenue"), number_cells([3.1, 20.0], "added_profit")
     (['3', '120'], ['3.10', '20.00'])
-    >>> number_cells([0.05, 1e-9], "p_value")
-    ['0.050', '< 0.001']
+    >>> number_cells([0.7638, -0.00042], "F1"), number_cells([0.05, 1e-9], "p_value")
+    (['0.764', '0.000'], ['0.050', '< 0.001'])
     """
     if P_NAMES.fullmatch(column) and all(v is None or not v < 0 for v in values):
         return [_p_value(value) for value in values]
@@ -485,11 +503,12 @@ def number_cells(
         places = 1
     elif is_money(column):
         places = 0 if max(sizes) >= 100 else 2
-    elif max(sizes) / min(sizes) > WIDE:
+    elif max(sizes) >= 10 and max(sizes) / min(sizes) > WIDE:
         return [number(value) for value in values]
     else:
         typical = sorted(sizes)[len(sizes) // 2]
-        places = min(MOST_PLACES, max(0, 2 - math.floor(math.log10(typical))))
+        most = max(MOST_PLACES, 1 - math.floor(math.log10(max(sizes))))
+        places = min(most, max(0, 2 - math.floor(math.log10(typical))))
         tidy = [f"{size:.{places}f}" for size in sizes]
         while places and all(text[-1] == "0" for text in tidy):
             places, tidy = places - 1, [text[:-1] for text in tidy]
@@ -518,7 +537,9 @@ def heading(column: str, currency: str | None = None) -> str:
     'added profit, GBP'
     """
     name = column.removesuffix("_points") or column
-    words = label(name) if is_known(name) else name.replace("_", " ").strip()
+    words = HEADINGS.get(name) or (
+        label(name) if is_known(name) else name.replace("_", " ").strip()
+    )
     unit = "points" if name != column else currency if is_money(column) else ""
     return f"{words}, {unit}" if unit else words
 

@@ -155,7 +155,7 @@ def test_check_prints_the_audit_and_saves_the_mapping_once(tmp_path, monkeypatch
     (tmp_path / "shop.csv").write_text(SHOP, encoding="utf-8")
     assert cli.invoke(["check", "shop.csv", "--save", "mapping.toml"]) == 0
     told = capsys.readouterr().out
-    assert "Read 60 orders rows" in told
+    assert "Read 60 order lines" in told
     assert "segkit run --data shop.csv --mapping mapping.toml" in told
     assert 'amount = "Betrag"' in (tmp_path / "mapping.toml").read_text()
     assert cli.invoke(["check", "shop.csv", "--mapping", "mapping.toml"]) == 0
@@ -186,7 +186,7 @@ def test_new_with_data_proposes_the_mapping_and_points_everything_at_it(
     assert 'amount = "Betrag"' in (tmp_path / "work/mapping.toml").read_text()
     notebook = (tmp_path / "work/notebooks/02_segments.ipynb").read_text()
     assert 'data: str = \\"../shop.csv\\"' in notebook
-    assert "Read 60 orders rows" in (tmp_path / "work/README.md").read_text()
+    assert "Read 60 order lines" in (tmp_path / "work/README.md").read_text()
 
 
 def test_an_unknown_source_is_refused_before_anything_runs(folder, capsys):

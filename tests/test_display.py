@@ -166,7 +166,7 @@ def test_what_describes_a_variable_is_written_in_its_unit():
 
 def test_a_column_of_many_units_is_written_cell_by_cell():
     frame = pl.DataFrame({"measure": ["x", "y"], "value": [0.0123, 45678.9]})
-    assert [row[1] for row in cells_of(frame)[1:]] == ["0.0123", "45,679"]
+    assert [row[1] for row in cells_of(frame)[1:]] == ["0.012", "45,679"]
 
 
 @pytest.mark.parametrize(

@@ -53,4 +53,4 @@ def test_money_is_written_with_its_currency():
     chosen = lines.select("customer_id", segment=pl.Series(["S1", "S2"]))
     profile = segkit.profile_segments(known.frame, chosen, currency="GBP")
     assert "30 GBP" in profile.text
-    assert "30 GBP a customer" in segkit.write_personas(profile).cards[1].value
+    assert "30 GBP per customer" in segkit.write_personas(profile).cards[1].value

@@ -59,6 +59,11 @@ def test_a_record_takes_precedence_and_gaps_are_filled():
 def test_a_region_that_is_a_country_is_one():
     lines = pl.DataFrame({"customer_id": ["a", "b"], "order_day": 1, "region": ["Italia", "Mars"]})
     assert rows(derive_attributes(lines).frame, "country") == {"a": ("Italia",), "b": (None,)}
+    more = lines.vstack(
+        lines.with_columns(customer_id=pl.lit("c"), region=pl.Series(["Hull", "York"]))
+    )
+    found = derive_attributes(more).frame
+    assert "country" not in found.columns, "one region of four would stand for all customers"
 
 
 def test_wrong_tables_are_refused():

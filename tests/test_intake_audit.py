@@ -224,7 +224,7 @@ def test_counts_of_one_are_singular_and_notes_name_their_table():
     calendar = told.filter(pl.col("finding").str.starts_with("Calendar"))
     assert calendar["finding"].item() in audit.text
     assert set(told["table"]) <= {"orders", "customers"}
-    assert segkit.audit_data(frame[:1]).text.startswith("Read 1 orders row.")
+    assert segkit.audit_data(frame[:1]).text.startswith("Read 1 order line.")
 
 
 def test_the_example_zone_is_nobodys():

@@ -27,7 +27,7 @@ def test_a_balanced_ledger_checks_and_speaks():
     ledger = a_ledger().check()
     assert ledger.reasons() == {"bad_date": 1}
     assert ledger.part("return").money == Decimal(-1)
-    assert "Of 4 orders rows 3 (75.0%) are kept, from 2 customers, worth 10 EUR" in ledger.text
+    assert "Of 4 order lines 3 (75.0%) are kept, from 2 customers, worth 10 EUR" in ledger.text
     assert "bad date 1" in ledger.text
     frame = ledger.to_frame()
     assert frame["entry"].to_list() == ["", "bad_date", "", "sale", "return"]

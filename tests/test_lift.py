@@ -241,6 +241,14 @@ def test_two_arms_stand_in_one_sentence_with_their_verdicts(frame):
     )
     found = segkit.measure_lift(pl.concat([frame, other]), control="none")
     assert found.headline.count("higher") == 2
+    tables = found.by_unit
+    assert tables["rates"].filter(label="conversion").height == 2
+    effect = found.row(metric="conversion", arm="mail")
+    rate = tables["rates"].filter(label="conversion", arm="mail").row(0, named=True)
+    assert rate["value_arm_rate"] == effect["value_arm"]
+    assert rate["low_points"] == 100 * effect["difference_low"]
+    assert all("revenue" in name for name in tables["money"]["label"])
+    assert sum(table.height for table in tables.values()) == found.overall.height
     assert "95% interval" in found.headline
 
 

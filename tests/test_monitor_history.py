@@ -173,7 +173,8 @@ def test_the_page_of_a_run_shows_every_figure_now_with_its_change_and_alert(year
     alerts = find_alerts(kpis, rules)
     data = tmp_path / "11_refresh" / "data"
     data.mkdir(parents=True)
-    about = {"currency": "GBP", "campaigns": history.campaign_days}
+    about = {"currency": "GBP", "campaigns": history.campaign_days,
+             "period": history.about}  # fmt: skip
     for name, content in (
         ("kpi_series", kpis.to_dict()),
         ("kpi_alerts", alerts.to_dict()),
@@ -189,6 +190,7 @@ def test_the_page_of_a_run_shows_every_figure_now_with_its_change_and_alert(year
     assert "on the week before" in tiles["Bounce rate"]["change"]  # it has no band
     assert tiles["Bounce rate"]["state"].startswith("high since")
     assert tiles["Bounce rate"]["tone"] == "attention"
+    assert all(tile["period"] == history.about for tile in tiles.values())
     assert all(" since 20" in tile["state"] for tile in tiles.values() if tile["tone"])
     assert tiles["Satisfaction (CSAT)"]["value"].endswith("%")
     page = tmp_path / "kpis.html"

@@ -2,7 +2,8 @@
 
 import re
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from segkit.display import percent
 from segkit.errors import ColumnError, DataError
 from segkit.intake.privacy import mask_html
 from segkit.plot.figure import styles
+from segkit.plot.heatmaps import offer_map
 from segkit.plot.stability import segment_stability
 from segkit.plot.vector import _rgb, add_theme, luminance, to_element
 
@@ -234,6 +236,39 @@ def test_heatmap_leaves_missing_cells_blank_and_centres_zero():
     assert mesh.get_clim() == (-4.0, 4.0)
 
 
+def test_cells_have_as_many_decimals_and_the_bar_their_colours_on_a_dark_page():
+    frame = pl.DataFrame({"a": range(1, 13), "b": ["r"] * 12, "z": [0.511 + k for k in range(12)]})
+    picture = plot.heatmap(frame, "a", "b", "z")
+    axes, bar = picture.figure.axes
+    assert {len(text.get_text().partition(".")[2]) for text in axes.texts} == {2}
+    assert all(tick.get_rotation() == 0 for tick in axes.get_xticklabels())  # numbers lie
+    assert not any(solid.get_rasterized() for solid in bar.collections)
+    assert "<image" not in picture.svg()
+
+
+@pytest.mark.parametrize(("longest", "lines"), [(2.34, 2), (-1234567.5, 4)])
+def test_the_limits_of_a_cell_stand_in_one_line_where_it_has_room(longest, lines):
+    frame = pl.DataFrame({"o": [*"abcde"], "s": "r", "m": 1.11, "low": -0.12, "high": longest})
+    axes = offer_map(frame, "o", "s", "m", interval=("low", "high")).figure.axes[0]
+    assert {text.get_text().count("\n") + 1 for text in axes.texts} == {lines}
+
+
+@pytest.mark.parametrize("draw", [plot.bars, partial(plot.intervals, interval=("spend", "spend"))])
+def test_names_of_several_lines_do_not_touch(draw):
+    names = [f"{k} days since the last purchase of jewellery and accessories" for k in range(25)]
+    frame = pl.DataFrame({"name": names, "spend": range(25)})
+    figure = draw(frame, "name", "spend").figure
+    figure.draw_without_rendering()
+    labels = [one.get_window_extent() for one in figure.axes[0].get_yticklabels()]
+    assert all(above.y0 >= below.y1 for above, below in pairwise(labels))
+
+
+def test_a_share_along_the_axis_is_in_per_cent():
+    curve = pl.DataFrame({"customer_share": [0.0, 0.5, 1.0], "revenue_share": [0.0, 0.2, 1.0]})
+    axes = plot.lines(curve, "customer_share", "revenue_share").figure.axes[0]
+    assert axes.xaxis.get_major_formatter()(0.5) == "50%"
+
+
 def test_histograms_count_every_value_once():
     figure = plot.histograms(CLOUD, ["visits", "monetary"], log=["monetary"])
     counts = figure.data.group_by("column", maintain_order=True).agg(pl.col("rows").sum())
@@ -269,6 +304,9 @@ def test_waterfall_ends_at_the_sum():
     figure = plot.waterfall(BARS, "segment", "spend", total="in all")
     assert figure.data["spend"][-1] == pytest.approx(BARS["spend"].sum())
     bars = figure.figure.axes[0].patches
+    shares = BARS.with_columns(lift_rate=pl.lit(0.1))
+    texts = plot.waterfall(shares, "segment", "lift_rate", total="in all").figure.axes[0].texts
+    assert [text.get_text() for text in texts][:2] == ["10.0%", "+10.0 points"]
     assert bars[1].get_x() == pytest.approx(120.5)
     assert bars[2].get_x() + bars[2].get_width() == pytest.approx(BARS["spend"].sum())
 
@@ -427,7 +465,7 @@ def test_a_mark_carries_its_names_and_its_value():
 
 
 def test_an_image_within_a_figure_is_not_read_as_text():
-    svg = DRAW["heatmap"]().svg()
+    svg = plot.points(pl.concat([CLOUD] * 2), "visits", "monetary").svg()
     assert "base64,iVBOR" in svg
     assert mask_html(svg) == svg
 

@@ -7,9 +7,11 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.colors import to_rgba
 from scipy import stats
 
 from segkit.errors import ColumnError, DataError, ParameterError
+from segkit.plot.figure import PALE
 from segkit.profile import MarkerRule, Profile, choose_kpi, profile_segments
 from segkit.profile.composition import hide, levels_of
 from segkit.stats import effects, intervals
@@ -300,6 +302,10 @@ def test_small_cells_are_hidden_from_the_tables_and_the_picture():
     assert isle["customers"].null_count() == isle.height == isle["share"].null_count()
     picture = found.plot_composition("region")
     assert "small cells hidden" in picture.alt
+    bars = picture.figure.axes[0].patches
+    assert bars[-1].get_facecolor() == to_rgba(PALE), "hidden cells are grey"
+    ages = found.plot_composition("income_band").figure.axes[0].patches
+    assert {bar.get_hatch() for bar in ages if bar.get_facecolor() != to_rgba(PALE)} == {""}
     # What is hidden is not left out of the whole: the shares drawn are those of the table.
     told = found.composition.filter(pl.col("variable") == "region").drop_nulls("share")
     both = picture.data.cast({"segment_name": pl.String, "level": pl.String}).join(

@@ -99,7 +99,9 @@ def test_each_line_names_its_column_and_of_how_many_it_is_known(pages):
     assert said(pages, "S1", "Size and worth")[0] == ("100 customers, 50.0% of all", "segment", 100)
     assert ("orders: 9 (all customers: 5.50)", "frequency", 100) in said(pages, "S1", "Habits")
     (motive,) = said(pages, "S2", "Motives")  # loyalty is as everybody's
-    assert motive[0].startswith("price consciousness: 0.50 sd above all who answered")
+    assert motive[0].startswith(
+        "price consciousness: 0.50 standard deviations above all who answered"
+    )
     assert motive[1:] == ("attitude_price_consciousness", 40)
     channel = said(pages, "S1", "Channels and when reachable")
     assert ("preferred channel, app: 100.0% (all customers: 50.0%)", "preferred_channel", 100) in (
@@ -121,11 +123,11 @@ def test_each_line_names_its_column_and_of_how_many_it_is_known(pages):
 
 def test_what_was_tried_and_what_comes_next_are_those_of_the_decision(pages):
     assert said(pages, "S1", "What was tried, and what it did") == [
-        ("early access against generic: 2 GBP profit a customer (95% CI 1 to 3), a gain",
+        ("early access against generic: 2 GBP profit per customer (95% CI 1 to 3), a gain",
          "revenue", 70)
     ]  # fmt: skip
     (tried,) = said(pages, "S2", "What was tried, and what it did")
-    assert tried[0] == "style guide against no contact: 0.50 GBP profit a customer, undecided"
+    assert tried[0] == "style guide against no contact: 0.50 GBP profit per customer, undecided"
     assert said(pages, "S1", "Next action")[0][0] == (
         "Roll out early access; 700 GBP a month (95% CI 100 to 1,300)"
     )

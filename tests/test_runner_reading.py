@@ -99,6 +99,20 @@ def test_a_finding_stands_once_above_the_first_of_its_tables_and_figures(
     assert share.text in shown[-1]
 
 
+def test_segments_and_items_are_named_once_a_table_has_named_them(opened, tmp_path, monkeypatch):
+    run, shown = opened(), []
+    (tmp_path / "02_next" / "tables").mkdir()
+    monkeypatch.setattr(run, "_show", shown.append)
+    run.table(pl.DataFrame({"segment": ["S1"], "arm": ["mail"]}), "before")
+    run.table(pl.DataFrame({"segment": ["S1"], "segment_name": ["Loyalists"]}), "profile")
+    run.table(pl.DataFrame({"segment": ["S1"], "arm": ["mail"]}), "after")
+    assert ["S1" in text.partition("<p>")[0] for text in shown] == [True, False, False]
+    assert ">Loyalists<" in shown[2]
+    assert (
+        (tmp_path / "02_next" / "tables" / "after.csv").read_text().startswith("segment,arm\nS1,")
+    )
+
+
 def test_what_a_parameter_switches_off_is_told_from_what_is_missing(opened):
     run = opened(absent={"tastes": "The parameter tastes is false."}, unwanted=["tastes"])
     run.leave_out("tastes", "The parameter tastes is false.")

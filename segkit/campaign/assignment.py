@@ -23,6 +23,7 @@ NO_OFFER = "none"
 SRM_ALPHA = 0.001  # p-value below which the sample ratio counts as different from the plan
 BALANCE_ALPHA = 0.01
 SMALL_ARM = 30
+BALANCED = 0.1  # largest standardised difference of arms that count as alike
 _MISSING = "(missing)"
 _MOST_LEVELS = 12
 _BALANCE = {
@@ -154,7 +155,8 @@ class Assignment(Result):
             annotate=False,
             title=f"Arms against one another before the campaign ({self.verdict})",
             x_label="Known before",
-            y_label="Standardised difference from the other arms",
+            reference=(-BALANCED, BALANCED),
+            y_label=f"Standardised difference from the other arms (dashed: ±{BALANCED:g})",
         )
 
 

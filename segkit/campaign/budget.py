@@ -109,6 +109,7 @@ class Budget(Result):
         """Draw the expected profit over the budget."""
         from segkit.plot import lines
 
+        unit = f", {self.currency}" if self.currency else ""
         return lines(
             self.frontier,
             "budget",
@@ -118,8 +119,8 @@ class Budget(Result):
             markers=False,
             reference=0.0,
             title="What a larger budget would earn",
-            x_label="Budget for contacts",
-            y_label="Expected profit after costs" + (f", {self.currency}" if self.currency else ""),
+            x_label=f"Budget for contacts{unit}",
+            y_label=f"Expected profit after costs{unit}",
         )
 
 

@@ -61,15 +61,10 @@ class OfferDesign(Result):
         if same.is_empty():
             where = f"In all {counted(total, 'segment')}"
             return f"{where} the generic, the persona's and the learnt offer differ."
-        parts = [
-            f"{row['segment_name']} ({row['same']}: "
-            f"{words(row['learnt' if 'learnt' in row['same'] else 'generic'])})"
-            for row in same.iter_rows(named=True)
-        ]
         return (
-            f"In {number(same.height)} of {counted(total, 'segment')} arms send the same offer: "
-            f"{'; '.join(parts)}. There these arms can differ by chance alone, and are a "
-            f"{PLACEBO}; they are no evidence on tailoring."
+            f"In {number(same.height)} of {counted(total, 'segment')} two arms or more send the "
+            f"same offer. There these arms can differ by chance alone, and are a {PLACEBO}; they "
+            "are no evidence on tailoring."
         )
 
 
@@ -151,7 +146,7 @@ def match_persona_offers(
     Examples
     --------
     >>> cards = pl.DataFrame({"segment": ["S1", "S2"],
-    ...     "what_to_offer": ["re-engagement, for recency: above", "reminder before the season"]})
+    ...     "what_to_offer": ["reengagement, for recency: above", "reminder before the season"]})
     >>> match_persona_offers(cards, ["none", "reengagement", "generic"])
     {'S1': 'reengagement', 'S2': 'generic'}
     """
@@ -271,7 +266,7 @@ class NextRound(Result):
             return f"The same offers: {share} change."
         row = changed.sort("low", descending=True, nulls_last=True).row(0, named=True)
         brings = (
-            f"{number(row['gain'])} a customer ({ci_words(row['low'], row['high'], self.level)})"
+            f"{number(row['gain'])} per customer ({ci_words(row['low'], row['high'], self.level)})"
         )
         surest = f"{words(row['offer'])} for {row['segment_name']}"
         answer = f"Another offer for {share}; surest {surest}, {brings}."

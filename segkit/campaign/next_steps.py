@@ -204,7 +204,7 @@ class NextSteps(Result):
         if low is not None and high is not None:
             ends = f" ({ci_words(low, high, self.level)})"
             verdict = "it pays" if low > 0 else "it loses money" if high < 0 else verdict
-        added = f"{words(self.usual)} added {money(value, self.currency)} a customer{ends}"
+        added = f"{words(self.usual)} added {money(value, self.currency)} per customer{ends}"
         return f"{alike}. Over all of them {added}: {verdict}."
 
     def _reconciled(self) -> str:

@@ -131,7 +131,7 @@ class Pilot(Result):
         shown = "Tailoring pays" if self.pays else "Tailoring is not shown to pay"
         if self.gain_high < 0:
             shown = "Tailoring loses"
-        return f"{shown}: {gain} a customer ({ends}) against {words(self.single)} for all."
+        return f"{shown}: {gain} per customer ({ends}) more than the best single offer."
 
     @property
     def text(self) -> str:
@@ -215,8 +215,14 @@ class Pilot(Result):
         from segkit.plot import intervals
 
         unit = f", {self.currency}" if self.currency and self.money else ""
+        offers = [*self.cells["offer"].unique(), "none"]
+        learnt = (
+            pl.when(pl.col("policy").is_in(offers)).then(pl.lit("")).otherwise(pl.lit(", learnt"))
+        )
         return intervals(
-            self.values.with_columns(pl.col("policy").map_elements(words, pl.String)),
+            self.values.with_columns(
+                policy=pl.col("policy").map_elements(words, pl.String) + learnt
+            ),
             "policy",
             "value",
             reference=None,

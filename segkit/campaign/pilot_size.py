@@ -79,12 +79,12 @@ class PilotSize(Result):
         parts = {"lost": "wrong offers", "testing": "testing", "total": "together"}
         long = self.table.unpivot(list(parts), index="share", variable_name="cost")
         return lines(
-            long.with_columns(pl.col("cost").replace(parts), pl.col("share") * 100),
+            long.with_columns(pl.col("cost").replace(parts)),
             "share",
             "value",
             group="cost",
             title=f"A pilot with {percent(self.share, places=0)} of the customers costs least",
-            x_label="Customers in the pilot, %",
+            x_label="Customers in the pilot",
             y_label=f"Expected cost, {self.currency}" if self.currency else "Expected cost",
         )
 

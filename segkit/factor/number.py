@@ -30,7 +30,7 @@ VOTERS = {
     "parallel_components": ("parallel analysis of components", "eigenvalues above chance"),
     "parallel_factors": ("parallel analysis of factors", "reduced eigenvalues above chance"),
     "map": ("minimum average partial", "smallest mean squared partial correlation"),
-    "scree": ("scree", "sharpest bend of the eigenvalues"),
+    "scree": ("scree", "sharpest bend of the eigenvalues (shown, no vote)"),
     "fit": ("fit", f"fewest factors with an RMSEA of at most {CLOSE_FIT}"),
     "bic": ("BIC", "smallest BIC"),
 }

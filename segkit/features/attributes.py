@@ -148,6 +148,8 @@ def _fill_countries(frame: pl.DataFrame, lines: pl.DataFrame, notes: list[str]) 
     follows = pl.col("region").replace_strict(named, default=None, return_dtype=pl.String)
     own = pl.col("country") if "country" in frame.columns else pl.lit(None, pl.String)
     filled = frame.with_columns(country=pl.coalesce(own, follows))
+    if "country" not in frame.columns and len(named) < len(regions) / 2:
+        return frame  # a few regions are named as countries: their customers would stand for all
     before = frame["country"].null_count() if "country" in frame.columns else frame.height
     added = before - filled["country"].null_count()
     if added:

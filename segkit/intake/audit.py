@@ -18,6 +18,7 @@ from segkit.intake.columns import Columns, Shared
 from segkit.intake.country import propose_country
 from segkit.intake.counts import about_shared_orders, count_lines, count_months, understand
 from segkit.intake.dates import is_absolute, stated_offsets
+from segkit.intake.ledger import name_rows
 from segkit.intake.mapping import Mapping, lacks, list_time_zones
 from segkit.intake.people import CONSENT
 from segkit.intake.proposal import settle_mapping
@@ -323,7 +324,8 @@ class Audit(Result):
     def _opening(self) -> str:
         """Say what was read, and whether it can be used."""
         read = ", ".join(
-            counted(rows, f"{table} row", f"{table} rows") for table, rows in self.rows.items()
+            counted(rows, name_rows(table)[:-1], name_rows(table))
+            for table, rows in self.rows.items()
         )
         blocks = len(self._of("block"))
         if self.refused:

@@ -222,8 +222,8 @@ class Ledger(Result):
         read, last = steps[0].rows_in, steps[-1]
         share = percent(self.kept_share(table) if read else None)
         sentence = (
-            f"Of {number(read)} {table} rows {number(last.rows_kept)} ({share}) are kept, from "
-            f"{counted(last.customers_kept, 'customer')}"
+            f"Of {number(read)} {name_rows(table)} {number(last.rows_kept)} ({share}) are kept, "
+            f"from {counted(last.customers_kept, 'customer')}"
         )
         if last.money_kept is not None:
             unit = f" {self.currency}" if self.currency else ""
@@ -258,7 +258,7 @@ class Ledger(Result):
     def plot(self, table: str = "orders") -> Figure:
         """Draw the rejected rows of one table by reason, beside those kept."""
         from segkit.plot import GREY, OKABE_ITO, Figure, canvas
-        from segkit.plot.figure import name_axis
+        from segkit.plot.figure import name_axis, note
 
         chosen = table if table in self.tables else self.tables[0]
         frame = self.to_frame().filter(pl.col("table") == chosen)
@@ -275,13 +275,24 @@ class Ledger(Result):
             name_axis(axes.yaxis, spots, labels, 40)
             axes.invert_yaxis()
             for spot, rows in zip(spots, data["rows"], strict=True):
-                axes.annotate(f" {number(rows)}", (rows, spot), va="center", fontsize=9, color=GREY)
+                note(axes, number(rows), (rows, spot), (4, 0), color=GREY)
             axes.set_xlabel("rows")
             axes.xaxis.set_major_formatter("{x:,.0f}")
             axes.margins(x=0.12)
             axes.set_title(f"What became of the rows of {chosen}")
         alt = f"Bars of {chosen} rows by what became of them. {self.text}"
         return Figure(figure, alt, data, again=lambda: self.plot(table))
+
+
+def name_rows(table: str) -> str:
+    """Name a table's rows in words.
+
+    Examples
+    --------
+    >>> name_rows("orders"), name_rows("survey")
+    ('order lines', 'survey rows')
+    """
+    return "order lines" if table == "orders" else f"{table} rows"
 
 
 _SCHEMA: dict[str, Any] = {

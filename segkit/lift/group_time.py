@@ -186,7 +186,7 @@ class GroupTimeEffects(Result):
         shown = "Not shown" if row["low"] <= 0 <= row["high"] else "Yes" if row["low"] > 0 else "No"
         limits = ci_words(row["low"], row["high"], self.level, self._amount)
         return (
-            f"{shown}: {self._amount(row['effect'])} of {self._name()[0]} a customer and "
+            f"{shown}: {self._amount(row['effect'])} of {self._name()[0]} per customer and "
             f"{counted(self.window_days, 'day')} ({limits}); observational, campaigns were chosen."
         )
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import polars as pl
 
-from segkit.display import label
+from segkit.display import is_money, label
 from segkit.errors import ParameterError, require_choice, unknown
 from segkit.lift.effects import Kpi
 from segkit.lift.wording import (
@@ -161,6 +161,14 @@ def guardrails(
 Scale = Literal["difference", "relative", "shrunk"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
 
+# Figures in both arms and the limits of their difference, and how each unit's table names them.
+VALUES = ("value_arm", "value_control", "difference_low", "difference_high")
+UNITS = {
+    "rates": ("value_arm_rate", "value_control_rate", "low_points", "high_points"),
+    "money": ("money_arm", "money_control", "money_difference_low", "money_difference_high"),
+    "counts": VALUES,
+}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lift(Result):
@@ -257,6 +265,22 @@ class Lift(Result):
             "verdict",
             (factor * pl.col("smallest_effect")).alias(f"smallest_visible{unit}"),
         )
+
+    @property
+    def by_unit(self) -> dict[str, pl.DataFrame]:
+        """The effects over all customers, a table for each unit: rates, money, counts.
+
+        Differences of rates are in percentage points.
+        """
+        tables: dict[str, pl.DataFrame] = {}
+        for (kind, metric), rows in self.overall.group_by("kind", "metric", maintain_order=True):
+            unit = "rates" if kind == "share" else "money" if is_money(str(metric)) else "counts"
+            factors = (1, 1, 100, 100) if unit == "rates" else (1, 1, 1, 1)
+            names = zip(VALUES, UNITS[unit], factors, strict=True)
+            figures = [(factor * pl.col(value)).alias(name) for value, name, factor in names]
+            part = rows.select("label", "arm", *figures, "verdict")
+            tables[unit] = pl.concat([tables[unit], part]) if unit in tables else part
+        return tables
 
     def beside(self, other: Lift) -> pl.DataFrame:
         """Compare the differences over all customers with those of another measurement.

@@ -60,6 +60,8 @@ class History:
         Traits that were planted for everybody, with their factors.
     text : str
         Where the period comes from, and what that means for season.
+    simulated : bool
+        Whether the period is a further year, simulated for the refresh.
     """
 
     model: SegmentModel
@@ -73,11 +75,29 @@ class History:
     truth: pl.DataFrame | None
     habits: Mapping[str, float]
     text: str
+    simulated: bool = False
 
     @property
     def since(self) -> date:
         """The first day after the fit."""
         return self.start + timedelta(days=1)
+
+    @property
+    def about(self) -> str:
+        """Return what readers of this period's figures must know, "" where it is the past."""
+        if not self.simulated:
+            return ""
+        return f"the year after {self.start.isoformat()}, simulated for the refresh"
+
+    def date(self, finding: str) -> str:
+        """Add to a finding of this period which one that is, where it is not the past.
+
+        Examples
+        --------
+        >>> History.date(History(*[None] * 11), "They hold.")
+        'They hold.'
+        """
+        return f"{finding.rstrip('.')}, in {self.about}." if self.about else finding
 
     @property
     def campaign_days(self) -> list[str]:
@@ -267,6 +287,7 @@ def _further_year(
         + (f"; everybody's odds of buying at a discount change by {number(deals)}." if habits
            else ".")
         + " Each refresh is compared with the same season of the year before.",
+        simulated=True,
     )  # fmt: skip
 
 

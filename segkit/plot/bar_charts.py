@@ -36,7 +36,6 @@ from segkit.plot.vector import mark
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PALE = "#c9ced3"
 ACROSS = 3
 PANEL_BAR, PANEL_HEAD = 0.2, 0.65  # inches: of one bar, and of a panel's title and axis
 TALLEST = 9.4  # inches: a wide picture is scaled down to the page's width
@@ -101,6 +100,8 @@ def bars(
     category = np.array([categories.index(name) for name in data.get_column(x)])
     member = np.array([groups.index(name) for name in data.get_column(group)] if group else 0)
     height = _height(len(categories), len(groups)) if horizontal else 3.8
+    if horizontal:
+        height = max(height, 1.0 + len(categories) * draw.row_height(categories, 30, 0.0))
     with draw.canvas(7.2, height, title=title) as (figure, (axes,)):
         _draw_bars(axes, category, member + 0 * category, values, looks, horizontal)
         # Bars stand side by side only where a category has several.
@@ -328,7 +329,7 @@ def _panel(
     values = floats(part, y)
     full = part.get_column(highlight).to_list() if highlight else [True] * part.height
     colours = [
-        PALE if not bright else draw.OKABE_ITO[0] if value >= 0 else draw.OKABE_ITO[3]
+        draw.PALE if not bright else draw.OKABE_ITO[0] if value >= 0 else draw.OKABE_ITO[3]
         for bright, value in zip(full, values, strict=True)
     ]
     axes.barh(at, values, 0.72, color=colours)

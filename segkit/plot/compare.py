@@ -89,7 +89,8 @@ def intervals(
     place = {name: i for i, name in enumerate(names)}
     rows = len(names) * (1 if len(groups) == 1 else 0.55 * len(groups) + 0.3)
     rows *= 1.35 if draw.is_narrow() else 1
-    with draw.canvas(7.2, max(1.7, 0.36 * rows + 1.0), title=title) as (figure, (axes,)):
+    tall = max(0.36 * rows, len(names) * draw.row_height(names, 34, 0.36))
+    with draw.canvas(7.2, max(1.7, tall + 1.0), title=title) as (figure, (axes,)):
         handles = []
         written = _write_all(data, y, interval, in_percent)
         for i, (name, style) in enumerate(zip(groups, draw.styles(len(groups)), strict=True)):
@@ -162,6 +163,7 @@ def stacked(
     *,
     normalise: bool = True,
     ordered: bool = False,
+    rest: str = "",
     title: str = "",
     x_label: str = "",
     y_label: str = "",
@@ -179,6 +181,8 @@ def stacked(
         Divide by the category's sum, so that every bar is as long; else amounts are stacked.
     ordered : bool
         The parts are steps of a scale, in their order: from pale to dark of one colour.
+    rest : str
+        The part that stands for no value of its own, drawn grey and hatched.
     title, x_label, y_label, alt
         See `segkit.plot.bars`.
 
@@ -211,11 +215,13 @@ def stacked(
     height = max(1.9, 0.44 * len(names) + 1.1, 0.21 * legend_lines + 0.9)
     with draw.canvas(7.2, height, title=title) as (figure, (axes,)):
         handles = []
-        colours = (
-            draw.shades(len(parts)) if ordered else [s.colour for s in draw.styles(len(parts))]
-        )
-        hatches = [""] * len(parts) if ordered else [s.hatch for s in draw.styles(len(parts))]
-        for name, colour, hatch in zip(parts, colours, hatches, strict=True):
+        own = [name for name in parts if name != rest]
+        looks = draw.styles(max(len(own), 1))
+        colours = draw.shades(len(own)) if ordered else [look.colour for look in looks]
+        hatches = [""] * len(own) if ordered else [look.hatch for look in looks]
+        styled = dict(zip(own, zip(colours, hatches, strict=True), strict=False))
+        for name in parts:
+            colour, hatch = styled.get(name, (draw.PALE, "////"))
             rows = data.filter(pl.col(part) == name)
             width = np.zeros(len(names))
             width[[place[v] for v in rows.get_column(x)]] = rows.get_column(column).to_numpy()
@@ -308,6 +314,8 @@ def waterfall(
         for i, value in enumerate(values):
             sign = "+" if 0 < i < data.height - 1 and value > 0 else ""
             text = sign + draw.write(float(value), in_percent)
+            if in_percent and 0 < i < data.height - 1:
+                text = f"{sign}{100 * value:.1f} points"
             end = max(starts[i], starts[i] + value)
             if interval is not None and i == data.height - 1:
                 end = max(end, *interval)

@@ -190,7 +190,7 @@ def write_values(values: Sequence[float | None], y: str, in_percent: bool) -> li
     Examples
     --------
     >>> write_values([0.0331, -0.00253], "difference", False)
-    ['0.0331', '-0.0025']
+    ['0.033', '-0.003']
     """
     if in_percent:
         return [percent(value) for value in values]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # Black comes last: it is kept for text and reference lines.
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
 GREY = "#6b6b6b"
+PALE = "#c9ced3"
 # matplotlib's settings are global to the process: two drawing threads would change each other's.
 _DRAWING = threading.RLock()
 INK = "#1b2126"
@@ -392,6 +393,13 @@ def name_axis(axis: Axis, places: Iterable[float], names: Iterable[object], widt
     width = min(width, 17) if is_narrow() else width
     axis.set_ticks(list(places), labels=[wrap(name, width) for name in names])
     axis.set_tick_params(length=0)
+
+
+def row_height(names: Iterable[object], width: int, least: float) -> float:
+    """Return the inches of a row whose name, wrapped, does not touch the next one's."""
+    width = min(width, 17) if is_narrow() else width
+    lines = max((wrap(name, width).count("\n") + 1 for name in names), default=1)
+    return max(least, TEXT * lines + 0.04)
 
 
 def name_rows(axes: Axes, names: Sequence[object], label: str, width: int, room: float) -> None:

@@ -13,7 +13,15 @@ import polars as pl
 
 from segkit.display import number
 from segkit.plot import figure as draw
-from segkit.plot.describe import Interval, describe_mark, describe_rows, drawn, names_of, one_each
+from segkit.plot.describe import (
+    Interval,
+    describe_mark,
+    describe_rows,
+    drawn,
+    names_of,
+    one_each,
+    write_values,
+)
 from segkit.plot.figure import Figure, Look, narrows
 from segkit.plot.vector import mark_box, mark_cells
 
@@ -95,10 +103,14 @@ def heatmap(
     least = 0.36 if draw.is_narrow() else 0.55  # inches of a column
     lying = 2.4 + len(across) * max(least, 0.085 * longest)
     upright = lying > (2.4 + PHONE_ROOM if draw.is_narrow() else draw.WIDEST)
+    upright = upright and 0.085 * longest > least  # short names lie in however narrow a cell
     width = _page_width(max(4.5, 2.4 + 0.55 * len(across) if upright else lying))
     room, least = (PHONE_ROOM, 0.36) if draw.is_narrow() else (width - 2.4, 0.5)
     written = annotate and room / len(across) >= least
-    texts = _texts(grid, lambda cell: draw.write(cell, in_percent) if written else "")
+    texts = np.full(grid.shape, "", dtype=object)
+    if written:
+        texts = np.array(write_values(grid.ravel().tolist(), value, in_percent), dtype=object)
+        texts = np.where(np.isnan(grid), "", texts.reshape(grid.shape))
     height = max(2.2, 1.2 + 0.36 * len(down)) + (0.075 * longest_upright if upright else 0.0)
     with draw.canvas(width, height, title=title) as (figure, (axes,)):
         colours = BLUE_BELOW if diverging else RISING
@@ -179,13 +191,20 @@ def offer_map(
     grid = np.full((len(down), len(across)), np.nan)
     for row in data.iter_rows(named=True):
         grid[places[row[y], row[x]]] = row[value]
-    texts = _texts(grid, lambda cell: draw.write(cell, in_percent))
+    numbers = [v for name in (value, *interval) for v in data[name].to_list()]
+    written = dict(zip(numbers, write_values(numbers, value, in_percent), strict=True))
+    texts = _texts(grid, lambda cell: written.get(cell, ""))
     framed = data.filter(pl.col(mark)) if mark else data.clear()
-    for row in data.drop_nulls(interval).iter_rows(named=True):
-        between = "\nto\n" if room < 1.2 else " to "
-        limits = between.join(draw.write(float(row[limit]), in_percent) for limit in interval)
-        texts[places[row[y], row[x]]] += f" ({limits})" if stacked else f"\n{limits}"
-    tall = 0.26 if stacked else 0.75 if room < 1.2 else 0.55
+    limits = {
+        (row[y], row[x]): [written[row[limit]] for limit in interval]
+        for row in data.drop_nulls(interval).iter_rows(named=True)
+    }
+    longest = max((len(" to ".join(both)) for both in limits.values()), default=0)
+    broken = not stacked and 0.063 * longest + 0.06 > room  # inches: too long for a line of a cell
+    for pair, both in limits.items():
+        between = ("\nto\n" if broken else " to ").join(both)
+        texts[places[pair]] += f" ({between})" if stacked else f"\n{between}"
+    tall = 0.26 if stacked else 0.75 if broken else 0.55
     with draw.canvas(width, max(2.4, 1.5 + tall * len(down)), title=title) as (figure, (axes,)):
         _draw_cells(axes, grid, texts, RISING, _limits(grid, False))
         _mark_cells(axes, data, (x, y, value), interval, in_percent, places)
@@ -357,6 +376,7 @@ def _colour_bar(axes: Axes, label: str, in_percent: bool) -> None:
     )
     bar: Any = axes.figure.colorbar(axes.collections[0], ax=axes, pad=0.02, **look)
     bar.outline.set_visible(False)
+    bar.solids.set(rasterized=False, edgecolor="face")  # an image would keep its light colours
     mark_cells(bar.solids)
     axis = bar.ax.xaxis if draw.is_narrow() else bar.ax.yaxis
     draw.number_axis(axis, label, in_percent=in_percent)

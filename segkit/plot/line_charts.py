@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.display import cell
+from segkit.display import cell, is_share
 from segkit.plot import figure as draw
 from segkit.plot.describe import (
     Interval,
@@ -242,7 +242,7 @@ def _order_axis(axes: Axes, data: pl.DataFrame, x: str, label: str) -> None:
         axes.xaxis.set_major_formatter(untyped.ConciseDateFormatter(locator))
     else:
         axes.locator_params(axis="x", integer=kind.is_integer())
-        draw.number_axis(axes.xaxis, label)
+        draw.number_axis(axes.xaxis, label, in_percent=is_share(x))
 
 
 def _name_lines(axes: Axes, data: pl.DataFrame, y: str, group: str, groups: list[Any]) -> None:

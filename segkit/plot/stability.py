@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import counted, number, percent
+from segkit.display import counted, number
 from segkit.plot import figure as draw
 from segkit.plot.describe import Floats, drawn, floats
 from segkit.plot.figure import Figure, Look, narrows
@@ -130,7 +130,7 @@ def segment_stability(frame: pl.DataFrame) -> Figure:
         for place, row in zip(at, rows, strict=True):
             if row["jaccard"] is None:
                 draw.note(axes, row["band"], (0.02, place), color=draw.EDGE)
-        names = [f"{row['segment']} ({percent(row['share'])})" for row in rows]
+        names = [row["segment"] for row in rows]
         draw.name_axis(axes.yaxis, at, names, 40)
         axes.set_ylim(-0.6, data.height - 0.4)
         axes.set_xlim(0.0, 1.01)

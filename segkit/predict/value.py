@@ -231,10 +231,8 @@ class Value(Result):
     def words(self) -> dict[str, str]:
         """Each segment's expected value per customer, in words, as `write_personas` takes them."""
         return {
-            row[
-                "segment"
-            ]: f"{money(row['value_per_customer'], self.currency)} a customer expected in the next "
-            f"{counted(self.horizon_days, 'day')}"
+            row["segment"]: f"{money(row['value_per_customer'], self.currency)} per customer "
+            f"expected in the next {counted(self.horizon_days, 'day')}"
             for row in self.segments.iter_rows(named=True)
         }
 
@@ -537,6 +535,9 @@ def _by_segment(
     for name, sums in (("orders", orders), ("value", values)):
         low, high = np.quantile(sums, edges, axis=1)
         table = table.with_columns(pl.Series(f"{name}_low", low), pl.Series(f"{name}_high", high))
+    if grouped:  # the most valuable first, and all of them last
+        own = table.head(-1).sort("expected_value", descending=True, maintain_order=True)
+        table = pl.concat([own, table.tail(1)])
     return table.select(
         "segment",
         "customers",

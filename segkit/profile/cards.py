@@ -81,9 +81,9 @@ OFFERS: tuple[OfferRule, ...] = (
     OfferRule("frequency", "above", "early access"),
     OfferRule("open_rate", "above", "early access"),
     OfferRule("discount_share", "below", "early access"),
-    OfferRule("recency_days", "above", "re-engagement"),
-    OfferRule("engagement_recency_days", "above", "re-engagement"),
-    OfferRule("orders_trend", "below", "re-engagement"),
+    OfferRule("recency_days", "above", "reengagement"),
+    OfferRule("engagement_recency_days", "above", "reengagement"),
+    OfferRule("orders_trend", "below", "reengagement"),
     OfferRule("abandonment_rate", "above", "style guide"),
     OfferRule("carts_abandoned", "above", "style guide"),
     OfferRule("product_views", "above", "style guide"),
@@ -120,7 +120,7 @@ def value_words(row: dict[str, Any], profile: Profile) -> str:
     worth = row.get("revenue_per_customer")
     if worth is None:
         return ""
-    words = f"{money(worth, profile.currency)} a customer"
+    words = f"{money(worth, profile.currency)} per customer"
     if row["revenue_per_customer_low"] is not None:
         low, high = row["revenue_per_customer_low"], row["revenue_per_customer_high"]
         words += f" ({percent(profile.level, places=0)} interval {money(low)} to {money(high)})"

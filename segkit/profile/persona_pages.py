@@ -15,6 +15,7 @@ import polars as pl
 from segkit.display import (
     LABELS,
     counted,
+    is_money,
     is_share,
     join_words,
     label,
@@ -141,7 +142,7 @@ class PersonaPages(Result):
             f"<title>{html.escape(name)}</title><style>{STYLE}</style></head><body><main>"
             f"<h1>{html.escape(name)}</h1>{under}<div class='parts'>{''.join(parts)}</div>"
             "<footer>In small print: the column that a line rests on, and of how many customers "
-            "it is known.</footer></main></body></html>"
+            "it is known. Habits are medians.</footer></main></body></html>"
         )
 
     def save(self, folder: Path | str) -> tuple[Path, ...]:
@@ -249,7 +250,7 @@ def write_persona_pages(
         lines_by_heading = {
             "Size and worth": _worth(mine["segments"].row(0, named=True), profile.currency),
             "Who": _shares(mine["composition"], but=(*CHANNELS, *CONSENT, *BOUGHT), more=True),
-            "Habits": _habits(mine["variables"]),
+            "Habits": _habits(mine["variables"], profile.currency),
             "Favourite categories": _shares(mine["composition"], only=BOUGHT[:1]),
             "Channels and when reachable": [
                 *_shares(mine["composition"], only=(*CHANNELS, *CONSENT)),
@@ -282,7 +283,7 @@ def _worth(row: Mapping[str, Any], currency: str | None) -> Iterator[Line]:
         part = "" if share is None else f", {percent(share)} of revenue"
         low, high = row["revenue_per_customer_low"], row["revenue_per_customer_high"]
         ends = "" if low is None else f" (95% CI {money(low)} to {money(high)})"
-        worth = f"{money(row['revenue_per_customer'], currency)} a customer{ends}{part}"
+        worth = f"{money(row['revenue_per_customer'], currency)} per customer{ends}{part}"
         yield worth, "amount of the order lines", row["customers"]
     else:
         yield f"Worth: {UNKNOWN}", "", None
@@ -318,17 +319,20 @@ def _capital(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _value(row: Mapping[str, Any], end: str) -> str:
+def _value(row: Mapping[str, Any], end: str, currency: str | None) -> str:
     value = row[f"mean{end}"] if row["kind"] == "yes/no" else row[f"median{end}"]
+    if is_money(row["variable"]):
+        return money(value, currency)
     return percent(value) if row["kind"] == "yes/no" or is_share(row["variable"]) else number(value)
 
 
-def _habits(variables: pl.DataFrame) -> Iterator[Line]:
+def _habits(variables: pl.DataFrame, currency: str | None) -> Iterator[Line]:
     rows = {stem(row["variable"]): row for row in variables.to_dicts() if row["customers"]}
     wanted = [name for name in HABITS if name in rows and name not in dict(PAINS)]
     for name in wanted[:MOST_HABITS]:
         row = rows[name]
-        words = f"{LABELS[name]}: {_value(row, '')} (all customers: {_value(row, '_all')})"
+        own, whole = (_value(row, end, currency) for end in ("", "_all"))
+        words = f"{LABELS[name]}: {own} (all customers: {whole})"
         yield words, row["variable"], row["customers"]
 
 
@@ -341,7 +345,7 @@ def _pains(variables: pl.DataFrame) -> Iterator[Line]:
         if row is None:
             yield f"{_capital(words)}: {UNKNOWN}", name, None
         elif row["marker"] and row["direction"] == "above":
-            own, whole = _value(row, ""), _value(row, "_all")
+            own, whole = _value(row, "", None), _value(row, "_all", None)
             yield f"{words}: {label(name)} {own} (all customers: {whole})", name, row["customers"]
         else:
             usual.append(name)
@@ -389,7 +393,11 @@ def _motives(
     for name, mean, _, whole, n in clear[:MOST]:
         topic = name.removeprefix("attitude_").replace("_", " ")
         side = "above" if mean > whole else "below"
-        yield f"{topic}: {number(abs(mean - whole), digits=2)} sd {side} all who answered", name, n
+        yield (
+            f"{topic}: {abs(mean - whole):.2f} standard deviations {side} all who answered",
+            name,
+            n,
+        )
     if scores and not clear:
         yield "as all who answered", ", ".join(row[0] for row in scores), scores[0][4]
 
@@ -441,7 +449,7 @@ def _tried(
         against = "no contact" if row["against"] == "none" else row["against"].replace("_", " ")
         words = (
             f"{row['offer'].replace('_', ' ')} against {against}: "
-            f"{money(row['profit'], currency)} profit a customer{ends}, {verdict}"
+            f"{money(row['profit'], currency)} profit per customer{ends}, {verdict}"
         )
         yield words, "revenue", row["customers_offer"] + row["customers_against"]
     if rows.height > MOST_TRIED:
@@ -495,8 +503,12 @@ def _brief(
     yield f"Tone: {rule.tone} [{HYPOTHESIS}]", column, None
     yield f"Offer: {offer} [{source}]", "decision" if source != HYPOTHESIS else column, None
     channels = list(_shares(mine["composition"], only=CHANNELS))
-    channel = channels[0][0].partition(", ")[2].partition(":")[0] if channels else UNKNOWN
-    yield f"Channel: {channel} [{HYPOTHESIS}]", CHANNELS[0], channels[0][2] if channels else None
+    shop = channels[0][0].partition(", ")[2].partition(":")[0] if channels else UNKNOWN
+    yield (
+        f"Channel: e-mail; preferred for orders: {shop} [{HYPOTHESIS}]",
+        CHANNELS[0],
+        channels[0][2] if channels else None,
+    )
     yield f"Timing: {rule.timing} [{HYPOTHESIS}]", column, None
     opens = [row for row in mine["variables"].to_dicts() if stem(row["variable"]) == "open_rate"]
     if not opens or opens[0]["mean"] is None:

@@ -348,12 +348,14 @@ class Profile(Result):
             title += f" ({counted(hidden, 'small cell')} hidden, drawn as one)"
         drawn = _with_rest(rows.filter(pl.col("customers").count().over("segment") > 0))
         levels = drawn.get_column("level").cast(pl.String).unique().to_list()
+        levels = [level for level in levels if level != HIDDEN]
         return stacked(
             drawn,
             "segment_name",
             "level",
             "customers",
             ordered=bool(band_places(levels)),
+            rest=HIDDEN,
             title=title,
             y_label="Share of customers with a known value",
         )

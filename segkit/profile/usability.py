@@ -278,7 +278,7 @@ class Usability(Result):
             percent=not by_worth,
             title="Which segments are large, which are worth most",
             x_label="Share of customers",
-            y_label="Revenue a customer (all customers = 1)" if by_worth else "Tests passed",
+            y_label="Revenue per customer (all customers = 1)" if by_worth else "Tests passed",
         )
 
     def _repr_html_(self) -> str:

@@ -38,6 +38,7 @@ def write_kpi_page(
     marks: Sequence[date] = (),
     source: str = "",
     currency: str | None = None,
+    about: str = "",
     refreshes: RefreshSeries | None = None,
     page: str = PAGE,
 ) -> Path:
@@ -57,6 +58,8 @@ def write_kpi_page(
     source : str
         Name of the data.
     currency : str, optional
+    about : str
+        What readers of these figures must know of the period; "" says nothing.
     refreshes : RefreshSeries, optional
         Shown above the key figures: the decision, who moved, each refresh.
     page : str
@@ -68,10 +71,10 @@ def write_kpi_page(
         The page.
     """
     names = [kpi for kpi in WORDS if kpi in set(series.series["kpi"])]
-    tiles = [_tile(kpi, series, alerts, currency) for kpi in names]
+    tiles = [_tile(kpi, series, alerts, currency) | {"period": about} for kpi in names]
     tiles += [
         {"name": WORDS[kpi][0], "value": "not known", "change": "", "state": "", "tone": "",
-         "link": ""}
+         "link": "", "period": about}
         for kpi in ("churn_rate", "csat") if kpi not in names
     ]  # fmt: skip
     write_whole(folder / TILES, json.dumps({"page": page, "tiles": tiles}, indent=1), private=True)
@@ -86,6 +89,7 @@ def write_kpi_page(
         css=style("style.css", "overview.css", "start.css", "kpis.css"),
         title="Segments and key figures" if refreshes else "Key figures over time",
         source=source,
+        about=about,
         first=periods[0].isoformat(),
         last=periods[-1].isoformat(),
         period=PERIOD[series.every],
@@ -124,6 +128,7 @@ def write_run_kpis(run: Path) -> list[dict[str, str]]:
             marks=[date.fromisoformat(day) for day in about["campaigns"]],
             source=run.name,
             currency=about["currency"],
+            about=about.get("period", ""),
         )
     tiles: list[dict[str, str]] = json.loads((run / TILES).read_text(encoding="utf-8"))["tiles"]
     return tiles

@@ -72,6 +72,7 @@ class NotebookRun:
         self._started = datetime.now().astimezone()
         self._open = True
         self._shown: list[Result] = []  # results whose text has been shown
+        self._names: dict[str, str] = {}  # of segments and survey items, by their ids
         before = [disk.read_json(Path(path)) for path in context.summaries]
         inherited: dict[str, Any] = dict.fromkeys(("period", "as_of", "currency"))
         inherited["rows"] = {}
@@ -238,7 +239,7 @@ class NotebookRun:
             # Columns left out as personal, which the note names, are passed over.
             whole = (what.to_frame() if isinstance(what, Result) else what).columns
             wanted = [one for one in wanted if one in frame.columns or one not in whole]
-        part = frame if not wanted else frame.select(wanted)
+        part = self._name_rows(frame, frame if not wanted else frame.select(wanted))
         shown = table_html(
             part,
             caption=caption,
@@ -248,6 +249,16 @@ class NotebookRun:
             units=row_units(frame),
         )
         self._show(shown + self._link(path, f"Table ({path.rsplit('.')[-1]})") + note)
+
+    def _name_rows(self, frame: pl.DataFrame, part: pl.DataFrame) -> pl.DataFrame:
+        """Write the names of segments and survey items for their ids, once a table has them."""
+        for pair in (("segment", "segment_name"), ("item", "label")):
+            if set(pair) <= set(frame.columns):
+                named = frame.select(pl.col(pair).cast(pl.String)).drop_nulls()
+                self._names |= dict(named.iter_rows())
+                part = part.drop(pair[0], strict=False) if pair[1] in part.columns else part
+        ids = [name for name in ("segment", "level", "item") if part.schema.get(name) == pl.String]
+        return part.with_columns(pl.col(ids).replace(self._names))
 
     def figure(self, what: Figure | Result, name: str) -> None:
         """Show a figure with its alternative text; save it as SVG, and its data as CSV.

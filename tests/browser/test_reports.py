@@ -277,7 +277,7 @@ def test_a_runs_first_page_on_the_index_fits_a_sheet_with_eight_segments_too(mar
 
 LINES = (
     "income band, 40k-60k: 49.6% (all customers: 32.2%)",
-    "reengagement against generic: -10.94 GBP profit a customer (95% CI -16.41 to 4.73), undecided",
+    "reengagement against generic: -10.94 GBP profit per customer (95% CI -16.41 to 4.73)",
 )
 
 
