@@ -127,6 +127,14 @@ def test_offers_of_the_arms_and_where_they_are_one():
     same = made.table["same"].to_list()
     assert same == ["persona and learnt", "generic and learnt", "", "generic, persona and learnt"]
     assert made.text.startswith("In 3 of 4 segments two arms or more send the same offer.")
+    assert made.answer.startswith(
+        "The offers learnt differ from the generic one in 2 of 4 segments"
+    )
+    untested = design_offers({"S1": 5}, {"S1": "generic"}, {"S1": "sale"})
+    assert untested.answer == (
+        "No test showed a better offer than the generic one: the tailored arm repeats it. "
+        "The persona's guess differs in 1 of 1 segment."
+    )
     with pytest.raises(DataError, match="at least one segment"):
         design_offers({}, {}, {})
 

@@ -48,6 +48,12 @@ class OfferDesign(Result):
             name: number(self.table.filter(pl.col("learnt") != pl.col(name)).height)
             for name in ("generic", "persona")
         }
+        if other["generic"] == "0":
+            return (
+                "No test showed a better offer than the generic one: the "
+                f"{self.arms[2]} arm repeats it. The persona's guess differs in "
+                f"{other['persona']} of {segments}."
+            )
         return (
             f"The offers learnt differ from the generic one in {other['generic']} of {segments}, "
             f"from the persona's guess in {other['persona']}."
