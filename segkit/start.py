@@ -19,7 +19,7 @@ from segkit.intake import Mapping
 from segkit.intake.answers import as_options, mapping_of, offered_answers
 from segkit.intake.layouts import list_layouts
 from segkit.intake.mapping import STATUS_COLUMNS
-from segkit.intake.questions import explain_signs
+from segkit.intake.questions import MOST_ASKED, explain_signs
 from segkit.pipeline import LEAST_CUSTOMERS, link_source
 from segkit.report.outlook_page import write_outlook_page
 from segkit.spreadsheets import as_workbook
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from segkit.intake.questions import Finding
 
 PAGE, WORKBOOK, MAPPING = "customers.html", "segments.xlsx", "mapping.toml"
-MOST_QUESTIONS = 3
 MEANINGS = ("sale", "unpaid", "cancelled", "refunded")  # of the state of an order
 MOST_TRIES = 3  # of an answer that cannot be read
 MOST_USED = 0.9  # where fewer lines than this share are used, the page says so first
@@ -104,7 +103,7 @@ def start(
     answers : sequence of str
         Answers to questions, such as ``orders.day_first=true``.
     ask : callable, optional
-        Asks at most `MOST_QUESTIONS` questions; without it an open question is an error.
+        Asks at most three questions; without it an open question is an error.
     assume_consent : bool
         Write customers on the lists whose consent is not recorded, where it is not refused.
 
@@ -143,7 +142,7 @@ def start(
 
 
 def answer_questions(data: Path, given: Mapping, answers: Sequence[str], ask: Ask | None) -> Audit:
-    """Audit the data until no question is open, asking at most `MOST_QUESTIONS`.
+    """Audit the data until no question is open, asking at most three.
 
     Raises
     ------
@@ -159,9 +158,9 @@ def answer_questions(data: Path, given: Mapping, answers: Sequence[str], ask: As
         questions = [one for one in audit.findings if one.severity == "block"]
         if not questions:
             questions = [one for one in audit.findings if one.kind == "consent"]
-            if ask is None or asked == MOST_QUESTIONS or not questions:
+            if ask is None or asked == MOST_ASKED or not questions:
                 return audit
-        if ask is None or asked == MOST_QUESTIONS or audit.refused:
+        if ask is None or asked == MOST_ASKED or audit.refused:
             raise DataError(_stop(questions, given_answers[len(answers) :], asked))
         asked += 1
         mistake = ""
@@ -199,7 +198,8 @@ def _reply(question: Finding, ask: Ask, mistake: str = "") -> list[str]:
     lines = [line.rpartition("=")[0] for line in shown[0]] if shown else []
     section = {line.rpartition(".")[0] for line in lines}
     if lines and "=" not in typed:  # the value alone, of every word that is asked about
-        return [f"{line}={typed}" for line in (lines if len(section) == 1 else lines[-1:])]
+        is_alike = len(section) == 1 or all(".values." in line for line in lines)
+        return [f"{line}={typed}" for line in (lines if is_alike else lines[-1:])]
     words = re.findall(r"([^=,]+)=\s*(\w+)", typed)
     if len(section) == 1 and ".values." in lines[0] and not re.match(r"\[|\w+\.", typed):
         bare = [(word.strip(" '\""), meant) for word, meant in words]

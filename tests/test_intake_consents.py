@@ -116,6 +116,18 @@ def test_the_latest_row_decides_and_at_one_time_a_refusal():
     assert listed(read(pl.concat([same_time, frame])), "granted") == {*range(PEOPLE)} - {28, 29}
 
 
+def test_a_refusal_on_an_order_that_does_not_count_holds_and_an_agreement_there_does_not():
+    frame = orders("Newsletter", "no", "yes")
+    row = pl.int_range(pl.len())
+    frame = frame.with_columns(
+        Status=pl.when(row >= 88).then(pl.lit("cancelled")).otherwise(pl.lit("paid")),
+        Newsletter=pl.when(row == 88).then(pl.lit("no"))  # c28, at last
+        .when(row.is_in([29, 59])).then(pl.lit("no"))  # c29 agrees on the cancelled order alone
+        .otherwise("Newsletter"),
+    )  # fmt: skip
+    assert listed(read(frame), "granted") == AGREE - {28, 29}
+
+
 def test_refusals_of_order_lines_hold_beside_a_table_of_customers():
     lines = orders("Do not email", "yes", "no").rename({"Email": "Customer ID"})
     people = pl.DataFrame({"customer_id": [f"c{k}@shop.example" for k in range(PEOPLE)]})

@@ -135,7 +135,9 @@ def check(
         )
     if save is not None:
         if save.exists():
-            raise ParameterError(f"{save} exists; it is not overwritten")
+            raise ParameterError(
+                f"{save} exists and is kept: delete it, or give --save another name"
+            )
         audit.save_mapping(save)
         after = "look it over, then: segkit run --data"
         if audit.blocked:

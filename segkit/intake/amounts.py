@@ -16,6 +16,7 @@ from segkit.intake.numbers import SYMBOLS
 from segkit.intake.questions import Finding
 from segkit.intake.roles import LEAD, LEAST, Scores
 
+MOST_RATES, MOST_TAXED, EQUAL = 4, 1.3, 0.95  # tax rates, the highest, and share of the rows
 FEWEST_ORDERS, ALIKE = 5, 0.98  # totals of orders of several lines, and share that is alike
 
 
@@ -64,6 +65,28 @@ def is_same(one: pl.Series | None, other: pl.Series | None) -> bool:
     )
 
 
+def differ_by_tax(profiles: dict[str, ColumnProfile], rivals: list[str]) -> bool:
+    """Return whether two amounts are in a few proportions to one another, as with and without tax.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from segkit.intake.evidence import profile_columns
+    >>> net = [10.0, 20.0, 12.0, 8.0, 50.0] * 5
+    >>> paid = pl.DataFrame({"Net": net, "Gross": [1.2 * each for each in net], "Due": [9.0] * 25})
+    >>> shown = profile_columns(paid, ())
+    >>> differ_by_tax(shown, ["Net", "Gross"]), differ_by_tax(shown, ["Net", "Due"])
+    (True, False)
+    """
+    pair = [profiles[name].numbers for name in rivals]
+    if len(pair) != 2 or pair[0] is None or pair[1] is None:
+        return False
+    rates = (pair[1] / pair[0]).filter((pair[0].abs() > 1) & (pair[1].abs() > 1))
+    rates = pl.select(pl.max_horizontal(rates, 1 / rates).round(2)).to_series()
+    usual = rates.value_counts(sort=True)["count"].head(MOST_RATES).sum()
+    return bool(rates.len() and usual >= EQUAL * rates.len() and rates.max() <= MOST_TAXED)  # type: ignore[operator]
+
+
 def settle_totals(
     columns: dict[str, str],
     scores: Scores,
@@ -93,7 +116,10 @@ def settle_totals(
         if order is None:  # one of several ends of a sum, which is asked
             return {}, []
         ranked.pop(other)
-        if not beside:
+        if not beside:  # the lines add up to it; another total is the same before tax
+            for name in lines:
+                if name not in (line, total) and differ_by_tax(profiles, [total, name]):
+                    ranked.pop(name)
             return {}, []
         added = join_words([repr(name) for name in beside])
         text = (

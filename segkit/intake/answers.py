@@ -14,7 +14,7 @@ from segkit.intake.mapping import OPTIONS, Mapping
 _TEXT = r'"(?:[^"\\]|\\.)*"'
 _ASSIGNED = re.compile(
     rf"(?:\[([\w.]+)\]\s*)?([\w.]+|{_TEXT})\s*=\s*({_TEXT}|\[[^\]]*\]|[^\s,;()]+)"
-    r"(\s*\(or [^)]*\))?"
+    rf"(\s*\(or (?:{_TEXT}|[^)\"])*\))?"
 )
 _QUOTED = rf"{_TEXT}|\([^)]*\)|\[[^\]]*\]"
 _BARE = re.compile(r"[A-Za-z0-9_-]+")

@@ -22,7 +22,7 @@ from segkit.intake.ledger import name_rows
 from segkit.intake.mapping import Mapping, lacks, list_time_zones
 from segkit.intake.people import CONSENT
 from segkit.intake.proposal import settle_mapping
-from segkit.intake.questions import Finding, explain_signs
+from segkit.intake.questions import MOST_ASKED, Finding, explain_signs, rest_least
 from segkit.intake.readers import Gathered, gather
 from segkit.intake.sanity import doubt_orders, doubt_rejected
 from segkit.intake.store import Intake
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from segkit.plot import Figure
 
 RANK = {"block": 0, "warn": 1, "info": 2}
-MOST_ASKED = 3  # questions shown at a time, the costliest first
 
 
 def trial(
@@ -286,7 +285,7 @@ class Audit(Result):
         tables = dict(self.mapping.tables)
         for item in self.findings:
             part = tables.get(item.table)
-            is_rival = item.severity == "block" and item.kind == "rivals"
+            is_rival = item.severity == "block" and item.kind in ("rivals", "tax")
             if is_rival and part is not None:
                 columns = {**part.columns, item.column: f"? {item.finding}"}
                 tables[item.table] = replace(part, columns=columns)
@@ -477,6 +476,7 @@ def audit_data(
         doubts = doubt_orders(raw["orders"], given, used, trial_intake, counts)
         # A doubt about what is asked already, or about rows that are refused, says nothing more.
         questions += [item for item in doubts if not {"", item.column} & asked]
+    questions = rest_least(questions, given)
     findings = findings_of(raw, used, trial_intake, questions, counts, readings, gathered.notes)
     # Where thousands may be decimals, no sum is shown before that is answered.
     is_unclear = any(item.is_refusal or item.kind == "decimal" for item in questions)

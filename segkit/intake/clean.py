@@ -28,7 +28,7 @@ from segkit.intake.people import (
     match_lists,
     pseudonymised,
 )
-from segkit.intake.questions import Finding
+from segkit.intake.questions import Finding, rest_least
 from segkit.intake.readers import Gathered, gather
 from segkit.intake.store import Intake
 from segkit.intake.tables import clean_events, clean_table, read_events, read_table
@@ -188,6 +188,7 @@ def complete_mapping(
     raw, mapping = gathered.raw, gathered.given
     if questions is None:
         mapping, questions = settle_mapping(raw, mapping, shared)
+        questions = rest_least(questions, gathered.given)
     _ask(questions)
     for name, frame in raw.items():
         mapping.check_columns(name, frame)
@@ -266,7 +267,7 @@ def run(
         columns = replace(reading.columns, mapping=mapping, notes=notes)
         if name == "orders":
             cleaned = clean_orders(columns, reading.frame, people, clean.get("fx"))
-            clean |= add_refusals(columns, cleaned.frame, clean)
+            clean |= add_refusals(columns, cleaned.frame, cleaned.settled.rejects, clean)
         else:
             clean_rows = clean_events if name == "events" else clean_table
             cleaned = clean_rows(columns, reading.frame, people)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping as Map
+from dataclasses import replace
 
 import polars as pl
 
@@ -16,6 +17,7 @@ from segkit.intake.answers import quote_text
 from segkit.intake.cells import NO, NO_MARKS, YES, is_text
 from segkit.intake.columns import Columns
 from segkit.intake.headers import WORDS, pattern, plain, without_accents, without_number
+from segkit.intake.people import WHO
 from segkit.intake.privacy import show_state
 from segkit.intake.questions import MOST_KINDS, Finding
 from segkit.intake.statuses import spelt
@@ -130,8 +132,12 @@ def as_consent(levels: pl.Series) -> pl.Series:
     )
 
 
-def consents_of_orders(columns: Columns, orders: pl.DataFrame) -> pl.DataFrame:
+def consents_of_orders(
+    columns: Columns, orders: pl.DataFrame, rejects: pl.DataFrame
+) -> pl.DataFrame:
     """Return each customer's consents as the latest order states them; at one time a refusal holds.
+
+    Of rejected lines, such as those of cancelled orders, refusals alone count.
 
     Parameters
     ----------
@@ -139,10 +145,24 @@ def consents_of_orders(columns: Columns, orders: pl.DataFrame) -> pl.DataFrame:
         Raw order lines.
     orders : DataFrame
         Clean ones: customer_id, order_time, source_row.
+    rejects : DataFrame
+        Rejected ones: resolved_customer_id, source_row.
     """
     stated = read_consents(columns)
     levels = pl.DataFrame(stated).with_row_index("source_row").cast({"source_row": pl.Int64})
     rows = orders.select("customer_id", "order_time", "source_row").join(levels, on="source_row")
+    if stated and rejects.height:
+        time, _, _ = replace(columns, notes=[]).time("order_time")
+        refusals = levels.select(
+            pl.when(pl.col(role) == REFUSED).then(role).alias(role) for role in stated
+        ).with_columns(levels["source_row"], columns.raw.select(order_time=time).to_series())
+        rejected = rejects.select("source_row", customer_id=WHO).drop_nulls()
+        rejected = rejected.join(refusals, on="source_row").filter(
+            pl.any_horizontal(pl.col(*stated).is_not_null())
+        )
+        latest = rows["order_time"].max()  # a refusal without a time is the latest
+        rejected = rejected.with_columns(pl.col("order_time").fill_null(latest))
+        rows = pl.concat([rows, rejected.select(rows.columns)], how="vertical_relaxed")
     return (
         rows.group_by("customer_id", "order_time")
         .agg(worst_of(pl.col(role).implode()).first().alias(role) for role in stated)
@@ -156,7 +176,7 @@ def consents_of_orders(columns: Columns, orders: pl.DataFrame) -> pl.DataFrame:
 
 
 def add_refusals(
-    columns: Columns, orders: pl.DataFrame, clean: Map[str, pl.DataFrame]
+    columns: Columns, orders: pl.DataFrame, rejects: pl.DataFrame, clean: Map[str, pl.DataFrame]
 ) -> dict[str, pl.DataFrame]:
     """Return the table of customers, if any, with the refusals that their order lines state.
 
@@ -165,7 +185,7 @@ def add_refusals(
     customers = clean.get("customers")
     if customers is None:
         return {}
-    stated = consents_of_orders(columns, orders)
+    stated = consents_of_orders(columns, orders, rejects)
     roles = [role for role in stated.columns if role != "customer_id" and not stated[role].all()]
     consents = customers.select("customer_id").join(
         stated, on="customer_id", how="left", maintain_order="left"

@@ -32,7 +32,7 @@ from segkit.intake.flags import (
 from segkit.intake.headers import concepts, plain
 from segkit.intake.mapping import STATUS_COLUMNS
 from segkit.intake.privacy import mask_word, show_state
-from segkit.intake.questions import Finding
+from segkit.intake.questions import MOST_ASKED, Finding
 from segkit.intake.roles import adjusted_columns
 from segkit.intake.states import count_words, has_invoices, is_of_customer, line_money, say_rows
 from segkit.intake.statuses import likely_status, refund_meaning, status_meaning
@@ -47,7 +47,6 @@ from segkit.intake.whole_orders import is_cancelled, states_of
 
 MOST_SHOWN = 6
 NO_DIFFERENCE, NET = 0.02, 0.95  # amounts that already lack the pieces that came back
-MOST_ASKED = 3  # questions; further columns of unknown words are only shown
 # A date of payment or a sum paid is there on most orders; what is owed is the whole amount.
 MOSTLY_PAID, MOSTLY_EQUAL = 0.5, 0.8
 # Concepts beside which a state is of something else than the order.
@@ -431,7 +430,10 @@ def _question(
         pl.when(cells.is_in([word for word in meanings if word])).then(cells)
         .when(cells.is_not_null()).then(pl.lit("*"))
     ).to_series()  # fmt: skip
-    table = count_words(kinds, worth)
+    of_customers = is_of_customer(columns)
+    table = count_words(
+        kinds.filter(of_customers), None if worth is None else worth.filter(of_customers)
+    )
     listed = ", ".join(
         f"{'other values' if word == '*' and not few else say(word)} ({say_rows(rows, worth_)})"
         for word, rows, worth_, _ in table.head(MOST_SHOWN).iter_rows()
@@ -444,10 +446,12 @@ def _question(
     )
     free = [slot for slot in STATUS_COLUMNS if slot not in named]
     ignored = f'[orders] not_states = ["{header}"], if it is no state'
+    is_filled = not cells.filter(of_customers).null_count()
+    meanings = {w: m for w, m in meanings.items() if w or not is_filled or "*" in meanings}
     shown_words = {w: m for w, m in meanings.items() if few or "*" in meanings or m != "sale"}
     for word in table["word"].drop_nulls() if few and "*" not in meanings else ():
         shown_words.setdefault(word, likely_status(word, table["word"].drop_nulls()))
-    if cells.null_count() and not {"", "*"} & {*meanings}:
+    if not is_filled and not {"", "*"} & {*meanings}:
         shown_words[""] = "..." if "sale" in meanings.values() else "sale"
     values = ", ".join(
         f'"{word if word in ("", "*") else show_state(word, cells)}" = "{meaning}"'

@@ -153,10 +153,12 @@ def concepts(header: str) -> tuple[frozenset[str], int]:
 
 def _settle(header: str, tokens: list[str], meant: set[str]) -> frozenset[str]:
     """Add what signs and neighbouring words say of a header's concepts."""
-    if re.search(r"(?:^|_)check_(?:id|no|num|number)$", "_".join(tokens)):  # of a restaurant
+    if re.search(r"(?:^|_)(?:check|charge)_(?:id|no|num|number)$", "_".join(tokens)):
         meant |= {"order", "id"}
     if "minor_unit" in "_".join(tokens):  # hundredths, no quantity
         meant -= {"unit", "quantity"}
+    if "nombre" in tokens and "customer" in meant:  # del cliente, and no number of pieces
+        meant = (meant - {"quantity"}) | {"name"}
     if "%" in header:
         meant.add("percent")
     if "#" in header:

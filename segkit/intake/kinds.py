@@ -39,6 +39,7 @@ _BROWSING, _BOUGHT, _ABANDONED, _RECOVERED, _CART, _TENDERS, _WAYS, _WAY_TO_PAY,
     )
 )
 _DOCUMENTS = {k: re.compile(words.replace("\n", "")) for k, words in WORDS["documents"].items()}
+_NOTE_OF_CREDIT = re.compile(r"credit|gutschrift|avoir|abono|kredit|nota")
 _TYPE_WORDS = {*pattern("type_words").split("|")}  # headers of kinds of rows
 _NOT_CARTS = re.compile(r"url|token|link")
 
@@ -222,7 +223,8 @@ def _ask_movements(
     positive = set(matter.filter(pl.col("money") > 0)["word"].unique().drop_nulls())
     with_money = set(matter["word"].unique().drop_nulls())
     back = [word for word, kind in read.items() if kind == "refunded"]
-    beside = _repeats(sales, back, rows, columns)
+    rows = rows.with_columns(key=_key_of_sale(cells, sales, columns))
+    beside = _repeats(sales, back, rows)
     read |= {word: "return" if word not in positive or word in beside else "other" for word in back}
     others = {
         word: kind
@@ -251,11 +253,13 @@ def _ask_movements(
         f"{name!r} holds kinds of rows beside sales ({listed}): are they sales, sums given back, "
         "or left out?"
     )
-    again = _repeats(sales, odd, rows, columns)
+    again = _repeats(sales, odd, rows)
     kinds = others | {word: kind for word, kind in read.items() if kind == "discount"}
+    kinds |= dict.fromkeys(_repeats_of_returns(kinds, rows), "other")
     for word in odd:
         is_bad = status_meaning(word) in ("cancelled", "unpaid") or word in again
-        kinds[word] = "other" if is_bad else "line"
+        is_off = word not in positive and _are_beside_others(cells, [word], columns)
+        kinds[word] = "other" if is_bad else "discount" if is_off else "line"
     finding = _question(name, text, kinds, cells)[0]
     muted = f'; or [orders] not_states = ["{name}"], if all are sales'
     return [replace(finding, answer=finding.answer + muted)]
@@ -322,18 +326,39 @@ def _row_meanings(spelling: dict[str, str], *, is_payment: bool) -> dict[str, st
     return read
 
 
-def _repeats(sales: list[str], words: list[str], rows: pl.DataFrame, columns: Columns) -> list[str]:
+def _key_of_sale(cells: pl.Series, sales: list[str], columns: Columns) -> pl.Series:
+    """Return the order or else the customer of each row; of rows that name a sale's order, that."""
+    source = columns.source("order_id") or columns.source("customer_id")
+    if source is None:
+        return pl.Series([None], dtype=pl.String).new_from_index(0, cells.len())
+    key = columns.raw[source].cast(pl.String)
+    sold = cells.is_in(sales)
+    orders, used = key.filter(sold), columns.mapping.tables["orders"].columns.values()
+    for name in columns.raw.columns if source == columns.source("order_id") else ():
+        if name in used or "id" not in concepts(name)[0]:
+            continue
+        named = columns.cells(name).cast(pl.String)
+        others = named.filter(~sold).drop_nulls()
+        if others.len() and others.is_in(orders.implode()).mean() >= BESIDE:  # type: ignore[operator]
+            return named.zip_with(~sold & named.is_not_null(), key)
+    return key
+
+
+def _repeats(sales: list[str], words: list[str], rows: pl.DataFrame) -> list[str]:
     """List the words whose rows repeat the money of sales, by order or else by customer."""
-    key = columns.source("order_id") or columns.source("customer_id")
-    if key is None:
-        return []
-    sums = rows.select("word", "money", key=columns.raw[key].cast(pl.String))
-    sold = sums.filter(pl.col("word").is_in(sales)).select("key", "money").unique()
-    met = sums.filter(pl.col("word").is_in(words)).join(
+    sold = rows.filter(pl.col("word").is_in(sales)).select("key", "money").unique()
+    met = rows.filter(pl.col("word").is_in(words)).join(
         sold.with_columns(met=True), on=["key", "money"], how="left"
     )
     shares = met.group_by("word").agg(pl.col("met").fill_null(value=False).mean())
     return shares.filter(pl.col("met") > REPEATED)["word"].to_list()
+
+
+def _repeats_of_returns(kinds: dict[str, str], rows: pl.DataFrame) -> list[str]:
+    """List the kinds of returns that repeat another's money; credit notes stand for both."""
+    back = [word for word, kind in kinds.items() if kind == "return"]
+    back.sort(key=lambda word: _NOTE_OF_CREDIT.search(spelt(word)) is None)
+    return [word for n, word in enumerate(back) if _repeats(back[:n], [word], rows)]
 
 
 def _ask_events(
@@ -467,6 +492,6 @@ def _question(name: str, text: str, others: dict[str, str], cells: pl.Series) ->
     answer = (
         f"[orders.columns] row_kind = {quote_text(name)} with [orders.values.row_kind] {values} "
         '("line" for words that count, "return" for what was given back, "discount" for what '
-        "comes off)"
+        'comes off, "other" for what is left out)'
     )
     return [Finding("block", "orders", "row_kind", text, rows, answer=answer)]

@@ -216,7 +216,7 @@ def add_contacts(taken: Intake) -> Intake:
     """Add a table of customers where there is none and the order lines state addresses or consent.
 
     A customer's address and consent are those of its latest order that states them; of a consent
-    and a refusal at one time the refusal. Lines that the intake rejected count for nothing.
+    and a refusal at one time the refusal. Of rejected lines only a refusal counts.
 
     Parameters
     ----------
@@ -246,7 +246,8 @@ def add_contacts(taken: Intake) -> Intake:
     mapped = taken.mapping.tables["orders"].columns.get("email")
     email = mapped or propose_by_header("customers", frame, Mapping())[0].columns.get("email")
     columns = Columns("orders", frame, taken.mapping)
-    latest = consents_of_orders(columns, taken.orders)
+    latest = consents_of_orders(columns, taken.orders, taken.rejects["orders"])
+    latest = latest.join(taken.orders, on="customer_id", how="semi")
     if email is not None:
         stated = frame.select(email=email).with_row_index("source_row")
         rows = taken.orders.select("customer_id", "order_time", "source_row").join(

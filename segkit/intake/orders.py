@@ -157,9 +157,24 @@ def read_orders(columns: Columns) -> pl.DataFrame:
     if columns.has("row_kind"):
         wanted |= _row_kinds(columns)
     frame = _settle_refunds(columns, columns.raw.lazy().select(**wanted).collect())
+    frame = frame.with_columns(__coupon=_is_coupon(columns, frame))
     # Lazy, so that the exact product is computed once.
     summed = frame.lazy().with_columns(repeats(columns.raw).alias(REPEAT), *_sums(columns))
     return settle_orders(columns, summed.collect())
+
+
+def _is_coupon(columns: Columns, frame: pl.DataFrame) -> pl.Expr:
+    """Mark lines of a negative price that come off their order: of no product that is ever sold."""
+    price, nothing = pl.col("__unit_price"), pl.lit(value=False)
+    if not columns.has("order_id", "unit_price") or not (frame["__unit_price"] < 0).any():
+        return nothing
+    sold = (price > 0).any()
+    units = pl.col("__quantity") if columns.has("quantity") else pl.lit(1)
+    goods = nothing
+    if columns.has("product_id"):
+        goods = pl.col("product_id").is_not_null() & sold.over("product_id")
+    in_order = pl.col("order_id").is_not_null() & sold.over("order_id")
+    return ((price < 0) & (units > 0) & in_order & ~goods).fill_null(value=False)
 
 
 def _row_kinds(columns: Columns) -> dict[str, pl.Expr]:
@@ -266,7 +281,7 @@ def _sums(columns: Columns) -> list[pl.Expr]:
     taken_off = pl.lit(value=False)  # a total of the whole order has it taken off
     if has("row_kind") and columns.option("amount_of") == "line":
         taken_off = pl.col("__discount_row")
-    returned &= ~taken_off
+    returned &= ~(taken_off | pl.col("__coupon"))
     sums = [
         pl.when(returned | taken_off).then(-amount.abs()).otherwise(amount).alias(MICROS),
         returned.alias("is_return"),

@@ -15,7 +15,7 @@ import polars as pl
 
 from segkit.display import counted, money, percent
 from segkit.ids import is_no_customer, read_ids
-from segkit.intake.amounts import is_same, settle_totals, take_home, total_of_orders
+from segkit.intake.amounts import differ_by_tax, is_same, settle_totals, take_home, total_of_orders
 from segkit.intake.bookings import refuse_bookings
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns, Shared
@@ -57,6 +57,7 @@ from segkit.intake.sanity import refuse_other_tables, refuse_without_customers
 from segkit.intake.states import about_returns, about_statuses
 from segkit.intake.statuses import status_meaning
 
+FEW_CUSTOMERS, RIVAL = 20, 0.1  # of a column of places, beside ten times as many customers
 # What happens to an order afterwards: no time of an order.
 _LATER = frozenset(["refund", "cancelled", "shipping", "deadline", "updated", "dispute", "age"])
 
@@ -220,6 +221,8 @@ def _choose_customer(
         names = is_name and few and emails.len() >= ids.len()
         fewer |= not named and ids.len() < 0.95 * emails.len() and _are_same(rows, who, email)
         if rows.height >= ENOUGH and ((once and again) or fewer or names):
+            if fewer and _are_same(rows, who, email):  # the address is there for guests, too
+                scores["customer_id"].pop(who)
             who = None
     if who is None:
         columns["customer_id"] = columns.pop("email")
@@ -294,11 +297,15 @@ def _rivals(
             else repr(name) + _yield_of(frame, role, name, profiles)
             for name in rivals
         )
-        answer = f'[orders.columns] {role} = "{rivals[0]}"'
-        answer += ' with [orders] amount_of = "order"' if totals[rivals[0]] is not None else ""
+        kind = "tax" if role == "amount" and differ_by_tax(profiles, rivals) else "rivals"
+        answer = "; or ".join(
+            f'[orders.columns] {role} = "{name}"'
+            + (' with [orders] amount_of = "order"' if totals[name] is not None else "")
+            for name in rivals
+        )
         must = role in ("customer_id", "order_time", "amount")
         must = must or (role == "unit_price" and "amount" not in whole)  # it makes the amount
-        questions.append(about_rivals("orders", role, listed, answer, must))
+        questions.append(about_rivals("orders", role, listed, answer, must, kind))
     return questions
 
 
@@ -326,6 +333,8 @@ def _is_no_rival(
     A time that many rows lack is of payment, delivery or the end beside one that they all have.
     """
     shown, leading = profiles[header], profiles[best]
+    if role == "customer_id" and shown.rows >= ENOUGH and shown.distinct < FEW_CUSTOMERS:
+        return shown.distinct < RIVAL * leading.distinct
     if role == "order_time" and shown.rows >= ENOUGH and shown.filled < 0.8 * leading.filled:
         return True
     if role not in ("amount", "refund", "discount", "unit_price", "quantity"):

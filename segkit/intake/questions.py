@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Mapping as Map
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -25,7 +25,7 @@ from segkit.intake.dates import (
     formats,
     numeric_format,
 )
-from segkit.intake.mapping import Mapping, lacks
+from segkit.intake.mapping import Mapping, TableMapping, lacks
 from segkit.intake.numbers import CODES, doubted_answers, read_item
 from segkit.intake.privacy import mask_cell
 from segkit.intake.tried import (
@@ -38,6 +38,7 @@ from segkit.intake.tried import (
 )
 from segkit.schema import CONTRACTS, Field
 
+MOST_ASKED = 3  # questions that a file raises, the costliest first
 ORDER_WORDS = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}
 # Numbers that systems write where they have no value.
 MINUS_WORDS = (-1, -999, -9_999, -99_999, -999_999, -9_999_999)
@@ -65,8 +66,8 @@ class Finding:
     answer : str
         The mapping line that settles it.
     kind : str
-        "rivals" (several columns are possible), "decimal", "calendar", or empty where nothing
-        depends on it.
+        "rivals" (several columns are possible), "tax" (rivals with and without tax), "decimal",
+        "calendar", or empty where nothing depends on it.
     """
 
     severity: str
@@ -92,11 +93,32 @@ def explain_signs(questions: Iterable[Finding]) -> list[str]:
     return [f"({'; '.join(told)}.)"] if told else []
 
 
-def about_rivals(table: str, name: str, columns: Iterable[str], answer: str, must: bool) -> Finding:
+def about_rivals(
+    table: str, name: str, columns: Iterable[str], answer: str, must: bool, kind: str = "rivals"
+) -> Finding:
     """Ask which of several raw columns a column of the contract is."""
     text = f"Several columns could be {name}: {', '.join(columns)}."
     severity = "block" if must else "warn"
-    return Finding(severity, table, name, text, answer=answer, kind="rivals")
+    return Finding(severity, table, name, text, answer=answer, kind=kind)
+
+
+def rest_least(questions: list[Finding], given: Mapping) -> list[Finding]:
+    """Assume amounts without or with tax where the mapping's answers and the rest are too many.
+
+    It is the question that costs least: all customers' money is scaled alike.
+    """
+    part = given.tables.get("orders", TableMapping())
+    answered = {*part.columns, *part.constants, *part.values, *part.options, *given.options}
+    asked = sum(item.severity == "block" for item in questions)
+    if asked + len(answered) <= MOST_ASKED:
+        return questions
+    assumed = " The first is assumed: with and without tax, all customers' money is scaled alike."
+    return [
+        replace(item, severity="warn", finding=item.finding + assumed)
+        if item.kind == "tax" and item.severity == "block"
+        else item
+        for item in questions
+    ]
 
 
 def about_dates(columns: Columns, name: str) -> list[Finding]:

@@ -15,6 +15,7 @@ import polars as pl
 from segkit.display import counted
 from segkit.errors import MappingError, SegkitError, SourceError, unknown
 from segkit.frames import from_list, from_memory
+from segkit.intake.answers import as_options
 from segkit.intake.calendars import write_gregorian
 from segkit.intake.folders import Part, is_file_of_table, put_together, table_by_name
 from segkit.intake.jsonlines import read_json_lines
@@ -83,7 +84,7 @@ def read_excel(path: Path, sheet: str | int | list[Any] | None, table: str) -> R
     if sheet is not None:
         listed = sheet if isinstance(sheet, list | tuple) else [sheet]
         chosen = [_sheet(names, item) for item in listed]
-        notes: list[str] = []
+        notes = _note_unread(path, names, chosen)
     else:
         chosen, notes = _sheets_with_tables(path, book, names, table)
     with readable(path, "Excel file"):
@@ -125,16 +126,21 @@ def _sheets_with_tables(
     alike = [name for name, head in heads.items() if head == heads[first]]
     if len(alike) > 1:
         listed = ", ".join(f'"{name}"' for name in alike)
+        answer = f'[{table}] sheet = [{listed}]; or [{table}] sheet = "{alike[0]}"'
+        options = as_options(answer)
         raise SourceError(
             f"{path.name} holds the same columns on {counted(len(alike), 'sheet')}; say which to "
-            "read: "
-            f'[{table}] sheet = "{alike[0]}", or sheet = [{listed}] for all of them'
+            f"read, all or one: {answer}\n  pass {' or '.join(options)}"
         )
-    others = [name for name in names if name != first]
-    if not others:
-        return [first], []
-    listed = ", ".join(repr(name) for name in others)
-    return [first], [f"{path.name}: sheet {first!r} is read, {listed} not (sheet)"]
+    return [first], _note_unread(path, names, [first])
+
+
+def _note_unread(path: Path, names: list[str], chosen: list[str]) -> list[str]:
+    """Say which sheets are read where some are not."""
+    others = ", ".join(repr(name) for name in names if name not in chosen)
+    listed = ", ".join(map(repr, chosen))
+    read = f"sheet {listed} is" if len(chosen) == 1 else f"sheets {listed} are"
+    return [f"{path.name}: {read} read, {others} not (sheet)"] if others else []
 
 
 def _first_rows(book: Any, name: str) -> list[tuple[str | None, ...]]:

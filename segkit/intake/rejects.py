@@ -349,20 +349,11 @@ def _price_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
         rules.append(Rule("money", "bad_discount", off, shown, change))
     if columns.has("unit_price"):
         price = pl.col("__unit_price")
-        units = pl.col("__quantity") if columns.has("quantity") else pl.lit(1)
-        minus = price < 0
+        minus = (price < 0) & ~pl.col("__coupon")
         if "__state" in parsed.columns:  # a refund written with its sign on the price, too
             minus &= pl.col("__state") != "refunded"
         if columns.has("row_kind"):
             minus &= ~pl.col("__discount_row")
-        elif columns.has("order_id"):  # a coupon of its order, which is no product
-            sold = (pl.col(MICROS).max().over("order_id") > 0) & pl.col("order_id").is_not_null()
-            goods = (
-                pl.col("product_id").is_not_null()
-                if columns.has("product_id")
-                else pl.lit(value=False)
-            )
-            minus &= ~(sold & (units > 0) & ~goods).fill_null(value=False)
         rules.append(Rule("money", "negative_price", minus, cash, "the source"))
         if columns.option("zero") == "reject":
             rules.append(Rule("money", "zero_price", price == 0, cash, '[orders] zero = "keep"'))

@@ -14,7 +14,7 @@ from math import inf
 import polars as pl
 
 from segkit.intake.cells import is_text
-from segkit.intake.equations import Equation, weigh_equations
+from segkit.intake.equations import FITS, OFF, Equation, weigh_equations
 from segkit.intake.evidence import ENOUGH, FEW, ColumnProfile, constant_within, folded
 from segkit.intake.headers import WORDS, concepts, plain, without_number
 from segkit.intake.statuses import CREDIT, refund_meaning, row_meaning, status_meaning
@@ -81,7 +81,9 @@ def _fits(role: str, header: str, shown: ColumnProfile) -> float | None:
     if role == "is_return":
         return 0.0 if shown.is_flag or 0 < len(shown.words) <= 3 else None
     if role == "cancelled_at":
-        return 0.0 if shown.is_flag or (shown.dated and (shown.filled < 1 or not enough)) else None
+        says_so = {*map(status_meaning, shown.words)} == {"cancelled"} and shown.filled < 1
+        is_date = shown.dated and (shown.filled < 1 or not enough)
+        return 0.0 if shown.is_flag or is_date or says_so else None
     return None if shown.is_money or shown.dated else 0.0
 
 
@@ -112,7 +114,7 @@ def _fits_id(role: str, header: str, shown: ColumnProfile) -> float | None:
     if role == "order_id" and not {"id", "order"} & meant:
         score += 1.6 if shown.codes >= 0.9 else -2.0  # Shopify calls its number "Name"
     if role == "order_id" and enough and shown.codes >= 0.9 and "id" in meant:
-        score += 0.7 if shown.distinct == shown.rows else 0.3
+        score += 0.7 if shown.distinct == shown.rows - shown.cells.null_count() else 0.3
     return score
 
 
@@ -276,6 +278,7 @@ def _weigh_money(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
     The amount that is quantity times price is favoured. A price that grows with the quantity is
     the line's amount, and a whole "amount" beside a price is the quantity.
     """
+    _find_units(scores, profiles)
     quantity, price, amount = (_best(scores, n) for n in ("quantity", "unit_price", "amount"))
     if price is None:
         return
@@ -302,6 +305,21 @@ def _weigh_money(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
     below = float((shown.numbers.abs() < prices.abs()).mean() or 0.0)  # type: ignore[arg-type]
     if profiles[price].share_whole < 0.8 or below >= 0.5:
         scores["quantity"][amount] = scores["amount"].pop(amount)
+
+
+def _find_units(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
+    """Take an "amount" of whole numbers that, times a price, is another amount as the quantity."""
+    prices = [h for h, score in scores["unit_price"].items() if score >= LEAST]
+    for header in [h for h in scores["amount"] if profiles[h].share_whole == 1]:
+        units = profiles[header].numbers
+        if units is None or units.n_unique() < 2 or header in prices:
+            continue
+        worth = [profiles[other].numbers for other in scores["amount"] if other != header]
+        for price in prices:
+            product = units * profiles[price].numbers  # type: ignore[operator]
+            if any(((product - each).abs() <= OFF).mean() >= FITS for each in worth):  # type: ignore[operator]
+                scores["quantity"][header] = scores["amount"].pop(header)
+                return
 
 
 def _grows(products: pl.Series, units: pl.Series, prices: pl.Series) -> bool:

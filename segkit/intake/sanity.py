@@ -7,6 +7,7 @@ about what was proposed; a customer that the mapping file names itself is doubte
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping as Map
 from dataclasses import replace
 
@@ -442,13 +443,24 @@ def _doubt_guests(columns: Columns, counts: pl.DataFrame, *, is_given: bool) -> 
         "guest account?"
     )
     answer = _other_customer(columns, counts)
-    answer += "; or that id among the words of [orders] nulls, which rejects it as missing"
+    account = _name_of_account(columns, rows)
+    if account:
+        answer = f'[orders] no_customer = ["{account}"], if it is no customer; or {answer}'
+    else:
+        answer += "; or [orders] no_customer with that id, if it is no customer"
     large = rows >= max(GUEST_SHARE * height, GUEST_TIMES * next_rows)
     asked = large and people >= ENOUGH and height >= GUEST_LINES and asked
     severity = "block" if asked or half else "warn"
     if half:
         text = text.replace("a guest account?", "a guest account, or the shop itself?")
     return [Finding(severity, "orders", "customer_id", text, rows, answer=answer)]
+
+
+def _name_of_account(columns: Columns, rows: int) -> str:
+    """Return the id of most lines where it is one word, as no person's name or address is."""
+    ids = columns.cells(str(columns.source("customer_id"))).cast(pl.String).alias("id")
+    usual = ids.drop_nulls().value_counts(sort=True).row(0) if ids.count() else ("", 0)
+    return usual[0] if usual[1] >= rows and re.fullmatch(r"[\w-]{2,20}", usual[0]) else ""
 
 
 def _doubt_few(columns: Columns, counts: pl.DataFrame) -> list[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import polars as pl
 
@@ -99,7 +100,7 @@ def has_invoices(columns: Columns) -> bool:
 
 def about_statuses(columns: Columns) -> list[Finding]:
     """Show the words of each status with their rows and money; ask what unknown words mean."""
-    findings = []
+    asked, findings = [], []
     worth = line_money(columns) if any(map(columns.source, STATUS_COLUMNS)) else None
     for name in STATUS_COLUMNS:
         raw_column = columns.source(name)
@@ -130,8 +131,7 @@ def about_statuses(columns: Columns) -> list[Finding]:
                 f'"{offers.get(word, "...")}"'
                 for word in unknown["word"].head(MOST_KINDS)
             ]
-            meanings = '"sale", "unpaid", "cancelled", "refunded"'
-            answer = f"[orders.values.{name}] {', '.join(answered)}, each one of {meanings}"
+            answer = f"[orders.values.{name}] {', '.join(answered)}"
             text = f"It is not known what {listed} in {raw_column!r} mean: a sale, unpaid, "
             text += "cancelled or refunded?"
             issued = unknown.filter(pl.col("word").is_in([*_issued(columns, words)]))
@@ -139,7 +139,7 @@ def about_statuses(columns: Columns) -> list[Finding]:
                 sum_ = money(float(issued["money"].sum()))
                 text += f" Invoices count when they are issued; {sum_} is not, or not wholly, paid."
             first, rows = say(unknown["word"][0]).strip("'"), int(unknown["rows"].sum())
-            findings.append(Finding("block", columns.table, name, text, rows, first, answer))
+            asked.append(Finding("block", columns.table, name, text, rows, first, answer))
         listed = ", ".join(
             f"{'empty' if word is None else repr(_word(word, words, few=few))} as {meaning} "
             f"({say_rows(rows, worth_)})"
@@ -150,6 +150,11 @@ def about_statuses(columns: Columns) -> list[Finding]:
             answer = f'[orders.values.{name}] "word" = "sale"'
             text = f"{raw_column!r} is read as the state of the order: {listed}."
             findings.append(Finding("info", columns.table, name, text, answer=answer))
+    if asked:  # of both columns in one question
+        meanings = '"sale", "unpaid", "cancelled", "refunded"'
+        answer = f"{' and '.join(one.answer for one in asked)}, each one of {meanings}"
+        text, rows = " ".join(one.finding for one in asked), sum(one.rows or 0 for one in asked)
+        findings.insert(0, replace(asked[0], finding=text, rows=rows, answer=answer))
     return findings
 
 

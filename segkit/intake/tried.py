@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -12,7 +13,7 @@ from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.dates import Clock
 from segkit.intake.evidence import constant_within, is_dated
-from segkit.intake.headers import WORDS, concepts, plain
+from segkit.intake.headers import WORDS, concepts, pattern, plain
 from segkit.intake.numbers import Dialect, read_numbers
 
 _DAYS = (
@@ -168,8 +169,12 @@ def names_person(name: str) -> bool:
 def _person_rank(name: str) -> int | None:
     """Return how likely a header names persons, 0 first; None if it names something else."""
     meant, _ = concepts(name)
+    if _PERSONAL_NUMBER.search(plain(name)):
+        return _PERSONS.index("customer")
     if meant & _NO_PERSON:
         return None
+    if {"customer", "name"} <= meant and "id" not in meant:  # two customers can have one name
+        return _PERSONS.index("name")
     if plain(name) in WORDS["headers"]["persons"].split():
         return _PERSONS.index("name")
     rank = next((i for i, c in enumerate(_PERSONS) if c in meant), None)
@@ -240,6 +245,7 @@ LIKE_CODES = 1e7  # whole numbers from here on are rather codes than amounts
 _NO_PERSON = frozenset(["product", "line", "date", "status", "place", "region", "country", "device",
                         "category", "brand", "channel", "currency", "amount", "total", "discount",
                         "group", "type", "age", "quantity", "tax", "refund"])  # fmt: skip
+_PERSONAL_NUMBER = re.compile(pattern("personal_number"))
 _PERSONS = ("email", "customer", "loyalty", "phone", "company", "name")
 _NAMES = {
     "name", "names", "full", "nachname", "nom", "nome", "nombre", "naam", "nazwa", "姓名", "名前",

@@ -85,8 +85,23 @@ def unused_words(
         meanings = {word: status_meaning(word) for word in listed}
         if {*meanings.values()} == {"sale"} or all(row_meaning(w) == "line" for w in listed):
             continue
+        if _is_idle(header, shown, words, {*meanings.values()}):
+            continue
         unused[header] = {word: kind for word, kind in meanings.items() if kind is not None}
     return unused
+
+
+def _is_idle(
+    header: str, shown: ColumnProfile, words: pl.Series, meanings: set[str | None]
+) -> bool:
+    """Return whether a column cannot exclude orders: stages of shipping, types, an even spread."""
+    meant = concepts(header)[0]
+    if "shipping" in meant and (shown.is_flag or None not in meanings):
+        return not {"cancelled", "refunded"} & meanings
+    if meanings & {"cancelled", "refunded", "unpaid"} or is_named_state(header):
+        return False
+    first, second = words.value_counts(sort=True)["count"].head(2).extend_constant(0, 1).head(2)
+    return "type" in meant or (bool(meant) and second > NEXT_DATED * first)
 
 
 def is_likely_state(header: str, cells: pl.Series, meanings: dict[str, str]) -> bool:
@@ -189,7 +204,8 @@ def _says_something_else(header: str, shown: ColumnProfile) -> bool:
         return True
     if _ELSE_HEADER.search(plain(header)) and not is_named_state(header):
         return True
-    if "payment" in meant and ("type" in meant or _METHOD.search(plain(header))):
+    is_way = "type" in meant or bool(_METHOD.search(plain(header)))
+    if is_way and {"payment", "shipping"} & meant:
         return True
     if not (shown.words or shown.is_flag):
         return True
