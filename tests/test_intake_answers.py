@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 import segkit
-from segkit.intake.answers import offered_answers, read_answer
+from segkit.intake.answers import mapping_of, offered_answers, read_answer
 from segkit.intake.mapping import Mapping
 
 N = 60
@@ -153,6 +153,14 @@ def test_a_history_of_states_is_refused():
     later = pl.int_range(pl.len()).cast(pl.String) + " min"
     audit = segkit.audit_data(frame.with_columns(updated_at=later))
     assert "history of states" in audit.text
+    days = pl.date(2025, 1, 1) + pl.duration(days=pl.int_range(pl.len()) % 3)
+    last = pl.when(pl.col("Order") == "R0").then(pl.lit("cancelled"))
+    states = pl.when(pl.col("Status") == "shipped").then(last.otherwise("Status"))
+    dated = frame.with_columns(updated_at=days, Status=states.otherwise("Status")).reverse()
+    (asked,) = [item for item in segkit.audit_data(dated).findings if item.severity == "block"]
+    taken = segkit.clean_data(dated, mapping_of(offered_answers(asked.answer)[0]))
+    assert round(100 * taken.orders["amount"].sum()) == sum(CENTS) - CENTS[0]
+    assert taken.ledger.reasons() == {"earlier_state": 2 * N, "cancelled": 1}
 
 
 def test_an_amount_after_fees_or_refunds_gives_way_to_what_was_paid():

@@ -127,10 +127,12 @@ def test_rows_of_two_exports_that_overlap_are_asked_about() -> None:
     assert "twice in the file" not in _asked(sold_twice)
 
 
-def test_a_customer_that_is_empty_where_another_is_filled_is_asked_about() -> None:
-    frame = _lines(["Consumer name", "ID", "Date", "Amount"]).with_columns(
-        pl.when(pl.int_range(60) % 3 > 0).then("Consumer name").alias("Customer account")
-    )
+def test_the_address_of_every_row_goes_before_an_account_of_the_same_people_on_some() -> None:
+    frame = _lines(["Consumer name", "ID", "Date", "Amount"])
+    account = pl.when(pl.int_range(60) % 3 > 0).then("Consumer name")
+    assert _figures(frame.with_columns(account.alias("Customer account"))) == ALL
+    other = pl.when(pl.int_range(60) % 3 > 0).then(pl.col("ID").cast(pl.String).str.head(1))
+    frame = frame.with_columns(("A" + other).alias("Customer account"))
     assert '[orders.columns] customer_id = "Consumer name"' in _asked(frame)
 
 

@@ -381,8 +381,20 @@ def test_amounts_without_the_pieces_that_came_back_ask_nothing():
     )  # fmt: skip
     assert not asked_of(frame)
     gross = frame.with_columns(Total=pl.lit(22.5))
-    ((text, _),) = asked_of(gross)
-    assert "6 pieces that came back, 45 by their price" in text
+    assert not asked_of(gross)
+    assert "6 pieces that came back, 45 by their price" in str(asked_of(gross, severity="warn"))
+    sold = 22.5 * N - 45
+    for name in ("Quantité retournée", "Cantidad devuelta", "Retourmenge", "Pezzi resi",
+                 "Qtd devolvida", "Aantal geretourneerd", "Articles retournés"):  # fmt: skip
+        assert taken_money(gross.rename({"Qty returned": name}), {})[0] == sold
+    whole = gross.drop("Total")
+    assert taken_money(whole, {})[0] == sold
+    kept = {"orders": {"constants": {"refund": 0}}}
+    assert taken_money(gross, kept)[0] == 22.5 * N
+    ((text, answer),) = asked_of(gross.drop("Unit price"))
+    assert "Do the orders keep their money?" in text
+    told = mapping_of(offered_answers(answer)[1])
+    assert taken_money(gross.drop("Unit price"), told)[0] == sold
 
 
 def test_marketplaces_are_no_states():

@@ -115,11 +115,10 @@ def settle_totals(
         columns["amount"] = taken
         if order is None:  # one of several ends of a sum, which is asked
             return {}, []
-        ranked.pop(other)
-        if not beside:  # the lines add up to it; another total is the same before tax
-            for name in lines:
-                if name not in (line, total) and differ_by_tax(profiles, [total, name]):
-                    ranked.pop(name)
+        before_tax = [n for n in lines if n != line and differ_by_tax(profiles, [total, n])]
+        for name in [other, *before_tax] if not beside else [other]:
+            ranked.pop(name)
+        if not beside:
             return {}, []
         added = join_words([repr(name) for name in beside])
         text = (

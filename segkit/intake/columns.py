@@ -191,7 +191,8 @@ class Columns:
         names = ["customer_id", "order_time", "currency", "channel", "status", "payment_status"]
         names += ["cancelled_at", "email", "device_id", "loyalty_id"]
         names += ["amount"] if self.option("amount_of") == "order" else []
-        names += ["refund"] if self.option("refund_of") != "line" else []
+        of_lines = self.option("refund_of") == "line" or self.option("refund_is") == "pieces"
+        names += [] if of_lines else ["refund"]
         return tuple(names)
 
     def header_columns(self) -> list[str]:

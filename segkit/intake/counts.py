@@ -75,7 +75,8 @@ def understand(mapping: Mapping, taken: Intake | None, counts: pl.DataFrame | No
     worth = " x ".join(cash)
     if mapping.option("orders", "amount_of") == "order":
         worth += " of the whole order"
-    worth += f" less {part['refund']!r}" if "refund" in part else ""
+    back = " the pieces in" if mapping.option("orders", "refund_is") == "pieces" else ""
+    worth += f" less{back} {part['refund']!r}" if "refund" in part else ""
     sales = counts.filter(~pl.col("is_return"))
     returns = counts.height - sales.height
     currency = mapping.option("orders", "currency")

@@ -30,7 +30,7 @@ from segkit.intake.flags import (
     yes_and_no,
 )
 from segkit.intake.headers import concepts, plain
-from segkit.intake.mapping import STATUS_COLUMNS
+from segkit.intake.mapping import STATUS_COLUMNS, TableMapping
 from segkit.intake.privacy import mask_word, show_state
 from segkit.intake.questions import MOST_ASKED, Finding
 from segkit.intake.roles import adjusted_columns
@@ -73,7 +73,7 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
     part = mapping.tables["orders"]
     named = {*part.columns, *part.constants}
     settled = {*part.columns.values(), *mapping.option("orders", "not_states")}
-    findings = _about_pieces(columns, named)
+    findings = take_pieces_off(columns, own=True)[1] if own else []
     profiles = {
         name: shown
         for name, shown in columns.profiles.items()
@@ -125,12 +125,14 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
 
 def counts_returns(header: str, shown: ColumnProfile) -> bool:
     """Return whether a column counts pieces that came back."""
-    if not {"quantity", "refund"} <= concepts(header)[0] or shown.numbers is None:
+    meant = concepts(header)[0]
+    is_count = "refund" in meant and bool({"quantity", "unit", "product"} & meant)
+    if not is_count or meant & {"price", "amount", "id", "date"}:
         return False
-    return bool((shown.numbers > 0).any())
+    return shown.numbers is not None and shown.share_whole == 1 and bool((shown.numbers > 0).any())
 
 
-def _returned_pieces(columns: Columns) -> tuple[str, pl.Series] | None:
+def returned_pieces(columns: Columns) -> tuple[str, pl.Series] | None:
     """Return the unused column that counts the pieces that came back, with its numbers."""
     used = columns.mapping.tables["orders"].columns.values()
     for header, shown in columns.profiles.items():
@@ -140,24 +142,60 @@ def _returned_pieces(columns: Columns) -> tuple[str, pl.Series] | None:
     return None
 
 
-def _about_pieces(columns: Columns, named: set[str]) -> list[Finding]:
-    """Ask what pieces that came back take off; the orders keep their money first."""
-    returned = None if {"refund", "is_return"} & named else _returned_pieces(columns)
+def take_pieces_off(columns: Columns, *, own: bool = False) -> tuple[TableMapping, list[Finding]]:
+    """Take pieces that came back off their lines, where price and amount show that they are in.
+
+    Lines of as many pieces or more than came back, whose amount is quantity times price, or is
+    made of both, hold the money of all pieces. Elsewhere, and where the mapping is the shop's
+    ``own``, it is asked.
+    """
+    part = columns.mapping.tables["orders"]
+    returned = None
+    if not {"refund", "is_return", "row_kind"} & {*part.columns, *part.constants}:
+        returned = returned_pieces(columns)
     if returned is None:
-        return []
+        return TableMapping(), []
     header, back = returned
-    if columns.source("amount") and columns.has("quantity", "unit_price"):
-        units, price, worth = map(columns.numbers, ("quantity", "unit_price", "amount"))
-        net = ((units - back) * price - worth).abs() < NO_DIFFERENCE
-        if float(net.filter(back > 0).fill_null(value=False).mean() or 0) >= NET:  # type: ignore[arg-type]
-            return []
-    text = f"{header!r} counts {number(int(back.sum()))} pieces that came back"
-    if columns.source("unit_price"):
-        text += f", {money(float((columns.numbers('unit_price') * back).sum()))} by their price"
+    worth = _worth_of_pieces(columns, back)
+    named = repr(header)
+    text = f"{named} counts {number(int(back.sum()))} pieces that came back"
+    text += f", {money(worth)} by their price" if worth is not None else ""
+    pieces = f'[orders.columns] refund = "{header}" with [orders] refund_is = "pieces"'
+    kept = "[orders.constants] refund = 0, if the orders keep their money"
+    rows = int((back > 0).sum())
+    fits = _holds_pieces(columns, back)
+    if fits is not None and not fits:  # net of them already
+        return TableMapping(), []
+    if fits and not own:
+        text += "; their part of the lines' money is taken off."
+        taken = TableMapping({"refund": header}, options={"refund_is": "pieces"})
+        return taken, [Finding("warn", "orders", "refund", text, rows, answer=kept)]
     text += ". Do the orders keep their money?"
-    answer = "[orders.constants] refund = 0, if they do; or [orders.columns] refund = "
-    answer += '"..." (a column of the money given back)'
-    return [Finding("block", "orders", "refund", text, int((back > 0).sum()), answer=answer)]
+    answer = f"{kept}; or {pieces}"
+    return TableMapping(), [Finding("block", "orders", "refund", text, rows, answer=answer)]
+
+
+def _worth_of_pieces(columns: Columns, back: pl.Series) -> float | None:
+    if not columns.source("unit_price"):
+        return None
+    return float((columns.numbers("unit_price") * back).sum())
+
+
+def _holds_pieces(columns: Columns, back: pl.Series) -> bool | None:
+    """Return whether the lines' money holds the pieces that came back; None if it is not known."""
+    if not columns.has("quantity", "unit_price"):
+        return None
+    units, price, came = columns.numbers("quantity"), columns.numbers("unit_price"), back > 0
+    if (units.filter(came) < back.filter(came)).any():
+        return None
+    if not columns.source("amount"):
+        return True
+    worth = columns.numbers("amount")
+    for pieces, holds in ((units, True), (units - back, False)):
+        fits = ((pieces * price - worth).abs() < NO_DIFFERENCE).filter(came)
+        if float(fits.fill_null(value=False).mean() or 0) >= NET:  # type: ignore[arg-type]
+            return holds
+    return None
 
 
 def _read_unused(
@@ -401,7 +439,7 @@ def _keeps_orders(columns: Columns, cells: pl.Series, meanings: dict[str, str]) 
     kinds = {*meanings.values()} - {"sale"}
     if kinds == {"unpaid"}:
         return has_invoices(columns)
-    returned = _returned_pieces(columns) if kinds == {"refunded"} else None
+    returned = returned_pieces(columns) if kinds == {"refunded"} else None
     if returned is None or not columns.source("quantity"):
         return False
     partly = (returned[1] > 0) & (returned[1] < columns.numbers("quantity"))

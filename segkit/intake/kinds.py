@@ -170,9 +170,14 @@ def _ask_ledger(
 
 
 def _refuse_histories(rows: pl.DataFrame, columns: Columns) -> list[Finding]:
-    """Refuse a history of states: rows of one order that differ in nothing but state and time."""
+    """Ask about a history of states: rows of one order that differ in nothing but state and time.
+
+    It is refused where no time tells which state is the last.
+    """
     order, state = columns.source("order_id"), columns.source("status")
     if order is None or state is None or columns.source("product_id") is not None:
+        return []
+    if columns.option("state_time") is not None:
         return []
     moving = {order, state, columns.source("order_time")}
     moving |= {name for name in rows.columns if {"date", "created", "updated"} & concepts(name)[0]}
@@ -191,7 +196,14 @@ def _refuse_histories(rows: pl.DataFrame, columns: Columns) -> list[Finding]:
         f"This is a history of states: the rows of an order differ only in {state!r} and time "
         f"({counted(histories, 'order')}), and each would count again."
     )
-    answer = "a file with one row per order, in its last state"
+    times = [n for n in rows.columns if n in moving and columns.profiles[n].dated]
+    at = [n for n in times if rows.select(pl.struct(order, n).n_unique()).item() == rows.height]
+    other = "a file with one row per order, in its last state"
+    answer = other
+    if at:
+        own = columns.source("order_time")
+        answer = f"[orders] state_time = {quote_text(own if own in at else at[0])} with [orders] "
+        answer += f'amount_of = "line", so that the last state of each order counts; or {other}'
     return [Finding("block", "orders", "status", text, columns.raw.height, answer=answer)]
 
 
@@ -426,7 +438,8 @@ def _ask_documents(
         f"{' or '.join(map(repr, counts))} count?"
     )
     others = dict.fromkeys([word for word in listed if word not in counts], "other")
-    others |= dict.fromkeys(kinds.get("", []), "line")  # what is not known is in the answer, too
+    for word in kinds.get("", []):  # what is not known is in the answer, too
+        others[word] = "other" if row_meaning(word) in ("other", "charge") else "line"
     cells = row_words()
     worth = line_money(columns)
     for word in kinds.get("credit", []):

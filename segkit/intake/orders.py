@@ -23,7 +23,7 @@ from segkit.intake.rejects import (
 )
 from segkit.intake.statuses import ROW_KINDS, read_kinds
 from segkit.intake.tables import Cleaned, join_customers, note_repeats, time_columns
-from segkit.intake.whole_orders import settle_orders
+from segkit.intake.whole_orders import earlier_states, settle_orders
 
 # "Total 2023", "Summe:", "Gesamt 01/2024", "Total HT": the word, then a period or a tax, no more.
 _AFTER = r"[\s:=.\-–]*(?:\(?(?:ht|ttc|net|netto|brutto|eur|€)\)?)?[\s:\d./\-–]*$"
@@ -158,9 +158,21 @@ def read_orders(columns: Columns) -> pl.DataFrame:
         wanted |= _row_kinds(columns)
     frame = _settle_refunds(columns, columns.raw.lazy().select(**wanted).collect())
     frame = frame.with_columns(__coupon=_is_coupon(columns, frame))
+    if columns.option("state_time") and columns.source("order_id"):
+        frame = _mark_earlier(columns, frame)
     # Lazy, so that the exact product is computed once.
     summed = frame.lazy().with_columns(repeats(columns.raw).alias(REPEAT), *_sums(columns))
     return settle_orders(columns, summed.collect())
+
+
+def _mark_earlier(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
+    """Mark the rows of an order but that of its last state; all get the time of the first."""
+    known = pl.col("order_id").is_not_null()
+    first = (
+        pl.when(known).then(pl.col(name).min().over("order_id")).otherwise(name).alias(name)
+        for name in ("order_time", "order_day")
+    )
+    return frame.with_columns(*first, __earlier=earlier_states(columns))
 
 
 def _is_coupon(columns: Columns, frame: pl.DataFrame) -> pl.Expr:
@@ -174,7 +186,8 @@ def _is_coupon(columns: Columns, frame: pl.DataFrame) -> pl.Expr:
     if columns.has("product_id"):
         goods = pl.col("product_id").is_not_null() & sold.over("product_id")
     in_order = pl.col("order_id").is_not_null() & sold.over("order_id")
-    return ((price < 0) & (units > 0) & in_order & ~goods).fill_null(value=False)
+    given_back = sold.over("order_id", price.abs())  # the price of one of its products
+    return ((price < 0) & (units > 0) & in_order & ~goods & ~given_back).fill_null(value=False)
 
 
 def _row_kinds(columns: Columns) -> dict[str, pl.Expr]:

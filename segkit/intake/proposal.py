@@ -20,9 +20,9 @@ from segkit.intake.bookings import refuse_bookings
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns, Shared
 from segkit.intake.consents import about_consents, consent_meaning
-from segkit.intake.equations import about_equations, find_equations
+from segkit.intake.equations import about_equations, about_tips, find_equations
 from segkit.intake.evidence import ENOUGH, ColumnProfile, find_order_numbers, same_groups
-from segkit.intake.exclusions import about_exclusions
+from segkit.intake.exclusions import about_exclusions, take_pieces_off
 from segkit.intake.flags import flag_meanings, is_state_flag, place_flags, settle_words
 from segkit.intake.headers import concepts
 from segkit.intake.kinds import about_other_rows
@@ -97,6 +97,7 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     asks = about_equations(columns, equations)
     questions += asks
     questions += [item for item in _note_money(columns) if not asks or item.column != "amount"]
+    questions += about_tips({**columns, **part.columns}, profiles)
     whole = {**columns, **part.columns}
     values = _place_states(columns, part, profiles, scores, given)
     attributes = find_attributes(frame, {*taken, *columns.values()})
@@ -439,7 +440,7 @@ def settle_mapping(
         questions += about_consents(columns_of(name))
         if name == "orders":
             questions += [*about_statuses(columns_of(name)), *about_returns(columns_of(name))]
-    questions = other_rows + _without_returns(questions, other_rows)
+    questions = other_rows + _without_repeats(questions, other_rows)
     if "orders" in raw and not lacks("orders", completed.tables["orders"]):
         is_own = "orders" not in proposed
         asked = [item.finding for item in questions if item.severity == "block"]
@@ -479,11 +480,11 @@ def _propose_tables(
     return proposed, questions
 
 
-def _without_returns(questions: list[Finding], other_rows: list[Finding]) -> list[Finding]:
-    """Leave out which rows are returns where the question after kinds of rows asks it, too."""
-    if not any(item.column == "row_kind" for item in other_rows):
-        return questions
-    return [item for item in questions if item.column != "is_return"]
+def _without_repeats(questions: list[Finding], other_rows: list[Finding]) -> list[Finding]:
+    """Leave out what the question after kinds of rows asks too: returns, states of a history."""
+    asked = {item.column for item in other_rows}
+    again = {"is_return" if name == "row_kind" else name for name in asked}
+    return [item for item in questions if item.column not in again]
 
 
 def _complete_orders(columns: Columns, other_rows: list[Finding]) -> tuple[Mapping, list[Finding]]:
@@ -523,7 +524,13 @@ def _complete_orders(columns: Columns, other_rows: list[Finding]) -> tuple[Mappi
     codes, more = about_non_products(columns)
     if codes:
         options["non_products"] = codes
-    added = replace(summaries, options=options)
+    pieces, asked_back = take_pieces_off(columns)
+    questions += asked_back
+    added = replace(
+        summaries,
+        columns={**summaries.columns, **pieces.columns},
+        options=options | pieces.options,
+    )
     part = mapping.tables["orders"]
     whole = TableMapping(
         {**added.columns, **part.columns},

@@ -297,6 +297,9 @@ def _total_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
 def _line_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
     """Reject lines that are no sale by their state and, if the mapping says so, no goods."""
     rules = []
+    if "__earlier" in parsed.columns:
+        shown, change = columns.shown("order_id", *STATUS_COLUMNS), "[orders] state_time"
+        rules.append(Rule("lines", "earlier_state", pl.col("__earlier"), shown, change))
     if "__state" in parsed.columns:
         shown, state = columns.shown(*STATUS_COLUMNS, "cancelled_at", "refund"), pl.col("__state")
         own = next((name for name in STATUS_COLUMNS if columns.has(name)), "status")

@@ -316,8 +316,8 @@ def _find_units(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
             continue
         worth = [profiles[other].numbers for other in scores["amount"] if other != header]
         for price in prices:
-            product = units * profiles[price].numbers  # type: ignore[operator]
-            if any(((product - each).abs() <= OFF).mean() >= FITS for each in worth):  # type: ignore[operator]
+            product = units * profiles[price].numbers
+            if any(((product - each).abs() <= OFF).mean() >= FITS for each in worth):
                 scores["quantity"][header] = scores["amount"].pop(header)
                 return
 

@@ -25,7 +25,7 @@ from segkit.intake.statuses import (
     stem,
     unpaid_words,
 )
-from segkit.intake.whole_orders import states_of
+from segkit.intake.whole_orders import earlier_states, states_of
 
 MOST_STATUSES = 40
 INVOICE = re.compile(pattern("invoice_number"))
@@ -94,13 +94,22 @@ def has_invoices(columns: Columns) -> bool:
     due = any("deadline" in meant[h] and profiles[h].dated for h in profiles)
     kinds = {str(w) for h in profiles if "payment" not in meant[h] for w in profiles[h].words}
     named = any(INVOICE_WORD.match(spelt(word)) for word in kinds)
-    owed = any(on_account_words([word]) for word in kinds)
+    flags = [header for header in profiles if profiles[header].is_flag]
+    owed = any(on_account_words([word]) for word in (*kinds, *flags))
     return (numbered and due) or (named and (numbered or owed))
+
+
+def _of_last_states(columns: Columns) -> Columns:
+    """Return the rows of the last state of each order, where they are a history of states."""
+    if not (columns.option("state_time") and columns.source("order_id")):
+        return columns
+    return replace(columns, raw=columns.raw.filter(~earlier_states(columns)), shared={})
 
 
 def about_statuses(columns: Columns) -> list[Finding]:
     """Show the words of each status with their rows and money; ask what unknown words mean."""
     asked, findings = [], []
+    columns = _of_last_states(columns)
     worth = line_money(columns) if any(map(columns.source, STATUS_COLUMNS)) else None
     for name in STATUS_COLUMNS:
         raw_column = columns.source(name)

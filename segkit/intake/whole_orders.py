@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 
 from segkit.display import counted, money
+from segkit.errors import MappingError, unknown
 from segkit.intake.cells import MICRO, NO, NO_MARKS, product
 from segkit.intake.columns import Columns
-from segkit.intake.mapping import STATUS_COLUMNS
+from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping
 from segkit.intake.rejects import MICROS, left_out
 from segkit.intake.statuses import STATUSES, read_statuses
 
@@ -68,6 +71,19 @@ def is_cancelled(columns: Columns) -> pl.Series:
     low = cells.str.to_lowercase()
     is_no = low.is_in([*NO, *NO_MARKS]) | low.str.starts_with("0000-00-00")
     return (cells.is_not_null() & ~is_no).fill_null(value=False)
+
+
+def earlier_states(columns: Columns) -> pl.Series:
+    """Mark the rows of an order that are not of its last state, in a history of states."""
+    header, order = str(columns.option("state_time")), columns.source("order_id")
+    if header not in columns.raw.columns:
+        raise MappingError(f"[orders] state_time: {unknown('column', header, columns.raw.columns)}")
+    of_state = Mapping({"orders": TableMapping({"order_time": header})}).over(columns.mapping)
+    time, _, _ = replace(columns, mapping=of_state, notes=[]).time("order_time")
+    rows = columns.raw.select(order=pl.lit(columns.cells(str(order))), moment=time)
+    rows = rows.with_row_index("place")
+    last = pl.col("place").sort_by("moment", "place").last().over("order")
+    return rows.select((pl.col("place") != last) & pl.col("order").is_not_null()).to_series()
 
 
 def states_of(columns: Columns, name: str, words: pl.Series | None = None) -> pl.Series:
@@ -172,6 +188,8 @@ def _take_off_refunds(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
     """Take refunds off the amounts of sale lines; what is refunded as a whole gets that state."""
     if "__state" not in parsed.columns:
         parsed = parsed.with_columns(__state=pl.lit("sale"))
+    if columns.option("refund_is") == "pieces":
+        parsed = parsed.with_columns(__refund=_worth_of_pieces(columns))
     has_orders = columns.has("order_id")
     is_sale = ~pl.col("is_return") & pl.col("__state").is_in(["sale", "refunded"])
     frame = parsed.with_columns(
@@ -214,14 +232,23 @@ def _take_off_refunds(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
     return settled.select(*parsed.columns)
 
 
+def _worth_of_pieces(columns: Columns) -> pl.Expr:
+    """Return the part of each line's amount that the pieces make up which came back."""
+    if not columns.has("quantity"):
+        return pl.col("__refund") * 0
+    units, back = pl.col("__quantity").abs().cast(WIDE), pl.col("__refund").abs().cast(WIDE)
+    part = pl.col(MICROS).abs().cast(WIDE) * pl.min_horizontal(back, units)
+    return pl.when(units > 0).then((part + units // 2) // units).otherwise(0).cast(pl.Int64)
+
+
 def refund_of(columns: Columns, frame: pl.DataFrame) -> str:
     """Return whether refunds are of orders or of lines, as set or as seen in the data.
 
     They are of orders if each stands on all lines of its order alike, or exceeds its line.
     """
     stated = columns.option("refund_of")
-    if stated:
-        return str(stated)
+    if stated or columns.option("refund_is") == "pieces":
+        return str(stated or "line")
     by_order = (
         frame.lazy()
         .filter(pl.col("order_id").is_not_null())
