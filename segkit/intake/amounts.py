@@ -115,7 +115,8 @@ def settle_totals(
         columns["amount"] = taken
         if order is None:  # one of several ends of a sum, which is asked
             return {}, []
-        before_tax = [n for n in lines if n != line and differ_by_tax(profiles, [total, n])]
+        rest = [name for name in lines if name not in (line, total)]
+        before_tax = [name for name in rest if differ_by_tax(profiles, [total, name])]
         for name in [other, *before_tax] if not beside else [other]:
             ranked.pop(name)
         if not beside:

@@ -317,7 +317,7 @@ def _find_units(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
         worth = [profiles[other].numbers for other in scores["amount"] if other != header]
         for price in prices:
             product = units * profiles[price].numbers
-            if any(((product - each).abs() <= OFF).mean() >= FITS for each in worth):
+            if any(((product - each).abs() <= OFF).mean() >= FITS for each in worth):  # type: ignore[operator]
                 scores["quantity"][header] = scores["amount"].pop(header)
                 return
 
