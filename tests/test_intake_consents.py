@@ -72,6 +72,7 @@ CASES = [
     ("Email status", "bounced", "subscribed", True),
     ("Email status", "cleaned", "subscribed", True),
     ("Info", "désinscrit", "inscrit", True),  # the words alone say it
+    ("Status", "unsubscribed", "subscribed", True),
     ("Zgoda marketingowa", "nie", "tak", True),
     ("メルマガ", "いいえ", "はい", True),
     ("订阅", "已退订", "已订阅", True),

@@ -248,6 +248,11 @@ def consent_columns(columns: Columns) -> dict[str, tuple[str, int, int]]:
     return consents
 
 
+def is_consent(columns: Columns, header: str) -> bool:
+    """Return whether a column states a consent, by its header or by its words alone."""
+    return consent_meaning(header) is not None or _words_refuse(columns, header)
+
+
 def _words_refuse(columns: Columns, header: str) -> bool:
     """Return whether all words of a column are those of consents, and one is a refusal."""
     shown = columns.profile(header)

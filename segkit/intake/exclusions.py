@@ -14,7 +14,7 @@ import polars as pl
 from segkit.display import counted, money, number
 from segkit.intake.cells import NO, NO_MARKS
 from segkit.intake.columns import Columns
-from segkit.intake.consents import consent_meaning
+from segkit.intake.consents import is_consent
 from segkit.intake.evidence import ENOUGH, ColumnProfile
 from segkit.intake.flags import (
     ALONE,
@@ -79,7 +79,7 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
         for name, shown in columns.profiles.items()
         if name not in settled
         and not counts_returns(name, shown)
-        and consent_meaning(name) is None
+        and not is_consent(columns, name)
         and not any(text.startswith(repr(name)) for text in asked)
     }
     if not profiles or not frame.height:

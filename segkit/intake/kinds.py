@@ -17,7 +17,7 @@ from segkit.intake.answers import quote_text
 from segkit.intake.bookings import ledger_kinds, mark_kinds
 from segkit.intake.cells import YES, is_text
 from segkit.intake.columns import Columns
-from segkit.intake.consents import consent_meaning
+from segkit.intake.consents import is_consent
 from segkit.intake.evidence import sample
 from segkit.intake.headers import WORDS, concepts, pattern, plain
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping
@@ -73,7 +73,7 @@ def about_other_rows(columns: Columns, given: Mapping) -> list[Finding]:
     settled |= {*used.option("orders", "not_states")}
     few = sample(frame)
     for name, dtype in few.schema.items():
-        if not (is_text(dtype) or dtype.is_integer()) or name in settled or consent_meaning(name):
+        if not (is_text(dtype) or dtype.is_integer()) or name in settled or is_consent(columns, name):
             continue
         cells = few[name].cast(pl.String).str.strip_chars().drop_nulls()
         words = cells.filter(cells != "").unique()

@@ -19,7 +19,7 @@ from segkit.intake.amounts import differ_by_tax, is_same, settle_totals, take_ho
 from segkit.intake.bookings import refuse_bookings
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns, Shared
-from segkit.intake.consents import about_consents, consent_meaning
+from segkit.intake.consents import about_consents, is_consent
 from segkit.intake.equations import about_equations, about_tips, find_equations
 from segkit.intake.evidence import ENOUGH, ColumnProfile, find_order_numbers, same_groups
 from segkit.intake.exclusions import about_exclusions, take_pieces_off
@@ -57,6 +57,7 @@ from segkit.intake.sanity import refuse_other_tables, refuse_without_customers
 from segkit.intake.states import about_returns, about_statuses
 from segkit.intake.statuses import status_meaning
 
+MOST_OFFERED = 3
 FEW_CUSTOMERS, RIVAL = 20, 0.1  # of a column of places, beside ten times as many customers
 # What happens to an order afterwards: no time of an order.
 _LATER = frozenset(["refund", "cancelled", "shipping", "deadline", "updated", "dispute", "age"])
@@ -69,7 +70,7 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     equations = find_equations(profiles)
     scores = score_columns(profiles, equations)
     fixed = {*part.columns, *({*STATUS_COLUMNS, "is_return"} & {*part.constants})}
-    consents = [name for name in profiles if consent_meaning(name) is not None]
+    consents = [name for name in profiles if is_consent(raw_columns, name)]
     for header in [*given.option("orders", "not_states"), *consents]:
         for role in ("status", "cancelled_at", "is_return"):
             scores[role].pop(header, None)
@@ -99,7 +100,7 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     questions += [item for item in _note_money(columns) if not asks or item.column != "amount"]
     questions += about_tips({**columns, **part.columns}, profiles)
     whole = {**columns, **part.columns}
-    values = _place_states(columns, part, profiles, scores, given)
+    values = _place_states(columns, part, profiles, scores, given, consents)
     attributes = find_attributes(frame, {*taken, *columns.values()})
     columns.update({role: header for role, header in attributes.items() if role not in fixed})
     options: dict[str, object] = {**settled}
@@ -179,13 +180,14 @@ def _place_states(
     profiles: dict[str, ColumnProfile],
     scores: Scores,
     given: Mapping,
+    consents: list[str],
 ) -> dict[str, dict[str, object]]:
     """Add a second status and flags to the columns; return what their words mean."""
     used = {*part.columns.values(), *columns.values()}
     values, more = _words(columns, profiles, scores, used)
     columns.update(more)
     skipped = set(given.option("orders", "not_states"))
-    skipped |= {name for name in profiles if consent_meaning(name) is not None}
+    skipped |= {*consents}
     flagged, meanings = place_flags(
         TableMapping({**columns, **part.columns}),
         {header: shown for header, shown in profiles.items() if header not in skipped},
@@ -296,7 +298,7 @@ def _rivals(
             f"{name!r} (sum {money(total)}, counted once per order)"
             if (total := totals[name]) is not None
             else repr(name) + _yield_of(frame, role, name, profiles)
-            for name in rivals
+            for name in rivals[:MOST_OFFERED]
         )
         kind = "tax" if role == "amount" and differ_by_tax(profiles, rivals) else "rivals"
         answer = "; or ".join(

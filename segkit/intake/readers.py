@@ -21,7 +21,7 @@ from segkit.intake.folders import Part, is_file_of_table, put_together, table_by
 from segkit.intake.jsonlines import read_json_lines
 from segkit.intake.layouts import find_layout
 from segkit.intake.mapping import Mapping
-from segkit.intake.reshape import fill_orders, join_names, join_times, spread_groups
+from segkit.intake.reshape import fill_orders, join_names, join_parties, join_times, spread_groups
 from segkit.intake.textfiles import (
     SEARCHED,
     RawTable,
@@ -404,7 +404,9 @@ def _gathered(
         raw["orders"], filled = fill_orders(raw["orders"])
         notes += [f"orders: {note}" for note in filled]
     if "orders" in raw:
+        raw["orders"], parties = join_parties(raw["orders"])
         raw["orders"], said = join_names(raw["orders"])
+        said = [*parties, *said]
         notes += said
     for name, frame in raw.items():
         raw[name], said = write_gregorian(frame)

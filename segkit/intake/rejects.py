@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -265,10 +265,14 @@ def discount_comes_off(columns: Columns) -> bool:
 
 def order_rules(columns: Columns, people: People, parsed: pl.DataFrame) -> list[Rule]:
     """List the reasons for rejecting a line, in the order in which they are tried."""
+    dates = date_rules(columns, "order_time", "order_day", parsed)
+    if "__state" in parsed.columns:  # a deal that is lost needs no date
+        out = ((pl.col("__state") != "sale") & ~pl.col("is_return")).fill_null(value=False)
+        dates = [replace(rule, condition=rule.condition & ~out) for rule in dates]
     return [
         *_total_rules(columns, parsed),
         *people_rules(people, parsed),
-        *date_rules(columns, "order_time", "order_day", parsed),
+        *dates,
         *_line_rules(columns, parsed),
         *_price_rules(columns, parsed),
         *_currency_rules(columns, parsed),

@@ -175,6 +175,39 @@ def join_names(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     return frame, []
 
 
+def join_parties(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Take the other party's address, where the shop's own account is on either side of each row.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"From Email": ["a@x.org", "shop@x.org", "b@x.org"],
+    ...                       "To Email": ["shop@x.org", "a@x.org", "shop@x.org"]})
+    >>> join_parties(frame)[0]["Customer email"].to_list()
+    ['a@x.org', 'a@x.org', 'b@x.org']
+    """
+    by_name = {plain(name): name for name in frame.columns if frame.schema[name] == pl.String}
+    for name, header in by_name.items():
+        words = name.split("_")
+        for one, two in (pair for pair in _PARTIES if pair[0] in words):
+            other = by_name.get("_".join(two if word == one else word for word in words))
+            if other is None or "Customer email" in frame.columns:
+                continue
+            sides = [pl.col(side).str.to_lowercase() for side in (header, other)]
+            both = frame.select(first=sides[0], second=sides[1])
+            filled = both.filter(pl.any_horizontal(pl.all().str.contains("@")))
+            accounts = pl.concat([filled["first"], filled["second"]]).drop_nulls().value_counts()
+            if not filled.height or accounts["count"].max() < OWN_ACCOUNT * filled.height:
+                continue
+            own = accounts.sort("count")[accounts.columns[0]][-1]
+            party = [pl.when(side != own).then(side) for side in sides]
+            joined = frame.with_columns(pl.coalesce(*party).alias("Customer email"))
+            note = f"orders: 'Customer email' is the other party in {header!r} and {other!r}"
+            return joined, [f"{note}; the shop's own account is on the other side"]
+    return frame, []
+
+
+OWN_ACCOUNT = 0.9  # of the rows name it, as the one side or the other
+_PARTIES = [tuple(pair.split()) for pair in WORDS["parties"]["pairs"]]
 _LAST_NAMES: dict[str, str] = WORDS["first_names"]
 
 

@@ -17,7 +17,7 @@ from segkit.display import counted, money, number, percent
 from segkit.ids import fold_ids, is_no_customer
 from segkit.intake.cells import MICRO, is_text
 from segkit.intake.columns import Columns
-from segkit.intake.consents import consent_meaning
+from segkit.intake.consents import is_consent
 from segkit.intake.counts import count_lines
 from segkit.intake.evidence import ENOUGH
 from segkit.intake.headers import concepts, pattern, plain
@@ -499,7 +499,7 @@ def refuse_other_tables(raw: pl.DataFrame, given: Mapping, used: Mapping) -> lis
     if raw.height < 2 or (_is_given(given, "customer_id") and _is_given(given, "amount")):
         return []
     part = used.tables["orders"]
-    events = _event_column(raw, part.columns)
+    events = _event_column(Columns("orders", raw, used), part.columns)
     amount = part.columns.get("amount")
     without = amount is None or 2 * Columns("orders", raw, used).cells(amount).count() < raw.height
     if events and not {"order_id", "row_kind"} & {*part.columns} and without:
@@ -557,12 +557,13 @@ def _search(header: str, pattern: str) -> bool:
     return bool(pl.Series([header]).str.contains(pattern)[0])
 
 
-def _event_column(raw: pl.DataFrame, used: Map[str, str]) -> str:
+def _event_column(columns: Columns, used: Map[str, str]) -> str:
     """Return the name of a column whose words are kinds of events, with some; empty if none is."""
+    raw = columns.raw
     for name, kind in raw.schema.items():
         if not is_text(kind) or name in (used.get("customer_id"), used.get("product_id")):
             continue
-        if consent_meaning(name) is not None:
+        if is_consent(columns, name):
             continue
         words = raw[name].head(5_000).drop_nulls().cast(pl.String).unique().sort()
         if not 1 < words.len() <= 40:
