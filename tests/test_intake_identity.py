@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import segkit
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.intake.graph import factorize
 from segkit.intake.identity import Identities, link_identifiers
@@ -195,3 +196,14 @@ def test_the_result_is_stored():
     again = Identities.from_dict(json.loads(json.dumps(found.to_dict())))
     assert again.mapping.equals(found.mapping)
     assert again.text == found.text
+
+
+def test_ids_with_and_without_a_decimal_of_zero_are_one_and_others_stay_apart():
+    frame = pl.DataFrame(
+        {"Order ID": ["100", "100.0", "100.5", "0100"], "Customer ID": ["7", "7.0", "7.00", "8"],
+         "Order date": ["2024-05-01"] * 4, "Total": [1.0, 2.0, 4.0, 8.0]}
+    )  # fmt: skip
+    taken = segkit.clean_data(frame)
+    assert taken.orders["order_id"].to_list() == ["100", "100", "100.5", "0100"]
+    assert taken.orders["customer_id"].to_list() == ["7", "7", "7", "8"]
+    assert any("1 id in 'Order ID' ending in '.0'" in note for note in taken.notes)

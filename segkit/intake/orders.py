@@ -182,12 +182,12 @@ def _is_coupon(columns: Columns, frame: pl.DataFrame) -> pl.Expr:
         return nothing
     sold = (price > 0).any()
     units = pl.col("__quantity") if columns.has("quantity") else pl.lit(1)
-    goods = nothing
+    goods = sold.over("order_id", price.abs())  # given back at the price of one of its products
     if columns.has("product_id"):
-        goods = pl.col("product_id").is_not_null() & sold.over("product_id")
+        named = pl.col("product_id").is_not_null()
+        goods = pl.when(named).then(sold.over("product_id")).otherwise(goods)
     in_order = pl.col("order_id").is_not_null() & sold.over("order_id")
-    given_back = sold.over("order_id", price.abs())  # the price of one of its products
-    return ((price < 0) & (units > 0) & in_order & ~goods & ~given_back).fill_null(value=False)
+    return ((price < 0) & (units > 0) & in_order & ~goods).fill_null(value=False)
 
 
 def _row_kinds(columns: Columns) -> dict[str, pl.Expr]:

@@ -9,7 +9,7 @@ import polars as pl
 
 from segkit.display import counted, money
 from segkit.intake.answers import quote_text
-from segkit.intake.cells import flag, is_text
+from segkit.intake.cells import YES, flag, is_text
 from segkit.intake.columns import Columns
 from segkit.intake.headers import WORDS, concepts, pattern, plain
 from segkit.intake.mapping import STATUS_COLUMNS
@@ -22,6 +22,7 @@ from segkit.intake.statuses import (
     read_kinds,
     row_meaning,
     spelt,
+    status_meaning,
     stem,
     unpaid_words,
 )
@@ -172,6 +173,8 @@ def _offer_meanings(columns: Columns, name: str, words: pl.Series) -> dict[str |
     listed = words.drop_nulls().unique().to_list()
     is_paid = any(columns.source(other) for other in STATUS_COLUMNS if other != name)
     offers: dict[str | None, str] = {w: likely_status(w, listed, paid=is_paid) for w in listed}
+    offers |= {word: kind for word, kind in _paid_words(columns, words).items()
+               if offers.get(word) == "..."}  # fmt: skip
     offers |= dict.fromkeys(_issued(columns, words), "sale")
     if columns.source("refund") is None or columns.source("amount") is None:
         return offers
@@ -180,6 +183,30 @@ def _offer_meanings(columns: Columns, name: str, words: pl.Series) -> dict[str |
     shares = rows.group_by("word").agg(pl.col("whole").fill_null(value=False).mean())
     whole = shares.filter(pl.col("whole") >= WHOLE)["word"]
     return offers | {word: "refunded" for word in whole if offers.get(word) == "..."}
+
+
+def _paid_words(columns: Columns, words: pl.Series) -> dict[str | None, str]:
+    """Tell by an unused column of payments which words stand on paid orders and which on others."""
+    used = columns.mapping.tables[columns.table].columns.values()
+    for header, shown in columns.profiles.items():
+        if header in used or concepts(header)[0] - {"date", "amount"} != {"payment"}:
+            continue
+        cells = columns.cells(header)
+        if shown.is_flag:
+            paid = cells.cast(pl.String).str.to_lowercase().is_in(YES)
+        elif shown.dated:
+            paid = cells.is_not_null()
+        elif shown.numbers is not None and shown.numbers.len() == cells.len():
+            paid = shown.numbers > 0
+        else:
+            continue
+        rows = pl.DataFrame({"word": words, "paid": paid.fill_null(value=False)})
+        shares = dict(rows.group_by("word").agg(pl.col("paid").mean()).iter_rows())
+        sales = [share for word, share in shares.items() if status_meaning(word) == "sale"]
+        if sales and min(sales) >= WHOLE:
+            told = {True: "sale", False: "unpaid"}
+            return {w: told[s >= WHOLE] for w, s in shares.items() if s >= WHOLE or s <= 1 - WHOLE}
+    return {}
 
 
 def _issued(columns: Columns, words: pl.Series) -> set[str]:
