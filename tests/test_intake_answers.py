@@ -212,7 +212,7 @@ def test_a_stage_that_sales_have_too_is_no_second_state():
     assert cents_of(audit) == SOLD
 
 
-def test_the_customer_offered_is_the_one_that_refunds_name_too():
+def test_the_customer_of_a_payment_is_the_other_party_whichever_way_the_money_goes():
     rows = [
         {"Date": DAYS[n], "Name": f"Ann {n // 3}", "Gross": euros(-CENTS[n] if back else CENTS[n]),
          "From Email Address": "shop@me.example" if back else f"p{n // 3}@x.example",
@@ -221,8 +221,9 @@ def test_the_customer_offered_is_the_one_that_refunds_name_too():
         for n in range(N)
         for back in ((False, True) if ODD[n] else (False,))
     ]  # fmt: skip
-    audit, _ = settle(pl.DataFrame(rows))
-    assert audit.mapping.tables["orders"].columns["customer_id"] == "Name"
+    audit, asked = settle(pl.DataFrame(rows))
+    assert not asked
+    assert audit.mapping.tables["orders"].columns["customer_id"] == "Customer email"
     by_customer = (
         segkit.clean_data(audit).orders.group_by("customer_id").agg(pl.col("amount").sum())
     )
@@ -395,3 +396,92 @@ def test_a_minus_in_brackets_is_a_minus():
     signed = [f"{'(-)' if odd else ''}{euros(c)}" for c, odd in zip(CENTS, ODD, strict=True)]
     frame = listed("Note", "a", "b").with_columns(pl.Series("Total", signed))
     assert cents_of(settle(frame)[0]) == BACK
+
+
+def test_an_amount_of_pieces_beside_their_price_and_worth_is_the_quantity():
+    pieces = [1 + n % 3 for n in range(N)]
+    frame = listed("Note", "a", "b").rename({"Total": "itemTotalPriceWithVat"}).with_columns(
+        pl.Series("itemAmount", [str(each) for each in pieces]),
+        pl.Series("itemUnitPriceWithVat",
+                  [f"{c / 100 / p:.4f}" for c, p in zip(CENTS, pieces, strict=True)]),
+    )  # fmt: skip
+    audit, asked = settle(frame)
+    part = audit.mapping.tables["orders"].columns
+    assert not asked
+    assert (part["quantity"], cents_of(audit)) == ("itemAmount", sum(CENTS))
+
+
+def test_copies_of_an_order_and_returns_beside_their_credit_note_do_not_count_again():
+    kinds = ("Auftrag", False), ("Lieferauftrag", True), ("Retoure", True), ("Gutschrift", True)
+    frame = rows_of(*kinds, header="Auftragstyp")
+    number = pl.col("Order") + pl.col("Auftragstyp").str.head(1)
+    parent = pl.when(pl.col("Auftragstyp") != "Auftrag").then(pl.col("Order") + "A")
+    audit, asked = settle(frame.with_columns(number.alias("Order"), parent.alias("Parent ID")))
+    assert len(asked) == 1
+    assert cents_of(audit) == SOLD
+
+
+def test_words_of_states_are_offered_by_what_was_paid():
+    states = ["Qxa" if odd else "Qxb" if n % 4 == 0 else "Paid" for n, odd in enumerate(ODD)]
+    paid = ["0" if odd else "1" for odd in ODD]
+    frame = listed("Paid", "1", "0").with_columns(Status=pl.Series(states), Paid=pl.Series(paid))
+    ((asked,),) = [[i for i in segkit.audit_data(frame).findings if i.severity == "block"]]
+    assert set(offered_answers(asked.answer)[0]) == {
+        "orders.values.status.Qxa=unpaid", "orders.values.status.Qxb=sale"
+    }  # fmt: skip
+
+
+def test_lost_deals_need_no_date_and_cancelled_words_alone_are_a_state():
+    days = [None if odd else day for odd, day in zip(ODD, DAYS, strict=True)]
+    lost = listed("Status", "Won", "Lost").with_columns(Date=pl.Series(days))
+    for frame in (lost, listed("Cancel", None, "cancelled")):
+        audit, asked = settle(frame)
+        assert not asked
+        taken = segkit.clean_data(audit)
+        assert taken.ledger.reasons() == {"cancelled": sum(ODD)}
+        assert round(100 * taken.orders["amount"].sum()) == SOLD
+
+
+def test_without_or_with_tax_is_assumed_where_three_other_questions_are_asked():
+    frame = listed("Status", "Paid", "Qxa").with_columns(
+        (pl.col("Total").cast(float) * 1.2).round(2).alias("Total incl. VAT")
+    )
+    given = {"orders": {"columns": {"status": "Status"}, "values": {"status": {"Qxa": "sale"}},
+                        "order_grain": "day"}}  # fmt: skip
+    (asked,) = [i for i in segkit.audit_data(frame, given).findings if i.kind == "tax"]
+    assert asked.severity == "block"
+    given["orders"]["columns"]["customer_id"] = "Member card"
+    audit = segkit.audit_data(frame, given)
+    (told,) = [i for i in audit.findings if i.kind == "tax"]
+    assert told.severity == "warn"
+    assert "The first is assumed" in told.finding
+    assert not audit.blocked
+    assert segkit.clean_data(frame, given).orders.height == N
+
+
+def test_a_number_of_every_person_is_offered_where_addresses_are_not_on_all_rows():
+    email = [None if n % 5 == 0 else f"p{n // 3}@x.example" for n in range(N)]
+    frame = listed("Note", "a", "b").drop("Member card").with_columns(
+        pl.Series("Correo electrónico", email),
+        pl.Series("Documento de identidad", [f"{6136254 + n // 3}D" for n in range(N)]),
+        pl.Series("Nombre del huésped", [f"Ana {'ABCDEFGHIJ'[n // 3 % 10]}" for n in range(N)]),
+    )  # fmt: skip
+    audit, asked = settle(frame)
+    assert len(asked) == 1
+    assert audit.mapping.tables["orders"].columns["customer_id"] == "Documento de identidad"
+    assert cents_of(audit) == sum(CENTS)
+
+
+def test_the_words_of_two_columns_of_states_are_one_question():
+    words = {
+        "Order status": ("Qxa", "cancelled", "complete"),
+        "Payment status": ("Qxb", "unpaid", "paid"),
+    }
+    frame = listed("Note", "a", "b").with_columns(
+        pl.Series(header, [asked if n % 9 == 0 else out if ODD[n] else sale for n in range(N)])
+        for header, (asked, out, sale) in words.items()
+    )
+    (asked,) = [i for i in segkit.audit_data(frame).findings if i.severity == "block"]
+    assert "'Qxa'" in asked.finding
+    assert "'Qxb'" in asked.finding
+    assert len(offered_answers(asked.answer)[0]) == 2

@@ -130,8 +130,8 @@ def _paid(**more: object) -> pl.DataFrame:
 
 def test_the_shop_itself_is_asked_about_as_the_customer() -> None:
     shop = pl.when(pl.int_range(pl.len()) < 55).then(pl.lit("shop@me.example"))
-    paid = _paid(**{"To Email Address": shop.otherwise(pl.col("From Email Address"))})
-    mapping = {"orders": {"columns": {"customer_id": "To Email Address"}}}
+    paid = _paid(**{"Receiver Email": shop.otherwise(pl.col("From Email Address"))})
+    mapping = {"orders": {"columns": {"customer_id": "Receiver Email"}}}
     assert not segkit.audit_data(paid, mapping).blocked
     told = _question(paid)
     assert "From Email Address" in told

@@ -73,7 +73,11 @@ def about_other_rows(columns: Columns, given: Mapping) -> list[Finding]:
     settled |= {*used.option("orders", "not_states")}
     few = sample(frame)
     for name, dtype in few.schema.items():
-        if not (is_text(dtype) or dtype.is_integer()) or name in settled or is_consent(columns, name):
+        if (
+            not (is_text(dtype) or dtype.is_integer())
+            or name in settled
+            or is_consent(columns, name)
+        ):
             continue
         cells = few[name].cast(pl.String).str.strip_chars().drop_nulls()
         words = cells.filter(cells != "").unique()

@@ -58,6 +58,7 @@ from segkit.intake.states import about_returns, about_statuses
 from segkit.intake.statuses import status_meaning
 
 MOST_OFFERED = 3
+MOSTLY_DATED, NEARLY_ALL = 0.8, 0.98  # of the rows have a date
 FEW_CUSTOMERS, RIVAL = 20, 0.1  # of a column of places, beside ten times as many customers
 # What happens to an order afterwards: no time of an order.
 _LATER = frozenset(["refund", "cancelled", "shipping", "deadline", "updated", "dispute", "age"])
@@ -78,8 +79,12 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     adjusted = _favour_adjusted(scores, profiles)
     columns = assign_roles(scores, taken, fixed)
     _settle_returns(frame, columns, part, scores, profiles)
-    if "order_time" not in {*columns, *fixed}:
-        columns |= _only_date(profiles, {*taken, *columns.values()})
+    if "order_time" not in fixed:
+        best = columns.get("order_time")
+        used = {*taken, *columns.values()}
+        columns |= (
+            _only_date(profiles, used) if best is None else _full_date(best, scores, profiles)
+        )
     questions: list[Finding] = []
     whole = {**columns, **part.columns}
     if "customer_id" not in fixed:
@@ -153,6 +158,19 @@ def _only_date(profiles: dict[str, ColumnProfile], used: set[str]) -> dict[str, 
         if shown.dated and name not in used and not _LATER & concepts(name)[0]
     ]
     return {"order_time": dated[0]} if len(dated) == 1 else {}
+
+
+def _full_date(best: str, scores: Scores, profiles: dict[str, ColumnProfile]) -> dict[str, str]:
+    """Return a date that all rows have instead of one that a part lacks, as that of delivery."""
+    if profiles[best].rows < ENOUGH or not MOSTLY_DATED <= profiles[best].filled < NEARLY_ALL:
+        return {}
+    full = {
+        header: score
+        for header, score in scores["order_time"].items()
+        if profiles[header].dated and profiles[header].filled >= NEARLY_ALL
+        and score >= LEAST and not _LATER & concepts(header)[0]
+    }  # fmt: skip
+    return {"order_time": max(full, key=lambda header: full[header])} if full else {}
 
 
 def _number_orders(
