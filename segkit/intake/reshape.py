@@ -195,10 +195,11 @@ def join_parties(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
             sides = [pl.col(side).str.to_lowercase() for side in (header, other)]
             both = frame.select(first=sides[0], second=sides[1])
             filled = both.filter(pl.any_horizontal(pl.all().str.contains("@")))
-            accounts = pl.concat([filled["first"], filled["second"]]).drop_nulls().value_counts()
-            if not filled.height or accounts["count"].max() < OWN_ACCOUNT * filled.height:
+            accounts = pl.concat([filled["first"], filled["second"]]).alias("own").drop_nulls()
+            counts = accounts.value_counts().sort("count", "own")
+            if not filled.height or int(counts["count"][-1]) < OWN_ACCOUNT * filled.height:
                 continue
-            own = accounts.sort("count")[accounts.columns[0]][-1]
+            own = counts["own"][-1]
             party = [pl.when(side != own).then(side) for side in sides]
             joined = frame.with_columns(pl.coalesce(*party).alias("Customer email"))
             note = f"orders: 'Customer email' is the other party in {header!r} and {other!r}"
