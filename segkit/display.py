@@ -41,7 +41,12 @@ OF_FIGURE = frozenset(
 OFFERS = frozenset(
     ("offer_name", "tied", "before", "generic", "persona", "learnt")
 )  # their columns
-SHARES = frozenset(("p_top", "p_alive", "p_order", "break_even", "arrived_right", "bias"))
+SHARES = frozenset(
+    (
+        *("p_top", "p_alive", "p_order", "break_even", "arrived_right", "bias"),
+        *("r2", "alone", "last", "change_10"),
+    )
+)
 SHARE_ENDINGS = ("share", "rate", "prevalence", "_lift")
 # Words in the names of columns that hold amounts of money, and those that say otherwise.
 MONEY_WORDS = frozenset(
@@ -137,6 +142,16 @@ LABELS: dict[str, str] = {
     "value_control": "value in the control",
     "value_arm_rate": "rate in the arm",
     "value_control_rate": "rate in the control",
+    "roi": "return on the cost",
+    "vif": "VIF",
+    "auc": "AUC",
+    "pr_auc": "PR AUC",
+    "brier": "Brier score",
+    "ece": "ECE",
+    "ndcg": "NDCG",
+    "bic": "BIC",
+    "davies_bouldin": "Davies-Bouldin",
+    "p_order": "probability of an order",
     "monthly": "profit per month",
     "monthly_low": "low",
     "monthly_high": "high",

@@ -64,6 +64,9 @@ def test_a_tailored_arm_is_compared_with_the_generic_one_else_an_arm_with_the_ho
     came = follow_up(None, who, settings={}, clean=clean)
     assert came.compared("generic") == ("tailored", "generic")
     assert came.compared("newsletter") == ("generic", "holdout")
+    did_best = SimpleNamespace(best={"arm": "generic"})
+    assert came.leading("generic", did_best) == "tailored"
+    assert came.leading("newsletter", did_best) == "generic"
     two = follow_up(None, WHO, settings={}, clean=clean)
     assert two.compared("mail") == ("mail", "left alone")
     with pytest.raises(DataError, match=r"no two arms .*: No campaign was assigned\."):

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import segkit
-from segkit.display import cell, is_share, money, number, percent, table_html
+from segkit.display import cell, is_share, money, number, percent, row_units, table_html
 
 
 @pytest.mark.parametrize(
@@ -162,6 +162,15 @@ def test_what_describes_a_variable_is_written_in_its_unit():
         ["25.8%", "25.1%", "5.0%"],
         ["4,545", "–", "100"],
     ]
+
+
+def test_figures_of_several_units_are_written_each_in_its_own():
+    frame = pl.DataFrame(
+        {"metric": ["conversion", "revenue", "orders"], "kind": ["share", "mean", "mean"],
+         "value_arm": [0.225, 27.4, 0.28], "difference_low": [0.00743, -0.99, 0.0065]}
+    )  # fmt: skip
+    rows = cells_of(frame.select("value_arm", "difference_low"), units=row_units(frame))[1:]
+    assert rows == [["22.5%", "0.7 points"], ["27.40", "-0.99"], ["0.280", "0.0065"]]
 
 
 def test_a_column_of_many_units_is_written_cell_by_cell():

@@ -505,6 +505,12 @@ def test_a_picture_wider_than_a_sheet_is_printed_broad():
     assert 'class="segkit-figure"' in to_element('<svg width="500.0pt">')
 
 
+def test_long_numbers_of_an_axis_stand_apart():
+    frame = pl.DataFrame({"step": ["roll out", "keep"], "profit": [18_456.0, 4_114.0],
+                          "low": [5_392.0, -3_471.0], "high": [31_062.0, 12_430.0]})  # fmt: skip
+    assert clashes(plot.intervals(frame, "step", "profit")) == []
+
+
 def test_numbers_of_an_axis_are_short():
     frame = pl.DataFrame({"segment": ["A", "B"], "value": [400_000.0, 1_600_000.0]})
     for figure, written in ((plot.bars(frame, "segment", "value"), "0.5m"),

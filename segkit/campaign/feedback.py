@@ -12,7 +12,7 @@ import polars as pl
 from segkit.campaign.assignment import NO_OFFER, name_segments
 from segkit.campaign.eligibility import check_customers
 from segkit.campaign.pilot import words
-from segkit.display import counted, number, percent
+from segkit.display import counted, label, number, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
@@ -248,8 +248,8 @@ def _describe_response(
     compared = cells.filter(pl.col("verdict") != NEW)
     clear = compared.filter(pl.col("verdict").is_in([ABOVE, BELOW]))
     head = (
-        f"In {number(clear.height)} of {number(compared.height)} cells "
-        f"{outcome.replace('_', ' ')} differs clearly from what was expected"
+        f"In {number(clear.height)} of {counted(compared.height, 'pair')} of segment and offer "
+        f"{label(outcome)} differs clearly from what was expected"
     )
     parts = [
         f"{row['segment_name']} with {words(row['offer'])} {write(row['value'])} instead of "
@@ -258,7 +258,7 @@ def _describe_response(
         for row in clear.iter_rows(named=True)
     ]
     new = cells.height - compared.height
-    tail = f" {counted(new, 'cell')} had no earlier test." if new else ""
+    tail = f" {counted(new, 'pair')} had no earlier test." if new else ""
     return (
         f"{head}{': ' if parts else ''}{'; '.join(parts)}. The intervals hold all at once; "
         f"windows of equal length are assumed.{tail}"

@@ -82,6 +82,17 @@ class History:
         """The first day after the fit."""
         return self.start + timedelta(days=1)
 
+    def decide(self, series: RefreshSeries) -> str:
+        """Say what to do now: the decision of the refreshes, or that today's segments are newer."""
+        further_year = self.truth is not None
+        if further_year or not series.models:
+            return series.decision
+        days = join_words([day.isoformat() for day in sorted(series.models)])
+        return (
+            f"Keep the segments in force, fitted as of {self.end.isoformat()}: those of "
+            f"{self.start.isoformat()} would have been fitted anew on {days}."
+        )
+
     @property
     def about(self) -> str:
         """Return what readers of this period's figures must know, "" where it is the past."""

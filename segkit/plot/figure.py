@@ -371,6 +371,9 @@ def write(value: float | None, in_percent: bool) -> str:
     return percent(value) if in_percent else number(value)
 
 
+LONG = 10_000  # from here on ticks side by side have no room for as many numbers
+
+
 def number_axis(axis: Axis, label: str, *, in_percent: bool = False) -> None:
     """Label a numeric axis; write its ticks with separators, in millions, or in percent."""
     from matplotlib.ticker import AutoLocator, FuncFormatter
@@ -384,8 +387,9 @@ def number_axis(axis: Axis, label: str, *, in_percent: bool = False) -> None:
     axis.set_major_formatter(FuncFormatter(tick))
     axis.set_label_text(label)
     locator = axis.get_major_locator()
-    if is_narrow() and isinstance(locator, AutoLocator):
-        locator.set_params(nbins=4)
+    long = axis.axis_name == "x" and max(map(abs, axis.get_view_interval())) >= LONG
+    if isinstance(locator, AutoLocator) and (is_narrow() or long):
+        locator.set_params(nbins=4 if is_narrow() else 5)
 
 
 def name_axis(axis: Axis, places: Iterable[float], names: Iterable[object], width: int) -> None:

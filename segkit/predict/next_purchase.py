@@ -68,7 +68,8 @@ class NextPurchase(Result):
         expected = counted(round(float(chance.sum())), "customer")
         sentence = (
             f"{expected} of {number(self.customers.height)} are expected to buy in the "
-            f"{counted(self.horizon_days, 'day')} after {self.as_of.isoformat()}. If they do, "
+            f"{counted(self.horizon_days, 'day')} after {self.as_of.isoformat()}, by the model of "
+            "repeat buying. If they do, "
             f"{counted(soon, 'customer')} will sooner than not have done so within 30 days."
         )
         return " ".join([sentence, *self.notes])

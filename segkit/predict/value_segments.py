@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from segkit.display import counted, in_words, money, number, percent
+from segkit.display import counted, in_words, money, percent
 from segkit.errors import ParameterError, require_columns, require_range
 from segkit.frames import takes_frames
 from segkit.ids import require_unique
@@ -185,6 +185,7 @@ class RetentionList(Result):
     horizon_days: int
     cost: float
     margin: float
+    currency: str | None = None
 
     def to_frame(self) -> pl.DataFrame:
         """Return one row per value segment."""
@@ -200,16 +201,18 @@ class RetentionList(Result):
         share = percent(self.cost / (mean * self.margin)) if mean > 0 else "no share"
         return (
             f"{counted(self.customers.height, 'customer')} may be leaving ({self._rule}), with "
-            f"{money(at_risk)} at risk in the next {counted(self.horizon_days, 'day')}: what they "
-            "would bring if they had stayed, beyond what is expected of them. A contact at "
-            f"{number(self.cost)} pays if it keeps {share} of them or more. Whether a contact "
-            "keeps anybody is not known before a part of the list was left alone at random."
+            f"{money(at_risk, self.currency)} at risk in the next "
+            f"{counted(self.horizon_days, 'day')}: what they would bring if they had stayed, "
+            "beyond what is expected of them. A contact at "
+            f"{money(self.cost, self.currency)} pays if it keeps {share} of them or more. Whether "
+            "a contact keeps anybody is not known before a part of the list was left alone at "
+            "random."
         )
 
     @property
     def answer(self) -> str:
         """State how many may be leaving, and what is at risk."""
-        at_risk = money(float(self.customers["value_at_risk"].sum()))
+        at_risk = money(float(self.customers["value_at_risk"].sum()), self.currency)
         return (
             f"{counted(self.customers.height, 'customer')} ({self._rule}), with {at_risk} "
             f"at risk in the next {counted(self.horizon_days, 'day')}."
@@ -240,6 +243,7 @@ def list_retention(
     churn: pl.DataFrame | None = None,
     cost: float = 0.05,
     margin: float = 0.45,
+    currency: str | None = None,
 ) -> RetentionList:
     """List the customers who may be leaving and are not yet lost.
 
@@ -255,6 +259,8 @@ def list_retention(
         Money per contact.
     margin : float
         Share of revenue that is profit.
+    currency : str, optional
+        Of the values, for texts.
 
     Returns
     -------
@@ -308,4 +314,4 @@ def list_retention(
             break_even=pl.when(pl.col("value_at_risk") > 0).then(cost / (each * margin)),
         )
     )
-    return RetentionList(listed, table, rule, groups.horizon_days, cost, margin)
+    return RetentionList(listed, table, rule, groups.horizon_days, cost, margin, currency)
