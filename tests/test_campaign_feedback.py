@@ -32,7 +32,7 @@ def test_response_is_compared_with_the_earlier_test_all_at_once():
     assert new["verdict"] == "no expectation"
     assert new["expected"] is None
     assert "In 1 of 2 pairs of segment and offer" in found.text
-    assert "1 cell had no earlier test" in found.text
+    assert "1 pair had no earlier test" in found.text
     same = compare_response(now, pilot, margin=0.08).table["verdict"].to_list()
     assert same == ["undecided", "no relevant difference", "no expectation"]
 

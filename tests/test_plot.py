@@ -506,9 +506,24 @@ def test_a_picture_wider_than_a_sheet_is_printed_broad():
 
 
 def test_long_numbers_of_an_axis_stand_apart():
-    frame = pl.DataFrame({"step": ["roll out", "keep"], "profit": [18_456.0, 4_114.0],
+    names = ["Loyalists: roll out, early access", "Gift buyers: keep testing, flash sale"]
+    frame = pl.DataFrame({"step": names, "profit": [18_456.0, 4_114.0],
                           "low": [5_392.0, -3_471.0], "high": [31_062.0, 12_430.0]})  # fmt: skip
-    assert clashes(plot.intervals(frame, "step", "profit")) == []
+    figure = plot.intervals(frame, "step", "profit")
+    figure.svg()
+    labels = figure.figure.axes[0].get_xticklabels()
+    boxes = [label.get_window_extent() for label in labels]
+    assert min(b.x0 - a.x1 for a, b in pairwise(boxes)) > boxes[0].height / 2
+
+
+def test_a_very_long_interval_leaves_the_bars_of_all_panels_room():
+    frame = pl.DataFrame({"segment": ["A", "A", "B"], "of": ["x", "y", "x"], "z": [1.0, -0.5, 0.2],
+                          "low": [0.8, -0.6, -12.0], "high": [1.2, -0.4, 12.4]})  # fmt: skip
+    figure = plot.panel_bars(frame, "segment", "of", "z", interval=("low", "high"))
+    assert figure.figure.axes[1].get_xlim() == (-1.5, 1.5)
+    assert "run to the edge" in figure.figure.get_supxlabel()
+    short = plot.panel_bars(frame.head(2), "segment", "of", "z", interval=("low", "high"))
+    assert "edge" not in short.figure.get_supxlabel()
 
 
 def test_numbers_of_an_axis_are_short():

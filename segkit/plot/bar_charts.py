@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 ACROSS = 3
 PANEL_BAR, PANEL_HEAD = 0.2, 0.65  # inches: of one bar, and of a panel's title and axis
+MOST_OVER = 2.5  # times the longest bar that the interval of a panel may reach
 TALLEST = 9.4  # inches: a wide picture is scaled down to the page's width
 
 
@@ -285,7 +286,8 @@ def panel_bars(
             axes.set_ylim(len(names) - 0.4, -0.6)
             draw.number_axis(axes.xaxis, "", in_percent=draw.as_percent(percent, y))
             axes.locator_params(axis="x", nbins=5)
-        foot = ". ".join(part for part in (y_label or draw.words(y), highlight_label) if part)
+        cut = _cut_intervals(grid[0], data, y, interval)
+        foot = ". ".join(part for part in (y_label or draw.words(y), highlight_label, cut) if part)
         figure.supxlabel(draw.wrap(foot, 42 * wide), fontsize=9.5)
     shown = data.filter(pl.col(highlight)) if highlight else data
     text = alt or describe(
@@ -303,6 +305,18 @@ def panel_bars(
             f" {number(shown.height)} of {counted(data.height, 'bar is', 'bars are')} highlighted."
         )
     return Figure(figure, text, data)
+
+
+def _cut_intervals(axes: Axes, data: pl.DataFrame, y: str, interval: Interval | None) -> str:
+    """Cut off intervals that would leave the bars no room; return what to say of it."""
+    if interval is None:
+        return ""
+    bars = float(np.abs(floats(data, y)).max())
+    ends = np.abs(np.concatenate([floats(data, end) for end in interval]))
+    if not bars or float(np.nan_to_num(ends).max()) <= MOST_OVER * bars:
+        return ""
+    axes.set_xlim(-1.5 * bars, 1.5 * bars)
+    return "Intervals that run to the edge are longer"
 
 
 def bars_that_fit(panels: int, most: int) -> int:

@@ -376,6 +376,7 @@ LONG = 10_000  # from here on ticks side by side have no room for as many number
 
 def number_axis(axis: Axis, label: str, *, in_percent: bool = False) -> None:
     """Label a numeric axis; write its ticks with separators, in millions, or in percent."""
+    from matplotlib.axis import XAxis
     from matplotlib.ticker import AutoLocator, FuncFormatter
 
     def tick(value: float, _position: object = None) -> str:
@@ -387,7 +388,7 @@ def number_axis(axis: Axis, label: str, *, in_percent: bool = False) -> None:
     axis.set_major_formatter(FuncFormatter(tick))
     axis.set_label_text(label)
     locator = axis.get_major_locator()
-    long = axis.axis_name == "x" and max(map(abs, axis.get_view_interval())) >= LONG
+    long = isinstance(axis, XAxis) and max(map(abs, axis.get_view_interval())) >= LONG
     if isinstance(locator, AutoLocator) and (is_narrow() or long):
         locator.set_params(nbins=4 if is_narrow() else 5)
 
