@@ -174,7 +174,7 @@ def test_nothing_is_recommended_for_segments_neither_stable_nor_usable():
         campaign=pl.concat([given["campaign"], overall]),
         usability=scores("not shown usable", stable=False),
     )
-    assert "generic added 1.50 a customer (95% CI 0.500 to 2.50): it pays" in both.text
+    assert "generic added 1.50 per customer (95% CI 0.50 to 2.50): it pays" in both.text
 
 
 def test_money_of_a_month_adds_up_and_its_interval_too():

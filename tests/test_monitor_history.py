@@ -74,7 +74,7 @@ def test_planted_changes_are_graded_and_planted_drift_is_found(shop, year):
     assert series.decision.startswith("Use the segments fitted anew")
     assert history.decide(series) == series.decision
     # Played on the past, today's segments are newer than any that would have been fitted anew.
-    newer = replace(history, truth=None).decide(series)
+    newer = replace(history, simulated=False).decide(series)
     assert newer.startswith(f"Keep the segments in force, fitted as of {history.end}: those of")
     assert series.migration.refitted
     calm = compare_with_truth(replace(series, rows=series.rows.with_columns(alarms=pl.lit(""))),

@@ -202,7 +202,7 @@ class NextSteps(Result):
         value, low, high = (self.overall[f"profit{end}"] for end in ENDS)
         ends, verdict = "", "whether it pays is undecided"
         if low is not None and high is not None:
-            ends = f" ({ci_words(low, high, self.level)})"
+            ends = f" ({ci_words(low, high, self.level, money)})"
             verdict = "it pays" if low > 0 else "it loses money" if high < 0 else verdict
         added = f"{words(self.usual)} added {money(value, self.currency)} per customer{ends}"
         return f"{alike}. Over all of them {added}: {verdict}."

@@ -84,8 +84,7 @@ class History:
 
     def decide(self, series: RefreshSeries) -> str:
         """Say what to do now: the decision of the refreshes, or that today's segments are newer."""
-        further_year = self.truth is not None
-        if further_year or not series.models:
+        if self.simulated or not series.models:
             return series.decision
         days = join_words([day.isoformat() for day in sorted(series.models)])
         return (
