@@ -41,6 +41,7 @@ OF_FIGURE = frozenset(
 OFFERS = frozenset(
     ("offer_name", "tied", "before", "generic", "persona", "learnt")
 )  # their columns
+REASONS = ("entry", "fate")  # columns of a ledger's reasons, kept by their names
 SHARES = frozenset(
     (
         *("p_top", "p_alive", "p_order", "break_even", "arrived_right", "bias"),
@@ -456,7 +457,7 @@ def cell(value: Any, column: str) -> str:
         return ", ".join(cell(item, column) for item in value)
     # A "column" may also be one of the source's own, whose name is to be read as it stands.
     named = column in NAMING or (column == "column" and is_known(str(value)))
-    if column in OFFERS or column.endswith("offer"):
+    if column in OFFERS or column.endswith("offer") or column in REASONS:
         return str(value).replace("_", " ")
     if column == "alarms":
         return ", ".join(label(name) for name in str(value).split(", "))

@@ -202,7 +202,9 @@ def offer_map(
     longest = max((len(" to ".join(both)) for both in limits.values()), default=0)
     broken = not stacked and 0.063 * longest + 0.06 > room  # inches: too long for a line of a cell
     for pair, both in limits.items():
-        between = ("\nto\n" if broken else " to ").join(both)
+        low, high = both
+        low = low.removesuffix("%") if high.endswith("%") and low != "< 0.01%" else low
+        between = ("\nto\n" if broken else " to ").join((low, high))
         texts[places[pair]] += f" ({between})" if stacked else f"\n{between}"
     tall = 0.26 if stacked else 0.75 if broken else 0.55
     with draw.canvas(width, max(2.4, 1.5 + tall * len(down)), title=title) as (figure, (axes,)):
@@ -262,7 +264,7 @@ def loading_map(
     grid = np.nan_to_num(_cells(loadings, factors, items))
     texts = _texts(grid, lambda loading: f"{loading:.2f}" if abs(loading) >= least else "")
     row, head = (0.46, 2.6) if draw.is_narrow() else (0.31, 1.0)
-    size = (3.6 + 0.95 * len(factors), max(2.2, row * len(items) + head))
+    size = (_page_width(3.6 + 1.1 * len(factors)), max(2.2, row * len(items) + head))
     with draw.canvas(*size, title=title) as (figure, (axes,)):
         _draw_cells(axes, grid, texts, ORANGE_BELOW, (-1.0, 1.0))
         _colour_bar(axes, f"Loading (unwritten: below {least})", in_percent=False)

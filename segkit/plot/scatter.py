@@ -133,7 +133,7 @@ def _draw_points(
         palette=[look.colour for look in looks],
         markers=[look.marker for look in looks],
         s=34 if few else 10,
-        alpha=0.85 if few else 0.6,
+        alpha=0.85,
         linewidth=0,
         legend=bool(group),
         ax=axes,
@@ -215,7 +215,7 @@ def clouds(
                 s=7,
                 color=style.colour,
                 marker=style.marker,
-                alpha=0.5,
+                alpha=0.75,
                 linewidths=0,
                 rasterized=data.height > MANY,
             )

@@ -39,10 +39,7 @@ DARK_PAGE = "#15191d"
 # with it do not meet in another.
 FONTS = "'DejaVu Sans', Verdana, 'Segoe UI', system-ui, Helvetica, Arial, sans-serif"
 # JupyterLab's dark theme is told by an attribute, not by the scheme of its page.
-LAB = (
-    '<style>[data-jp-theme-light="false"] .segkit-figure{color-scheme:dark}'
-    '[data-jp-theme-light="false"] .segkit-figure image{filter:brightness(1.6)}</style>'
-)
+LAB = '<style>[data-jp-theme-light="false"] .segkit-figure{color-scheme:dark}</style>'
 NARROW = "_narrow"  # at the end of the name of a figure's file for phones
 ON_PHONES = (
     "<style>.segkit-figure>.on-narrow{display:none}@media screen and (max-width:480px)"

@@ -446,14 +446,17 @@ def _tried(
         verdict = {"gain": "a gain", "loss": "a loss"}.get(row["shown"], "undecided")
         low, high = row["profit_low"], row["profit_high"]
         ends = "" if low is None else f" (95% CI {money(low)} to {money(high)})"
-        against = "no contact" if row["against"] == "none" else row["against"].replace("_", " ")
         words = (
-            f"{row['offer'].replace('_', ' ')} against {against}: "
+            f"{_offer(row['offer'])} against {_offer(row['against'])}: "
             f"{money(row['profit'], currency)} profit per customer{ends}, {verdict}"
         )
         yield words, "revenue", row["customers_offer"] + row["customers_against"]
     if rows.height > MOST_TRIED:
         yield f"{counted(rows.height - MOST_TRIED, 'more comparison')} in the reports", "", None
+
+
+def _offer(name: str) -> str:
+    return "no contact" if name == "none" else name.replace("_", " ")
 
 
 def _action(steps: pl.DataFrame | None, segment: str, currency: str | None) -> Iterator[Line]:
@@ -463,7 +466,7 @@ def _action(steps: pl.DataFrame | None, segment: str, currency: str | None) -> I
             continue
         words = row["decision"]
         if row["decision"] in ("keep testing", "start testing"):
-            words += f": {row['test_offer']} against {row['test_against']}".replace("_", " ")
+            words += f": {_offer(row['test_offer'])} against {_offer(row['test_against'])}"
         elif row["decision"] != "stop":
             words += f" {row['offer'].replace('_', ' ')}"
         worth = ""

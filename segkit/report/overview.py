@@ -288,7 +288,8 @@ def _decision(row: Mapping[str, str] | None, currency: str | None) -> dict[str, 
     step, offer = row["decision"], (row.get("offer") or "").replace("_", " ")
     if "test" in step:
         offers = [row.get(name) or "" for name in ("test_offer", "test_against")]
-        tested = " against ".join(one.replace("_", " ") for one in offers if one)
+        named = [{"none": "no contact"}.get(one, one.replace("_", " ")) for one in offers if one]
+        tested = " against ".join(named)
         decision = f"{step.capitalize()}: {tested}" if tested else step.capitalize()
     else:
         decision = STEPS.get(step, f"{step.capitalize()}{f': {offer}' if offer else ''}")
