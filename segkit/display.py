@@ -131,6 +131,8 @@ LABELS: dict[str, str] = {
     "jaccard_least": "Jaccard index of the least stable segment",
     "agreement": "mean agreement with the other methods",
     "known_share": "share of values known",
+    "jaccard": "Jaccard index",
+    "apart": "difference from the nearest segment",
     "reachable_share": "share with consent and a channel",
     "predictable_auc": "prediction from descriptors (AUC)",
     "kpi_difference": "difference on the outcome",
@@ -156,7 +158,6 @@ HEADINGS: dict[str, str] = {
     "brier": "Brier score",
     "n_factors": "factors",
     "davies_bouldin": "Davies-Bouldin",
-    "jaccard": "Jaccard index",
     "jaccard_low": "low",
     "jaccard_high": "high",
     "slsa": "stability over k (SLSA)",
@@ -601,7 +602,8 @@ def table_html(
         for name in frame.columns
     )
     part = frame.head(max_rows)
-    columns = _cells(part, numeric)
+    amounts = {name for name, words in titles.items() if currency and words.endswith(currency)}
+    columns = _cells(part, numeric, amounts)
     for name in OF_FIGURE & numeric if units else ():
         values = zip(part[name], units, strict=False)
         columns[name] = [_of_figure(value, unit, name) for value, unit in values]
@@ -615,8 +617,8 @@ def table_html(
         + "</tr>"
         for place in range(part.height)
     )
-    rest = frame.height - max_rows
-    note = f"<p><small>… and {counted(rest, 'more row')}</small></p>" if rest > 0 else ""
+    shown = f"First {number(max_rows)} of {counted(frame.height, 'row')}"
+    note = f"<p><small>{shown}</small></p>" if frame.height > max_rows else ""
     title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     return (
         f'<table class="segkit">{title}<thead><tr>{head}</tr></thead>'
@@ -624,10 +626,11 @@ def table_html(
     )
 
 
-def _cells(frame: pl.DataFrame, numeric: set[str]) -> dict[str, list[str]]:
+def _cells(frame: pl.DataFrame, numeric: set[str], amounts: set[str]) -> dict[str, list[str]]:
     """Write the cells of each column; limits as the value before them, and in its decimals.
 
-    What describes the variable that a row names is written in that variable's unit.
+    Columns among the amounts are money, whatever they are called. What describes the variable
+    that a row names is written in that variable's unit.
     """
     owner, last = {}, ""
     for name in frame.columns:
@@ -638,7 +641,7 @@ def _cells(frame: pl.DataFrame, numeric: set[str]) -> dict[str, list[str]]:
             stem_ = last
         elif stem_ != name and stem_ not in numeric:
             stem_ = name
-        owner[name] = stem_ or name
+        owner[name] = "money" if name in amounts else stem_ or name
         last = owner[name]
     texts = {}
     subject = next((name for name in NAMING if name in frame.columns), "")

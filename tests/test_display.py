@@ -102,7 +102,7 @@ def test_table_is_escaped_counted_and_captioned():
     assert "&lt;b&gt;" in page
     assert "<caption>A &amp; B</caption>" in page
     assert ">Who</th>" in page
-    assert "and 1 more row<" in page
+    assert re.search(r">First \d of \d rows<", page)
     assert "50.0%" in page
     assert "25.0%" not in page
 

@@ -85,7 +85,7 @@ class SegmentationTest(Result):
         interval = (
             "too few buyers for an interval"
             if math.isnan(self.low)
-            else interval_words(self.low, self.high, self.level)
+            else interval_words(self.low, self.high, self.level, money)
         )
         size = (
             f"{money(self.difference, self.currency)} of {self.outcome.replace('_', ' ')} "
