@@ -14,7 +14,7 @@ from segkit import plot
 from segkit.display import percent
 from segkit.errors import ColumnError, DataError
 from segkit.intake.privacy import mask_html
-from segkit.plot.figure import styles
+from segkit.plot.figure import draw_narrow, styles
 from segkit.plot.heatmaps import offer_map
 from segkit.plot.stability import segment_stability
 from segkit.plot.vector import _rgb, add_theme, luminance, to_element
@@ -427,6 +427,13 @@ CROWDED = {
         "first", "second", "segment_name",
     ),
 }  # fmt: skip
+
+
+def test_names_that_stand_upright_on_a_phone_do_not_meet():
+    rows = [(f"{LONG[:28]} {i}", f"RFM {j}", i + j / 20) for i in range(6) for j in range(11)]
+    with draw_narrow():
+        figure = plot.heatmap(pl.DataFrame(rows, ["a", "b", "z"], orient="row"), "b", "a", "z")
+    assert clashes(figure) == []
 
 
 @pytest.mark.parametrize("name", list(CROWDED))

@@ -390,9 +390,9 @@ def _name_cells(
     axes: Axes, across: list[Any], down: list[Any], width: int, *, upright: bool = False
 ) -> None:
     """Write the categories beside the middle of their cells."""
-    draw.name_axis(
-        axes.xaxis, [j + 0.5 for j in range(len(across))], across, UPRIGHT if upright else 14
-    )
-    if upright:
-        axes.tick_params(axis="x", rotation=90)
+    places = [j + 0.5 for j in range(len(across))]
+    draw.name_axis(axes.xaxis, places, across, 14)
+    if upright:  # in as few lines on a phone as elsewhere: a column is narrow there
+        labels = [draw.wrap(name, UPRIGHT) for name in across]
+        axes.set_xticks(places, labels=labels, rotation=90)
     draw.name_axis(axes.yaxis, [i + 0.5 for i in range(len(down))], down, width)

@@ -226,7 +226,8 @@ def _reasons(skips: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     for skip in skips:
         if skip.get("wanted", True):
             name = str(skip["what"]).replace("_", " ")
-            reasons.setdefault(str(skip["why"]).rstrip("."), []).append(name)
+            why = str(skip["why"]).rstrip(".")
+            reasons.setdefault(f"{why[:1].upper()}{why[1:]}", []).append(name)
     return [(why, ", ".join(names)) for why, names in reasons.items()]
 
 
