@@ -22,6 +22,7 @@ _PATTERNS = {
     "last": r"^()(\d{1,2})([-/.])(\d{1,2})[-/.](\d{4}|\d{2})(?:\D|$)",
     "compact": r"^()(\d{3,4})()(\d{2})(\d{2})$",
 }
+_ANY_PATTERN = "|".join(_PATTERNS.values())
 _NO_ORDER = frozenset(["updated", "age"])  # a birth date with a year of two figures
 
 
@@ -66,6 +67,8 @@ def find_calendar(cells: pl.Series) -> Calendar | None:
     if not (is_text(part.dtype) or part.dtype.is_integer()) or not part.len():
         return None
     texts = part.cast(pl.String).str.strip_chars()
+    if not texts.str.contains(_ANY_PATTERN).any():
+        return None
     for place, pattern in _PATTERNS.items():
         dated = texts.filter(texts.str.contains(pattern))
         calendar = _name_calendar(place, dated, cells.name) if dated.len() else None

@@ -132,11 +132,17 @@ def _words(
 
 def _filled(frame: pl.DataFrame, names: list[str], nulls: set[str]) -> list[str]:
     """Return the columns that hold a value: of text one that is not a word for none."""
-    empty = list(names)
-    for rows in (frame.head(1_000), frame):  # most columns show it in their first rows
+    first = frame.head(1).select(names).to_dict(as_series=False)  # most columns show it there
+    empty = [name for name, cells in first.items() if not _has_value(cells, nulls)]
+    for rows in (frame.head(1_000), frame):
         is_blank = rows.select(_is_empty(name, frame.schema[name], nulls) for name in empty)
         empty = [name for name in empty if is_blank[name].item()]
     return [name for name in names if name not in empty]
+
+
+def _has_value(cells: list[object], nulls: set[str]) -> bool:
+    """Return whether a cell surely holds a value."""
+    return any(str(cell or "").strip() not in nulls for cell in cells)
 
 
 def _is_empty(name: str, kind: pl.DataType, nulls: set[str]) -> pl.Expr:

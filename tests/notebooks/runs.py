@@ -67,7 +67,7 @@ class OneByOne(Finished):
                 outputs = self._by_papermill(notebook, own)
             else:
                 kernel.forget(place)
-                with nullcontext() if pictures else sketching(kernel):
+                with nullcontext() if pictures else sketching(kernel, NOT_DRAWN_TWICE):
                     outputs = self._execute(kernel, notebook, own)
             self.shown[stem] = without_pictures(json.dumps(outputs, ensure_ascii=False))
             assert self.summary(stem)["headline"], stem
@@ -115,22 +115,22 @@ def _sketch():
     drawing.Figure.svg = svg
 _sketch()
 del _sketch"""
-DRAWN = """import segkit.plot.figure as _drawing
-_drawing.Figure.svg = _drawing.drawn
-del _drawing"""
-
-
 # A picture's form for a phone has the same words, as a test of the simulated retailer sees.
 NOT_DRAWN_TWICE = """
 import segkit.plot.figure as _drawing
+_drawing.drawn_narrow = _drawing.Figure.narrow_svg
 _drawing.Figure.narrow_svg = lambda self: self.svg() if self.again else ""
+del _drawing"""
+DRAWN = """import segkit.plot.figure as _drawing
+_drawing.Figure.svg = _drawing.drawn
+_drawing.Figure.narrow_svg = getattr(_drawing, "drawn_narrow", _drawing.Figure.narrow_svg)
 del _drawing"""
 
 
 @contextmanager
-def sketching(kernel):
+def sketching(kernel, more=""):
     """Have a kernel leave out what takes half of a notebook's time: layout and SVG of pictures."""
-    kernel.run([code_cell(SKETCHED)])
+    kernel.run([code_cell(SKETCHED + more)])
     try:
         yield
     finally:
