@@ -106,7 +106,7 @@ class Retention(Result):
         row = later.row(0, named=True)
         return (
             f"{start} {percent(row['retention_rate'])} of customers buy in the {self.period} after "
-            f"their first ({percent(self.level, places=0)} interval "
+            f"their first ({percent(self.level, places=0)} CI "
             f"{percent(row['retention_rate_low'])} to {percent(row['retention_rate_high'])}). "
             f"{caveat}"
         )
@@ -344,7 +344,7 @@ class RepeatRate(Result):
         rate = (
             "cannot be told yet, for nobody was watched that long"
             if row["repeat_rate"] is None
-            else f"is {percent(row['repeat_rate'])} ({percent(self.level, places=0)} interval "
+            else f"is {percent(row['repeat_rate'])} ({percent(self.level, places=0)} CI "
             f"{percent(row['repeat_rate_low'])} to {percent(row['repeat_rate_high'])})"
         )
         return (

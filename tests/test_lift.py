@@ -249,7 +249,7 @@ def test_two_arms_stand_in_one_sentence_with_their_verdicts(frame):
     assert rate["low_points"] == 100 * effect["difference_low"]
     assert all("revenue" in name for name in tables["money"]["label"])
     assert sum(table.height for table in tables.values()) == found.overall.height
-    assert "95% interval" in found.headline
+    assert "95% CI" in found.headline
 
 
 def test_row_order_and_engine_change_nothing(frame):

@@ -94,7 +94,7 @@ def test_nobody_or_everybody_in_both_arms_is_undecided_within_what_the_size_allo
     assert row["difference_low"] == pytest.approx(-one_side)
     assert f"it was {who} in both arms" in found.text
     assert "would mostly not have been seen" not in found.text
-    assert "relative lift 0.0% (95% interval 0.0% to 0.0%" not in found.text
+    assert "relative lift 0.0% (95% CI 0.0% to 0.0%" not in found.text
 
 
 def test_the_ratio_of_two_full_shares_is_no_surer_than_their_difference():

@@ -169,4 +169,4 @@ def test_edges():
 def test_arrays_give_arrays_and_numbers_give_floats():
     assert isinstance(iv.wilson(1, 2).value, float)
     assert iv.wilson([1, 2], [2, 4]).low.shape == (2,)
-    assert "95% interval" in iv.wilson(8, 10).words()
+    assert "95% CI" in iv.wilson(8, 10).words()

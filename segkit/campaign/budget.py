@@ -15,7 +15,7 @@ from segkit.display import counted, money
 from segkit.errors import DataError, require_choice, require_columns, require_range
 from segkit.frames import takes_frames
 from segkit.result import Figure, Result
-from segkit.stats.intervals import interval_words
+from segkit.stats.intervals import ci_words
 
 Floats = npt.NDArray[np.float64]
 _NEED = ("segment", "offer", "customers", "gain", "cost")
@@ -88,7 +88,7 @@ class Budget(Result):
         finding = (
             f"The best plan makes {counted(self.contacts, 'contact')}, spends {spend}{left} and is "
             f"expected to earn {profit} after costs "
-            f"({interval_words(self.low, self.high, self.level)})."
+            f"({ci_words(self.low, self.high, self.level)})."
         )
         parts = [finding]
         if self.low < 0:

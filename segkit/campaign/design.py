@@ -18,7 +18,7 @@ from segkit.errors import DataError, require_columns
 from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
 from segkit.result import Result
-from segkit.stats.intervals import ci_words, interval_words, z_value
+from segkit.stats.intervals import ci_words, z_value
 from segkit.stats.policy import Trial, cells, joint_errors, lent_customers, shrink
 
 PLACEBO = "placebo check"
@@ -291,7 +291,7 @@ class NextRound(Result):
         parts = [
             f"{row['segment_name']} from {words(row['before'])} to {words(row['offer'])} "
             f"({number(row['gain'])} of {self.payoff.replace('_', ' ')} per customer, "
-            f"{interval_words(row['low'], row['high'], self.level)})"
+            f"{ci_words(row['low'], row['high'], self.level)})"
             for row in changed.iter_rows(named=True)
         ]
         share = f"{number(changed.height)} of {counted(total, 'segment')}"

@@ -22,7 +22,7 @@ from segkit.rfm.cuts import COLUMNS
 from segkit.rules import RuleSet
 from segkit.rules.conditions import Comparison, atoms
 from segkit.stats.hashing import unit_hash
-from segkit.stats.intervals import Estimate, interval_words
+from segkit.stats.intervals import Estimate, ci_words
 from segkit.stats.two_part import compare_outcomes
 
 Array = npt.NDArray[np.float64]
@@ -254,7 +254,7 @@ def _describe_response(
     parts = [
         f"{row['segment_name']} with {words(row['offer'])} {write(row['value'])} instead of "
         f"{write(row['expected'])} (difference "
-        f"{interval_words(row['low'], row['high'], level, write)})"
+        f"{ci_words(row['low'], row['high'], level, write)})"
         for row in clear.iter_rows(named=True)
     ]
     new = cells.height - compared.height
@@ -278,7 +278,7 @@ def _describe_thresholds(
         f"{number(row['threshold'])}: the {counted(row['moved'], 'customer')} between them "
         f"respond with {write(row['moved_response'])}, the rest of their side with "
         f"{write(row['own_side'])}, the other side with {write(row['other_side'])} (difference "
-        f"from their side {interval_words(row['gap_low'], row['gap_high'], level, write)})"
+        f"from their side {ci_words(row['gap_low'], row['gap_high'], level, write)})"
         for row in chosen.iter_rows(named=True)
     ]
     return (

@@ -59,7 +59,7 @@ class LiftGrade(Result):
         """The steps in one paragraph."""
         own, best, sent, measured = (percent(value) for value in self.table["lift"])
         row = self.table.row(-1, named=True)
-        interval = f"{percent(self.level, places=0)} interval {percent(row['low'])} to "
+        interval = f"{percent(self.level, places=0)} CI {percent(row['low'])} to "
         interval += percent(row["high"])
         right = dict(self.segments.group_by("right").agg(pl.col("customers").sum()).iter_rows())
         share = percent(right.get(True, 0) / max(1, sum(right.values())), places=0)

@@ -18,7 +18,7 @@ from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
 from segkit.result import Figure, Result
 from segkit.stats.hashing import unit_hash
-from segkit.stats.intervals import ci_words, interval_words, wilson, z_value
+from segkit.stats.intervals import ci_words, wilson, z_value
 from segkit.stats.policy import (
     Trial,
     cell_errors,
@@ -137,7 +137,7 @@ class Pilot(Result):
     def text(self) -> str:
         """The finding in words."""
         gain = money(self.gain, self.currency) if self.money else self._words(self.gain)
-        interval = interval_words(self.gain_low, self.gain_high, self.level, self._words)
+        interval = ci_words(self.gain_low, self.gain_high, self.level, self._words)
         reach = f"{gain} per customer ({interval})"
         payoff = self.payoff.replace("_", " ")
         not_shown = "Tailoring is not shown to pay:"

@@ -21,7 +21,7 @@ from segkit.frames import takes_frames
 from segkit.intake import ProfileArchive
 from segkit.lift.requirements import finite_values
 from segkit.result import Figure, Result
-from segkit.stats.intervals import interval_words
+from segkit.stats.intervals import ci_words
 from segkit.stats.policy import Trial, honest_scores, learn_best, rounds, split_folds, value_of
 from segkit.stats.two_part import compare_outcomes
 
@@ -85,7 +85,7 @@ class SegmentationTest(Result):
         interval = (
             "too few buyers for an interval"
             if math.isnan(self.low)
-            else interval_words(self.low, self.high, self.level, money)
+            else ci_words(self.low, self.high, self.level, money)
         )
         size = (
             f"{money(self.difference, self.currency)} of {self.outcome.replace('_', ' ')} "
@@ -114,7 +114,7 @@ class SegmentationTest(Result):
         return (
             f" Read from all customers the difference is "
             f"{money(self.all_difference, self.currency)} "
-            f"({interval_words(self.all_low, self.all_high, self.level)}): such a reading needs "
+            f"({ci_words(self.all_low, self.all_high, self.level)}): such a reading needs "
             f"{number(self.variance_gain)} times as many customers for the same precision."
         )
 

@@ -72,7 +72,7 @@ class Crossing(Result):
         first, second = self.names
         agreement = (
             f"{first[:1].upper()}{first[1:]} and {second} agree at an adjusted Rand index of "
-            f"{self.adjusted_rand:.2f} (95% interval {self.low:.2f} to {self.high:.2f}; 1 is the "
+            f"{self.adjusted_rand:.2f} (95% CI {self.low:.2f} to {self.high:.2f}; 1 is the "
             f"same, 0 what chance would give), over {counted(self.customers, 'customer')}."
         )
         if self.left_out:

@@ -408,7 +408,7 @@ def _fit_words(fit: FitIndices, how: str, n: int) -> str:
         return "There are as many parameters as correlations: the fit cannot be tested."
     word = next(word for most, word in _RMSEA_WORDS if fit.rmsea <= most)
     return (
-        f"The fit is {word}: RMSEA {number(fit.rmsea)} (90% interval {number(fit.rmsea_low)} to "
+        f"The fit is {word}: RMSEA {number(fit.rmsea)} (90% CI {number(fit.rmsea_low)} to "
         f"{number(fit.rmsea_high)}), TLI {number(fit.tli)}, CFI {number(fit.cfi)}, SRMR "
         f"{number(fit.srmr)} ({how}, {counted(n, 'person', 'people')})."
     )

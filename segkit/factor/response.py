@@ -16,7 +16,7 @@ from segkit.factor.answers import Floats, read_range
 from segkit.frames import takes_frames
 from segkit.plot import Figure, intervals
 from segkit.result import Result
-from segkit.stats.intervals import Estimate, estimate, interval_words, wilson, z_value
+from segkit.stats.intervals import Estimate, ci_words, estimate, wilson, z_value
 
 UNKNOWN = "unknown"
 LEVEL = 0.05
@@ -263,7 +263,7 @@ class SurveyRating(Result):
 
     def _words(self, row: dict[str, float]) -> str:
         write = percent if self.kind == "csat" else number
-        interval = interval_words(row["low"], row["high"], self.level, write)
+        interval = ci_words(row["low"], row["high"], self.level, write)
         return f"{write(row['value'])} ({interval})"
 
     def plot(self) -> Figure:

@@ -13,7 +13,7 @@ from segkit.errors import DataError, ParameterError, require_columns, require_le
 from segkit.frames import takes_frames
 from segkit.plot import Figure, intervals
 from segkit.result import Result
-from segkit.stats.intervals import ci_words, interval_words, mean_difference, wilson
+from segkit.stats.intervals import ci_words, mean_difference, wilson
 
 DIRECTIONS = ("high", "low")
 
@@ -198,7 +198,7 @@ class Validation(Result):
         """State how far answers confirm the profile, and which claims they contradict."""
         rest = self.claims - self.confirmed - self.contradicted
         sure = "more" if self.low > 0.5 else "not surely more"
-        interval = interval_words(self.low, self.high, self.level, percent)
+        interval = ci_words(self.low, self.high, self.level, percent)
         text = (
             f"{number(self.confirmed)} of {counted(self.claims, 'claim')} of the profile are "
             f"confirmed by answers, {number(self.contradicted)} contradicted, "

@@ -14,7 +14,7 @@ from segkit.errors import DataError, ParameterError, require_choice, require_ran
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.wording import gap
 from segkit.result import Figure, Result
-from segkit.stats.intervals import interval_words, mean_difference, mean_skewed
+from segkit.stats.intervals import ci_words, mean_difference, mean_skewed
 
 Array = npt.NDArray[np.float64]
 Pair = Literal["conversion", "revenue", "orders"]
@@ -83,7 +83,7 @@ class Change(Result):
         return f"{sentence} {season} {why} To know, assign the next campaign at random."
 
     def _limits(self, row: dict[str, Any]) -> str:
-        return interval_words(row["low"], row["high"], self.level, lambda v: gap(v, self.kind))
+        return ci_words(row["low"], row["high"], self.level, lambda v: gap(v, self.kind))
 
     def plot(self) -> Figure:
         """Draw the changes with their intervals."""

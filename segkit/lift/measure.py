@@ -376,7 +376,7 @@ class DailyLift(Result):
             f"{when}, however often one looked: after {counted(last['day'], 'day')} the difference "
             f"in conversion between {self.arm} and {self.control} is "
             f"{number(100 * last['difference'])} points, always-valid "
-            f"{percent(self.level, places=0)} interval {number(100 * last['low'])} to "
+            f"{percent(self.level, places=0)} CI {number(100 * last['low'])} to "
             f"{number(100 * last['high'])}. The price of looking is a wider interval than the "
             f"{number(100 * last['fixed_low'])} to {number(100 * last['fixed_high'])} of a single "
             "look; a conversion still to come may change either."

@@ -18,7 +18,7 @@ from segkit.lift.sums import check_arms
 from segkit.lift.verdicts import ALL
 from segkit.lift.wording import p_words
 from segkit.result import Figure, Result
-from segkit.stats.intervals import Estimate, interval_words
+from segkit.stats.intervals import Estimate, ci_words
 from segkit.stats.shares import combine_odds, odds_ratio
 
 
@@ -61,7 +61,7 @@ class OddsRatios(Result):
                 f"No odds ratio of {self.label} between {self.arm} and {self.control} is "
                 "determined: in no segment did some convert and others not in both arms."
             )
-        interval = interval_words(low, high, self.level)
+        interval = ci_words(low, high, self.level)
         finding = (
             f"The odds of {self.label} under {self.arm} are {number(value)} times those under "
             f"{self.control} ({interval}; Cochran-Mantel-Haenszel {p_words(self.p_value)})."

@@ -14,7 +14,7 @@ from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
 from segkit.lift.uplift import two_arms
 from segkit.result import Figure, Result
-from segkit.stats.intervals import interval_words, z_value
+from segkit.stats.intervals import ci_words, z_value
 from segkit.stats.policy import (
     Trial,
     cell_errors,
@@ -84,7 +84,7 @@ class SegmentPolicy(Result):
             verdict = "not shown to differ from"
             if row["low"] > 0 or row["high"] < 0:
                 verdict = "better than" if row["low"] > 0 else "worse than"
-            interval = interval_words(row["low"], row["high"], self.level)
+            interval = ci_words(row["low"], row["high"], self.level)
             parts.append(
                 f"Contacting by segment is {verdict} contacting {row['against']}: "
                 f"{number(row['gain'])} per customer ({interval})."

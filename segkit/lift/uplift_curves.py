@@ -21,7 +21,7 @@ from segkit.errors import (
 )
 from segkit.progress import steps
 from segkit.result import Figure, Result
-from segkit.stats.intervals import interval_words
+from segkit.stats.intervals import ci_words
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -333,7 +333,7 @@ class UpliftCurve(Result):
             measure, value, scale = "area over chance", self.advantage, ""
             low, high = self.advantage_low, self.advantage_high
         size = f"{number(value)}{'' if self.is_share else ' per customer'}"
-        interval = interval_words(low, high, self.level)
+        interval = ci_words(low, high, self.level)
         return (
             f"{verdict}: {self.convention.capitalize()} {measure} of {self.name} {size} "
             f"({interval}; {scale}0 for chance). "

@@ -147,7 +147,7 @@ def relative_words(row: dict[str, Any], level: float) -> str:
     --------
     >>> relative_words({"relative": 0.3, "relative_low": 0.1, "relative_high": float("inf"),
     ...     "relative_method": "Fieller"}, 0.95)
-    'relative lift 30.0% (95% interval from 10.0% on, unbounded above, Fieller)'
+    'relative lift 30.0% (95% CI from 10.0% on, unbounded above, Fieller)'
     >>> relative_words({"relative": float("nan"), "value_control": -2.0}, 0.95)
     'no relative lift, for the control is below zero, where its sign would turn'
     """
@@ -161,7 +161,7 @@ def relative_words(row: dict[str, Any], level: float) -> str:
     low, high = row["relative_low"], row["relative_high"]
     if low is None or high is None or math.isnan(low) or math.isnan(high):
         return f"relative lift {percent(value)} (no interval)"
-    head = f"relative lift {percent(value)} ({percent(level, places=0)} interval "
+    head = f"relative lift {percent(value)} ({percent(level, places=0)} CI "
     method = row["relative_method"].removesuffix(" ratio (Katz)").removesuffix(" ratio")
     if math.isinf(high):
         return f"{head}from {percent(low)} on, unbounded above, {method})"
@@ -283,7 +283,7 @@ def arms_words(rows: list[dict[str, Any]], level: float) -> str:
     ...     "arm": "mail", "value_arm": 0.15, "difference": 0.05, "difference_low": 0.01,
     ...     "difference_high": 0.09, "verdict": "higher"}
     >>> arms_words([row], 0.95)
-    'Conversion against none (10.0%): mail 15.0%, a difference of 5.0 points (95% interval 1.0 \
+    'Conversion against none (10.0%): mail 15.0%, a difference of 5.0 points (95% CI 1.0 \
 to 9.0), higher.'
     """
     first = rows[0]
@@ -293,7 +293,7 @@ to 9.0), higher.'
         if row["verdict"] == "not measured":
             sentences.append(f"{row['arm']} cannot be compared")
             continue
-        limits = limits_words(row, "" if sentences else f"{percent(level, places=0)} interval ")
+        limits = limits_words(row, "" if sentences else f"{percent(level, places=0)} CI ")
         sentences.append(
             f"{row['arm']} {amount(row['value_arm'], kind)}, a difference of "
             f"{gap(row['difference'], kind)} ({limits}), {row['verdict']}"

@@ -244,7 +244,7 @@ class Value(Result):
             f"{counted(total['customers'], 'customer is', 'customers are')} expected to be worth "
             f"{money(total['expected_value'], self.currency)} in the "
             f"{counted(self.horizon_days, 'day')} after {self.as_of.isoformat()} "
-            f"({percent(self.level, places=0)} interval {money(total['value_low'])} to "
+            f"({percent(self.level, places=0)} CI {money(total['value_low'])} to "
             f"{money(total['value_high'])}). "
             f"{number(round(total['active']))} of them are expected to be still active. The "
             "interval takes the model as right; backtest_value shows how far it was off before."

@@ -123,7 +123,7 @@ def value_words(row: dict[str, Any], profile: Profile) -> str:
     words = f"{money(worth, profile.currency)} per customer"
     if row["revenue_per_customer_low"] is not None:
         low, high = row["revenue_per_customer_low"], row["revenue_per_customer_high"]
-        words += f" ({percent(profile.level, places=0)} interval {money(low)} to {money(high)})"
+        words += f" ({percent(profile.level, places=0)} CI {money(low)} to {money(high)})"
     if row["revenue_share"] is not None:
         index = row["revenue_share"] / row["customer_share"]
         words += f", {number(index, digits=2)} times the average"

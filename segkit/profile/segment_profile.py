@@ -17,7 +17,7 @@ from segkit.errors import DataError, unknown
 from segkit.profile.members import Members
 from segkit.profile.variables import MarkerRule, Variables
 from segkit.result import Result
-from segkit.stats.intervals import interval_words
+from segkit.stats.intervals import ci_words
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
@@ -224,7 +224,7 @@ class Profile(Result):
             return ""
         best = _top(valued, "revenue_per_customer")
         low, high = (best[f"revenue_per_customer_{end}"] for end in ("low", "high"))
-        interval = "" if low is None else f" ({interval_words(low, high, self.level)})"
+        interval = "" if low is None else f" ({ci_words(low, high, self.level)})"
         return (
             f"A customer is worth most in {best['segment_name']}: "
             f"{money(best['revenue_per_customer'], self.currency)}{interval}"

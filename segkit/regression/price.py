@@ -14,7 +14,7 @@ from segkit.plot.response import response
 from segkit.regression.design import Floats, Ints
 from segkit.regression.panel import ALL, PricePanel
 from segkit.result import Result
-from segkit.stats.intervals import interval_words
+from segkit.stats.intervals import ci_words
 
 _MOST_STEPS, _MOST_SWEEPS = 100, 5_000
 _TOLERANCE = 1e-9
@@ -224,7 +224,7 @@ class PriceResponse(Result):
         """The elasticity with its interval, whether segments differ, and what it rests on."""
         row = self.elasticities.row(0, named=True)
         sure = "" if row["low"] > 0 or row["high"] < 0 else ", its sign not shown"
-        interval = interval_words(row["low"], row["high"], self.level)
+        interval = ci_words(row["low"], row["high"], self.level)
         finding = (
             f"A price 10% higher goes with {percent(abs(row['change_10']))} "
             f"{'fewer' if row['change_10'] < 0 else 'more'} purchases: elasticity "

@@ -149,7 +149,7 @@ def _slipping(outlook: Outlook) -> list[str]:
     if first["repeat_rate"] is not None:
         texts.append(
             f"{percent(first['repeat_rate'], places=0)} of new customers order again within a "
-            f"year (95% interval {percent(first['repeat_rate_low'], places=0)} to "
+            f"year (95% confidence interval {percent(first['repeat_rate_low'], places=0)} to "
             f"{percent(first['repeat_rate_high'], places=0)})."
         )
     return texts

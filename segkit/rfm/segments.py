@@ -344,7 +344,7 @@ class Concentration(Result):
         )
         return (
             f"The top {percent(self.top, places=0)} of {counted(self.customers, 'customer')} bring "
-            f"{percent(self.top_share)} of revenue (95% interval {percent(self.top_share_low)} to "
+            f"{percent(self.top_share)} of revenue (95% CI {percent(self.top_share_low)} to "
             f"{percent(self.top_share_high)}); Gini {number(self.gini)} ({number(self.gini_low)} "
             f"to {number(self.gini_high)}).{note} The intervals are for large numbers of customers "
             "and too narrow where a few customers bring most."

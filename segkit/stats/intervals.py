@@ -53,28 +53,15 @@ class Estimate:
         Examples
         --------
         >>> wilson(8, 10).words(share=True)
-        '80.0% (95% interval 49.0% to 94.3%)'
+        '80.0% (95% CI 49.0% to 94.3%)'
         """
         write = percent if share else number
-        interval = interval_words(float(self.low), float(self.high), self.level, write)
+        interval = ci_words(float(self.low), float(self.high), self.level, write)
         return f"{write(float(self.value))} ({interval})"
 
 
-def interval_words(
-    low: float, high: float, level: float, write: Callable[[float], str] = number
-) -> str:
-    """Write an interval with its level.
-
-    Examples
-    --------
-    >>> interval_words(1, 2, 0.95), interval_words(0.1, 0.2, 0.9, percent)
-    ('95% interval 1 to 2', '90% interval 10.0% to 20.0%')
-    """
-    return f"{percent(level, places=0)} interval {write(low)} to {write(high)}"
-
-
 def ci_words(low: float, high: float, level: float, write: Callable[[float], str] = number) -> str:
-    """Write an interval with its level as briefly as an answer needs.
+    """Write a confidence interval with its level.
 
     Examples
     --------
