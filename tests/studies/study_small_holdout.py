@@ -227,7 +227,7 @@ def welch(one, two, name):
 def holm(found):
     """Return which segments of each campaign are "higher" or "lower" (Holm over segments).
 
-    A p-value that `reconciled` would raise stays here, which can only add verdicts elsewhere.
+    A p-value that `raised` would change stays here, which can only add verdicts elsewhere.
     """
     p = np.where(np.isnan(found["p"]), 1.0, found["p"])
     m = p.shape[1]
@@ -256,14 +256,13 @@ def check(one, two, found, n_arm, n_control):
         for name in ("conversion", "orders", "revenue", "order value"):
             part = plain.filter(metric=name.replace(" ", "_")).sort("segment")
             own = {key: found[name][key][r] for key in ("d", "low", "high", "p")}
-            if name == "order value":
-                own.pop("p")
-            else:
-                own = reconciled(own, part["p_value"].to_numpy())
+            p = part["p_value"].to_numpy()
+            if name == "order value":  # its p-value is not drawn here, its interval follows it
+                own["p"] = p
+            own = raised(widened(own), p)
             for key, column in (("d", "difference"), ("low", "difference_low"),
                                 ("high", "difference_high"), ("p", "p_value")):  # fmt: skip
-                if key in own:
-                    agree(own[key], part[column].to_numpy(), (name, key))
+                agree(own[key], part[column].to_numpy(), (name, key))
         part = finer.sort("segment")
         for key, column in (("d", "difference"), ("low", "difference_low"), ("p", "p_value")):
             agree(found["CUPED revenue"][key][r], part[column].to_numpy(), ("CUPED", key))
@@ -271,22 +270,23 @@ def check(one, two, found, n_arm, n_control):
         agree(found["profit"]["low"][r], low, "profit")
 
 
-def reconciled(own, p):
-    """Apply the rule of a row: of test and interval the more cautious excludes no effect.
+def widened(found):
+    """Extend intervals without zero to it where the test does not reject, as a row does."""
+    spared = found["p"] > 0.05
+    below = {key: found[key] for key in ("low", "bare_low") if key in found}
+    above = {key: found[key] for key in ("high", "bare_high") if key in found}
+    return (
+        found
+        | {key: np.where(spared, np.minimum(low, 0), low) for key, low in below.items()}
+        | {key: np.where(spared, np.maximum(high, 0), high) for key, high in above.items()}
+    )
 
-    A raised p-value is that of the interval, which the cell does not compute: it has to lie above
-    .05, and is taken as `p` has it.
-    """
-    shown, rejected = (own["low"] > 0) | (own["high"] < 0), own["p"] <= 0.05
-    raised = rejected & (own["low"] <= 0) & (own["high"] >= 0)
-    assert (p[raised] > 0.05).all(), "a p-value below .05 stands beside an interval without effect"
-    widened = shown & (own["p"] > 0.05)
-    return {
-        "d": own["d"],
-        "low": np.where(widened, np.minimum(own["low"], 0), own["low"]),
-        "high": np.where(widened, np.maximum(own["high"], 0), own["high"]),
-        "p": np.where(raised, p, own["p"]),
-    }
+
+def raised(own, p):
+    """Take a row's p-value from `p` where it becomes that of the interval, which holds zero."""
+    held = (own["p"] <= 0.05) & (own["low"] <= 0) & (own["high"] >= 0)
+    assert (p[held] > 0.05).all(), "a p-value below .05 stands beside an interval without effect"
+    return own | {"p": np.where(held, p, own["p"])}
 
 
 def agree(one, two, what):
@@ -331,7 +331,7 @@ def everything(one, two):
     found["profit"] = {**profit, "p": revenue["p"], "few": revenue["few"]}
     found["ROI"] = {**{key: value / COST for key, value in profit.items()},
                     "p": revenue["p"], "few": revenue["few"]}  # fmt: skip
-    return found
+    return found | {name: widened(found[name]) for name in ("conversion", "orders", "revenue")}
 
 
 def true_values(effect, p, sd):
@@ -374,9 +374,9 @@ def cell(place, repeats):
             check(one, two, found, n_arm, n_control)
         wholes = pooled(one), pooled(two)
         whole = {
-            "conversion": share(*wholes),
-            "orders": mean(*wholes, "orders"),
-            "revenue": mean(*wholes, "revenue"),
+            "conversion": widened(share(*wholes)),
+            "orders": widened(mean(*wholes, "orders")),
+            "revenue": widened(mean(*wholes, "revenue")),
             "CUPED revenue": adjusted(*wholes),
         }
         for name in ("conversion", "orders", "revenue"):
@@ -559,7 +559,8 @@ def main():
     """Run the cells and publish one row per cell, metric and scope."""
     options = arguments(__doc__, seeds=2000, thin=200)
     places = [0, 1, 15, 29] if options.thin else range(len(CELLS))
-    found = over_seeds(cell, [(place, options.seeds) for place in places], jobs=options.jobs)
+    cells = [(place, options.seeds) for place in places]
+    found = over_seeds(cell, cells, jobs=options.jobs, keep=options.keep, as_is=options.as_is)
     rows = [row for part in found["rows"].to_list() for row in part]
     table = pl.DataFrame(rows, infer_schema_length=None).select(COLUMNS)
     short = misses(table)
