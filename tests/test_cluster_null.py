@@ -6,7 +6,12 @@ from matplotlib.text import Text
 from sklearn.datasets import load_iris
 
 from segkit.cluster import structure
-from segkit.cluster.null import normal_scores, null_reference, unimodal_margin
+from segkit.cluster.null import (
+    elliptical_reference,
+    normal_scores,
+    null_reference,
+    unimodal_margin,
+)
 from segkit.cluster.structure import (
     Structure,
     Valley,
@@ -85,6 +90,21 @@ def test_the_reference_keeps_correlations_even_of_yes_no_items():
     assert np.corrcoef(normal_scores(drawn), rowvar=False) == pytest.approx(expected, abs=0.03)
 
 
+@pytest.mark.parametrize("d", [1, 3])
+def test_the_elliptical_reference_keeps_a_ball_and_fills_a_ring(d):
+    """A ball's radii and covariance come again; customers on a sphere become a ball of their sd."""
+    rng = np.random.default_rng(8)
+    sphere = rng.normal(size=(900, d))
+    sphere /= np.linalg.norm(sphere, axis=1, keepdims=True)
+    for X in (sphere * rng.random((900, 1)) ** (1 / d), sphere):
+        copied = np.c_[X, X[:, 0] * 2]  # a feature that repeats another
+        drawn = elliptical_reference(copied).draw(900, rng)
+        assert np.cov(drawn, rowvar=False) == pytest.approx(np.cov(copied, rowvar=False))
+        radius = np.linalg.norm(drawn[:, :d], axis=1) / np.sqrt(X.var() * (d + 2))
+        quantiles = np.quantile(radius**d, [0.25, 0.5, 0.75])
+        assert quantiles == pytest.approx([0.25, 0.5, 0.75], abs=0.06)
+
+
 def test_gabriel_neighbours_by_hand():
     square = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.1, 1.1]])
     assert gabriel_pairs(square) == [(0, 1), (0, 2), (1, 2), (1, 3), (2, 3)]
@@ -141,12 +161,13 @@ def test_the_verdict_is_of_the_number_of_segments_in_force():
 
 
 @pytest.mark.parametrize(
-    ("deeper", "alpha", "natural"), [(5, 0.05, None), (4, 0.05, 3), (9, 0.1, 3)]
+    ("which", "deeper", "alpha", "natural"),
+    [(0, 5, 0.05, None), (0, 4, 0.05, 3), (0, 9, 0.1, 3), (1, 5, 0.05, None)],
 )
-def test_what_is_natural_is_read_off_the_p_values_alone(monkeypatch, deeper, alpha, natural):
+def test_what_is_natural_is_read_off_the_p_values_alone(monkeypatch, which, deeper, alpha, natural):
     valley = Valley(0, 1, 0.5, 4.0)
-    references = np.zeros((99, 1))
-    references[:deeper] = 5.0
+    references = np.zeros((2, 99, 1))
+    references[which, :deeper] = 5.0
     monkeypatch.setattr(structure, "_valleys_over_k", lambda *_, **__: [valley])
     monkeypatch.setattr(structure, "_null_valleys", lambda *_, **__: references)
     X = np.random.default_rng(1).normal(size=(60, 2))
@@ -158,16 +179,16 @@ def test_what_is_natural_is_read_off_the_p_values_alone(monkeypatch, deeper, alp
 
 @pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
 def test_the_threshold_and_the_quantile_per_k_follow_the_level(monkeypatch, alpha):
-    references = np.random.default_rng(0).normal(size=(99, 2))
+    references = np.random.default_rng(0).normal(size=(2, 99, 2))
     monkeypatch.setattr(
         structure, "_valleys_over_k", lambda _, ks, __: [Valley(0, 1, 0.5, 4.0)] * len(ks)
     )
     monkeypatch.setattr(structure, "_null_valleys", lambda *_, **__: references)
     X = np.random.default_rng(1).normal(size=(60, 2))
     found = assess_structure(X, k_range=[2, 3], n_null=99, n_refits=2, alpha=alpha)
-    per_k = np.quantile(references, 1 - alpha, axis=0)
+    per_k = np.quantile(references, 1 - alpha, axis=1).max(axis=0)
     assert found.table["null_95"].to_list() == per_k.tolist()
-    assert found.threshold == np.quantile(references.max(axis=1), 1 - alpha)
+    assert found.threshold == max(np.quantile(one.max(axis=1), 1 - alpha) for one in references)
     words = [text.get_text() for text in found.plot().figure.findobj(Text)]
     share, rest = f"{alpha:.0%}", f"{1 - alpha:.0%}"
     assert any(f"dashed: {share} of data" in text and f"grey: {rest}" in text for text in words)

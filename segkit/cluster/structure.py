@@ -12,7 +12,7 @@ import polars as pl
 
 from segkit.cluster.kmeans import SETTLE_STEPS
 from segkit.cluster.matrix import Floats, Ints, as_matrix, fair_order, sample_rows
-from segkit.cluster.null import null_reference
+from segkit.cluster.null import elliptical_reference, null_reference
 from segkit.cluster.refits import (
     METHODS,
     Clustering,
@@ -181,7 +181,8 @@ class Structure(Result):
         Of the test for all k together. For one k, the depth of the shallowest valley between
         neighbouring segments is taken; the test statistic is the largest of these over k. The
         p-value is the share of data sets, the B references and the data, whose statistic is at
-        least that of the data; so it is never below 1 / (B + 1).
+        least that of the data; so it is never below 1 / (B + 1). It is computed for each of two
+        kinds of references; the larger counts.
     natural_k : int or None
         The largest k whose p-value is at most ``alpha``; None if no k has natural groups.
     k : int or None
@@ -198,7 +199,7 @@ class Structure(Result):
     n, rows : int
         Customers in the input, and customers used.
     n_null, n_refits, n_starts, seed : int
-        References, refits, starts of k-means, seed.
+        References of each kind, refits, starts of k-means, seed.
     alpha : float
         Level of the test.
     method : str
@@ -226,8 +227,9 @@ class Structure(Result):
     def text(self) -> str:
         """Kind of segments that the data support, at ``k`` if given."""
         compared = (
-            f"compared with {counted(self.n_null, 'data set')} of the same distributions and "
-            f"correlations but without groups ({self._p_words()})"
+            f"compared with {counted(self.n_null, 'data set')} without groups of the same "
+            "distributions and correlations, and as many of one elliptical cloud "
+            f"({self._p_words()})"
         )
         notes = "".join(f" {note}." for note in self.notes)
         return f"{self._stability_words(compared)}{self._other_k_words()}{notes}"
@@ -332,13 +334,17 @@ def assess_structure(
     Dolnicar and Leisch (2010), "Evaluation of structure and reproducibility of cluster solutions
     using the bootstrap", distinguish three cases. They are decided as follows. *Natural*: for some
     k there is a density valley between every two neighbouring segments, deeper than in data without
-    groups. The null distribution is one cloud (a Gaussian copula) with the same correlations and
-    each feature's distribution made unimodal. The statistic for one k is the depth of the
-    shallowest valley between neighbours; the test statistic is its maximum over k, computed for the
-    data and for each of ``n_null`` references, so the test holds its level over all k together. A
-    single k is compared with the same maximum (Westfall and Young 1993, "Resampling-Based Multiple
-    Testing", single-step maxT). *Reproducible*: not natural, but for some k two bootstrap refits
-    agree with an adjusted Rand index of at least .8. *Constructive*: neither.
+    groups. There are two kinds of data without groups, and the data have to stand out from both:
+    one cloud (a Gaussian copula) with the same correlations and each feature's distribution made
+    unimodal; and one elliptical cloud with the same covariance and distances from the centre, its
+    density falling outwards. The statistic for one k is the depth of the shallowest valley between
+    neighbours; the test statistic is its maximum over k, computed for the data and for each of
+    ``n_null`` references of a kind, so the test holds its level over all k together. The larger of
+    the two p-values counts (Berger 1982, "Multiparameter hypothesis testing and acceptance
+    sampling": an intersection-union test). A single k is compared with the same maximum (Westfall
+    and Young 1993, "Resampling-Based Multiple Testing", single-step maxT). *Reproducible*: not
+    natural, but for some k two bootstrap refits agree with an adjusted Rand index of at least .8.
+    *Constructive*: neither.
 
     Groups that differ only in spread or density, or that overlap so much that no valley is left,
     are not called natural. A spike at a feature's lowest or highest value does not count as a
@@ -355,7 +361,7 @@ def assess_structure(
         Numbers of segments, each at least 2.
     method : {"ward", "kmeans"}
     n_null, n_refits, n_starts : int
-        References, bootstrap refits, starts of k-means.
+        References of each kind, bootstrap refits, starts of k-means.
     alpha : float
         Level of the test.
     seed : int
@@ -431,7 +437,7 @@ def assess_structure(
         p_value=float(table["p_value"].to_numpy().min()),
         natural_k=max(clear, default=None),
         table=table,
-        threshold=float(np.quantile(null.max(axis=1), 1 - alpha)),
+        threshold=float(np.quantile(null.max(axis=2), 1 - alpha, axis=1).max()),
         n=len(matrix),
         rows=len(used),
         n_null=n_null,
@@ -448,8 +454,12 @@ def assess_structure(
 def _valley_table(
     ks: Sequence[int], valleys: Sequence[Valley], null: Floats, alpha: float
 ) -> pl.DataFrame:
-    """Compare the valley of each k with those of the references, shape (references, k)."""
-    highest = null.max(axis=1)  # of each reference over all k (single-step maxT)
+    """Compare each k's valley with those of the references, shape (kinds, references, k).
+
+    The data have to stand out from each kind of reference, so the largest p-value counts.
+    """
+    highest = null.max(axis=2)  # of each reference over all k (single-step maxT)
+    deeper = [int((highest >= valley.z).sum(axis=1).max()) for valley in valleys]
     return pl.DataFrame(
         {
             "k": ks,
@@ -457,8 +467,8 @@ def _valley_table(
             "valley_height": [valley.height for valley in valleys],
             "first": [valley.first + 1 for valley in valleys],
             "second": [valley.second + 1 for valley in valleys],
-            "null_95": np.quantile(null, 1 - alpha, axis=0),
-            "p_value": [(1 + (highest >= v.z).sum()) / (1 + len(null)) for v in valleys],
+            "null_95": np.quantile(null, 1 - alpha, axis=1).max(axis=0),
+            "p_value": [(1 + count) / (1 + null.shape[1]) for count in deeper],
         }
     )
 
@@ -470,12 +480,13 @@ def _valleys_over_k(X: Floats, ks: Sequence[int], clustering: Clustering) -> lis
 
 
 def _null_valleys(X: Floats, ks: Sequence[int], n_null: int, clustering: Clustering) -> Floats:
-    """Compute valley depths in data without groups, shape (n_null, len(ks))."""
-    reference = null_reference(X, seed=clustering.seed)
+    """Compute valley depths in data without groups, shape (kinds, n_null, len(ks))."""
+    references = (null_reference(X, seed=clustering.seed), elliptical_reference(X))
     rng = np.random.default_rng([clustering.seed, 3])
-    draws = steps(range(n_null), "data sets without groups")
-    drawn = (reference.draw(len(X), rng) for _ in draws)
-    return np.array([[valley.z for valley in _valleys_over_k(Z, ks, clustering)] for Z in drawn])
+    draws = steps(range(len(references) * n_null), "data sets without groups")
+    drawn = (references[number // n_null].draw(len(X), rng) for number in draws)
+    depths = [[valley.z for valley in _valleys_over_k(Z, ks, clustering)] for Z in drawn]
+    return np.array(depths).reshape(len(references), n_null, len(ks))
 
 
 def _stability(

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+BALLS = {"disk": 2, "ball": 4, "ball in 6 dimensions": 6}
+
 
 def mixture(seed, *, k, d=4, n=500, apart=6.0, shape="round"):
     """Draw k groups whose centres lie at least ``apart`` within-group standard deviations apart.
@@ -40,9 +42,14 @@ def continuum(seed, kind, *, n=500):
         return rng.normal(size=(n, 4)) @ root
     if kind == "uniform":
         return rng.random((n, 3))
-    if kind == "disk":
-        angle, radius = rng.uniform(0, 2 * np.pi, n), np.sqrt(rng.random(n))
-        return np.c_[radius * np.cos(angle), radius * np.sin(angle)]
+    if kind == "simplex":
+        return rng.dirichlet(np.ones(4), n)[:, :3]
+    if kind in BALLS:  # uniform in a ball; a disk is one of two dimensions
+        d = BALLS[kind]
+        ball = rng.normal(size=(n, d))
+        return ball / np.linalg.norm(ball, axis=1, keepdims=True) * rng.random((n, 1)) ** (1 / d)
+    if kind == "t3":
+        return rng.normal(size=(n, 3)) / np.sqrt(rng.chisquare(3, (n, 1)) / 3)
     if kind == "lognormal":
         return np.exp(rng.multivariate_normal(np.zeros(3), 0.5 * (np.eye(3) + 1), n))
     rate = rng.gamma(1.2, 2.0, n)  # purchases a year: a gamma mixture of Poissons, one at least

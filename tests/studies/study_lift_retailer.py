@@ -85,7 +85,7 @@ def main():
     cells = [
         (seed, lift, CUSTOMERS) for lift in ("planted", "none") for seed in range(options.seeds)
     ]
-    found = over_seeds(campaign, cells, jobs=options.jobs)
+    found = over_seeds(campaign, cells, jobs=options.jobs, keep=options.keep)
     rows = []
     for (lift,), part in found.group_by("lift", maintain_order=True):
         for name in (ALL, *sorted(ARCHETYPES)):

@@ -116,7 +116,7 @@ def main():
     """Run both settings; one row per setting and segmentation."""
     options = arguments(__doc__, seeds=200, thin=3)
     cells = [(lift, seed) for seed in range(options.seeds) for lift in ("planted", "none")]
-    found = over_seeds(once, cells, jobs=options.jobs)
+    found = over_seeds(once, cells, jobs=options.jobs, keep=options.keep)
     rows = []
     for lift in ("planted", "none"):
         part = found.filter(pl.col("lift") == lift)
