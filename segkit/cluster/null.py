@@ -147,9 +147,9 @@ def null_reference(X: Floats, *, seed: int = 0) -> NullReference:
     """Fit the reference distribution: the data's margins and correlations, but no groups.
 
     A Gaussian copula (one elliptical cloud) with the unimodal margin of each feature; its
-    correlations are tuned until those of the normal scores of drawn data equal those of the data
-    (the idea of Cario and Nelson 1997, "Modeling and generating random vectors with arbitrary
-    marginal distributions and correlation matrix").
+    correlations are tuned until those of the normal scores of drawn data equal those of the data,
+    shrunk as in `elliptical_reference` (the idea of Cario and Nelson 1997, "Modeling and generating
+    random vectors with arbitrary marginal distributions and correlation matrix").
 
     Parameters
     ----------
@@ -168,8 +168,12 @@ def null_reference(X: Floats, *, seed: int = 0) -> NullReference:
     >>> bool(abs(np.corrcoef(drawn.T)[0, 1] - 0.7) < 0.1)
     True
     """
+    from sklearn.covariance import ledoit_wolf_shrinkage
+
     margins = tuple(unimodal_margin(column) for column in X.T)
-    target = np.atleast_2d(np.corrcoef(normal_scores(X), rowvar=False))
+    scores = normal_scores(X)
+    target = np.atleast_2d(np.corrcoef(scores, rowvar=False))
+    target = target + ledoit_wolf_shrinkage(scores) * (np.eye(len(target)) - target)
     normal = np.random.default_rng([seed, 7]).standard_normal((_DRAWS, X.shape[1]))
     wanted, root = target.copy(), _root(target)
     for _ in range(_ROUNDS if len(margins) > 1 else 0):
@@ -188,10 +192,10 @@ class EllipticalReference:
     ----------
     centre : ndarray of shape (d,)
     root : ndarray of shape (r, d)
-        A row vector of r uncorrelated values times this has the data's covariance, of rank r.
+        A row vector of the unit ball of r dimensions times this lies in the cloud's ellipsoid.
     probability, volume : ndarray of shape (q,)
-        Points of the distribution function of the volume inside a customer's ellipsoid (its
-        Mahalanobis distance to the power r); linear between them.
+        Points of the distribution function of the share of the ellipsoid's volume nearer to the
+        centre than a customer (Mahalanobis distance to the power r); linear between them.
     """
 
     centre: Floats
@@ -200,18 +204,12 @@ class EllipticalReference:
     volume: Floats
 
     def draw(self, n: int, rng: np.random.Generator) -> Floats:
-        """Draw n customers, whose mean and covariance are those of the data to the last digit.
-
-        Otherwise they would be longer than the data: the data's covariance varies about that of
-        the population, and that of the draw about the data's.
-        """
+        """Draw n customers."""
         rank = len(self.root)
         cloud = rng.standard_normal((n, rank))
         cloud /= np.linalg.norm(cloud, axis=1, keepdims=True)
         cloud *= np.interp(rng.random((n, 1)), self.probability, self.volume) ** (1 / rank)
-        cloud -= cloud.mean(axis=0)
-        own = np.linalg.cholesky(np.atleast_2d(np.cov(cloud, rowvar=False)))
-        return self.centre + np.linalg.solve(own, cloud.T).T @ self.root
+        return self.centre + cloud @ self.root
 
 
 def elliptical_reference(X: Floats) -> EllipticalReference:
@@ -222,6 +220,10 @@ def elliptical_reference(X: Floats) -> EllipticalReference:
     as flat as the data allow: its distribution function is the least concave majorant (Grenander
     1956, "On the theory of mortality measurement", Part II) of the lower pointwise 95% limits of
     the data's. So an empty centre between groups is filled, and a uniform ball stays uniform.
+
+    The covariance is shrunk by Ledoit and Wolf (2004), "A well-conditioned estimator for
+    large-dimensional covariance matrices". That of the data is longer than that of the population,
+    and in a round cloud there are more directions in which chance can open a valley.
 
     Parameters
     ----------
@@ -238,18 +240,20 @@ def elliptical_reference(X: Floats) -> EllipticalReference:
     >>> ring = rng.normal(size=(500, 2))
     >>> ring /= np.linalg.norm(ring, axis=1, keepdims=True)
     >>> drawn = elliptical_reference(ring).draw(2_000, rng)
-    >>> bool(abs((np.linalg.norm(drawn, axis=1) < 0.71).mean() - 0.25) < 0.05)
+    >>> bool(abs((np.linalg.norm(drawn, axis=1) < 0.5).mean() - 0.25) < 0.05)
     True
     """
     from scipy.optimize import isotonic_regression
+    from sklearn.covariance import ledoit_wolf_shrinkage
 
     centre = X.mean(axis=0)
     values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(X, rowvar=False)))
     varies = values > 1e-9 * values.max()  # without directions in which the features repeat others
-    spread, vectors = np.sqrt(values[varies]), vectors[:, varies]
+    shrunk = values + ledoit_wolf_shrinkage(X) * (values.mean() - values)
+    spread, vectors = np.sqrt(shrunk[varies]), vectors[:, varies]
     distance = np.linalg.norm((X - centre) @ (vectors / spread), axis=1)
-    relative = (distance / distance.max()) ** len(spread)
-    volume, counts = np.unique(relative, return_counts=True)
+    farthest = distance.max()
+    volume, counts = np.unique((distance / farthest) ** len(spread), return_counts=True)
     share = np.cumsum(counts) / len(X)
     least = share - 2 * np.sqrt(share * np.clip(1 - share, 0, None) / len(X))
     inside = np.maximum.accumulate(np.maximum(least, volume))
@@ -257,7 +261,7 @@ def elliptical_reference(X: Floats) -> EllipticalReference:
     density = np.diff(inside, prepend=0.0) / width
     density = isotonic_regression(density, weights=width, increasing=False).x
     probability = np.r_[0.0, np.cumsum(density * width)]
-    root = np.ascontiguousarray((vectors * spread).T)
+    root = np.ascontiguousarray((vectors * spread * farthest).T)
     return EllipticalReference(centre, root, probability / probability[-1], np.r_[0.0, volume])
 
 
