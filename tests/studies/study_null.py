@@ -121,9 +121,9 @@ def main():
         thin=options.thin,
         note="Rate of the verdict 'natural' at level .05 (Ward, 19 references of each kind, "
         "k = 2..5), Wilson 95% interval.\nright_k_rate: the largest k with valleys throughout is "
-        "the true one; reproducible: rate of that verdict (20 refits).\nThe retailers are simulated "
-        f"(medium difficulty, {CUSTOMERS} customers before the intake) and come by the case study's "
-        "way.\n"
+        "the true one; reproducible: rate of that verdict (20 refits).\nThe retailers are "
+        f"simulated (medium difficulty, {CUSTOMERS} customers before the intake) and come by the "
+        "case study's way.\n"
         f"Seeds from {FIRST} on.",
     )
 
