@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from segkit.cluster import SegmentModel
-from segkit.display import counted, join_words, label, number, percent
+from segkit.display import counted, join_words, label, lower_first, number, percent
 from segkit.errors import DataError
 from segkit.frames import takes_frames
 from segkit.intake import Intake, clean_data
@@ -84,7 +84,9 @@ class History:
 
     def decide(self, series: RefreshSeries) -> str:
         """Say what to do now: the decision of the refreshes, or that today's segments are newer."""
-        if self.simulated or not series.models:
+        if self.simulated:
+            return f"In the year simulated: {lower_first(series.decision)}"
+        if not series.models:
             return series.decision
         days = join_words([day.isoformat() for day in sorted(series.models)])
         return (

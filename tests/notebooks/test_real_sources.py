@@ -77,7 +77,7 @@ def test_a_survey_without_purchases_is_divided_and_described(shared_data, tmp_pa
     few = {"repeats": 3, "references": 19}
     done = OneByOne(tmp_path, kernel, pictures=False, source="fast-food", data=path, k=4, **few)
     assert done.stems == ["05_segments", "06_profiles"]
-    lacks = {"clean", "answers", "marketing consent", "segment_outlook"}
+    lacks = {"clean", "segment_outlook"}
     assert done.skips("06_profiles") == lacks
     check_answers(done)
     answers = {row["question"]: row["answer"] for row in done.summary("05_segments")["answers"]}
