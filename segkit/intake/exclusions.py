@@ -512,4 +512,4 @@ def _question(
         answer = f'[orders.columns] cancelled_at = "{header}"; or {ignored}'
     else:
         answer = f"{ignored}; else a file without these orders"
-    return Finding("block", "orders", (free or [""])[0], text, cells.len(), answer=answer)
+    return Finding("block", "orders", (free or ["status"])[0], text, cells.len(), answer=answer)

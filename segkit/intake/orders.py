@@ -23,7 +23,7 @@ from segkit.intake.rejects import (
 )
 from segkit.intake.statuses import ROW_KINDS, read_kinds
 from segkit.intake.tables import Cleaned, join_customers, note_repeats, time_columns
-from segkit.intake.whole_orders import earlier_states, settle_orders
+from segkit.intake.whole_orders import earlier_states, settle_orders, unnumbered_orders
 
 # "Total 2023", "Summe:", "Gesamt 01/2024", "Total HT": the word, then a period or a tax, no more.
 _AFTER = r"[\s:=.\-–]*(?:\(?(?:ht|ttc|net|netto|brutto|eur|€)\)?)?[\s:\d./\-–]*$"
@@ -178,15 +178,21 @@ def _mark_earlier(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
 def _is_coupon(columns: Columns, frame: pl.DataFrame) -> pl.Expr:
     """Mark lines of a negative price that come off their order: of no product that is ever sold."""
     price, nothing = pl.col("__unit_price"), pl.lit(value=False)
-    if not columns.has("order_id", "unit_price") or not (frame["__unit_price"] < 0).any():
+    if not columns.has("unit_price") or not (frame["__unit_price"] < 0).any():
         return nothing
+    order = pl.col("order_id")
+    if not columns.has("order_id"):  # what one customer bought at one time
+        made = unnumbered_orders(columns)
+        if made is None:
+            return nothing
+        order = pl.lit(made)
     sold = (price > 0).any()
     units = pl.col("__quantity") if columns.has("quantity") else pl.lit(1)
-    goods = sold.over("order_id", price.abs())  # given back at the price of one of its products
+    goods = sold.over(order, price.abs())  # given back at the price of one of its products
     if columns.has("product_id"):
         named = pl.col("product_id").is_not_null()
         goods = pl.when(named).then(sold.over("product_id")).otherwise(goods)
-    in_order = pl.col("order_id").is_not_null() & sold.over("order_id")
+    in_order = order.is_not_null() & sold.over(order)
     return ((price < 0) & (units > 0) & in_order & ~goods).fill_null(value=False)
 
 

@@ -13,7 +13,7 @@ from functools import partial
 
 import polars as pl
 
-from segkit.display import counted, money, percent
+from segkit.display import counted, money, number, percent
 from segkit.ids import is_no_customer, read_ids
 from segkit.intake.amounts import differ_by_tax, is_same, settle_totals, take_home, total_of_orders
 from segkit.intake.bookings import refuse_bookings
@@ -57,7 +57,7 @@ from segkit.intake.sanity import refuse_other_tables, refuse_without_customers
 from segkit.intake.states import about_returns, about_statuses
 from segkit.intake.statuses import status_meaning
 
-MOST_OFFERED = 3
+MOST_OFFERED, EQUAL = 3, 0.95
 MOSTLY_DATED, NEARLY_ALL = 0.8, 0.98  # of the rows have a date
 FEW_CUSTOMERS, RIVAL = 20, 0.1  # of a column of places, beside ten times as many customers
 # What happens to an order afterwards: no time of an order.
@@ -88,7 +88,7 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     questions: list[Finding] = []
     whole = {**columns, **part.columns}
     if "customer_id" not in fixed:
-        _choose_customer(frame, columns, whole, scores)
+        questions += _choose_customer(frame, columns, whole, scores)
     numbered = _number_orders(columns, {*fixed, *part.columns}, profiles, taken)
     whole = {**columns, **part.columns}
     constants, asks = ({}, []) if "currency" in fixed else take_home(columns, scores, profiles)
@@ -217,13 +217,20 @@ def _place_states(
 
 def _choose_customer(
     frame: pl.DataFrame, columns: dict[str, str], whole: dict[str, str], scores: Scores
-) -> None:
+) -> list[Finding]:
     """Take the e-mail address as the customer where no id tells customers apart."""
-    email, who = columns.get("email"), columns.get("customer_id")
-    if email is None:
-        if who is None and "loyalty_id" in columns:
+    email, who, card = (columns.get(n) for n in ("email", "customer_id", "loyalty_id"))
+    if who is None and card is not None:  # not all who have a card leave an address
+        cards = read_ids(frame[card])
+        if (
+            email is None
+            or (~is_no_customer(cards)).sum() - cards.null_count() > frame[email].count()
+        ):
             columns["customer_id"] = columns.pop("loyalty_id")
-        return
+            return []
+    if email is None:
+        return []
+    findings = []
     order = whole.get("order_id")
     if who is not None:
         rows = frame.select(list(dict.fromkeys([who, email])))
@@ -241,12 +248,35 @@ def _choose_customer(
         few = ids.n_unique() <= emails.n_unique() <= 1.2 * ids.n_unique()
         names = is_name and few and emails.len() >= ids.len()
         fewer |= not named and ids.len() < 0.95 * emails.len() and _are_same(rows, who, email)
-        if rows.height >= ENOUGH and ((once and again) or fewer or names):
+        if not named and rows.height >= ENOUGH and _splits_people(rows, who, email):
+            people, accounts = emails.n_unique(), ids.n_unique()
+            text = (
+                f"{email!r} is read as the customer: {counted(people, 'address', 'addresses')} "
+                f"stand beside {number(accounts)} values of {who!r}, as where each order of a "
+                "guest gets a new one."
+            )
+            answer = f'[orders.columns] customer_id = "{who}", if these are the customers'
+            findings = [Finding("warn", "orders", "customer_id", text, answer=answer)]
+            scores["customer_id"].pop(who)
+            who = None
+        elif rows.height >= ENOUGH and ((once and again) or fewer or names):
             if fewer and _are_same(rows, who, email):  # the address is there for guests, too
                 scores["customer_id"].pop(who)
             who = None
     if who is None:
         columns["customer_id"] = columns.pop("email")
+    return findings
+
+
+def _splits_people(rows: pl.DataFrame, who: str, email: str) -> bool:
+    """Return whether each id has one address, and addresses have several ids, as of guests."""
+    emails = read_ids(rows[email]).str.to_lowercase()
+    both = pl.DataFrame({"who": read_ids(rows[who]), "email": emails})
+    both = both.filter(both["who"].is_not_null() & ~is_no_customer(both["who"]))
+    pairs = both.drop_nulls().unique()
+    accounts, people = pairs["who"].n_unique(), pairs["email"].n_unique()
+    full = both["email"].count() >= EQUAL * both.height
+    return full and pairs.height <= accounts / EQUAL and people <= EQUAL * accounts
 
 
 def _are_same(rows: pl.DataFrame, who: str, email: str) -> bool:

@@ -410,7 +410,8 @@ def about_ids(raw: Map[str, pl.DataFrame], mapping: Mapping) -> list[Finding]:
                 first = first or table
                 customer_ids.append(read_ids(frame[raw_column].unique()).drop_nulls().alias("id"))
     if customer_ids and mapping.options.get("similar_ids") is None:
-        questions += _about_similar(first, pl.concat(customer_ids).unique())
+        ids = pl.concat(customer_ids).unique()
+        questions += _about_similar(first, ids) + _about_zeros(first, ids)
     return questions
 
 
@@ -427,6 +428,20 @@ def _about_mangled(table: str, name: str, cells: pl.Series, mapping: Mapping) ->
     answer = "the ids exported as text; or, to count these as missing, "
     answer += f'[{table}] mangled_ids = "reject"'
     return [Finding("block" if name in DECISIVE else "warn", table, name, text, rows, "", answer)]
+
+
+def _about_zeros(table: str, ids: pl.Series) -> list[Finding]:
+    """Warn of numbers that differ in zeros before them, which a spreadsheet takes off."""
+    figures = ids.filter(ids.str.contains(r"^\d+$"))
+    bare = figures.str.strip_chars_start("0")
+    alike = figures.filter(bare.is_duplicated()).len()
+    if not alike:
+        return []
+    text = (
+        f"{counted(alike, 'customer id')} differ from another one only in zeros before them, which "
+        "a spreadsheet takes off; they count as different customers."
+    )
+    return [Finding("warn", table, "customer_id", text, alike, answer="the ids exported as text")]
 
 
 def _about_similar(table_of: str, ids: pl.Series) -> list[Finding]:

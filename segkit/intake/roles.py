@@ -28,6 +28,7 @@ ORDERS: dict[str, tuple[list[tuple[frozenset[str], float]], frozenset[str]]] = {
     )
     for role, item in WORDS["roles"].items()
 }
+FEWEST_ORDERS = 5
 MOST_ORDERS = 0.9  # of the rows, where an order has several lines
 LEAST = 1.6  # smallest score of a column that is proposed
 SURE = 2.9  # a score by which a column is an order number, whatever the others are
@@ -279,6 +280,7 @@ def _weigh_money(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
     the line's amount, and a whole "amount" beside a price is the quantity.
     """
     _find_units(scores, profiles)
+    _find_line_prices(scores, profiles)
     quantity, price, amount = (_best(scores, n) for n in ("quantity", "unit_price", "amount"))
     if price is None:
         return
@@ -320,6 +322,33 @@ def _find_units(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
             if any(((product - each).abs() <= OFF).mean() >= FITS for each in worth):  # type: ignore[operator]
                 scores["quantity"][header] = scores["amount"].pop(header)
                 return
+
+
+def _find_line_prices(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
+    """Take the worth of a product as its price where, times the quantity, it adds up to orders."""
+    order, quantity = _best(scores, "order_id"), _best(scores, "quantity")
+    if order is None or quantity is None or _best(scores, "unit_price") is not None:
+        return
+    of_lines = [h for h in scores["amount"] if "product" in concepts(h)[0]]
+    of_orders = [h for h, shown in profiles.items() if shown.numbers is not None
+                 and {"total", "subtotal"} & concepts(h)[0]]  # fmt: skip
+    for line in of_lines:
+        rows = pl.DataFrame({
+            "order": profiles[order].cells, "price": profiles[line].numbers,
+            "worth": profiles[line].numbers * profiles[quantity].numbers,  # type: ignore[operator]
+            **{f"\0{h}": profiles[h].numbers for h in of_orders if h != line},
+        })  # fmt: skip
+        sums = rows.group_by("order").agg(
+            pl.col("price", "worth").sum(),
+            pl.exclude("order", "price", "worth").drop_nulls().first(),
+        )
+        sums = sums.filter((pl.col("price") - pl.col("worth")).abs() > OFF)
+        if sums.height >= FEWEST_ORDERS and any(
+            ((sums["worth"] - sums[name]).abs() <= OFF).mean() >= FITS  # type: ignore[operator]
+            for name in sums.columns if name.startswith("\0")
+        ):  # fmt: skip
+            scores["unit_price"][line] = scores["amount"].pop(line)
+            return
 
 
 def _grows(products: pl.Series, units: pl.Series, prices: pl.Series) -> bool:

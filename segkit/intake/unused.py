@@ -26,6 +26,7 @@ from segkit.intake.questions import Finding
 from segkit.intake.states import count_words, say_rows
 from segkit.intake.statuses import row_meaning, spelt, status_meaning
 
+MANY_WORDS = 4  # that are spread evenly: places, methods, people
 FEW_WORDS, REPEATS = 12, 3  # a column of states has so many words at most, each so often on average
 # Most orders are in one state, the next has so many of its rows at most: ways to pay, products and
 # channels are spread more evenly. Where dates are missing with one state, half of them are allowed.
@@ -101,7 +102,8 @@ def _is_idle(
     if meanings & {"cancelled", "refunded", "unpaid"} or is_named_state(header):
         return False
     first, second = words.value_counts(sort=True)["count"].head(2).extend_constant(0, 1).head(2)
-    return "type" in meant or (bool(meant) and second > NEXT_DATED * first)
+    is_spread = second > NEXT_DATED * first and (bool(meant) or words.n_unique() >= MANY_WORDS)
+    return "type" in meant or is_spread
 
 
 def is_likely_state(header: str, cells: pl.Series, meanings: dict[str, str]) -> bool:
