@@ -110,7 +110,7 @@ def settle_totals(
         if beside is None:
             continue
         state = profiles.get(whole.get("status", ""))
-        of_lines = bool(order and state and not _is_of_order(order.cells, state.cells))
+        of_lines = bool(order and state and not is_of_order(order.cells, state.cells))
         taken, other = (line, total) if of_lines or not beside else (total, line)
         columns["amount"] = taken
         if order is None:  # one of several ends of a sum, which is asked
@@ -197,7 +197,7 @@ def _explain_total(
         and (shown.numbers != 0).any()
     }
     frame = pl.DataFrame({"\0line": line.numbers, "\0total": total.numbers, **others})
-    first = {header: _is_of_order(keys, frame[header]) for header in frame.columns}
+    first = {header: is_of_order(keys, frame[header]) for header in frame.columns}
     orders = (
         frame.with_columns(keys.alias("\0order"))
         .drop_nulls("\0order")
@@ -218,14 +218,14 @@ def _explain_total(
     return None
 
 
-def _is_of_order(orders: pl.Series, cells: pl.Series) -> bool:
+def is_of_order(orders: pl.Series, cells: pl.Series) -> bool:
     """Return whether a column is one on all lines of an order."""
     return (constant_within(orders, cells) or 0.0) >= ALIKE
 
 
 def total_of_orders(shown: ColumnProfile, order: ColumnProfile | None) -> float | None:
     """Return the sum of an amount counted once per order; None if it is no order's total."""
-    if order is None or shown.numbers is None or not _is_of_order(order.cells, shown.numbers):
+    if order is None or shown.numbers is None or not is_of_order(order.cells, shown.numbers):
         return None
     lines = pl.DataFrame({"order": order.cells, "total": shown.numbers}).drop_nulls()
     totals = lines.group_by("order").agg(pl.len(), pl.col("total").first())

@@ -118,7 +118,8 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
     unknown = likely_unknown(columns, open_columns, paid.fill_null(value=False), cash)
     for header, usual in [*unknown.items()][:more]:
         meanings = {usual: "sale", **open_columns.pop(header)}
-        findings.append(_question(columns, unread[header], meanings, named, cash))
+        asked_last = _question(columns, unread[header], meanings, named, cash)
+        findings.append(replace(asked_last, kind="unknown"))
         named.add(findings[-1].column)
     return findings + warn_unused(columns, open_columns, worth())
 

@@ -191,6 +191,20 @@ def _compound(token: str) -> set[str] | None:
     return None
 
 
+def is_personal_number(header: str) -> bool:
+    """Return whether a header is that of a number that a state gives to persons.
+
+    Examples
+    --------
+    >>> is_personal_number("Documento de identidad"), is_personal_number("N° document")
+    (True, False)
+    """
+    return bool(_PERSONAL_NUMBER.search(plain(header)))
+
+
+_PERSONAL_NUMBER = re.compile(pattern("personal_number"))
+
+
 def language_of(headers: Iterable[str]) -> str | None:
     """Return the one language that columns are named in, if two or more of them show it."""
     words = [word for name in headers for word in re.split(r"\W+|_", name.casefold()) if word]

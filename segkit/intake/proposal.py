@@ -15,16 +15,23 @@ import polars as pl
 
 from segkit.display import counted, money, number, percent
 from segkit.ids import is_no_customer, read_ids
-from segkit.intake.amounts import differ_by_tax, is_same, settle_totals, take_home, total_of_orders
+from segkit.intake.amounts import (
+    differ_by_tax,
+    is_of_order,
+    is_same,
+    settle_totals,
+    take_home,
+    total_of_orders,
+)
 from segkit.intake.bookings import refuse_bookings
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns, Shared
 from segkit.intake.consents import about_consents, is_consent
 from segkit.intake.equations import about_equations, about_tips, find_equations
-from segkit.intake.evidence import ENOUGH, ColumnProfile, find_order_numbers, same_groups
+from segkit.intake.evidence import ENOUGH, FEW, ColumnProfile, find_order_numbers, same_groups
 from segkit.intake.exclusions import about_exclusions, take_pieces_off
 from segkit.intake.flags import flag_meanings, is_state_flag, place_flags, settle_words
-from segkit.intake.headers import concepts
+from segkit.intake.headers import concepts, is_personal_number
 from segkit.intake.kinds import about_other_rows
 from segkit.intake.layouts import match_customer_columns, preset_mapping
 from segkit.intake.lookups import find_attributes, propose_by_header
@@ -89,6 +96,7 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     whole = {**columns, **part.columns}
     if "customer_id" not in fixed:
         questions += _choose_customer(frame, columns, whole, scores)
+        _take_personal_number(columns, profiles, taken)
     numbered = _number_orders(columns, {*fixed, *part.columns}, profiles, taken)
     whole = {**columns, **part.columns}
     constants, asks = ({}, []) if "currency" in fixed else take_home(columns, scores, profiles)
@@ -268,6 +276,25 @@ def _choose_customer(
     return findings
 
 
+def _take_personal_number(
+    columns: dict[str, str], profiles: dict[str, ColumnProfile], taken: set[str]
+) -> None:
+    """Take the number of a person, as of an identity card, before its name."""
+    shown = profiles.get(columns.get("customer_id", ""))
+    if shown is None or not is_text(shown.cells.dtype) or shown.rows < ENOUGH:
+        return
+    if shown.cells.cast(pl.String).str.contains(r"[\d@]").mean() > 1 - EQUAL:  # type: ignore[operator]
+        return
+    numbers = [
+        header
+        for header, other in profiles.items()
+        if header not in {*taken, *columns.values()} and is_personal_number(header)
+        and other.filled >= EQUAL * shown.filled and other.distinct > FEW
+    ]  # fmt: skip
+    if numbers:
+        columns["customer_id"] = numbers[0]
+
+
 def _splits_people(rows: pl.DataFrame, who: str, email: str) -> bool:
     """Return whether each id has one address, and addresses have several ids, as of guests."""
     emails = read_ids(rows[email]).str.to_lowercase()
@@ -341,7 +368,9 @@ def _rivals(
         order = profiles.get(whole.get("order_id", "")) if role == "amount" else None
         totals = {name: total_of_orders(profiles[name], order) for name in rivals}
         if None in totals.values():  # an order's total before a part of it
-            rivals = sorted(rivals, key=lambda name: totals[name] is None)
+            state = profiles.get(whole.get("status", ""))
+            of_lines = order and state and not is_of_order(order.cells, state.cells)
+            rivals = sorted(rivals, key=lambda name: (totals[name] is None) != bool(of_lines))
         listed = (
             f"{name!r} (sum {money(total)}, counted once per order)"
             if (total := totals[name]) is not None

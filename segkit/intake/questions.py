@@ -66,8 +66,9 @@ class Finding:
     answer : str
         The mapping line that settles it.
     kind : str
-        "rivals" (several columns are possible), "tax" (rivals with and without tax), "decimal",
-        "calendar", or empty where nothing depends on it.
+        "rivals" (several columns are possible), "tax" (rivals with and without tax), "unknown"
+        (words that only look like states), "decimal", "calendar", or empty where nothing depends
+        on it.
     """
 
     severity: str
@@ -103,19 +104,24 @@ def about_rivals(
 
 
 def rest_least(questions: list[Finding], given: Mapping) -> list[Finding]:
-    """Assume amounts without or with tax where the mapping's answers and the rest are too many.
+    """Assume the answers that cost least where the mapping's answers and the rest are too many.
 
-    It is the question that costs least: all customers' money is scaled alike.
+    With or without tax, all customers' money is scaled alike; a column of unknown words that only
+    looks like a state may be none.
     """
     part = given.tables.get("orders", TableMapping())
     answered = {*part.columns, *part.constants, *part.values, *part.options, *given.options}
     asked = sum(item.severity == "block" for item in questions)
     if asked + len(answered) <= MOST_ASKED:
         return questions
-    assumed = " The first is assumed: with and without tax, all customers' money is scaled alike."
+    assumed = {
+        "tax": " The first is assumed: with and without tax, all customers' money is scaled alike."
+    }
+    if lacks("orders", part):  # the mapping only answers questions
+        assumed["unknown"] = " Until that is said, all of them count."
     return [
-        replace(item, severity="warn", finding=item.finding + assumed)
-        if item.kind == "tax" and item.severity == "block"
+        replace(item, severity="warn", finding=item.finding + assumed[item.kind])
+        if item.kind in assumed and item.severity == "block"
         else item
         for item in questions
     ]

@@ -10,7 +10,7 @@ import polars as pl
 from segkit.display import counted
 from segkit.intake.cells import is_text
 from segkit.intake.dates import DATE_LIKE, formats
-from segkit.intake.headers import WORDS, concepts, pattern, plain
+from segkit.intake.headers import WORDS, concepts, is_personal_number, pattern, plain
 from segkit.intake.mapping import TOTALS, Mapping, TableMapping, list_time_zones
 
 FEWEST = 2  # groups that make a report
@@ -127,6 +127,7 @@ def fill_orders(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
             name
             for name in alike
             if name != order
+            and not ({"customer", "phone", "id"} & concepts(name)[0] or is_personal_number(name))
             and not frame[name].dtype.is_temporal()
             and not frame[name].cast(pl.String).str.contains(r"\p{L}|\d[-/:.]\d+[-/:.]\d").any()
         ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -13,7 +12,7 @@ from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.dates import Clock
 from segkit.intake.evidence import constant_within, is_dated
-from segkit.intake.headers import WORDS, concepts, pattern, plain
+from segkit.intake.headers import WORDS, concepts, is_personal_number, plain
 from segkit.intake.numbers import Dialect, read_numbers
 
 _DAYS = (
@@ -169,7 +168,7 @@ def names_person(name: str) -> bool:
 def _person_rank(name: str) -> int | None:
     """Return how likely a header names persons, 0 first; None if it names something else."""
     meant, _ = concepts(name)
-    if _PERSONAL_NUMBER.search(plain(name)):
+    if is_personal_number(name):
         return _PERSONS.index("customer")
     if meant & _NO_PERSON:
         return None
@@ -245,7 +244,6 @@ LIKE_CODES = 1e7  # whole numbers from here on are rather codes than amounts
 _NO_PERSON = frozenset(["product", "line", "date", "status", "place", "region", "country", "device",
                         "category", "brand", "channel", "currency", "amount", "total", "discount",
                         "group", "type", "age", "quantity", "tax", "refund"])  # fmt: skip
-_PERSONAL_NUMBER = re.compile(pattern("personal_number"))
 _PERSONS = ("email", "customer", "loyalty", "phone", "company", "name")
 _NAMES = {
     "name", "names", "full", "nachname", "nom", "nome", "nombre", "naam", "nazwa", "姓名", "名前",

@@ -99,11 +99,13 @@ def _is_idle(
     meant = concepts(header)[0]
     if "shipping" in meant and (shown.is_flag or None not in meanings):
         return not {"cancelled", "refunded"} & meanings
-    if meanings & {"cancelled", "refunded", "unpaid"} or is_named_state(header):
+    if meanings & {"cancelled", "refunded", "unpaid"}:
         return False
-    first, second = words.value_counts(sort=True)["count"].head(2).extend_constant(0, 1).head(2)
-    is_spread = second > NEXT_DATED * first and (bool(meant) or words.n_unique() >= MANY_WORDS)
-    return "type" in meant or is_spread
+    counts = words.value_counts(sort=True)["count"]
+    is_spread = counts.len() > 1 and counts[1] > NEXT_DATED * counts[0]
+    if counts.len() >= MANY_WORDS and meanings == {None}:
+        return is_spread  # a state as a part of a country, too
+    return not is_named_state(header) and ("type" in meant or (bool(meant) and is_spread))
 
 
 def is_likely_state(header: str, cells: pl.Series, meanings: dict[str, str]) -> bool:
