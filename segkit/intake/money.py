@@ -307,13 +307,14 @@ MANY = 200  # orders of a sample that show what the whole is like
 
 
 def about_non_products(columns: Columns) -> tuple[list[str], list[Finding]]:
-    """Find the product codes that stand for postage, fees, adjustments and tests."""
+    """Find the product codes that stand for postage, fees, adjustments, tests and coupons."""
     product = columns.source("product_id")
     if product is None or columns.mapping.is_set("orders", "non_products"):
         return [], []
     codes = columns.cells(product).cast(pl.String)
     once = codes.unique().drop_nulls()
     is_fee = once.str.to_lowercase().str.strip_chars().str.contains(f"^(?:{pattern('no_goods')})$")
+    is_fee |= once.is_in(_coupon_codes(columns, codes).implode())
     listed = once.filter(is_fee).sort().to_list()
     if not listed or len(listed) > 0.5 * once.len():
         return [], []
@@ -322,12 +323,24 @@ def about_non_products(columns: Columns) -> tuple[list[str], list[Finding]]:
     total = "" if worth is None else f", {money(float(worth.filter(marked).sum()))}"
     rows = int(marked.sum())
     text = (
-        f"Product codes that look like postage, fees, adjustments or tests: "
+        f"Product codes that look like postage, fees, adjustments, tests or coupons: "
         f"{', '.join(map(repr, listed[:8]))}{' ...' if len(listed) > 8 else ''} "
         f"({counted(rows, 'line')}{total}); their money counts, as no product."
     )
     answer = '[orders] non_product_lines = "set_apart" (or non_products = [])'
     return listed, [Finding("info", "orders", "product_id", text, rows, answer=answer)]
+
+
+def _coupon_codes(columns: Columns, codes: pl.Series) -> pl.Series:
+    """List the codes that have a negative price wherever they have one."""
+    nothing = codes.clear()
+    if columns.source("unit_price") is None:
+        return nothing
+    price = columns.numbers("unit_price")
+    if not (price < 0).any():
+        return nothing
+    most = pl.DataFrame({"code": codes, "price": price}).drop_nulls().group_by("code").max()
+    return most.filter(pl.col("price") < 0)["code"]
 
 
 MINOR = {"cent", "cents", "minor", "pence", "centimes", "centavos", "centesimi"}

@@ -176,7 +176,7 @@ def _mark_earlier(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _is_coupon(columns: Columns, frame: pl.DataFrame) -> pl.Expr:
-    """Mark lines of a negative price that come off their order: of no product that is ever sold."""
+    """Mark lines of a negative price that come off their order, as coupons: of no product."""
     price, nothing = pl.col("__unit_price"), pl.lit(value=False)
     if not columns.has("unit_price") or not (frame["__unit_price"] < 0).any():
         return nothing
@@ -190,8 +190,9 @@ def _is_coupon(columns: Columns, frame: pl.DataFrame) -> pl.Expr:
     units = pl.col("__quantity") if columns.has("quantity") else pl.lit(1)
     goods = sold.over(order, price.abs())  # given back at the price of one of its products
     if columns.has("product_id"):
-        named = pl.col("product_id").is_not_null()
-        goods = pl.when(named).then(sold.over("product_id")).otherwise(goods)
+        codes = [str(code) for code in columns.option("non_products")]
+        is_code = pl.col("product_id").is_in(codes)
+        goods = pl.when(pl.col("product_id").is_null()).then(goods).otherwise(~is_code)
     in_order = order.is_not_null() & sold.over(order)
     return ((price < 0) & (units > 0) & in_order & ~goods).fill_null(value=False)
 

@@ -21,7 +21,7 @@ from segkit.intake.mapping import Mapping
 from segkit.intake.orders import named_totals
 from segkit.intake.people import customers_of
 from segkit.intake.rejects import MONEY
-from segkit.intake.reshape import join_times
+from segkit.intake.reshape import join_parties, join_times
 from segkit.large.chunks import WHOLE, RawFile
 from segkit.large.gates import count_ids, hash_ids, unseen_rows, watched_words
 from segkit.large.work import Stage
@@ -131,6 +131,8 @@ def conform(frame: pl.DataFrame, like: pl.DataFrame, given: Mapping, table: str)
     DataError
         If it has other columns.
     """
+    if table == "orders":
+        frame, _ = join_parties(frame)
     if table in ("orders", "events"):
         frame, _, _ = join_times(frame, given, table)
     if set(frame.columns) == set(like.columns):
@@ -290,11 +292,12 @@ def _seems_header(columns: Columns, name: str) -> str:
 
 def _has_coupons(columns: Columns) -> bool:
     """Return whether a price is negative on a line that may be a coupon of its order."""
-    if not columns.has("unit_price", "order_id") or columns.has("row_kind"):
+    if not columns.has("unit_price", "order_id"):
         return False
     minus = pl.lit(columns.numbers("unit_price")) < 0
     if columns.has("product_id"):
-        minus &= columns.id("product_id").is_null()
+        product, codes = columns.id("product_id"), columns.option("non_products")
+        minus &= product.is_null() | product.is_in([str(code) for code in codes])
     return bool(columns.raw.select(minus.any()).item())
 
 
@@ -317,14 +320,14 @@ def needs_whole_orders(columns: Columns) -> bool:
     """
     if not columns.has("order_id"):
         return False
-    if columns.has("refund") and not columns.option("refund_of"):
+    of_lines = columns.option("refund_is") == "pieces"
+    if columns.has("refund") and not columns.option("refund_of") and not of_lines:
         raise MappingError(
             "refunds are of lines or of orders; in parts this must be said: [orders] refund_of = "
             f'"line" or "order" (or {WHOLE})'
         )
-    return columns.option("amount_of") == "order" or (
-        columns.has("refund") and columns.option("refund_of") == "order"
-    )
+    of_orders = columns.option("amount_of") == "order" or bool(columns.option("state_time"))
+    return of_orders or (columns.has("refund") and columns.option("refund_of") == "order")
 
 
 def find_repeats(split: Split) -> pl.Series | None:
