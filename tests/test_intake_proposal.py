@@ -447,6 +447,10 @@ def test_an_address_that_tells_the_same_people_and_guests_too_is_the_customer():
     shared = frame.with_columns(pl.col("Client").str.replace(r"K0.", "K"))
     part = proposed(**shared.rename({"Client": "Mail"}).to_dict(as_series=False))
     assert part.columns["customer_id"] == "Member no"  # a household has one address
+    once = pl.when(guest).then(pl.concat_str(pl.lit("G"), pl.int_range(pl.len()) // 2))
+    split = frame.with_columns(once.otherwise("Client").alias("Member no"))
+    part = proposed(**split.rename({"Client": "Mail"}).to_dict(as_series=False))
+    assert part.columns["customer_id"] == "Mail"  # a guest has another number each time
 
 
 def test_lists_of_customers_and_exports_of_events_are_refused():

@@ -12,7 +12,7 @@ from segkit.intake.headers import concepts, is_personal_number
 from segkit.intake.questions import Finding
 from segkit.intake.roles import EXACT, Scores
 
-EQUAL = 0.95
+EQUAL, ONCE = 0.95, 0.9
 
 
 def choose_customer(
@@ -48,7 +48,11 @@ def choose_customer(
         few = ids.n_unique() <= emails.n_unique() <= 1.2 * ids.n_unique()
         names = is_name and few and emails.len() >= ids.len()
         fewer |= not named and ids.len() < 0.95 * emails.len() and _are_same(rows, who, email)
-        if not named and rows.height >= ENOUGH and _splits_people(rows, who, email):
+        if (
+            not named
+            and rows.height >= ENOUGH
+            and _splits_people(rows, who, email, is_name=is_name)
+        ):
             people, accounts = emails.n_unique(), ids.n_unique()
             text = (
                 f"{email!r} is read as the customer: {counted(people, 'address', 'addresses')} "
@@ -87,15 +91,23 @@ def take_personal_number(
         columns["customer_id"] = numbers[0]
 
 
-def _splits_people(rows: pl.DataFrame, who: str, email: str) -> bool:
-    """Return whether each id has one address, and addresses have several ids, as of guests."""
+def _splits_people(rows: pl.DataFrame, who: str, email: str, *, is_name: bool) -> bool:
+    """Return whether each id has one address, and addresses have several ids, as of guests.
+
+    Guests get an id with each order, so that all ids of an address but one have a single order;
+    members of a household do not. Names are only written in several ways.
+    """
     emails = read_ids(rows[email]).str.to_lowercase()
     both = pl.DataFrame({"who": read_ids(rows[who]), "email": emails})
     both = both.filter(both["who"].is_not_null() & ~is_no_customer(both["who"]))
-    pairs = both.drop_nulls().unique()
+    pairs = both.drop_nulls().group_by("who", "email").len()
     accounts, people = pairs["who"].n_unique(), pairs["email"].n_unique()
     full = both["email"].count() >= EQUAL * both.height
-    return full and pairs.height <= accounts / EQUAL and people <= EQUAL * accounts
+    if not full or pairs.height > accounts / EQUAL or people > EQUAL * accounts:
+        return False
+    shared = pairs.filter(pl.len().over("email") > 1)
+    guests = shared.height - shared["email"].n_unique()
+    return is_name or (shared["len"] == 1).sum() >= ONCE * guests
 
 
 def _are_same(rows: pl.DataFrame, who: str, email: str) -> bool:
