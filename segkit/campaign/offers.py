@@ -268,9 +268,8 @@ class Offered(Result):
         """The finding in words."""
         n = self.frame.height
         given = n - self.customers_without_offer
-        parts = [
-            f"{number(given)} of {counted(n, 'customer')} ({percent(given / n)}) get an offer."
-        ]
+        reach = f"{number(given)} of {counted(n, 'customer')} ({percent(given / n)})"
+        parts = [f"{reach} get an offer by the rules, if they may be contacted."]
         if self.unmatched:
             parts.append(f"{number(self.unmatched)} meet no rule.")
         beyond = self.customers_without_offer - self.unmatched

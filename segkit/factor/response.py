@@ -262,7 +262,7 @@ class SurveyRating(Result):
         return " ".join(parts)
 
     def _words(self, row: dict[str, float]) -> str:
-        write = percent if self.kind == "csat" else number
+        write: Callable[[float], str] = percent if self.kind == "csat" else "{:.1f}".format
         interval = ci_words(row["low"], row["high"], self.level, write)
         return f"{write(row['value'])} ({interval})"
 
