@@ -128,9 +128,7 @@ class Pilot(Result):
             return f"Not shown that they should differ: {words(self.single)} did best everywhere."
         gain = money(self.gain, self.currency) if self.money else self._words(self.gain)
         ends = ci_words(self.gain_low, self.gain_high, self.level, self._words)
-        shown = "Tailoring pays" if self.pays else "Tailoring is not shown to pay"
-        if self.gain_high < 0:
-            shown = "Tailoring loses"
+        shown = "Yes" if self.pays else "No" if self.gain_high < 0 else "Not shown"
         return f"{shown}: {gain} per customer ({ends}) more than the best single offer."
 
     @property
