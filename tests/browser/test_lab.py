@@ -188,6 +188,7 @@ def window(browser, lab, watch):
     opened = context.new_page()
     trouble = watch(opened)
     opened.goto(lab)
+    opened.add_style_tag(content="* {animation: none !important; transition: none !important}")
     opened.wait_for_selector(".jp-Notebook .jp-MarkdownCell h1", timeout=STARTING * 1000)
     yield opened, trouble
     context.close()
