@@ -1,5 +1,6 @@
 """Fixtures for every test, and the order in which files of tests are handed out."""
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -18,6 +19,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # taking apart what a tester has imported takes seconds
+    atexit.register(os._exit, 0)  # the first that is registered is the last that is called
 # What is imported and collected stays: looking for garbage meanwhile finds none.
 gc.disable()
 
@@ -93,15 +96,14 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Keep what was imported for good out of every garbage collection, and collect seldom."""
+    """Keep what was imported for good out of every garbage collection, and collect seldom.
+
+    It is given back when Python ends, after pytest has looked for garbage several times.
+    """
     gc.freeze()
+    atexit.register(gc.unfreeze)
     gc.enable()
     gc.set_threshold(20_000, 20, 20)
-
-
-def pytest_unconfigure():
-    """Give what was kept out back to the garbage collection of the process's end."""
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
