@@ -45,7 +45,7 @@ REASONS = ("entry", "fate")  # columns of a ledger's reasons, kept by their name
 SHARES = frozenset(
     (
         *("p_top", "p_alive", "p_order", "break_even", "arrived_right", "bias"),
-        *("r2", "alone", "last", "change_10"),
+        *("r2", "alone", "last", "change_10", "click_to_open"),
     )
 )
 SHARE_ENDINGS = ("share", "rate", "prevalence", "_lift")
@@ -60,6 +60,7 @@ WORTH = frozenset(
     (
         *("expected_value", "value_per_customer", "value_at_risk", "monthly"),
         *("value_low", "value_high", "order_value_mean", "order_value_std"),
+        *("order_value", "clv"),
     )
 )
 NO_MONEY = frozenset(

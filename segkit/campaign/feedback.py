@@ -248,7 +248,7 @@ def _describe_response(
     compared = cells.filter(pl.col("verdict") != NEW)
     clear = compared.filter(pl.col("verdict").is_in([ABOVE, BELOW]))
     head = (
-        f"In {number(clear.height)} of {counted(compared.height, 'pair')} of segment and offer "
+        f"In {number(clear.height)} of {counted(compared.height, 'pair')} of segment and offer, "
         f"{label(outcome)} differs clearly from what was expected"
     )
     parts = [

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import polars as pl
 
-from segkit.display import is_money, label
+from segkit.display import figure_unit, label
 from segkit.errors import ParameterError, require_choice, unknown
 from segkit.lift.effects import Kpi
 from segkit.lift.wording import (
@@ -163,6 +163,7 @@ SCALES: tuple[Scale, ...] = get_args(Scale)
 
 # Figures in both arms and the limits of their difference, and how each unit's table names them.
 VALUES = ("value_arm", "value_control", "difference_low", "difference_high")
+TABLES = {"share": "rates", "money": "money"}
 UNITS = {
     "rates": ("value_arm_rate", "value_control_rate", "low_points", "high_points"),
     "money": ("money_arm", "money_control", "money_difference_low", "money_difference_high"),
@@ -274,7 +275,7 @@ class Lift(Result):
         """
         tables: dict[str, pl.DataFrame] = {}
         for (kind, metric), rows in self.overall.group_by("kind", "metric", maintain_order=True):
-            unit = "rates" if kind == "share" else "money" if is_money(str(metric)) else "counts"
+            unit = TABLES.get(figure_unit(str(kind), str(metric)), "counts")
             factors = (1, 1, 100, 100) if unit == "rates" else (1, 1, 1, 1)
             names = zip(VALUES, UNITS[unit], factors, strict=True)
             figures = [(factor * pl.col(value)).alias(name) for value, name, factor in names]
