@@ -485,3 +485,45 @@ def test_the_words_of_two_columns_of_states_are_one_question():
     assert "'Qxa'" in asked.finding
     assert "'Qxb'" in asked.finding
     assert len(offered_answers(asked.answer)[0]) == 2
+
+
+def test_a_worth_of_products_that_adds_up_to_orders_with_the_quantity_is_a_price():
+    rows = [
+        {"Pedido": f"R{n}", "E-mail": f"p{n // 3}@x.example", "Data": DAYS[n],
+         "Subtotal": None if line else euros(2 * CENTS[n] + 900),
+         "Valor do Produto": euros(CENTS[n] if line else 900), "Quantidade": "2" if line else "1"}
+        for n in range(N)
+        for line in (False, True)
+    ]  # fmt: skip
+    audit, asked = settle(pl.DataFrame(rows))
+    assert audit.mapping.tables["orders"].columns["unit_price"] == "Valor do Produto"
+    assert len(asked) <= 1
+    assert cents_of(audit) == 2 * sum(CENTS) + 900 * N
+
+
+def test_cards_whose_zeros_a_spreadsheet_took_off_are_pointed_out():
+    cards = ["0042" if n < 3 else "42" if n < 6 else f"1{n // 3:03}" for n in range(N)]
+    frame = listed("Note", "a", "b").with_columns(pl.Series("Member card", cards))
+    told = [f.finding for f in segkit.audit_data(frame).findings if f.severity == "warn"]
+    assert any(text.startswith("2 customer ids differ from another one only in zeros")
+               for text in told)  # fmt: skip
+
+
+def test_the_order_number_told_by_values_stays_when_the_customer_is_answered():
+    frame = pl.concat([listed("Note", "a", "b"), listed("Note", "a", "b")]).sort("Receipt")
+    frame = frame.rename({"Receipt": "Qwx", "Member card": "Client"})
+    for mapping in (None, {"orders": {"columns": {"customer_id": "Client"}}}):
+        audit = segkit.audit_data(frame, mapping)
+        assert audit.mapping.tables["orders"].columns["order_id"] == "Qwx"
+
+
+def test_telephone_numbers_written_in_several_ways_are_asked_about():
+    ways = ("+7 (961) 053-92-{:02}", "8961053 92{:02}", "+796105392{:02}")
+    phones = [ways[n % 3].format(n // 6) for n in range(N)]
+    names = [f"Ann {'ABCDEFGHIJ'[n // 6]}" for n in range(N)]
+    frame = listed("Note", "a", "b").drop("Member card")
+    frame = frame.with_columns(pl.Series("Phone", phones), pl.Series("Buyer name", names))
+    given = {"orders": {"columns": {"customer_id": "Phone"}}}
+    told = [f for f in segkit.audit_data(frame, given).findings if f.severity == "warn"]
+    (asked,) = [f for f in told if "writes 10 telephone numbers in 30 ways" in f.finding]
+    assert '"Buyer name"' in asked.answer

@@ -109,6 +109,8 @@ def older_encoding(data: bytes, name: str, table: str) -> str:
     scores = {one: _share(text, one) + LATIN.get(one, 0.0) for one, text in readings.items()}
     ranked = sorted(scores, key=lambda one: -scores[one])
     best = ranked[0]
+    if best == "cp1252" and "cp1250" in readings and _is_hungarian(readings[best]):
+        best = "cp1250"
     letters = max(1, sum(letter > "\x7f" for letter in readings[best]))
     is_clear = best in LATIN and scores[best] > CLEAR
     margin = MARGIN if is_clear else max(MARGIN, FEW / letters)
@@ -122,6 +124,21 @@ def older_encoding(data: bytes, name: str, table: str) -> str:
     if rivals:
         raise SourceError(_question(name, table, {one: readings[one] for one in (best, *rivals)}))
     return best
+
+
+def _is_hungarian(text: str) -> bool:
+    """Return whether the letters õ and û of a western reading stand for the Hungarian ő and ű.
+
+    Portuguese has õ before e and beside ã, Estonian beside ä, French û without õ.
+
+    Examples
+    --------
+    >>> _is_hungarian("Vevõ neve, vásárló"), _is_hungarian("Observações, cartões, são, água")
+    (True, False)
+    """
+    low = text.lower()
+    alone = len(re.findall("õ(?!e)", low))
+    return alone > low.count("õe") and "á" in low and not {"ã", "ä"} & {*low}
 
 
 def _plausible(sample: bytes) -> dict[str, str]:

@@ -98,7 +98,7 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     if "customer_id" not in fixed:
         questions += choose_customer(frame, columns, whole, scores)
         take_personal_number(columns, profiles, taken)
-    numbered = _number_orders(columns, {*fixed, *part.columns}, profiles, taken)
+    numbered = _number_orders(columns, part, fixed, profiles, taken)
     whole = {**columns, **part.columns}
     constants, asks = ({}, []) if "currency" in fixed else take_home(columns, scores, profiles)
     settled, more = settle_totals(columns, scores, profiles, whole, given)
@@ -183,11 +183,16 @@ def _full_date(best: str, scores: Scores, profiles: dict[str, ColumnProfile]) ->
 
 
 def _number_orders(
-    columns: dict[str, str], fixed: set[str], profiles: dict[str, ColumnProfile], taken: set[str]
+    columns: dict[str, str],
+    part: TableMapping,
+    fixed: set[str],
+    profiles: dict[str, ColumnProfile],
+    taken: set[str],
 ) -> list[Finding]:
     """Take the order id by its values where no header names one, and say so."""
-    who, when = (profiles.get(columns.get(name, "")) for name in ("customer_id", "order_time"))
-    if "order_id" in {*columns, *fixed} or who is None or when is None:
+    whole = {**columns, **part.columns}
+    who, when = (profiles.get(whole.get(name, "")) for name in ("customer_id", "order_time"))
+    if "order_id" in {*whole, *fixed} or who is None or when is None:
         return []
     header = find_order_numbers(profiles, who, when, {*taken, *columns.values()})
     if header is None:

@@ -108,7 +108,7 @@ def doubt_orders(
     if not _ask(doubts):
         doubts += _doubt_masks(columns)
     if not _ask(doubts + guests):
-        doubts += _doubt_names(columns) or _doubt_namesakes(columns)
+        doubts += _doubt_names(columns) or _doubt_namesakes(columns) or _doubt_spellings(columns)
     findings += [replace(item, severity="warn") for item in doubts] if named else doubts
     findings += guests + _doubt_returns(columns, counts)
     return findings
@@ -346,10 +346,13 @@ def _doubt_namesakes(columns: Columns) -> list[Finding]:
         return []
     names = columns.cells(who).cast(pl.String)
     for other, people in other_customers(columns, columns.raw.height, MOST):
-        rows = columns.raw.select(who=names, other=pl.lit(columns.cells(other))).drop_nulls()
+        if "phone" not in concepts(other)[0]:
+            continue
+        rows = pl.DataFrame({"who": names, "other": _bare_phones(columns.cells(other))})
+        rows = rows.drop_nulls()
         each = rows.group_by("who").agg(pl.col("other").n_unique(), rows=pl.len())
         several = each.filter(pl.col("other") > 1)
-        if "phone" not in concepts(other)[0] or several.height <= FEW_PER_CENT * each.height:
+        if several.height <= FEW_PER_CENT * each.height:
             continue
         text = (
             f"{who!r} holds names, and {counted(several.height, 'name')} of "
@@ -358,6 +361,30 @@ def _doubt_namesakes(columns: Columns) -> list[Finding]:
         kept = f'"{who}", if it is the customer'
         return [_ask_customer(other, people, kept, text, int(several["rows"].sum()))]
     return []
+
+
+def _bare_phones(cells: pl.Series) -> pl.Series:
+    """Write telephone numbers as their last nine figures, which country and area leave alone."""
+    return cells.cast(pl.String).str.replace_all(r"\D", "").str.tail(9)
+
+
+def _doubt_spellings(columns: Columns) -> list[Finding]:
+    """Ask whether telephone numbers that are written in several ways are customers."""
+    who = columns.source("customer_id")
+    if who is None or "phone" not in concepts(who)[0]:
+        return []
+    spellings = columns.cells(who).cast(pl.String).drop_nulls().unique()
+    phones = _bare_phones(spellings).n_unique()
+    if spellings.len() - phones <= FEW_PER_CENT * phones:
+        return []
+    text = (
+        f"{who!r} writes {counted(phones, 'telephone number')} in {number(spellings.len())} ways "
+        "(with and without country, blanks or dashes), each of which is a customer."
+    )
+    others = [name for name, _ in other_customers(columns, columns.raw.height, MOST)]
+    kept = f'[orders.columns] customer_id = "{who}", if they are customers'
+    answer = "; or ".join(line for line in (_named(others), kept) if line)
+    return [Finding("block", "orders", "customer_id", text, columns.raw.height, answer=answer)]
 
 
 def _rows(counts: pl.DataFrame) -> int:

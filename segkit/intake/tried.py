@@ -150,7 +150,7 @@ def other_customers(
         people = values.cast(pl.String).str.to_lowercase().n_unique()
         if (
             values.len() >= least * cells.len()
-            and 1 < people < 0.9 * orders
+            and 1 < people < 0.9 * orders <= 0.9 * MOST_EACH * people
             and not is_dated(cells)
         ):
             ranked.append((rank + 9 * _is_other_on_refunds(columns, cells), name, people))
@@ -237,6 +237,7 @@ def likely_amount(columns: Columns) -> str:
     return max(sums, key=lambda name: sums[name]) if sums else ""
 
 
+MOST_EACH = 50  # orders of one customer on average; a column of fewer values is of groups
 SOME, OFTEN, MOSTLY = 10, 20, 0.95  # people, rows of each, and orders of one customer
 FOUR_FIGURES = 1_000  # numbers of accounts have at least so many
 LIKE_CODES = 1e7  # whole numbers from here on are rather codes than amounts
