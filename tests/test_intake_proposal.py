@@ -354,6 +354,30 @@ def test_an_id_with_a_large_part_of_the_lines_may_be_guests():
     assert question.rows == 160
 
 
+def test_an_id_with_many_short_orders_may_be_a_till():
+    frame = shop(customers=60)
+    sales = shop(customers=1, orders=24, lines=1).with_columns(
+        pl.concat_str(pl.lit("T"), "Order No").alias("Order No"), Client=pl.lit("K999")
+    )
+    both = pl.concat([frame, sales])
+    (warned,) = [f for f in segkit.audit_data(both).findings if "a guest account?" in f.finding]
+    assert (warned.severity, warned.rows) == ("warn", 24)
+    assert '"K999"' in warned.answer
+
+
+def test_several_ids_of_one_telephone_number_may_be_one_customer():
+    again = pl.int_range(pl.len()) // 4 % 2 == 1  # every second order
+    numbers = pl.col("Client").str.extract(r"(\d+)").str.zfill(7)
+    phone = pl.when(again).then(pl.format("+7 (903) {}", numbers)).otherwise(
+        pl.format("8903{}", numbers))  # fmt: skip
+    ids = pl.when(again).then(pl.col("Client") + "-b").otherwise("Client").alias("Client no")
+    frame = shop().with_columns(phone.alias("Phone"), ids)
+    (question,) = asked(frame.drop("Client"))
+    assert question.finding.startswith("Beside 30 values of 'Phone' stand several of 'Client no'")
+    assert question.answer.startswith('[orders.columns] customer_id = "Phone"')
+    assert not asked(frame.with_columns(pl.col("Client").alias("Client no")).drop("Client"))
+
+
 def test_a_column_that_is_mostly_unreadable_is_asked_about_with_what_reads_more():
     bad = pl.when(pl.int_range(pl.len()) % 4 == 0).then(pl.lit("n.v.")).otherwise(
         pl.col("Amount").cast(pl.String))  # fmt: skip

@@ -20,7 +20,7 @@ from segkit.intake.columns import Columns
 from segkit.intake.consents import is_consent
 from segkit.intake.counts import count_lines
 from segkit.intake.evidence import ENOUGH
-from segkit.intake.headers import concepts, pattern, plain
+from segkit.intake.headers import concepts, is_personal_number, pattern, plain
 from segkit.intake.lookups import EVENT_WORDS
 from segkit.intake.mapping import Mapping, lacks
 from segkit.intake.questions import Finding
@@ -43,7 +43,9 @@ MANY_NAMES, MANY_SHARED = 4, 0.3  # names of one id, and share of ids with sever
 MASKED = 0.8  # people on the orders of a domain whose addresses are another one each time
 FEW_RETURNED = 0.01  # of the money, given back to those who never bought
 FEW_MISSING = 0.1  # of the rows without a customer, where another column names one
-GUEST_TIMES, GUEST_LINES = 4, 50  # or so many times the next customer, and so many lines
+MOST_OF, FEWEST_SPLIT, FEW_SPLIT = 0.8, 3, 0.02  # values that stand beside several customers
+PHONE_DIGITS = 9  # the last ones, without the country's and a leading zero
+GUEST_TIMES, GUEST_LINES, GUEST_ORDERS = 4, 50, 20  # or so many times the next customer's
 # What nobody can repair by another mapping: the reasons of a row as such.
 _UNREAD = {
     "order_time": ("missing_date", "bad_date", "impossible_date"),
@@ -106,7 +108,7 @@ def doubt_orders(
     guests = guests or _doubt_guests(columns, counts, is_given=is_given)
     doubts = _doubt_single_orders(columns, counts) + _doubt_missing(columns, taken)
     if not _ask(doubts):
-        doubts += _doubt_masks(columns)
+        doubts += _doubt_masks(columns) or _doubt_splits(columns)
     if not _ask(doubts + guests):
         doubts += _doubt_names(columns) or _doubt_namesakes(columns) or _doubt_spellings(columns)
     findings += [replace(item, severity="warn") for item in doubts] if named else doubts
@@ -299,6 +301,41 @@ def _doubt_masks(columns: Columns) -> list[Finding]:
     return []
 
 
+def _doubt_splits(columns: Columns) -> list[Finding]:
+    """Ask whether several ids beside one address, number or card are one customer.
+
+    Guests get a new number with each order, and names are written in several ways. Each id has
+    one such value, or nearly; where ids have several, too, neither tells persons apart.
+    """
+    who = columns.source("customer_id")
+    if who is None:
+        return []
+    ids = columns.raw.select(who=fold_ids(pl.lit(columns.cells(who).cast(pl.String))))
+    ids = ids.with_columns(who=pl.when(~is_no_customer(ids["who"])).then("who"))
+    for other, _ in other_customers(columns, columns.raw.height, MOST_OF):
+        kinds = concepts(other)[0]
+        if not (kinds & {"email", "phone", "loyalty"} or is_personal_number(other)):
+            continue
+        same = fold_ids(pl.lit(columns.cells(other).cast(pl.String)))
+        if "phone" in kinds:  # +7 (903) 123-45-67 is 89031234567
+            same = same.str.replace_all(r"\D", "").str.tail(PHONE_DIGITS).replace("", None)
+        rows = ids.with_columns(other=same)
+        rows = rows.filter(~is_no_customer(rows["other"])).drop_nulls()
+        pairs = rows.group_by("who", "other").agg(rows=pl.len())
+        split = pairs.filter(pl.len().over("other") > 1)
+        people, accounts = pairs["other"].n_unique(), pairs["who"].n_unique()
+        one_each = pairs.height <= accounts / MOST
+        if not one_each or split["other"].n_unique() < max(FEWEST_SPLIT, FEW_SPLIT * people):
+            continue
+        text = (
+            f"Beside {counted(split['other'].n_unique(), 'value')} of {other!r} stand several of "
+            f"{who!r} ({number(accounts)} for {number(people)}): which of them is the customer?"
+        )
+        kept = f'"{who}", if they are different customers'
+        return [_ask_customer(other, people, kept, text, int(split["rows"].sum()))]
+    return []
+
+
 def _doubt_names(columns: Columns) -> list[Finding]:
     """Ask whether ids that stand beside several names are customers.
 
@@ -449,9 +486,14 @@ def _doubt_counter(columns: Columns) -> list[Finding]:
 
 def _doubt_guests(columns: Columns, counts: pl.DataFrame, *, is_given: bool) -> list[Finding]:
     """Ask whether an id with a large part of the lines stands for guests."""
-    top = counts.group_by("customer").agg(pl.col("rows").sum(), pl.col("micro").sum())
-    top, height = top.top_k(2, by="rows"), _rows(counts)
-    people = top.height if top.height < 2 else counts["customer"].n_unique()
+    each = counts.group_by("customer").agg(
+        pl.col("rows", "micro").sum(), orders=pl.col("order").n_unique()
+    )
+    # A till's sales are many and short.
+    top, most = each.top_k(2, by="rows"), each.top_k(2, by="orders")
+    people, height = each.height, _rows(counts)
+    if people > 1 and most["orders"][0] >= max(GUEST_TIMES * most["orders"][1], GUEST_ORDERS):
+        top = most
     asked = not is_given and height >= ENOUGH
     if people == 1:
         alone = "All lines are of one customer: nothing to segment."
@@ -460,7 +502,7 @@ def _doubt_guests(columns: Columns, counts: pl.DataFrame, *, is_given: bool) -> 
         return [Finding(severity, "orders", "customer_id", alone, height, answer=answer)]
     rows, next_rows = int(top["rows"][0]), int(top["rows"][1])
     half = asked and rows > 0.5 * height
-    stands_out = rows >= max(GUEST_TIMES * next_rows, GUEST_LINES)
+    stands_out = top is most or rows >= max(GUEST_TIMES * next_rows, GUEST_LINES)
     large = rows >= GUEST_SHARE * height
     if not half and (people <= 5 or not (large or stands_out)):
         return _doubt_few(columns, counts) if asked and people <= max(FEW_PEOPLE) else []
