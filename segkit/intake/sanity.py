@@ -44,7 +44,6 @@ MASKED = 0.8  # people on the orders of a domain whose addresses are another one
 FEW_RETURNED = 0.01  # of the money, given back to those who never bought
 FEW_MISSING = 0.1  # of the rows without a customer, where another column names one
 MOST_OF, FEWEST_SPLIT, FEW_SPLIT = 0.8, 3, 0.02  # values that stand beside several customers
-PHONE_DIGITS = 9  # the last ones, without the country's and a leading zero
 GUEST_TIMES, GUEST_LINES, GUEST_ORDERS = 4, 50, 20  # or so many times the next customer's
 # What nobody can repair by another mapping: the reasons of a row as such.
 _UNREAD = {
@@ -316,9 +315,10 @@ def _doubt_splits(columns: Columns) -> list[Finding]:
         kinds = concepts(other)[0]
         if not (kinds & {"email", "phone", "loyalty"} or is_personal_number(other)):
             continue
-        same = fold_ids(pl.lit(columns.cells(other).cast(pl.String)))
-        if "phone" in kinds:  # +7 (903) 123-45-67 is 89031234567
-            same = same.str.replace_all(r"\D", "").str.tail(PHONE_DIGITS).replace("", None)
+        cells = columns.cells(other)
+        same = fold_ids(pl.lit(cells.cast(pl.String)))
+        if "phone" in kinds:
+            same = pl.lit(_bare_phones(cells)).replace("", None)
         rows = ids.with_columns(other=same)
         rows = rows.filter(~is_no_customer(rows["other"])).drop_nulls()
         pairs = rows.group_by("who", "other").agg(rows=pl.len())
@@ -331,8 +331,11 @@ def _doubt_splits(columns: Columns) -> list[Finding]:
             f"Beside {counted(split['other'].n_unique(), 'value')} of {other!r} stand several of "
             f"{who!r} ({number(accounts)} for {number(people)}): which of them is the customer?"
         )
-        kept = f'"{who}", if they are different customers'
-        return [_ask_customer(other, people, kept, text, int(split["rows"].sum()))]
+        kept, lines = f'"{who}", if they are different customers', int(split["rows"].sum())
+        if cells.drop_nulls().n_unique() > (1 + FEW_PER_CENT) * people:  # in several spellings
+            answer = f"[orders.columns] customer_id = {kept}"
+            return [Finding("warn", "orders", "customer_id", text, lines, answer=answer)]
+        return [_ask_customer(other, people, kept, text, lines)]
     return []
 
 
