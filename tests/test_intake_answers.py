@@ -527,3 +527,17 @@ def test_telephone_numbers_written_in_several_ways_are_asked_about():
     told = [f for f in segkit.audit_data(frame, given).findings if f.severity == "warn"]
     (asked,) = [f for f in told if "writes 10 telephone numbers in 30 ways" in f.finding]
     assert '"Buyer name"' in asked.answer
+
+
+def test_the_shops_own_address_on_orders_of_many_is_pointed_out():
+    email = ["orders@me.example" if n % 6 == 0 else f"p{n // 3}@x.example" for n in range(N)]
+    frame = (
+        listed("Note", "a", "b")
+        .drop("Member card")
+        .with_columns(
+            pl.Series("Email", email),
+            pl.Series("Phone", [f"03055512{n // 3:03}" for n in range(N)]),
+        )
+    )
+    told = " ".join(f.finding for f in segkit.audit_data(frame).findings if f.severity == "warn")
+    assert "One value of 'Email' stands beside 10 telephone numbers in 'Phone'" in told

@@ -112,6 +112,7 @@ def doubt_orders(
         doubts += _doubt_names(columns) or _doubt_namesakes(columns) or _doubt_spellings(columns)
     findings += [replace(item, severity="warn") for item in doubts] if named else doubts
     findings += guests + _doubt_returns(columns, counts)
+    findings += [] if used.is_set("orders", "no_customer") else _warn_shared(columns)
     return findings
 
 
@@ -425,6 +426,34 @@ def _doubt_spellings(columns: Columns) -> list[Finding]:
     kept = f'[orders.columns] customer_id = "{who}", if they are customers'
     answer = "; or ".join(line for line in (_named(others), kept) if line)
     return [Finding("block", "orders", "customer_id", text, columns.raw.height, answer=answer)]
+
+
+def _warn_shared(columns: Columns) -> list[Finding]:
+    """Warn of an address beside the telephone numbers of many, as a shop's own for those without.
+
+    All other addresses have few.
+    """
+    who = columns.source("customer_id")
+    shown = columns.profile(who)
+    if who is None or shown is None or shown.emails < MASKED:
+        return []
+    ids = columns.cells(who).cast(pl.String).str.to_lowercase()
+    for other in columns.raw.columns:
+        if "phone" not in concepts(other)[0] or other == who:
+            continue
+        rows = pl.DataFrame({"who": ids, "phone": _bare_phones(columns.cells(other))}).drop_nulls()
+        each = rows.group_by("who").agg(pl.col("phone").n_unique(), rows=pl.len())
+        each = each.sort("phone", descending=True)
+        most, usual = (*each["phone"].head(2), 0, 0)[:2]
+        if most >= 2 * MANY_NAMES and most >= GUEST_TIMES * usual:
+            text = (
+                f"One value of {who!r} stands beside {number(most)} telephone numbers in "
+                f"{other!r}: the shop's own, for orders without an address?"
+            )
+            answer = "[orders] no_customer with that address, if so"
+            count = int(each["rows"][0])
+            return [Finding("warn", "orders", "customer_id", text, count, answer=answer)]
+    return []
 
 
 def _rows(counts: pl.DataFrame) -> int:
