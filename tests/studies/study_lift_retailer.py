@@ -102,7 +102,8 @@ def main():
     note = (
         f"{CUSTOMERS} customers a retailer, about four fifths may be written to; half get the "
         "archetype's own offer, half the generic one, in 28 days.\ncoverage: of the nominal 95% "
-        "log interval for the expected lift; found_rate: verdict 'higher' (Holm over segments).\n"
+        "interval of the relative lift for the expected one; found_rate: verdict 'higher' "
+        "(Holm over segments).\n"
         "true_lift: from the planted expected conversions, averaged over seeds."
     )
     table = pl.DataFrame(rows)
