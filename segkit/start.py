@@ -135,7 +135,8 @@ def start(
     unread = [] if data is None else [one for one in source.findings if one.kind == "consent"]
     stem = name if data is None or data.is_dir() else Path(name).stem
     folder = out or Path(re.sub(r"[^\w.-]+", "-", stem) + "-customers")
-    return _write(folder, name, taken, outlook, unread, assume_consent=assume_consent)
+    doubts = [] if data is None else _doubts(source.findings)
+    return _write(folder, name, taken, outlook, unread, doubts, assume_consent=assume_consent)
 
 
 # Questions ------------------------------------------------------------------------------
@@ -251,13 +252,14 @@ def _write(
     taken: Intake,
     outlook: Outlook,
     unread: Sequence[Finding],
+    doubts: Sequence[str],
     *,
     assume_consent: bool,
 ) -> Start:
     private_folder(folder)
     listed = 0 if unread else outlook.audience.frame.height
     files = {WORKBOOK: "a sheet for each segment: customers, last order, orders, revenue, action"}
-    notices = _notices(taken, outlook, unread, assume_consent=assume_consent)
+    notices = [*_notices(taken, outlook, unread, assume_consent=assume_consent), *doubts]
     titles = {layout.preset: layout.title for layout in list_layouts()}
     for tool in MAIL_TOOLS:
         path = folder / f"{tool}.csv"
@@ -339,6 +341,18 @@ def _notices(
             f"people each, and says little below {LEAST_CUSTOMERS} customers."
         )
     return [notice for notice in (few, lost, text) if notice]
+
+
+def _doubts(findings: Sequence[Finding]) -> list[str]:
+    """Say what could make other people or orders of the file than were read."""
+    text = " ".join(
+        one.finding
+        for one in findings
+        if one.severity == "warn"
+        and one.column in {"customer_id", "order_id"}
+        and ": rejected (" not in one.finding
+    )
+    return [f"To look at (segkit check says how to change it): {text}"] if text else []
 
 
 def _unused_lines(taken: Intake) -> str:

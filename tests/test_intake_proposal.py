@@ -122,6 +122,10 @@ def test_the_audit_says_in_three_lines_what_it_understood():
         ("Rendelésszám", "order id"),
         ("Ordrenummer", "order id"),
         ("Beløb", "amount"),
+        ("小計(税込)", "subtotal gross"),
+        ("総額(税抜)", "total net"),
+        ("決済手数料", "payment fee"),
+        ("Totale IVA inclusa", "total gross"),
     ],
 )
 def test_headers_name_concepts_in_any_script(header, meant):
@@ -329,6 +333,16 @@ def test_close_candidates_are_asked_about_with_what_each_gives():
 
 
 # The whole ------------------------------------------------------------------------------------
+
+
+def test_a_telephone_number_is_no_offer_as_the_amount():
+    frame = shop().drop("Amount").with_columns(pl.lit("0671234567").alias("Телефон"))
+    (question,) = [item for item in asked(frame) if item.column == "amount"]
+    assert '"..."' in question.answer
+    frame = shop().with_columns(pl.format("{} грн", pl.col("Amount").floor()).alias("Сума"))
+    taken = segkit.clean_data(frame.drop("Amount")).orders
+    assert taken["currency"].unique().to_list() == ["UAH"]
+    assert taken["amount"].sum() == shop()["Amount"].floor().sum()
 
 
 def test_an_order_number_taken_for_the_customer_is_doubted():

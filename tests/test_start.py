@@ -243,6 +243,14 @@ def test_a_page_says_first_that_many_lines_are_not_used_and_why(tmp_path):
     )
 
 
+def test_a_page_says_what_people_and_orders_are_doubted(tmp_path):
+    lines().drop("order_id", strict=False).write_csv(tmp_path / "orders.csv")
+    made = start(tmp_path / "orders.csv", out=tmp_path / "out", answers=["orders.zero=keep"])
+    assert "No order ids: one order is taken to be one customer" in (
+        made.page.read_text(encoding="utf-8")
+    )
+
+
 def test_a_handful_of_customers_is_shown_with_a_warning(tmp_path):
     few = pl.DataFrame(
         {"customer": ["A", "B", "A"], "date": ["2024-01-02", "2024-02-03", "2024-03-04"]}

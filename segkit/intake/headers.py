@@ -165,11 +165,21 @@ def _settle(header: str, tokens: list[str], meant: set[str]) -> frozenset[str]:
         meant.add("id")
     if _DOCUMENT_TYPE.search("_".join(tokens)):  # Fakturaart
         meant = {"order", "type"}
-    if "tax" in meant and (_WITH_TAX | _WITHOUT_TAX) & set(tokens):  # "total incl. tax" is no tax
-        meant = (meant - {"tax"}) | {"gross" if _WITH_TAX & set(tokens) else "net"}
+    if "tax" in meant and (side := _side_of_tax(tokens)):  # "total incl. tax" is no tax
+        meant = (meant - {"tax"}) | {side}
     if "number_of" in "_".join(tokens) or {"id", "quantity"} <= meant:  # number of items
         meant = (meant - {"id"}) | {"quantity"}
     return frozenset(meant - {"place"} if "email" in meant else meant)  # e-mail address
+
+
+def _side_of_tax(tokens: list[str]) -> str:
+    """Return whether words say that tax is in an amount ("gross") or not ("net"); else empty."""
+    joined = "_".join(tokens)
+    for side, words in (("net", _WITHOUT_TAX), ("gross", _WITH_TAX)):
+        wide = (word for word in words if word > _ALPHABETS)
+        if words & set(tokens) or any(word in joined for word in wide):
+            return side
+    return ""
 
 
 def _compound(token: str) -> set[str] | None:

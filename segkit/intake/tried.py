@@ -261,4 +261,6 @@ _NO_AMOUNT = {
     "percent",
     "quantity",
     "balance",
+    "phone",
+    "customer",
 }
