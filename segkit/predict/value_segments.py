@@ -177,6 +177,8 @@ class RetentionList(Result):
     horizon_days : int
     cost, margin : float
         Of a contact in money; share of revenue that is profit.
+    currency : str or None
+        Of the money, where the source names one.
     """
 
     customers: pl.DataFrame
