@@ -1,7 +1,8 @@
 """How often are data without groups called natural, and data with groups found to be so?
 
 The first table has the whole verdict; the second the level alone, for which references need to be
-drawn only until one of each kind has a valley as deep as the data's.
+drawn only until one of each kind has a valley as deep as the data's; the third what a report says:
+the verdict on the number of segments that is recommended and used.
 
 ``python -m tests.studies.study_null --seeds 200 --jobs 2``
 """
@@ -10,6 +11,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import binomtest
 
+from segkit.cluster.choose import choose_k
 from segkit.cluster.null import elliptical_reference, null_reference
 from segkit.cluster.refits import Clustering
 from segkit.cluster.structure import assess_structure, shallowest_valley
@@ -32,6 +34,7 @@ SETTINGS = (*NULLS, *GROUPS, *RETAILERS)
 N = 300
 CUSTOMERS = 1000
 FIRST = 1000  # the references were chosen on lower seeds
+REPORTED = 6000  # first seed of the reports
 REFERENCES = 19
 KS = range(2, 6)
 
@@ -53,6 +56,20 @@ def verdict(setting, seed):
         "customers": found.n,
         "verdict": found.verdict,
         "right_k": found.natural_k == k,
+    }
+
+
+def report(seed):
+    """One retailer without segments: does notebook 05 say that its segments are natural?"""
+    table, variables, _ = customer_table(CUSTOMERS, seed=seed, structure="none")
+    X = Transform.propose(table, variables).fit(table).apply(table)
+    choice = choose_k(X, k_range=range(2, 11), seed=seed)
+    found = assess_structure(X, k=choice.k, n_null=39, seed=seed, choice=choice)
+    return {
+        "seed": seed,
+        "k": choice.k,
+        "verdict": found.verdict,
+        "any_k": found.p_value <= found.alpha,
     }
 
 
@@ -95,9 +112,28 @@ def publish_levels(options):
     )
 
 
+def publish_reports(options):
+    """Run the retailers without segments as notebook 05 does, and write one row."""
+    cells = [(REPORTED + seed,) for seed in range(options.seeds)]
+    keep = options.keep and f"{options.keep}.report"
+    found = over_seeds(report, cells, jobs=options.jobs, keep=keep, as_is=options.as_is)
+    natural = int((found["verdict"] == "natural").sum())
+    row = {"setting": "retailer without segments", **rate(natural, found.height)}
+    publish(
+        pl.DataFrame({**row, "any_k": found["any_k"].mean(), "k": found["k"].median()}),
+        "null_report",
+        thin=options.thin,
+        note="Rate of reports that call segments natural where there are none (choose_k over 2 to "
+        "10, then the\nstructure test with 39 references on the number recommended), Wilson 95% "
+        f"interval. {CUSTOMERS} customers\nbefore the intake, medium difficulty; any_k: at some k "
+        f"of 2 to 10; k: the median recommended. Seeds from {REPORTED} on.",
+    )
+
+
 def main():
     """Run the cells and write one row per setting."""
     options = arguments(__doc__, seeds=200, thin=2)
+    publish_reports(options)
     publish_levels(options)
     cells = [(s, FIRST + seed) for seed in range(options.seeds) for s in SETTINGS]
     found = over_seeds(verdict, cells, jobs=options.jobs, keep=options.keep, as_is=options.as_is)
