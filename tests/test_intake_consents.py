@@ -7,7 +7,7 @@ import pytest
 
 import segkit
 from segkit.campaign import SegmentContract, build_audience
-from segkit.intake.consents import consent_meaning
+from segkit.intake.consents import AGREED, REFUSED, consent_meaning, word_meaning
 from segkit.intake.layouts import add_contacts
 from segkit.start import start
 
@@ -94,6 +94,17 @@ def test_who_refused_is_on_no_list(header, refused, other, agreed):
 )  # fmt: skip
 def test_other_columns_are_no_consents(header):
     assert consent_meaning(header) is None
+
+
+def test_a_word_for_agreed_that_is_negated_is_a_refusal_however_the_language_negates():
+    refused = [
+        "購読しない", "許可しない", "同意しません", "동의하지 않음", "동의하지않음",
+        "동의 안 합니다", "구독하지 않음", "Onaylamıyor", "Onaylanmadı", "n'accepte pas",
+        "Je n’accepte pas", "doesn't agree", "didn’t subscribe",
+    ]  # fmt: skip
+    assert [word_meaning(word) for word in refused] == [REFUSED] * len(refused)
+    agreed = ["購読する", "동의함", "Onaylandı", "J'accepte", "agrees", "登録済み", "iscritto"]
+    assert [word_meaning(word) for word in agreed] == [AGREED] * len(agreed)
 
 
 def test_a_refusal_of_text_messages_says_nothing_of_emails():

@@ -36,7 +36,11 @@ def test_words_of_thirty_languages(meaning, words):
     )
 
 
-@pytest.mark.parametrize("word", ["Stage 7", "closed", "not delivered", "refund requested", "x"])
+@pytest.mark.parametrize(
+    "word",
+    ["Stage 7", "closed", "not delivered", "refund requested", "x", "isn't paid",
+     "n'est pas payée", "결제되지 않음", "결제 안됨", "Onaylanmadı"],
+)  # fmt: skip
 def test_words_that_can_mean_either_are_not_guessed(word):
     assert status_meaning(word) is None
 
