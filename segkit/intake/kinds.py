@@ -211,22 +211,32 @@ def _refuse_histories(rows: pl.DataFrame, columns: Columns) -> list[Finding]:
     return [Finding("block", "orders", "status", text, columns.raw.height, answer=answer)]
 
 
-def _ask_movements(
-    name: str, spelling: dict[str, str], row_words: _Words, columns: Columns
-) -> list[Finding]:
-    """Ask about rows of payouts, holds, charges and refunds beside sales, and about other kinds."""
-    meant, _ = concepts(name)
-    bare = set(plain(name).split("_"))
+def _tells_kinds(
+    meant: frozenset[str],
+    bare: set[str],
+    read: dict[str, str | None],
+    sales: list[str],
+    recognised: list[str],
+) -> bool:
+    """Return whether a column tells kinds of rows, by its header and the words that are known."""
     typed = "type" in meant or bool(bare & _TYPE_WORDS) or bare <= {"category", "event", "kind"}
     is_product = bool(meant & {"product", "category", "customer", "card", "discount"})
     is_product = is_product and not meant & {"order", "payment"}  # Zahlungsart, Belegart
     is_product |= {"line", "name"} <= meant
+    if "status" in meant or not (typed or (sales and 2 * len(recognised) > len(read))):
+        return False
+    return not is_product or bool(sales and len(recognised) == len(read))
+
+
+def _ask_movements(
+    name: str, spelling: dict[str, str], row_words: _Words, columns: Columns
+) -> list[Finding]:
+    """Ask about rows of payouts, holds, charges and refunds beside sales, and about other kinds."""
+    meant, bare = concepts(name)[0], set(plain(name).split("_"))
     read = _row_meanings(spelling, is_payment="payment" in meant)
     sales = [word for word, kind in read.items() if kind == "line"]
     recognised = [word for word, kind in read.items() if kind not in (None, "way")]
-    if "status" in meant or not (typed or (sales and 2 * len(recognised) > len(read))):
-        return []
-    if is_product and not (sales and len(recognised) == len(read)):
+    if not _tells_kinds(meant, bare, read, sales, recognised):
         return []
     cells = row_words()
     worth = line_money(columns)
