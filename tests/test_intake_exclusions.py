@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from datetime import datetime
 
 import polars as pl
 import pytest
@@ -437,3 +438,25 @@ def test_states_of_refunds_are_asked_and_read_as_refunds(good, bad, more):
     kept = [t for i, t in enumerate(TOTALS) if not BAD[i] and not (more and i == N - 1)]
     answer = answer_of(asked[0]) if asked else None
     assert taken_money(frame, answer)[0] == round(sum(kept), 2)
+
+
+ZEROS = ["0000-00-00 00:00:00", "0001-01-01T00:00:00", "1970-01-01 01:00:00", "1899-12-30"]
+
+
+@pytest.mark.parametrize("none", [*ZEROS, "00.00.0000", "30.12.1899", "01/01/1900", "-0001-11-30"])
+def test_a_date_of_payment_of_zeros_is_none_and_asked_about_as_an_empty_one_is(none):
+    written = "%d.%m.%Y" if "." in none else "%d/%m/%Y" if "/" in none else "%Y-%m-%d %H:%M:%S"
+    paid = [datetime(2024, 1 + i % 12, 1 + i % 28, 15).strftime(written) for i in range(N)]
+    found = {}
+    for empty in (none, ""):
+        cells = [empty if out else day for day, out in zip(paid, BAD, strict=True)]
+        frame = orders("Paid", "", "").with_columns(Paid=pl.Series(cells))
+        asked = [each for each in segkit.audit_data(frame).findings if each.severity == "block"]
+        found[empty] = [each.finding for each in asked]
+        assert taken_money(frame, answer_of(asked[0]))[0] == SOLD
+    assert len(found[""]) == 1
+    assert found[none] == found[""]
+    stated = answer_of(asked[0])
+    stated["orders"]["values"]["status"][none] = stated["orders"]["values"]["status"].pop("")
+    cells = [none if out else day for day, out in zip(paid, BAD, strict=True)]
+    assert taken_money(frame.with_columns(Paid=pl.Series(cells)), stated)[0] == SOLD

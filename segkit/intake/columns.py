@@ -29,7 +29,7 @@ from segkit.intake.dates import (
     formats,
     numeric_format,
 )
-from segkit.intake.evidence import ColumnProfile, profile_columns
+from segkit.intake.evidence import ColumnProfile, profile_columns, without_zero_dates
 from segkit.intake.headers import language_of
 from segkit.intake.mapping import Mapping, as_date
 from segkit.intake.numbers import (
@@ -143,11 +143,22 @@ class Columns:
         return tuple(raw_column for n in names if (raw_column := self.source(n)) is not None)
 
     def cells(self, raw_column: str) -> pl.Series:
-        """Return a raw column with texts trimmed and missing values as null."""
+        """Return a raw column with texts trimmed and missing values as null.
+
+        A zero date is missing, too, except as the time of the row itself, where it is rejected,
+        and where the mapping gives dates a meaning.
+        """
         if raw_column not in self._cells:
-            key = (raw_column, self.nulls)
+            part = self.mapping.tables[self.table]
+            names = [name for name, column in part.columns.items() if column == raw_column]
+            words = [str(word) for name in names for word in part.values.get(name, ())]
+            as_is = {"order_time", "event_time"} & {*names} or any(
+                w.lstrip("-")[:1].isdigit() for w in words
+            )
+            key = ("as it is", raw_column, self.nulls) if as_is else (raw_column, self.nulls)
             if key not in self.shared:
-                self.shared[key] = present_cells(self.raw[raw_column], self.nulls)
+                cells = present_cells(self.raw[raw_column], self.nulls)
+                self.shared[key] = cells if as_is else without_zero_dates(cells)
             self._cells[raw_column] = self._filled(self.shared[key])
         return self._cells[raw_column]
 

@@ -28,6 +28,18 @@ _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 # At least one of these makes words codes of currencies; ALL and TOP alone are words.
 _TRADED = CODES - frozenset(["ALL", "TOP", "CUP", "MOP", "BAM", "GEL", "LAK", "MAD", "PEN", "RON"])
 _FLAGS = frozenset((*YES, *NO_WORDS)) - {"0.0", "1.0", "x"}
+# Dates that stand for none: zeros (databases), the year one (programs), and the first days that
+# systems count from, which are none where all other dates are far later.
+_NO_DATE = (
+    r"^0{1,4}[-/.]0{1,2}[-/.]0{1,4}(?:\D|$)|^0{8}$"
+    r"|^-?0001[-/.]\d\d?[-/.]\d\d?(?:\D|$)|^\d\d?[-/.]\d\d?[-/.]-?0001(?:\D|$)"
+)
+_FIRST_DAY = (
+    r"^(?:1753|1900|1970)[-/.]0?1[-/.]0?[01](?:\D|$)|^(?:1899|1969)[-/.]12[-/.]3[01](?:\D|$)"
+    r"|^0?1[-/.]0?[01][-/.](?:1753|1900|1970)(?:\D|$)"
+    r"|^(?:12[-/.]3[01]|3[01][-/.]12)[-/.](?:1899|1969)(?:\D|$)"
+)
+FAR = 20  # years
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +128,7 @@ def profile_columns(frame: pl.DataFrame, nulls: Sequence[str]) -> dict[str, Colu
         if not kind.is_nested() and kind not in (pl.Binary, pl.Object)
     }
     cells = part.select(present(pl.col(n), kind, nulls).alias(n) for n, kind in usable.items())
+    cells = cells.with_columns(without_zero_dates(column) for column in cells)
     empty = [name for name in cells.columns if cells[name].null_count() == cells.height]
     if empty and frame.height > part.height:  # filled outside the sample only: look at those rows
         full = frame.select(pl.col(name).drop_nulls().head(1).len() for name in empty).row(0)
@@ -201,6 +214,43 @@ def is_dated(cells: pl.Series) -> bool:
     if not part.len() or part.str.contains(_DATE).sum() <= 0.9 * part.len():
         return False  # told at once; formats take longer
     return bool(formats(part, day_first=True))
+
+
+def without_zero_dates(cells: pl.Series) -> pl.Series:
+    """Turn the dates that stand for "no date" into nulls, in a column of dates.
+
+    Examples
+    --------
+    >>> without_zero_dates(pl.Series(["2024-01-31 10:15:00", "0000-00-00 00:00:00"])).to_list()
+    ['2024-01-31 10:15:00', None]
+    >>> without_zero_dates(pl.Series([20240131, 0])).to_list()
+    [20240131, None]
+    >>> without_zero_dates(pl.Series(["1970-01-01", "1981-05-17"])).to_list()  # days of birth
+    ['1970-01-01', '1981-05-17']
+    """
+    if cells.dtype.is_integer():
+        zero = (cells == 0).fill_null(value=False)
+        return cells.set(zero, None) if zero.any() and is_dated(cells.filter(~zero)) else cells
+    if is_text(cells.dtype):
+        texts = cells.cast(pl.String)
+        seen = texts.drop_nulls().head(1000)
+        if seen.str.contains(f"{_DATE}|{_NO_DATE}").sum() <= 0.5 * seen.len():
+            return cells
+    elif cells.dtype == pl.Date or isinstance(cells.dtype, pl.Datetime):
+        texts = cells.dt.strftime("%Y-%m-%d")
+    else:
+        return cells
+    none = texts.str.contains(_NO_DATE).fill_null(value=False)
+    first = texts.str.contains(_FIRST_DAY).fill_null(value=False)
+    others = texts.filter(~(none | first)).drop_nulls()
+    if first.any() and others.len():
+        start, least = (
+            part.str.extract(r"(\d{4})").cast(pl.Int32) for part in (texts.filter(first), others)
+        )
+        none |= first & ((least.min() or 0) >= start.max() + FAR)  # type: ignore[operator]
+    if not none.any() or (others.len() and not is_dated(others)):
+        return cells
+    return cells.set(none, None)
 
 
 def same_groups(frame: pl.DataFrame, one: str, other: str) -> bool:
