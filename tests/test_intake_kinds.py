@@ -239,6 +239,16 @@ def test_documents_of_one_kind_and_kinds_of_sales_are_not_asked_about() -> None:
     assert not segkit.audit_data(frame).blocked
 
 
+def test_credit_notes_of_positive_money_are_offered_as_given_back() -> None:
+    words = {"Rechnung": 0, "Stornorechnung": 1}
+    frame = _papers(words).filter(
+        (pl.col("Belegart") == "Rechnung") | (pl.int_range(pl.len()) % 10 < 2)
+    )
+    for note in ("Stornorechnung", "NOTA DE CRÉDITO ELECTRÓNICA"):
+        named = frame.with_columns(pl.col("Belegart").replace("Stornorechnung", note))
+        assert f'"{note}" = "return"' in _question(named)
+
+
 def test_a_status_question_offers_our_own_reading_first() -> None:
     kinds = pl.when(pl.int_range(pl.len()) % 6 == 0).then(pl.lit("Refund"))
     frame = _paid(Status=kinds.otherwise(pl.lit("Completed")))

@@ -5,7 +5,7 @@ import pytest
 
 import segkit
 from segkit.errors import DataError, MappingError
-from segkit.intake.statuses import likely_status, status_meaning
+from segkit.intake.statuses import likely_status, row_meaning, status_meaning
 
 WORDS = {
     "sale": "paid completed Shipped partially_refunded Bezahlt Payé Pagado Pagato Aprovado "
@@ -34,6 +34,24 @@ def test_words_of_thirty_languages(meaning, words):
     assert {word: status_meaning(word) for word in words.split()} == dict.fromkeys(
         words.split(), meaning
     )
+
+
+CREDIT_NOTES = (
+    "NOTA DE CRÉDITO ELECTRÓNICA, Credit Note, Credit memo, Avoir, Facture d'avoir, Gutschrift, "
+    "Stornorechnung, Rechnungskorrektur, Nota di credito, Factura rectificativa, Kreditnota, "
+    "Kreditfaktura, Creditfactuur, Hyvityslasku, Faktura korygująca, Dobropis, Factură storno, "
+    "Notă de credit, İade Faturası, Helyesbítő számla, Jóváíró számla, Πιστωτικό τιμολόγιο, "
+    "Кредит-нота, 貸方票, 赤伝票, 红字发票, 贷项通知单, 折讓單, 대변 메모, ใบลดหนี้, إشعار دائن, חשבונית זיכוי"
+)
+RECEIPTS = "Boleta Electrónica, Scontrino, Ricevuta, Kassenbon, Paragon, Nota fiscal, 領収書, Nota de débito"
+
+
+def test_credit_notes_take_back_and_receipts_are_sales():
+    for kind, words in (("return", CREDIT_NOTES), ("line", RECEIPTS)):
+        assert {word: row_meaning(word) for word in words.split(", ")} == dict.fromkeys(
+            words.split(", "), kind
+        )
+    assert [row_meaning(word) for word in ("Credit card", "Carte de crédit", "Kredit")] == [None] * 3
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from segkit.intake.headers import WORDS, concepts, pattern, plain
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping
 from segkit.intake.questions import Finding
 from segkit.intake.states import count_words, line_money, say_rows
-from segkit.intake.statuses import CREDIT, row_meaning, spelt, status_meaning, stem
+from segkit.intake.statuses import CREDIT, CREDIT_NOTE, row_meaning, spelt, status_meaning, stem
 
 MOST_KINDS = 40
 # A kind of row stands on nearly every row; a charge beside goods in so many of its orders.
@@ -39,7 +39,7 @@ _BROWSING, _BOUGHT, _ABANDONED, _RECOVERED, _CART, _TENDERS, _WAYS, _WAY_TO_PAY,
     )
 )
 _DOCUMENTS = {k: re.compile(words.replace("\n", "")) for k, words in WORDS["documents"].items()}
-_NOTE_OF_CREDIT = re.compile(r"credit|gutschrift|avoir|abono|kredit|nota")
+_NOTE_OF_CREDIT = re.compile(CREDIT_NOTE)
 _TYPE_WORDS = {*pattern("type_words").split("|")}  # headers of kinds of rows
 _NOT_CARTS = re.compile(r"url|token|link")
 
@@ -437,7 +437,7 @@ def _ask_documents(
     kinds: dict[str, list[str]] = {}
     for word, text in spelling.items():
         kind = next((k for k, names in _DOCUMENTS.items() if names.fullmatch(text)), "")
-        kind = "credit" if not kind and re.search(CREDIT, word.lower()) else kind
+        kind = "credit" if re.search(CREDIT, word.lower()) else kind
         kinds.setdefault(kind, []).append(word)
     several = [kind for kind in _DOCUMENTS if kind in kinds]
     recognised = sum(len(words) for kind, words in kinds.items() if kind)

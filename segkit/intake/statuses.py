@@ -14,8 +14,9 @@ from segkit.intake.headers import LETTERS, WORDS, pattern, without_accents
 STATUSES = ("cancelled", "refunded", "unpaid", "sale")
 ROW_KINDS = ("line", "return", "discount", "total", "charge", "test", "other")
 
-# A refund or credit note as a row of its own, in the main trading languages.
-CREDIT = pattern("credit")
+# A document that takes a sale back, as a credit note, and any refund as a row of its own.
+CREDIT_NOTE = pattern("credit_note")
+CREDIT = f"{CREDIT_NOTE}|{pattern('credit')}"
 
 
 def _pattern(stems: str) -> re.Pattern[str]:
@@ -27,7 +28,10 @@ def _pattern(stems: str) -> re.Pattern[str]:
 
 _MEANS = {"asked": None, "part_refunded": "sale", "paid_waiting": "sale"}
 _PATTERNS = {name: _pattern(stems) for name, stems in WORDS["states"].items()}
-_ROW_PATTERNS = tuple((_pattern(stems), name) for name, stems in WORDS["rows"].items())
+_ROW_PATTERNS = (
+    (re.compile(CREDIT_NOTE), "return"),
+    *((_pattern(stems), name) for name, stems in WORDS["rows"].items()),
+)
 
 # "Not delivered" is no sale for certain.
 _NEGATED, _NOTHING, _PARTLY = (
