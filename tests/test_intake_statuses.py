@@ -5,7 +5,7 @@ import pytest
 
 import segkit
 from segkit.errors import DataError, MappingError
-from segkit.intake.statuses import likely_status, row_meaning, status_meaning
+from segkit.intake.statuses import likely_status, on_account_words, row_meaning, status_meaning
 
 WORDS = {
     "sale": "paid completed Shipped partially_refunded Bezahlt Payé Pagado Pagato Aprovado "
@@ -41,9 +41,10 @@ CREDIT_NOTES = (
     "Stornorechnung, Rechnungskorrektur, Nota di credito, Factura rectificativa, Kreditnota, "
     "Kreditfaktura, Creditfactuur, Hyvityslasku, Faktura korygująca, Dobropis, Factură storno, "
     "Notă de credit, İade Faturası, Helyesbítő számla, Jóváíró számla, Πιστωτικό τιμολόγιο, "
-    "Кредит-нота, 貸方票, 赤伝票, 红字发票, 贷项通知单, 折讓單, 대변 메모, ใบลดหนี้, إشعار دائن, חשבונית זיכוי"
+    "Кредит-нота, 貸方票, 赤伝票, 红字发票, 贷项通知单, 折讓單, 대변 메모, "
+    "ใบลดหนี้, إشعار دائن, חשבונית זיכוי"
 )
-RECEIPTS = "Boleta Electrónica, Scontrino, Ricevuta, Kassenbon, Paragon, Nota fiscal, 領収書, Nota de débito"
+RECEIPTS = "Boleta Electrónica, Scontrino, Kassenbon, Paragon, Nota fiscal, 領収書, Nota de débito"
 
 
 def test_credit_notes_take_back_and_receipts_are_sales():
@@ -51,7 +52,24 @@ def test_credit_notes_take_back_and_receipts_are_sales():
         assert {word: row_meaning(word) for word in words.split(", ")} == dict.fromkeys(
             words.split(", "), kind
         )
-    assert [row_meaning(word) for word in ("Credit card", "Carte de crédit", "Kredit")] == [None] * 3
+    assert [row_meaning(word) for word in ("Credit card", "Carte de crédit", "Kredit")] == [
+        None
+    ] * 3
+
+
+OWED = (
+    "Outstanding, Part paid, Überfällig, Teilbezahlt, À payer, Échue, Pendiente de pago, Vencida, "
+    "Da incassare, Em aberto, Te laat, Przeterminowana, Förfallen, Delvist betalt, Avoin, "
+    "Neuhrazená, Lejárt, Neachitată, Kısmen ödendi, Не оплачен, Ανεξόφλητο, 期限超過, 一部入金, "
+    "逾期, 연체, Quá hạn, Belum dibayar, เกินกำหนด, متأخر, שולם חלקית"
+)
+
+
+def test_invoices_that_are_owed_are_known_and_what_is_settled_or_no_invoice_is_not():
+    assert on_account_words(OWED.split(", ")) == {*OWED.split(", ")}
+    assert not on_account_words(
+        ["Draft", "Entwurf", "Paid", "Void", "Expired", "Pendiente", "入金済"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def _of_last_states(columns: Columns) -> Columns:
 
 def about_statuses(columns: Columns) -> list[Finding]:
     """Show the words of each status with their rows and money; ask what unknown words mean."""
-    asked, findings = [], []
+    asked, if_paid, findings = [], [], []
     columns = _of_last_states(columns)
     worth = line_money(columns) if any(map(columns.source, STATUS_COLUMNS)) else None
     for name in STATUS_COLUMNS:
@@ -119,41 +119,20 @@ def about_statuses(columns: Columns) -> list[Finding]:
         words = columns.cells(raw_column).cast(pl.String)
         if words.n_unique() > MOST_STATUSES:
             words = stem(words)
-        few = words.n_unique() <= MOST_STATUSES
         lines = worth
         if worth is not None and words.null_count():
             lines = worth.set(words.is_null() & ~is_of_customer(columns), 0.0)
         table = count_words(words, lines).with_columns(meaning=_meanings(columns, name))
-        table = table.select("word", "meaning", "rows", "money")
         unknown = table.filter(pl.col("meaning").is_null())
         if unknown.height:
-            offers = _offer_meanings(columns, name, words)
-
-            def say(word: str | None, words: pl.Series = words, few: bool = few) -> str:
-                return "empty" if word is None else repr(_word(word, words, few=few))
-
-            listed = ", ".join(
-                f"{say(word)} ({say_rows(rows, worth_)})"
-                for word, _, rows, worth_ in unknown.head(MOST_KINDS).iter_rows()
-            )
-            answered = [
-                f"{quote_text('' if word is None else _word(word, words, few=few))} = "
-                f'"{offers.get(word, "...")}"'
-                for word in unknown["word"].head(MOST_KINDS)
-            ]
-            answer = f"[orders.values.{name}] {', '.join(answered)}"
-            text = f"It is not known what {listed} in {raw_column!r} mean: a sale, unpaid, "
-            text += "cancelled or refunded?"
-            issued = unknown.filter(pl.col("word").is_in([*_issued(columns, words)]))
-            if issued.height and worth is not None:
-                sum_ = money(float(issued["money"].sum()))
-                text += f" Invoices count when they are issued; {sum_} is not, or not wholly, paid."
-            first, rows = say(unknown["word"][0]).strip("'"), int(unknown["rows"].sum())
-            asked.append(Finding("block", columns.table, name, text, rows, first, answer))
+            question, paid = _ask_words(columns, name, words, unknown)
+            asked.append(question)
+            if_paid.append(paid)
         listed = ", ".join(
-            f"{'empty' if word is None else repr(_word(word, words, few=few))} as {meaning} "
-            f"({say_rows(rows, worth_)})"
-            for word, meaning, rows, worth_ in table.head(MOST_KINDS).iter_rows()
+            f"{_say(word, words)} as {meaning} ({say_rows(rows, worth_)})"
+            for word, meaning, rows, worth_ in table.select("word", "meaning", "rows", "money")
+            .head(MOST_KINDS)
+            .iter_rows()
             if meaning is not None
         )
         if listed:
@@ -163,9 +142,37 @@ def about_statuses(columns: Columns) -> list[Finding]:
     if asked:  # of both columns in one question
         meanings = '"sale", "unpaid", "cancelled", "refunded"'
         answer = f"{' and '.join(one.answer for one in asked)}, each one of {meanings}"
+        if if_paid != [one.answer for one in asked]:
+            answer += f"; or {' and '.join(if_paid)}, if only what is paid counts"
         text, rows = " ".join(one.finding for one in asked), sum(one.rows or 0 for one in asked)
         findings.insert(0, replace(asked[0], finding=text, rows=rows, answer=answer))
     return findings
+
+
+def _ask_words(
+    columns: Columns, name: str, words: pl.Series, unknown: pl.DataFrame
+) -> tuple[Finding, str]:
+    """Ask what words of one column mean; add the answer by which only what is paid counts."""
+    offers = _offer_meanings(columns, name, words)
+    issued = unknown.filter(pl.col("word").is_in([*_issued(columns, words)]))
+    few = unknown.head(MOST_KINDS)
+    listed = ", ".join(
+        f"{_say(word, words)} ({say_rows(rows, worth)})"
+        for word, rows, worth in few.select("word", "rows", "money").iter_rows()
+    )
+    shown = {word: "" if word is None else _word(word, words) for word in few["word"]}
+    answer, if_paid = (
+        f"[orders.values.{name}] "
+        + ", ".join(f'{quote_text(shown[w])} = "{offered.get(w, "...")}"' for w in shown)
+        for offered in (offers, offers | dict.fromkeys(issued["word"], "unpaid"))
+    )
+    text = f"It is not known what {listed} in {columns.source(name)!r} mean: a sale, unpaid, "
+    text += "cancelled or refunded?"
+    if issued["money"].count():
+        sum_ = money(float(issued["money"].sum()))
+        text += f" Invoices count when they are issued; {sum_} is not, or not wholly, paid."
+    first, rows = _say(unknown["word"][0], words).strip("'"), int(unknown["rows"].sum())
+    return Finding("block", columns.table, name, text, rows, first, answer), if_paid
 
 
 def _offer_meanings(columns: Columns, name: str, words: pl.Series) -> dict[str | None, str]:
@@ -236,8 +243,13 @@ def _meanings(columns: Columns, name: str) -> pl.Expr:
     return pl.when(~asked).then(read)
 
 
-def _word(word: str, words: pl.Series, *, few: bool) -> str:
+def _say(word: str | None, words: pl.Series) -> str:
+    return "empty" if word is None else repr(_word(word, words))
+
+
+def _word(word: str, words: pl.Series) -> str:
     """Show a status; in a column of many different texts only as any other cell."""
+    few = words.n_unique() <= MOST_STATUSES
     if few and re.fullmatch(r"\w{,30}", word) and row_meaning(word):
         return word  # a term of the trade, no name
     return show_state(word, words) if few else mask_word(word, words)

@@ -157,18 +157,20 @@ def unpaid_words(words: Iterable[object]) -> set[str]:
 def on_account_words(words: Iterable[object]) -> set[str]:
     """List the words of invoices that are issued and not, or not wholly, paid.
 
+    Of an invoice, what is expired (Verlopen, Scaduta) is overdue.
+
     Examples
     --------
-    >>> sorted(on_account_words(["Awaiting Payment", "Draft", "Overdue", "Pending payment"]))
-    ['Awaiting Payment', 'Overdue']
+    >>> sorted(on_account_words(["Awaiting Payment", "Draft", "Scaduta", "Pending payment"]))
+    ['Awaiting Payment', 'Scaduta']
     """
     texts = {str(word): _state_text(word) for word in words}
     issued = unpaid_words(texts)
     return issued | {
         word
         for word, text in texts.items()
-        if status_meaning(word) in (None, "unpaid")
-        and (_OWED.search(text) or _ON_ACCOUNT.search(text))
+        if _OWED.search(text)
+        or (status_meaning(word) in (None, "unpaid") and _ON_ACCOUNT.search(text))
     }
 
 
