@@ -16,7 +16,7 @@ from segkit.display import counted
 from segkit.intake.answers import quote_text
 from segkit.intake.cells import NO, NO_MARKS, YES, is_text
 from segkit.intake.columns import Columns
-from segkit.intake.headers import WORDS, pattern, plain, without_accents, without_number
+from segkit.intake.headers import WORDS, bare, pattern, without_accents, without_number
 from segkit.intake.people import WHO
 from segkit.intake.privacy import show_state
 from segkit.intake.questions import MOST_KINDS, Finding
@@ -25,13 +25,21 @@ from segkit.intake.statuses import spelt
 REFUSED, NOT_REFUSED, AGREED = 0, 1, 2
 CONSENTS = ("marketing_consent", "email_consent", "sms_consent", "phone_consent", "post_consent")
 MOST_WORDS = 12  # of a column that is told by its words alone
-_YES, _NO = {*YES, "✓", "✔", "☑", "*"}, {*NO, *NO_MARKS}
-_DATE = re.compile(r"\d{1,4}[-/.年]\d{1,2}[-/.月]\d{1,4}|\d{8}$")
-(_REFUSAL, _CONSENT, _GRANTED, _DENIED, _OTHER_PURPOSE, _NO_CONSENT, _NO_GRANT, _ALL) = (
+_YES, _NO = {*YES, "✓", "✔", "☑", "✅", "*"}, {*NO, *NO_MARKS, "×", "✖", "❌", "不", "無", "无"}
+_DATE = re.compile(
+    r"(?:\d{1,4}[-/.年]\d{1,2}[-/.月]\d{1,4}日?|(?:19|20)\d{6})"
+    r"(?:[t ]\d{1,2}:\d\d[\d:.]*(?: ?[ap]m)?(?: ?(?:z|utc|gmt|[+-]\d\d:?\d\d))?)?"
+)
+_NO_DATE = re.compile(
+    r"00|(?:01[-/.]01[-/.])?(?:0001|1899|1900|1970|9999)"
+)  # never, as systems write it
+(_REFUSAL, _CONSENT, _GRANTED, _DENIED, _HARMLESS, _UNSETTLED, _ENDED, _MARKETING, _THIRD,
+ _OTHER_PURPOSE, _NO_CONSENT, _NO_GRANT, _ALL) = (
     re.compile(without_accents(pattern(name)))
-    for name in ("refusal", "consent", "granted", "denied", "other_purpose", "no_consent",
-                 "no_grant", "all_channels")
+    for name in ("refusal", "consent", "granted", "denied", "harmless", "unsettled", "ended",
+                 "marketing", "third", "other_purpose", "no_consent", "no_grant", "all_channels")
 )  # fmt: skip
+_GRANT = re.compile(f"(?:{_GRANTED.pattern})[a-zа-яёіїєα-ωא-תء-ي]*")  # with its ending
 _NEGATED = re.compile(pattern("negated"))
 _CHANNELS = {name: re.compile(without_accents(text)) for name, text in WORDS["channels"].items()}
 
@@ -46,12 +54,15 @@ def consent_meaning(header: str) -> tuple[str, int, int] | None:
     >>> consent_meaning("Accepts SMS Marketing"), consent_meaning("Contact name")
     (('sms_consent', 2, 0), None)
     """
-    name = plain(without_number(header))
-    if _NO_CONSENT.search(name):
+    name = bare(without_number(header))
+    if _NO_CONSENT.search(name) or _THIRD.search(name):
         return None
-    if _REFUSAL.search(name):
+    is_consent = _CONSENT.search(name)
+    is_marketing = is_consent or _MARKETING.search(name)
+    is_over = is_marketing and (_DENIED.search(name) or _ENDED.search(name))
+    if _REFUSAL.search(name) or (is_over and not _NO_GRANT.search(name)):
         return _channel(name, "email_consent"), REFUSED, NOT_REFUSED
-    if not _CONSENT.search(name) or _NO_GRANT.search(name):
+    if not is_consent or _NO_GRANT.search(name):
         return None
     yes = NOT_REFUSED if _OTHER_PURPOSE.search(name) else AGREED
     return _channel(name, "marketing_consent"), yes, REFUSED
@@ -72,6 +83,8 @@ def _is_of_all(name: str) -> bool:
 def word_meaning(word: str, yes: int = AGREED, no: int = REFUSED) -> int | None:
     """Return what a cell says of a consent; None if it is not understood.
 
+    A word for agreed counts only where all that stands beside it is known to change nothing.
+
     Examples
     --------
     >>> [word_meaning(word) for word in ("subscribed", "Never subscribed", "désinscrit", "weekly")]
@@ -79,18 +92,26 @@ def word_meaning(word: str, yes: int = AGREED, no: int = REFUSED) -> int | None:
     >>> word_meaning("2024-05-01", REFUSED, NOT_REFUSED), word_meaning("N", REFUSED, NOT_REFUSED)
     (0, 1)
     """
-    low, name = word.strip().lower(), plain(word)
-    if low in _YES or _DATE.match(low):
-        return yes
-    if low in _NO:
-        return no
-    grants = _GRANTED.search(name)
+    low, name = word.strip().lower(), bare(word)
+    if _DATE.fullmatch(low):
+        return no if _NO_DATE.match(low) else yes
+    if low in _YES or low in _NO:
+        return yes if low in _YES else no
     if _REFUSAL.search(name) or _DENIED.search(name):
         return REFUSED
-    if grants:
-        return REFUSED if _NEGATED.search(spelt(word)) else AGREED
-    first = name.partition("_")[0]
-    return yes if first in _YES else no if first in _NO else None
+    tokens = [token for token in name.split("_") if token] or [""]
+    says_yes, says_no = tokens[0] in _YES, not _NO.isdisjoint(tokens)
+    granting = [match.group().strip("_") for match in _GRANT.finditer(name)]
+    if granting and (says_no or _NEGATED.search(spelt(word))):
+        return REFUSED
+    other = {*_HARMLESS.sub("", _GRANT.sub("", name)).split("_")} - {"", *_YES}
+    if says_no:
+        settled = other <= _NO or (yes == AGREED and tokens[0] in _NO)
+        return no if settled and _YES.isdisjoint(tokens) else None
+    if yes == REFUSED:
+        return REFUSED if says_yes else None
+    settled = not other and "?" not in word and not any(map(_UNSETTLED.fullmatch, granting))
+    return yes if settled and (granting or says_yes) else None
 
 
 def read_consents(columns: Columns) -> dict[str, pl.Series]:
@@ -236,16 +257,25 @@ def consent_columns(columns: Columns) -> dict[str, tuple[str, int, int]]:
     consents = {}
     for header, kind in columns.raw.schema.items():
         role = mapped.get(header)
+        if role is None and (_THIRD.search(bare(header)) or _is_of_partners(columns, header)):
+            continue
         if header in skipped or kind.is_nested() or (role is not None and role not in CONSENTS):
             continue
         meaning = consent_meaning(header)
         if role is not None:
             meaning = (role, *(meaning[1:] if meaning is not None else (AGREED, REFUSED)))
         if meaning is None and is_text(kind) and _words_refuse(columns, header):
-            meaning = (_channel(plain(header), "email_consent"), AGREED, REFUSED)
+            meaning = (_channel(bare(header), "email_consent"), AGREED, REFUSED)
         if meaning is not None and columns.cells(header).drop_nulls().len():
             consents[header] = meaning
     return consents
+
+
+def _is_of_partners(columns: Columns, header: str) -> bool:
+    """Return whether a header is "optin" beside "newsletter": offers of partners in PrestaShop."""
+    stem = header.lower().removesuffix("optin")
+    beside = [name for name in columns.raw.columns if name.lower() == f"{stem}newsletter"]
+    return stem != header.lower() and any(columns.cells(name).count() for name in beside)
 
 
 def is_consent(columns: Columns, header: str) -> bool:
@@ -257,11 +287,11 @@ def _words_refuse(columns: Columns, header: str) -> bool:
     """Return whether all words of a column are those of consents, and one is a refusal."""
     shown = columns.profile(header)
     words = () if shown is None else shown.words
-    names = [plain(word) for word in words if word.lower() not in (_YES | _NO)]
+    names = [bare(word) for word in words if word.lower() not in (_YES | _NO)]
     return (
         0 < len(names) <= MOST_WORDS
         and any(_REFUSAL.search(name) for name in names)
-        and all(word_meaning(word) is not None for word in words)
+        and all(word_meaning(word) is not None or _GRANTED.search(bare(word)) for word in words)
     )
 
 

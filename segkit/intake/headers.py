@@ -106,6 +106,17 @@ def plain(name: str) -> str:
     return re.sub(rf"[^{LETTERS}]+|_+", "_", parted.lower()).strip("_")
 
 
+def bare(name: str) -> str:
+    """Write a name as `plain` does, an umlaut as its vowel alone: Bülten, not Buelten.
+
+    Examples
+    --------
+    >>> bare("E-Bülten"), bare("Müşteri")
+    ('e_bulten', 'musteri')
+    """
+    return plain(name.translate(_BARE))
+
+
 def without_number(header: str) -> str:
     """Return a header as it was read: the second of two of one name is called "name (2)".
 
@@ -132,7 +143,7 @@ def concepts(header: str) -> tuple[frozenset[str], int]:
     """
     name = without_number(header)
     tokens = plain(name).split("_")
-    others = plain(name.translate(_BARE)).split("_")  # Müşteri: musteri, not muesteri
+    others = bare(name).split("_")
     others = others if len(others) == len(tokens) else tokens
     meant: set[str] = set()
     unknown = 0
