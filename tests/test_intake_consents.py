@@ -349,6 +349,35 @@ def test_refusals_of_order_lines_hold_beside_a_table_of_customers():
     assert taken.customers.filter(~pl.col("email_consent")).height == REFUSING
 
 
+def test_check_and_start_say_in_the_same_words_how_consents_are_read(tmp_path):
+    frame = orders("Nieuwsbrief", "nee", "ja").with_columns(
+        pl.when(pl.col("Email") == "c1@shop.example").then(None).otherwise("Nieuwsbrief")
+        .alias("Nieuwsbrief"), pl.lit("weekly").alias("SMS consent"),
+    )  # fmt: skip
+    frame.write_csv(tmp_path / "orders.csv")
+    audit = segkit.audit_data(frame)
+    said = audit.understood.split("\n")[3]
+    assert said == (
+        "May be e-mailed: 23 people yes, 6 people no, 1 person not recorded "
+        "(by 'Nieuwsbrief': 'ja' yes, 'nee' no). May be texted: 30 people no "
+        "(by 'SMS consent': 'weekly' not understood and taken as no)."
+    )
+    assert "Columns not used" not in str(audit)
+    made = start(tmp_path / "orders.csv", out=tmp_path / "out")
+    assert said in made.understood
+    assert "23 people yes, 6 people no" in made.page.read_text(encoding="utf-8")
+
+
+def test_check_names_the_consents_of_a_table_of_customers():
+    people = orders("Do not email", "yes", "no").unique("Email")
+    people = people.select("Do not email", customer_id="Email", email="Email")
+    lines = orders("Info", "a", "a").drop("Info")
+    assert segkit.audit_data({"orders": lines, "customers": people}).understood.endswith(
+        "May be e-mailed: 6 people no, 24 people not recorded "
+        "(by 'Do not email': 'yes' no, 'no' not recorded)."
+    )
+
+
 def test_words_that_are_not_understood_stop_the_lists_until_they_are_answered(tmp_path):
     file = tmp_path / "orders.csv"
     orders("Newsletter preference", "fortnightly", "weekly").write_csv(file)

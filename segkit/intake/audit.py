@@ -15,9 +15,11 @@ from segkit.intake.answers import as_options, quote_text
 from segkit.intake.cells import is_text
 from segkit.intake.clean import ORDER, Audited, Reading, read_columns, run
 from segkit.intake.columns import Columns, Shared
+from segkit.intake.consents import consent_columns
 from segkit.intake.country import propose_country
 from segkit.intake.counts import about_shared_orders, count_lines, count_months, understand
 from segkit.intake.dates import is_absolute, stated_offsets
+from segkit.intake.layouts import email_column
 from segkit.intake.ledger import name_rows
 from segkit.intake.mapping import Mapping, lacks, list_time_zones
 from segkit.intake.people import CONSENT
@@ -105,7 +107,7 @@ def findings_of(
             findings += doubt_rejected(Columns("orders", raw["orders"], mapping), taken)
     notes = reading_notes if taken is None else taken.notes
     findings += [Finding("info", _table_of(note), "", note) for note in notes]
-    findings += _about_columns(raw, mapping)
+    findings += _about_columns(raw, mapping, readings)
     odd = [
         name for frame in raw.values() for name in frame.columns if quote_text(name)[1:-1] != name
     ]
@@ -205,12 +207,18 @@ def _about_prefix(mapping: Mapping) -> list[Finding]:
     return [Finding("info", "orders", "order_id", finding, answer=answer)]
 
 
-def _about_columns(raw: dict[str, pl.DataFrame], mapping: Mapping) -> list[Finding]:
+def _about_columns(
+    raw: dict[str, pl.DataFrame], mapping: Mapping, readings: dict[str, Reading]
+) -> list[Finding]:
     """Report unused source columns, and what is assumed if a column is missing."""
     findings = []
     for table, frame in raw.items():
         used = mapping.tables[table].columns
-        spare = [name for name in frame.columns if name not in used.values()]
+        contacts: set[str | None] = set()
+        if table in ("orders", "customers") and table in readings:
+            contacts = {*consent_columns(readings[table].columns)}
+            contacts |= {email_column(readings[table].columns)} if "customers" not in raw else set()
+        spare = [name for name in frame.columns if name not in {*used.values(), *contacts}]
         if spare and table != "survey":
             text, answer = (
                 f"Columns not used: {', '.join(spare)}.",
@@ -256,7 +264,8 @@ class Audit(Result):
     audited : Audited or None
         The audited tables, for `segkit.clean_data`; None if the audit was read from a file.
     understood : str
-        What the orders were understood to be, in three lines: columns, counts, what is left out.
+        What the orders were understood to be, in lines: columns, counts, what is left out, and who
+        may be contacted.
     """
 
     mapping: Mapping
@@ -478,6 +487,7 @@ def audit_data(
         questions += [item for item in doubts if not {"", item.column} & asked]
     questions = rest_least(questions, given)
     findings = findings_of(raw, used, trial_intake, questions, counts, readings, gathered.notes)
+    read = {name: reading.columns for name, reading in readings.items()}
     # Where thousands may be decimals, no sum is shown before that is answered.
     is_unclear = any(item.is_refusal or item.kind == "decimal" for item in questions)
     return Audit(
@@ -486,5 +496,5 @@ def audit_data(
         count_months(counts),
         {name: frame.height for name, frame in raw.items()},
         Audited(gathered, questions, readings),
-        "" if is_unclear else understand(used, trial_intake, counts),
+        "" if is_unclear else understand(used, trial_intake, counts, read),
     )

@@ -7,6 +7,7 @@ cell that cannot be read counts as a refusal until the shop says what it means.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from collections.abc import Mapping as Map
 from dataclasses import replace
 
@@ -24,6 +25,16 @@ from segkit.intake.statuses import spelt
 
 REFUSED, NOT_REFUSED, AGREED = 0, 1, 2
 CONSENTS = ("marketing_consent", "email_consent", "sms_consent", "phone_consent", "post_consent")
+_CONTACTED = dict(
+    zip(CONSENTS, ("sent marketing", "e-mailed", "texted", "phoned", "sent letters"), strict=True)
+)
+_ANSWERS = {
+    AGREED: "yes",
+    REFUSED: "no",
+    NOT_REFUSED: "not recorded",
+    None: "not understood and taken as no",
+}
+MOST_SHOWN = 3  # words of one meaning
 MOST_WORDS = 12  # of a column that is told by its words alone
 _YES, _NO = {*YES, "✓", "✔", "☑", "✅", "*"}, {*NO, *NO_MARKS, "×", "✖", "❌", "不", "無", "无"}
 _DATE = re.compile(
@@ -126,10 +137,7 @@ def read_consents(columns: Columns) -> dict[str, pl.Series]:
     parts: dict[str, list[pl.Series]] = {}
     for header, (role, yes, no) in consent_columns(columns).items():
         cells = _texts(columns, header)
-        levels = {
-            word: _level(word, yes, no, _own_words(columns, role))
-            for word in cells.drop_nulls().unique()
-        }
+        levels = _levels(columns, cells, role, yes, no)
         read = {word: REFUSED if level is None else level for word, level in levels.items()}
         parts.setdefault(role, []).append(
             cells.replace_strict(read, default=None, return_dtype=pl.Int8)
@@ -227,9 +235,9 @@ def about_consents(columns: Columns) -> list[Finding]:
     if columns.table not in ("orders", "customers"):
         return []
     for header, (role, yes, no) in consent_columns(columns).items():
-        cells, own = _texts(columns, header), _own_words(columns, role)
-        words = cells.drop_nulls().value_counts(sort=True, name="rows")[cells.name].to_list()
-        unread = [word for word in words if _level(word, yes, no, own) is None]
+        cells = _texts(columns, header)
+        levels = _levels(columns, cells, role, yes, no)
+        unread = [word for word, level in levels.items() if level is None]
         if not unread:
             continue
         rows = int(cells.is_in(unread).sum())
@@ -247,6 +255,44 @@ def about_consents(columns: Columns) -> list[Finding]:
         )
         findings.append(Finding("warn", "customers", role, text, rows, "", answer, "consent"))
     return findings
+
+
+def say_consents(tables: Iterable[Columns], people: pl.DataFrame) -> str:
+    """Say who may be contacted by which channel, and by which columns and words; empty if none.
+
+    Parameters
+    ----------
+    tables : iterable of Columns
+        Raw tables of orders and customers.
+    people : DataFrame
+        One row per buyer, with the consents as read.
+    """
+    stated: dict[str, list[str]] = {}
+    for columns in tables:
+        for header, (role, yes, no) in consent_columns(columns).items():
+            cells = _texts(columns, header)
+            words: dict[int | None, list[str]] = {level: [] for level in _ANSWERS}
+            for word, level in _levels(columns, cells, role, yes, no).items():
+                words[level].append(repr(show_state(word, cells)))
+            said = ", ".join(
+                f"{' and '.join(listed[:MOST_SHOWN])}{' ...' if len(listed) > MOST_SHOWN else ''} "
+                f"{_ANSWERS[level]}"
+                for level, listed in words.items()
+                if listed
+            )
+            stated.setdefault(role, []).append(f"{header!r}: {said}")
+    texts = []
+    for role, named in stated.items():
+        answers = people.get_column(role, default=pl.Series(dtype=pl.Boolean))
+        counts = {AGREED: answers.sum(), REFUSED: (~answers).sum()}
+        counts[NOT_REFUSED] = people.height - sum(counts.values())
+        shown = ", ".join(
+            f"{counted(people_of, 'person', 'people')} {_ANSWERS[level]}"
+            for level, people_of in counts.items()
+            if people_of
+        )
+        texts.append(f"May be {_CONTACTED[role]}: {shown} (by {'; '.join(named)}).")
+    return " ".join(texts)
 
 
 def consent_columns(columns: Columns) -> dict[str, tuple[str, int, int]]:
@@ -313,6 +359,13 @@ def _own_words(columns: Columns, role: str) -> dict[str, int]:
     return own
 
 
-def _level(word: str, yes: int, no: int, own_words: Map[str, int]) -> int | None:
-    low = word.lower()
-    return own_words[low] if low in own_words else word_meaning(word, yes, no)
+def _levels(
+    columns: Columns, cells: pl.Series, role: str, yes: int, no: int
+) -> dict[str, int | None]:
+    """Return what each word of a column says of a consent, the most frequent word first."""
+    own = _own_words(columns, role)
+    words = cells.drop_nulls().value_counts(sort=True, name="rows")[cells.name]
+    return {
+        word: own[word.lower()] if word.lower() in own else word_meaning(word, yes, no)
+        for word in words.to_list()
+    }

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Map
+
 import polars as pl
 
 from segkit.display import counted, money, number
 from segkit.intake.cells import MICRO, from_micro
+from segkit.intake.columns import Columns
+from segkit.intake.consents import consent_columns, consents_of_orders, say_consents
 from segkit.intake.mapping import Mapping
 from segkit.intake.questions import Finding
 from segkit.intake.store import Intake
@@ -48,11 +52,17 @@ def about_shared_orders(counts: pl.DataFrame) -> list[Finding]:
     ]
 
 
-def understand(mapping: Mapping, taken: Intake | None, counts: pl.DataFrame | None = None) -> str:
-    """Say in three lines what the orders were understood to be.
+def understand(
+    mapping: Mapping,
+    taken: Intake | None,
+    counts: pl.DataFrame | None = None,
+    read: Map[str, Columns] | None = None,
+) -> str:
+    """Say in lines what the orders were understood to be.
 
     The first names the columns, the second counts people, orders and money, the third says what
-    is left out.
+    is left out, the fourth who may be contacted, if that is recorded. ``read`` holds the raw
+    columns, where they are read already.
     """
     if taken is None or taken.orders is None or not taken.orders.height:
         return ""
@@ -93,7 +103,23 @@ def understand(mapping: Mapping, taken: Intake | None, counts: pl.DataFrame | No
     )
     reasons = taken.ledger.reasons()
     left_out = ", ".join(f"{r.replace('_', ' ')} {number(n)}" for r, n in reasons.items())
-    return f"Read {named}; money is {worth}.\n{text}.\nRows left out: {left_out or 'none'}."
+    text = f"Read {named}; money is {worth}.\n{text}.\nRows left out: {left_out or 'none'}."
+    return f"{text}\n{_contactable(mapping, taken, read)}".strip()
+
+
+def _contactable(mapping: Mapping, taken: Intake, read: Map[str, Columns] | None) -> str:
+    """Say which of the buyers may be contacted, as the tables of orders and customers state."""
+    if read is None:
+        raw = taken.raw or {}
+        read = {name: Columns(name, raw[name].lazy().collect(), mapping) for name in raw}
+    tables = [read[name] for name in ("customers", "orders") if name in read]
+    if taken.orders is None or not any(map(consent_columns, tables)):
+        return ""
+    stated = taken.customers
+    if stated is None:
+        stated = consents_of_orders(read["orders"], taken.orders, taken.rejects["orders"])
+    buyers = taken.orders.select("customer_id").unique()
+    return say_consents(tables, buyers.join(stated, on="customer_id", how="left"))
 
 
 def count_months(counts: pl.DataFrame) -> pl.DataFrame:

@@ -243,9 +243,8 @@ def add_contacts(taken: Intake) -> Intake:
     if taken.customers is not None or taken.orders is None or raw is None:
         return taken
     frame = raw.lazy().collect()
-    mapped = taken.mapping.tables["orders"].columns.get("email")
-    email = mapped or propose_by_header("customers", frame, Mapping())[0].columns.get("email")
     columns = Columns("orders", frame, taken.mapping)
+    email = email_column(columns)
     latest = consents_of_orders(columns, taken.orders, taken.rejects["orders"])
     latest = latest.join(taken.orders, on="customer_id", how="semi")
     if email is not None:
@@ -269,6 +268,12 @@ def add_contacts(taken: Intake) -> Intake:
     return replace(
         taken, tables={**taken.tables, "customers": customers}, notes=(*taken.notes, note)
     )
+
+
+def email_column(columns: Columns) -> str | None:
+    """Return the column of order lines that states the customer's e-mail address."""
+    proposed, _ = propose_by_header("customers", columns.raw, Mapping())
+    return columns.source("email") or proposed.columns.get("email")
 
 
 def preset_part(
