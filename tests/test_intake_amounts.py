@@ -209,3 +209,27 @@ def test_the_amount_offered_is_quantity_times_price_and_no_code():
     )  # fmt: skip
     (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
     assert offered_answers(asked.answer)[0] == ["orders.columns.amount=brix"]
+
+
+def test_sums_in_questions_are_those_of_the_rows_that_count_as_numbers_are_read():
+    dotted = [f"{value:,}".replace(",", ".") for value in range(7_990, 7_990 + 130 * N, 130)]
+    gross = [round((7_990 + 130 * i) * (1.19 if i % 2 else 1.1)) for i in range(N)]
+    states = ["Anulado" if i % 10 == 3 else "Pagado" for i in range(N)]
+    kept = [state == "Pagado" for state in states]
+    frame = lines(
+        Estado=states, Neto=dotted, Bruto=[f"{value:,}".replace(",", ".") for value in gross]
+    ).drop("Line total")
+    total = dict.fromkeys(frame.columns) | {"Order No": "TOTAL", "Bruto": "99.999.999"}
+    frame = pl.concat([frame, pl.DataFrame([total], schema=frame.schema)])
+    (question, _) = asked(frame)  # and the sign
+    assert question.finding == "Several columns could be amount: 'Neto', 'Bruto'."
+    frame = frame.rename({"Order date": "Fecha", "Client": "Cliente", "Order No": "Pedido"})
+    (question,) = asked(frame)
+    net = sum(7_990 + 130 * i for i in range(N) if kept[i])
+    all_ = sum(value for value, keep in zip(gross, kept, strict=True) if keep)
+    assert f"'Neto' (sum {net:,})" in question.finding
+    assert f"'Bruto' (sum {all_:,})" in question.finding
+    left_out = sum(7_990 + 130 * i for i in range(N)) - net
+    (told,) = [f.finding for f in segkit.audit_data(frame).findings if "'Anulado'" in f.finding]
+    assert f"'Pagado' as sale ({sum(kept)} rows, {net:,})" in told
+    assert f"'Anulado' as cancelled ({N - sum(kept)} rows, {left_out:,})" in told

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations, permutations
 
 import numpy as np
 import polars as pl
 
 from segkit.display import join_words
+from segkit.intake.columns import Columns
 from segkit.intake.equations import FITS, MOST_TAKEN, NO_MONEY, OFF, kind_of_money
 from segkit.intake.evidence import ColumnProfile, constant_within
 from segkit.intake.headers import concepts, plain
@@ -15,6 +17,7 @@ from segkit.intake.mapping import Mapping
 from segkit.intake.numbers import SYMBOLS
 from segkit.intake.questions import Finding
 from segkit.intake.roles import LEAD, LEAST, Scores
+from segkit.intake.sums import say_sum
 
 MOST_RATES, MOST_TAXED, EQUAL = 4, 1.3, 0.95  # tax rates, the highest, and share of the rows
 FEWEST_ORDERS, ALIKE = 5, 0.98  # totals of orders of several lines, and share that is alike
@@ -183,7 +186,7 @@ def _explain_total(
     it is no total.
     """
     if order is not None and (
-        total_of_orders(total, order) is None or total_of_orders(line, order) is not None
+        not is_total_of_orders(total, order) or is_total_of_orders(line, order)
     ):
         return None
     keys = pl.int_range(total.rows, eager=True) if order is None else order.cells
@@ -223,11 +226,30 @@ def is_of_order(orders: pl.Series, cells: pl.Series) -> bool:
     return (constant_within(orders, cells) or 0.0) >= ALIKE
 
 
-def total_of_orders(shown: ColumnProfile, order: ColumnProfile | None) -> float | None:
-    """Return the sum of an amount counted once per order; None if it is no order's total."""
+def is_total_of_orders(shown: ColumnProfile, order: ColumnProfile | None) -> bool:
+    """Return whether an amount is an order's total, one on all its lines."""
     if order is None or shown.numbers is None or not is_of_order(order.cells, shown.numbers):
-        return None
+        return False
     lines = pl.DataFrame({"order": order.cells, "total": shown.numbers}).drop_nulls()
     totals = lines.group_by("order").agg(pl.len(), pl.col("total").first())
-    several = totals.filter(pl.col("len") > 1)["total"]
-    return float(totals["total"].sum()) if several.n_unique() >= FEWEST_ORDERS else None
+    return totals.filter(pl.col("len") > 1)["total"].n_unique() >= FEWEST_ORDERS
+
+
+def say_sums(columns: Columns, finding: Finding) -> Finding:
+    """Say behind the name of each column of money what its rows that count add up to.
+
+    Parameters
+    ----------
+    columns : Columns
+        The raw order lines, with the mapping as completed.
+    finding : Finding
+        It names the columns in ``sums``.
+    """
+    text, order = finding.finding, columns.profile(columns.source("order_id"))
+    for header in finding.sums:
+        once = columns.option("amount_of") == "order" and header == columns.source("amount")
+        once |= is_total_of_orders(columns.profiles[header], order)
+        once &= finding.column == "amount"
+        said = say_sum(columns, header, finding.column, of_orders=once)
+        text = text.replace(repr(header), repr(header) + said, 1)
+    return replace(finding, finding=text, sums=())

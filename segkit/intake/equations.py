@@ -13,7 +13,7 @@ from itertools import combinations, permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.display import join_words, money, percent
+from segkit.display import join_words
 from segkit.intake.evidence import ColumnProfile
 from segkit.intake.headers import concepts, plain
 from segkit.intake.questions import Finding
@@ -200,32 +200,3 @@ def about_equations(columns: dict[str, str], equations: list[Equation]) -> list[
             answer = f'[orders.columns] amount = "{one.whole}", if that is meant'
             return [Finding("info", "orders", "amount", text, answer=answer)]
     return []
-
-
-def about_tips(columns: dict[str, str], profiles: dict[str, ColumnProfile]) -> list[Finding]:
-    """Say that an amount may hold tips, which are no sales.
-
-    Examples
-    --------
-    >>> import polars as pl
-    >>> from segkit.intake.evidence import profile_columns
-    >>> shown = profile_columns(pl.DataFrame({"Total": [22.5, 10.5], "Tip": [3.5, 0.0]}), ())
-    >>> about_tips({"amount": "Total"}, shown)[0].finding
-    "'Total' may hold 'Tip' (sum 3.50, 10.6% of it); tips are no sales."
-    """
-    amount = profiles.get(columns.get("amount", ""))
-    if amount is None or amount.numbers is None or {"subtotal", "net"} & concepts(amount.name)[0]:
-        return []
-    tips = {
-        header: float(shown.numbers.sum())
-        for header, shown in profiles.items()
-        if TIPS & {*plain(header).split("_")} and shown.numbers is not None
-    }
-    tips = {header: sum_ for header, sum_ in tips.items() if sum_ > 0 and header != amount.name}
-    if not tips:
-        return []
-    listed, sum_ = join_words([repr(header) for header in tips]), sum(tips.values())
-    text = f"{amount.name!r} may hold {listed} (sum {money(sum_)}, "
-    text += f"{percent(sum_ / float(amount.numbers.sum()))} of it); tips are no sales."
-    answer = '[orders.columns] amount = "...", of a column without tips'
-    return [Finding("warn", "orders", "amount", text, answer=answer)]

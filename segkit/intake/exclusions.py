@@ -11,7 +11,7 @@ from functools import cache
 
 import polars as pl
 
-from segkit.display import counted, money
+from segkit.display import counted
 from segkit.intake.cells import NO, NO_MARKS
 from segkit.intake.columns import Columns
 from segkit.intake.consents import is_consent
@@ -35,8 +35,9 @@ from segkit.intake.pieces import counts_returns, returned_pieces, take_pieces_of
 from segkit.intake.privacy import mask_word, show_state
 from segkit.intake.questions import MOST_ASKED, Finding
 from segkit.intake.roles import adjusted_columns
-from segkit.intake.states import count_words, has_invoices, is_of_customer, line_money, say_rows
+from segkit.intake.states import has_invoices
 from segkit.intake.statuses import likely_status, refund_meaning, status_meaning
+from segkit.intake.sums import count_words, counted_rows, line_money, say_rows, say_sum
 from segkit.intake.unused import (
     FEW_WORDS,
     is_likely_state,
@@ -44,7 +45,7 @@ from segkit.intake.unused import (
     unused_words,
     warn_unused,
 )
-from segkit.intake.whole_orders import is_cancelled, states_of
+from segkit.intake.whole_orders import states_of
 
 MOST_SHOWN = 6
 # A date of payment or a sum paid is there on most orders; what is owed is the whole amount.
@@ -85,10 +86,10 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
     if not profiles or not frame.height:
         return findings
     worth = cache(lambda: line_money(columns))
-    findings += _about_refunds(profiles, frame, named)
+    findings += _about_refunds(columns, profiles, named)
     if own and named & {*SLOTS}:
         return findings
-    still_counted = _counted_by_states(columns)  # and by the columns asked about so far
+    still_counted = counted_rows(columns)  # and by the columns asked about so far
     unread: dict[str, ColumnProfile] = {}
     owed = False
     for header, shown in profiles.items():
@@ -102,26 +103,25 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
         if _is_at_stake(cells, meanings, worth(), still_counted):
             owed = owed or is_owed
             still_counted &= _counted(cells, meanings)
-            findings.append(_question(columns, shown, meanings, named, worth()))
+            findings.append(_question(columns, shown, meanings, named))
             named.add(findings[-1].column)  # two answers must not overwrite each other
-    paid = still_counted & is_of_customer(columns)
     cash = worth()
-    paid = paid if cash is None else paid & (cash > 0)
+    paid = still_counted if cash is None else still_counted & (cash > 0)
     open_columns = unused_words(columns, unread, paid.fill_null(value=False))
     for header in [*open_columns]:
         cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
         if is_likely_state(header, cells, open_columns[header]):
             meanings = open_columns.pop(header)
-            findings.append(_question(columns, unread[header], meanings, named, worth()))
+            findings.append(_question(columns, unread[header], meanings, named))
             named.add(findings[-1].column)
     more = max(MOST_ASKED - len(asked) - len(findings), 0)
     unknown = likely_unknown(columns, open_columns, paid.fill_null(value=False), cash)
     for header, usual in [*unknown.items()][:more]:
         meanings = {usual: "sale", **open_columns.pop(header)}
-        asked_last = _question(columns, unread[header], meanings, named, cash)
+        asked_last = _question(columns, unread[header], meanings, named)
         findings.append(replace(asked_last, kind="unknown"))
         named.add(findings[-1].column)
-    return findings + warn_unused(columns, open_columns, worth())
+    return findings + warn_unused(columns, open_columns)
 
 
 def _read_unused(
@@ -161,13 +161,13 @@ def _leaves_refunds(columns: Columns, shown: ColumnProfile) -> bool:
 
 
 def _about_refunds(
-    profiles: dict[str, ColumnProfile], frame: pl.DataFrame, named: set[str]
+    columns: Columns, profiles: dict[str, ColumnProfile], named: set[str]
 ) -> list[Finding]:
     """Ask about columns that hold refunds, or what totals were changed to."""
     if {"refund", "is_return"} & named:
         return []
     findings = []
-    changed = {adjusted: base for base, adjusted in adjusted_columns(frame.columns).items()}
+    changed = {adjusted: base for base, adjusted in adjusted_columns(columns.raw.columns).items()}
     for header, shown in profiles.items():
         meant, _ = concepts(header)
         if not _is_money(shown) or meant & _OF_OTHERS:
@@ -175,7 +175,7 @@ def _about_refunds(
         if header in changed and meant & _PAID:
             findings.append(_adjusted_question(shown, changed[header]))
         elif "refund" in meant:
-            findings.append(_refund_question(shown))
+            findings.append(_refund_question(columns, shown))
     return findings
 
 
@@ -184,17 +184,6 @@ def _excludes_most(columns: Columns, cells: pl.Series, meanings: dict[str, str])
     sales = states_of(columns, "status") == "sale"
     others = _counted(cells, meanings).filter(sales.fill_null(value=False))
     return bool(others.len() and (~others).mean() > 0.5)  # type: ignore[operator]
-
-
-def _counted_by_states(columns: Columns) -> pl.Series:
-    """Mark the rows that the columns of states already read do not exclude."""
-    counted_ = pl.Series([True]).new_from_index(0, columns.raw.height)
-    for name in STATUS_COLUMNS:
-        if columns.source(name):
-            counted_ &= (states_of(columns, name) == "sale").fill_null(value=True)
-    if columns.source("cancelled_at"):
-        counted_ &= ~is_cancelled(columns)
-    return counted_
 
 
 def _is_at_stake(
@@ -221,10 +210,10 @@ def _is_money(shown: ColumnProfile) -> bool:
     return values is not None and not shown.is_flag and not shown.dated and (values != 0).any()
 
 
-def _refund_question(shown: ColumnProfile) -> Finding:
+def _refund_question(columns: Columns, shown: ColumnProfile) -> Finding:
     """Ask whether refunds in a column that is not used are to be taken off."""
-    header, sum_ = shown.name, float(shown.numbers.sum())  # type: ignore[union-attr]
-    text = f"{header!r} is not used and holds refunds (sum {money(sum_)}): are they taken off?"
+    header, said = shown.name, say_sum(columns, shown.name, "refund")
+    text = f"{header!r} is not used and holds refunds{said}: are they taken off?"
     answer = (
         f'[orders.columns] refund = "{header}"; or [orders.constants] refund = 0, if the amounts '
         "are net of them"
@@ -377,7 +366,6 @@ def _question(
     shown: ColumnProfile,
     meanings: dict[str, str],
     named: set[str],
-    worth: pl.Series | None,
 ) -> Finding:
     """Ask what the words of an unused column say of the order, with rows, money and the answer."""
     header = shown.name
@@ -394,10 +382,7 @@ def _question(
         pl.when(cells.is_in([word for word in meanings if word])).then(cells)
         .when(cells.is_not_null()).then(pl.lit("*"))
     ).to_series()  # fmt: skip
-    of_customers = is_of_customer(columns)
-    table = count_words(
-        kinds.filter(of_customers), None if worth is None else worth.filter(of_customers)
-    )
+    table = count_words(columns, kinds)
     listed = ", ".join(
         f"{'other values' if word == '*' and not few else say(word)} ({say_rows(rows, worth_)})"
         for word, rows, worth_, _ in table.head(MOST_SHOWN).iter_rows()
@@ -410,7 +395,7 @@ def _question(
     )
     free = [slot for slot in STATUS_COLUMNS if slot not in named]
     ignored = f'[orders] not_states = ["{header}"], if it is no state'
-    is_filled = not cells.filter(of_customers).null_count()
+    is_filled = not cells.filter(counted_rows(columns)).null_count()
     meanings = {w: m for w, m in meanings.items() if w or not is_filled or "*" in meanings}
     shown_words = {w: m for w, m in meanings.items() if few or "*" in meanings or m != "sale"}
     for word in table["word"].drop_nulls() if few and "*" not in meanings else ():

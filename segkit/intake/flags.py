@@ -12,8 +12,8 @@ from segkit.intake.columns import Columns
 from segkit.intake.evidence import ColumnProfile
 from segkit.intake.headers import concepts
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping
-from segkit.intake.states import line_money
 from segkit.intake.statuses import closed_words, status_meaning
+from segkit.intake.sums import line_money
 
 # Where a state can be mapped to, the first that is free; in the last, what is filled is cancelled.
 SLOTS = (*STATUS_COLUMNS, "cancelled_at")

@@ -22,8 +22,8 @@ from segkit.intake.evidence import sample
 from segkit.intake.headers import WORDS, concepts, pattern, plain
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping
 from segkit.intake.questions import Finding
-from segkit.intake.states import count_words, line_money, say_rows
 from segkit.intake.statuses import CREDIT, CREDIT_NOTE, row_meaning, spelt, status_meaning, stem
+from segkit.intake.sums import count_words, line_money, say_rows
 
 MOST_KINDS = 40
 # A kind of row stands on nearly every row; a charge beside goods in so many of its orders.
@@ -506,8 +506,10 @@ _YES = {*YES, "recovered"}
 
 
 def _shown(cells: pl.Series, words: list[str], columns: Columns) -> str:
-    """List words with their rows and their money."""
-    counts = count_words(cells, line_money(columns)).rows_by_key("word", unique=True)
+    """List words with their rows and their money, those without a customer too."""
+    no_matter = ("row_kind", "customer_id", "order_time")
+    counts = count_words(columns, cells, no_matter).rows_by_key("word", unique=True)
+    words = [word for word in words if word in counts]
     shown = [f"{word!r} {say_rows(*counts[word][:2])}" for word in words[:8]]
     return "; ".join(shown) + ("; ..." if len(words) > len(shown) else "")
 

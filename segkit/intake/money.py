@@ -6,15 +6,24 @@ import re
 
 import polars as pl
 
-from segkit.display import counted, money, number
+from segkit.display import counted, join_words, money, number, percent
 from segkit.intake.cells import PERSONS, is_text
 from segkit.intake.columns import Columns
-from segkit.intake.evidence import ENOUGH, ColumnProfile, sample
+from segkit.intake.equations import TIPS
+from segkit.intake.evidence import ENOUGH, sample
 from segkit.intake.headers import concepts, pattern, plain
 from segkit.intake.mapping import STATUS_COLUMNS, TableMapping
 from segkit.intake.questions import Finding
-from segkit.intake.states import count_words, line_money, say_rows
 from segkit.intake.statuses import read_kinds
+from segkit.intake.sums import (
+    count_words,
+    counted_money,
+    counted_rows,
+    line_money,
+    say_rows,
+    say_sum,
+    sum_of,
+)
 from segkit.intake.whole_orders import unnumbered_orders
 
 
@@ -318,8 +327,9 @@ def about_non_products(columns: Columns) -> tuple[list[str], list[Finding]]:
     listed = once.filter(is_fee).sort().to_list()
     if not listed or len(listed) > 0.5 * once.len():
         return [], []
-    marked = codes.is_in(listed).fill_null(value=False)
-    worth = line_money(columns)
+    counts = counted_rows(columns)
+    marked = counts & codes.is_in(listed).fill_null(value=False)
+    worth = counted_money(columns, counts)
     total = "" if worth is None else f", {money(float(worth.filter(marked).sum()))}"
     rows = int(marked.sum())
     text = (
@@ -384,7 +394,7 @@ def _say_tests(
 ) -> tuple[TableMapping, list[Finding]]:
     """Write the proposal, with the rows and the money of each word."""
     words = frame[name].cast(pl.String).str.strip_chars()
-    table = count_words(words, columns.numbers("amount")).filter(pl.col("word").is_in(tests))
+    table = count_words(columns, words).filter(pl.col("word").is_in(tests))
     rows = int(table["rows"].sum())
     shown = [f"{word!r} ({say_rows(count, worth)})" for word, count, worth, _ in table.iter_rows()]
     part = TableMapping({"row_kind": name}, {}, {"row_kind": dict.fromkeys(tests, "test")})
@@ -448,9 +458,10 @@ def _ask_hundredths(columns: Columns, names: list[str]) -> list[Finding]:
         return []
     if (amounts % 100 == 0).mean() > MOSTLY or float(amounts.median() or 0) < 100:  # type: ignore[arg-type, operator]
         return []
+    header = str(columns.source(names[0]))
     text = (
-        f"{columns.source(names[0])!r} holds whole numbers beside {codes.sort()[0]!r} (sum "
-        f"{money(float(amounts.sum()))}): are they hundredths, as interfaces state them?"
+        f"{header!r} holds whole numbers{say_sum(columns, header, names[0])} beside "
+        f"{codes.sort()[0]!r}: are they hundredths, as interfaces state them?"
     )
     answer = "[orders] minor_units = true (or false)"
     return [Finding("block", "orders", "amount", text, amounts.len(), answer=answer)]
@@ -476,19 +487,14 @@ def _written_out(columns: Columns, names: list[str]) -> tuple[dict[str, object],
     return {}, []
 
 
-def ask_debits(credit: str, debit: str, profiles: dict[str, ColumnProfile]) -> list[Finding]:
+def ask_debits(credit: str, debit: str) -> list[Finding]:
     """Ask whether money paid out, in a column of its own, was given back to customers."""
-    numbers = pl.Series(profiles[debit].numbers)
-    rows = int((numbers.fill_null(0) != 0).sum())
-    text = (
-        f"Money received stands in {credit!r}, money paid out in {debit!r} "
-        f"({counted(rows, 'row')}, {money(float(numbers.sum()))}): are these refunds?"
-    )
+    text = f"Money received stands in {credit!r}, money paid out in {debit!r}: are these refunds?"
     answer = (
         f'[orders.columns] amount = "{credit}" with [orders.columns] refund = "{debit}"; or '
         f'[orders.columns] amount = "{credit}" with [orders.constants] refund = 0, if they are not'
     )
-    return [Finding("block", "orders", "amount", text, rows, answer=answer)]
+    return [Finding("block", "orders", "amount", text, answer=answer, sums=(credit, debit))]
 
 
 def about_discounts(columns: Columns) -> list[Finding]:
@@ -513,25 +519,22 @@ def about_discounts(columns: Columns) -> list[Finding]:
     alike = both.group_by("product").agg(pl.col("unit_price").n_unique() == 1)["unit_price"]
     if alike.len() < FEWEST or alike.mean() < ALIKE:  # type: ignore[operator]
         return []
-    total = money(float(reduced["discount"].abs().sum()))
+    said = say_sum(columns, str(named[1]), "discount")
     text = (
         f"{named[0]!r} is quantity times price on the lines with a discount, too, and prices are "
-        f"the same with it: does {named[1]!r} (sum {total}) come off?"
+        f"the same with it: does {named[1]!r}{said} come off?"
     )
     answer = "[orders] discount_taken = false (or true)"
     return [Finding("block", "orders", "discount", text, reduced.height, answer=answer)]
 
 
-def ask_unit(columns: dict[str, str], profiles: dict[str, ColumnProfile]) -> list[Finding]:
+def about_unit(columns: Columns) -> list[Finding]:
     """Ask whether whole discounts of few sizes are money or percent, where they are to come off."""
-    shown = profiles.get(columns["discount"])
-    units, prices = (
-        item.numbers if (item := profiles.get(columns.get(name, ""))) else None
-        for name in ("quantity", "unit_price")
-    )
-    if shown is None or shown.numbers is None or "amount" in columns or shown.rows < ENOUGH:
+    needed = ("discount", "quantity", "unit_price")
+    shown = columns.profile(columns.source("discount"))
+    if columns.mapping.is_set("orders", "discount_unit") or columns.source("amount") or not shown:
         return []
-    if units is None or prices is None:
+    if shown.numbers is None or shown.rows < ENOUGH or not all(map(columns.source, needed)):
         return []
     off = shown.numbers.abs().drop_nulls()
     rates = off.filter(off > 0)
@@ -539,8 +542,8 @@ def ask_unit(columns: dict[str, str], profiles: dict[str, ColumnProfile]) -> lis
     most = max(rates, default=0.0)
     if not is_few or shown.is_money or most > 100:
         return []
-    gross = units * prices
-    off = shown.numbers.abs().fill_null(0)
+    off, units, prices = (columns.numbers(n).filter(counted_rows(columns)) for n in needed)
+    gross, off = units * prices, off.abs().fill_null(0)
     sums = [float((gross - off).sum()), float((gross * (1 - off / 100)).sum())]
     text = (
         f"{shown.name!r} holds whole numbers up to {number(most)}: money off the "
@@ -548,3 +551,33 @@ def ask_unit(columns: dict[str, str], profiles: dict[str, ColumnProfile]) -> lis
     )
     answer = '[orders] discount_unit = "percent" (or "money")'
     return [Finding("block", "orders", "discount", text, rates.len(), answer=answer)]
+
+
+def about_tips(columns: Columns) -> list[Finding]:
+    """Say that an amount may hold tips, which are no sales.
+
+    Examples
+    --------
+    >>> from segkit.intake.mapping import Mapping
+    >>> columns = Columns("orders", pl.DataFrame({"Total": [22.5, 10.5], "Tip": [3.5, 0.0]}),
+    ...     Mapping({"orders": TableMapping({"amount": "Total"})}))
+    >>> about_tips(columns)[0].finding
+    "'Total' may hold 'Tip' (sum 3.50, 10.6% of it); tips are no sales."
+    """
+    amount = columns.source("amount")
+    if amount is None or {"subtotal", "net"} & concepts(amount)[0]:
+        return []
+    tips = [
+        header
+        for header, shown in columns.profiles.items()
+        if TIPS & {*plain(header).split("_")} and shown.numbers is not None and header != amount
+    ]
+    sums = [sum_of(columns, header, "discount") or 0.0 for header in tips]
+    total = sum_of(columns, amount)
+    if not total or sum(sums) <= 0:
+        return []
+    text = f"{amount!r} may hold {join_words([repr(header) for header in tips])} (sum "
+    text += f"{money(sum(sums))}, {percent(sum(sums) / total)} of it)"
+    text += "; tips are no sales."
+    answer = '[orders.columns] amount = "...", of a column without tips'
+    return [Finding("warn", "orders", "amount", text, answer=answer)]

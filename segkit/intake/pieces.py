@@ -10,6 +10,7 @@ from segkit.intake.evidence import ColumnProfile
 from segkit.intake.headers import concepts
 from segkit.intake.mapping import TableMapping
 from segkit.intake.questions import Finding
+from segkit.intake.sums import counted_rows
 
 NO_DIFFERENCE, NET = 0.02, 0.95  # amounts that already lack the pieces that came back
 
@@ -47,9 +48,10 @@ def take_pieces_off(columns: Columns, *, own: bool = False) -> tuple[TableMappin
     if returned is None:
         return TableMapping(), []
     header, back = returned
-    worth = _worth_of_pieces(columns, back)
+    counts = counted_rows(columns)
+    worth = _worth_of_pieces(columns, back, counts)
     named = repr(header)
-    text = f"{named} counts {number(int(back.sum()))} pieces that came back"
+    text = f"{named} counts {number(int(back.filter(counts).sum()))} pieces that came back"
     text += f", {money(worth)} by their price" if worth is not None else ""
     pieces = f'[orders.columns] refund = "{header}" with [orders] refund_is = "pieces"'
     kept = "[orders.constants] refund = 0, if the orders keep their money"
@@ -66,10 +68,10 @@ def take_pieces_off(columns: Columns, *, own: bool = False) -> tuple[TableMappin
     return TableMapping(), [Finding("block", "orders", "refund", text, rows, answer=answer)]
 
 
-def _worth_of_pieces(columns: Columns, back: pl.Series) -> float | None:
+def _worth_of_pieces(columns: Columns, back: pl.Series, counts: pl.Series) -> float | None:
     if not columns.source("unit_price"):
         return None
-    return float((columns.numbers("unit_price") * back).sum())
+    return float((columns.numbers("unit_price") * back).filter(counts).sum())
 
 
 def _holds_pieces(columns: Columns, back: pl.Series) -> bool | None:

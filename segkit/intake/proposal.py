@@ -13,22 +13,24 @@ from functools import partial
 
 import polars as pl
 
-from segkit.display import counted, money, percent
+from segkit.display import counted, percent
 from segkit.intake.amounts import (
     differ_by_tax,
     is_of_order,
     is_same,
+    is_total_of_orders,
+    say_sums,
     settle_totals,
     take_home,
-    total_of_orders,
 )
 from segkit.intake.bookings import refuse_bookings
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns, Shared
 from segkit.intake.consents import about_consents, is_consent
 from segkit.intake.customers import choose_customer, take_personal_number
-from segkit.intake.equations import about_equations, about_tips, find_equations
+from segkit.intake.equations import about_equations, find_equations
 from segkit.intake.evidence import ENOUGH, ColumnProfile, find_order_numbers, same_groups
+from segkit.intake.exchange import about_currencies
 from segkit.intake.exclusions import about_exclusions
 from segkit.intake.flags import flag_meanings, is_state_flag, place_flags, settle_words
 from segkit.intake.headers import concepts
@@ -43,10 +45,12 @@ from segkit.intake.money import (
     about_overlaps,
     about_summaries,
     about_tests,
+    about_tips,
     about_totals,
+    about_unit,
     ask_debits,
-    ask_unit,
 )
+from segkit.intake.orders import total_lines
 from segkit.intake.pieces import take_pieces_off
 from segkit.intake.questions import Finding, about_ids, about_rivals, open_questions
 from segkit.intake.roles import (
@@ -108,11 +112,10 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     if pair is not None:
         columns |= {"amount": pair[0]}
         questions = [item for item in questions if item.column != "amount"]
-        questions += ask_debits(*pair, profiles)
+        questions += ask_debits(*pair)
     asks = about_equations(columns, equations)
     questions += asks
     questions += [item for item in _note_money(columns) if not asks or item.column != "amount"]
-    questions += about_tips({**columns, **part.columns}, profiles)
     whole = {**columns, **part.columns}
     values = _place_states(columns, part, profiles, scores, given, consents)
     attributes = find_attributes(frame, {*taken, *columns.values()})
@@ -127,8 +130,6 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     unit = discount_unit(whole, profiles)
     if unit:
         options["discount_unit"] = unit
-    elif "discount" in whole and not given.is_set("orders", "discount_unit"):
-        questions += ask_unit(whole, profiles)
     return TableMapping(columns, constants, values, options), questions
 
 
@@ -280,26 +281,23 @@ def _rivals(
     is_no_rival = partial(_is_no_rival, frame, profiles)
     for role, rivals in close_rivals(scores, columns, used, is_no_rival):
         order = profiles.get(whole.get("order_id", "")) if role == "amount" else None
-        totals = {name: total_of_orders(profiles[name], order) for name in rivals}
-        if None in totals.values():  # an order's total before a part of it
+        totals = {name for name in rivals if is_total_of_orders(profiles[name], order)}
+        if len(totals) < len(rivals):  # an order's total before a part of it
             state = profiles.get(whole.get("status", ""))
             of_lines = order and state and not is_of_order(order.cells, state.cells)
-            rivals = sorted(rivals, key=lambda name: (totals[name] is None) != bool(of_lines))
-        listed = (
-            f"{name!r} (sum {money(total)}, counted once per order)"
-            if (total := totals[name]) is not None
-            else repr(name) + _yield_of(frame, role, name, profiles)
-            for name in rivals[:MOST_OFFERED]
-        )
+            rivals = sorted(rivals, key=lambda name: (name not in totals) != bool(of_lines))
+        listed = [repr(n) + _yield_of(frame, role, n, profiles) for n in rivals[:MOST_OFFERED]]
         kind = "tax" if role == "amount" and differ_by_tax(profiles, rivals) else "rivals"
         answer = "; or ".join(
             f'[orders.columns] {role} = "{name}"'
-            + (' with [orders] amount_of = "order"' if totals[name] is not None else "")
+            + (' with [orders] amount_of = "order"' if name in totals else "")
             for name in rivals
         )
         must = role in ("customer_id", "order_time", "amount")
         must = must or (role == "unit_price" and "amount" not in whole)  # it makes the amount
-        questions.append(about_rivals("orders", role, listed, answer, must, kind))
+        asked = about_rivals("orders", role, listed, answer, must, kind)
+        is_money = role in ("amount", "refund", "unit_price")
+        questions.append(replace(asked, sums=tuple(rivals[:MOST_OFFERED]) if is_money else ()))
     return questions
 
 
@@ -342,9 +340,8 @@ def _yield_of(frame: pl.DataFrame, role: str, name: str, profiles: dict[str, Col
     shown = profiles[name]
     if role == "customer_id":
         return f" ({counted(frame[name].drop_nulls().n_unique(), 'customer')})"
-    if role in ("amount", "refund", "unit_price") and shown.numbers is not None:
-        total = shown.numbers.sum()
-        return f" (sum {money(float(total))}{' of a sample' if shown.rows < frame.height else ''})"
+    if role in ("amount", "refund", "unit_price"):  # their sums are said once all is settled
+        return ""
     return f" ({percent(shown.filled)} filled)" if shown.filled < 1 else ""
 
 
@@ -421,6 +418,9 @@ def settle_mapping(
         refused = _refuse(own, given, columns_of("orders"), is_proposed="orders" in proposed)
         if refused:
             return completed, refused
+        totals = _total_rows(columns_of("orders"))
+        if totals.any():  # rejected for certain: their words and money are nothing to ask about
+            return settle_mapping({**raw, "orders": raw["orders"].filter(~totals)}, own)
     other_rows = about_other_rows(columns_of("orders"), given) if "orders" in raw else []
     if "orders" in proposed and raw["orders"].height:
         completed, more = _complete_orders(columns_of("orders"), other_rows)
@@ -429,16 +429,30 @@ def settle_mapping(
         completed = settle_words(columns_of("orders"))
     for name, frame in raw.items():
         completed.check_columns(name, frame)
-        questions += open_questions(columns_of(name), with_fx="fx" in raw)
-        questions += about_consents(columns_of(name))
-        if name == "orders":
-            questions += [*about_statuses(columns_of(name)), *about_returns(columns_of(name))]
+        questions += _ask_table(columns_of(name), with_fx="fx" in raw)
     questions = other_rows + _without_repeats(questions, other_rows)
     if "orders" in raw and not lacks("orders", completed.tables["orders"]):
         is_own = "orders" not in proposed
         asked = [item.finding for item in questions if item.severity == "block"]
         questions += about_exclusions(columns_of("orders"), asked, own=is_own)
+    questions = [say_sums(columns_of("orders"), q) if q.sums else q for q in questions]
     return completed, questions + about_ids(raw, completed)
+
+
+def _ask_table(columns: Columns, *, with_fx: bool) -> list[Finding]:
+    """List the questions about one table that its completed mapping leaves open."""
+    questions = open_questions(columns) + about_currencies(columns, with_fx=with_fx)
+    questions += about_consents(columns)
+    if columns.table == "orders":
+        questions += [*about_statuses(columns), *about_returns(columns)]
+    return questions
+
+
+def _total_rows(columns: Columns) -> pl.Series:
+    """Mark the rows that the intake rejects as sums of others, where the customer is known."""
+    if columns.source("customer_id") is None:
+        return pl.Series([False]).new_from_index(0, columns.raw.height)
+    return total_lines(columns, columns.raw.select(columns.id("customer_id")).to_series())
 
 
 def _refuse(own: Mapping, given: Mapping, columns: Columns, *, is_proposed: bool) -> list[Finding]:
@@ -510,7 +524,8 @@ def _complete_orders(columns: Columns, other_rows: list[Finding]) -> tuple[Mappi
         if not questions and not options:
             summaries, more = about_tests(frame, columns)
             questions += more
-    questions += about_overlaps(columns) + about_discounts(columns)
+    questions += about_overlaps(columns) + about_discounts(columns) + about_unit(columns)
+    questions += about_tips(columns)
     minor, more = about_minor_units(columns)
     options |= minor
     questions += more

@@ -1,4 +1,4 @@
-"""Questions that only the shop can answer: decimal sign, currency, order of dates, returns, ids.
+"""Questions that only the shop can answer: decimal sign, order of dates, numbers, ids.
 
 Each question comes with the mapping line that answers it.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from segkit.display import counted, join_words, money, number
+from segkit.display import counted, join_words, number
 from segkit.ids import INVISIBLE, LOOK_ALIKE, fold_ids, mangled_ids, read_ids
 from segkit.intake.calendars import find_calendar
 from segkit.intake.cells import DECISIVE, is_text
@@ -26,7 +26,7 @@ from segkit.intake.dates import (
     numeric_format,
 )
 from segkit.intake.mapping import Mapping, TableMapping, lacks
-from segkit.intake.numbers import CODES, doubted_answers, read_item
+from segkit.intake.numbers import doubted_answers, read_item
 from segkit.intake.privacy import mask_cell
 from segkit.intake.tried import (
     best_format,
@@ -69,6 +69,9 @@ class Finding:
         "rivals" (several columns are possible), "tax" (rivals with and without tax), "unknown"
         (words that only look like states), "decimal", "calendar", or empty where nothing depends
         on it.
+    sums : tuple of str
+        The columns of money whose sums are said behind their names, once it is settled which rows
+        count and how numbers are read.
     """
 
     severity: str
@@ -79,6 +82,7 @@ class Finding:
     example: str = ""
     answer: str = ""
     kind: str = ""
+    sums: tuple[str, ...] = ()
 
     @property
     def is_refusal(self) -> bool:
@@ -270,72 +274,6 @@ def _grouped(columns: Columns, names: Iterable[str]) -> list[Finding]:
     return [Finding("info", columns.table, "amount", text, answer=answer)]
 
 
-def about_currencies(columns: Columns, *, with_fx: bool) -> list[Finding]:
-    """Ask how to handle amounts in several currencies."""
-    table, home = columns.table, columns.option("currency")
-    if home is not None or (table == "orders" and (with_fx or columns.constant("currency"))):
-        return []
-    stated: pl.Series | None
-    if table == "orders" and columns.source("currency"):
-        name = "currency"
-        stated = columns.cells(str(columns.source(name))).cast(pl.String).str.to_uppercase()
-    else:
-        with_money = [name for name in columns.money if columns.source(name)]
-        name = with_money[0] if with_money else ""
-        stated = columns.stated_currency(*with_money)
-    if stated is None:
-        return []
-    counts = stated.drop_nulls().alias("code").value_counts()
-    counts = counts.sort("count", "code", descending=[True, False])
-    if counts.height < 2:
-        return []
-    listed = ", ".join(
-        f"{_code(code)} ({number(rows)})" for code, rows in counts.head(6).iter_rows()
-    )
-    main = _code(counts.item(0, 0))
-    answer = f'currency = "{main}" rejects the other lines'
-    if table == "orders":
-        answer = f'a table fx (currency, valid_from, rate) and currency = "{main}"; or '
-        answer += f'[orders.constants] currency = "{main}", if all amounts are in it already'
-        answer += "; currency alone rejects the other lines"
-        answer = _stated_rates(columns, stated) + answer
-    text = f"Amounts are in {counts.height} currencies: {listed}; without rates they cannot be "
-    rows = int(counts["count"].sum() - counts["count"][0])
-    return [Finding("block", table, name, text + "added up.", rows, answer=answer)]
-
-
-def _stated_rates(columns: Columns, stated: pl.Series) -> str:
-    """Return the mapping lines that take a column of rates: 1 for one currency, and no other."""
-    cash = next((n for n in ("amount", "unit_price") if columns.source(n)), None)
-    if cash is None or columns.has("rate"):
-        return ""
-    worth = columns.numbers(cash)
-    for name, shown in columns.profiles.items():
-        rates = shown.numbers
-        if rates is None or rates.len() < stated.len() or name == columns.source(cash):
-            continue
-        at_home = (rates == 1).fill_null(value=False)
-        home, others = stated.filter(at_home).unique(), stated.filter(~at_home).unique()
-        if home.drop_nulls().len() != 1 or home.is_in(others.implode()).any():
-            continue
-        if not (rates > 0).all():
-            continue
-        sums = {"times": (worth * rates).sum(), "divided": (worth / rates).sum()}
-        ways = (
-            f'[orders.columns] rate = "{name}" with currency = "{_code(home[0])}"'
-            + (f' and [orders] rate_is = "{way}"' if way != "times" else "")
-            + f" (a sum of {money(float(total))})"
-            for way, total in sums.items()
-        )
-        return "; or ".join([*ways, ""])
-    return ""
-
-
-def _code(word: str) -> str:
-    """Show a currency's code; any other word is masked."""
-    return word if word in CODES else mask_cell(word)
-
-
 def about_no_value(columns: Columns, name: str) -> list[Finding]:
     """Ask whether a number such as -999 stands for 'no value'."""
     table, raw_column = columns.table, str(columns.source(name))
@@ -482,7 +420,7 @@ def _about_similar(table_of: str, ids: pl.Series) -> list[Finding]:
 MOST_KINDS = 20
 
 
-def open_questions(columns: Columns, *, with_fx: bool) -> list[Finding]:
+def open_questions(columns: Columns) -> list[Finding]:
     """List the questions to answer before this table's numbers can be used."""
     table, frame, mapping = columns.table, columns.raw, columns.mapping
     part = mapping.tables[table]
@@ -508,7 +446,7 @@ def open_questions(columns: Columns, *, with_fx: bool) -> list[Finding]:
         questions += [] if name in doubted else about_no_value(columns, name)
     if table == "survey":
         questions += _about_answers(frame, mapping)
-    return questions + about_currencies(columns, with_fx=with_fx)
+    return questions
 
 
 def _filled_columns(columns: Columns) -> str:

@@ -26,60 +26,14 @@ from segkit.intake.statuses import (
     stem,
     unpaid_words,
 )
-from segkit.intake.whole_orders import earlier_states, states_of
+from segkit.intake.sums import count_words, say_rows
+from segkit.intake.whole_orders import states_of
 
 MOST_STATUSES = 40
 INVOICE = re.compile(pattern("invoice_number"))
 COLLECTED = re.compile("dunning_status|auto_collection|collection_method")
 INVOICE_WORD = re.compile(rf"(?:{WORDS['documents']['invoice']})\b".replace("\n", ""))
 WHOLE = 0.95  # share of a word's orders that are refunded as a whole
-
-
-def line_money(columns: Columns) -> pl.Series | None:
-    """Return the money of each line, negative where amount or quantity is; None without any."""
-    cash = next((name for name in ("amount", "unit_price") if columns.source(name)), None)
-    if cash is None:
-        return None
-    worth = columns.numbers(cash)
-    if not columns.has("quantity"):
-        return worth
-    quantity = columns.numbers("quantity")
-    size = (worth * quantity if cash == "unit_price" else worth).abs()
-    returned = ((worth < 0) | (quantity < 0)).fill_null(value=False)
-    return pl.select(pl.when(returned).then(-size).otherwise(size)).to_series()
-
-
-def count_words(words: pl.Series, worth: pl.Series | None) -> pl.DataFrame:
-    """Count the rows and the money of each word, the most frequent first; money may be null."""
-    return (
-        pl.DataFrame({"word": words})
-        .with_columns(money=pl.lit(worth, dtype=pl.Float64))
-        .group_by("word")
-        .agg(rows=pl.len(), money=pl.col("money").sum(), positive=(pl.col("money") > 0).any())
-        .with_columns(money=None if worth is None else pl.col("money"))
-        .sort("rows", "word", descending=[True, False])
-    )
-
-
-def is_of_customer(columns: Columns) -> pl.Series:
-    """Mark the rows that have a customer and a time, as lines of totals have not."""
-    marked = pl.Series([True]).new_from_index(0, columns.raw.height)
-    for name in ("customer_id", "order_time"):
-        source = columns.source(name)
-        if source is not None:
-            marked &= columns.cells(source).is_not_null()
-    return marked
-
-
-def say_rows(rows: int, worth: float | None) -> str:
-    """Say how many rows a word has, and their money where it is known.
-
-    Examples
-    --------
-    >>> say_rows(2, 1250.0), say_rows(1, None)
-    ('2 rows, 1,250', '1 row')
-    """
-    return counted(rows, "row") + ("" if worth is None else f", {money(worth)}")
 
 
 def has_invoices(columns: Columns) -> bool:
@@ -100,18 +54,9 @@ def has_invoices(columns: Columns) -> bool:
     return (numbered and due) or (named and (numbered or owed))
 
 
-def _of_last_states(columns: Columns) -> Columns:
-    """Return the rows of the last state of each order, where they are a history of states."""
-    if not (columns.option("state_time") and columns.source("order_id")):
-        return columns
-    return replace(columns, raw=columns.raw.filter(~earlier_states(columns)), shared={})
-
-
 def about_statuses(columns: Columns) -> list[Finding]:
     """Show the words of each status with their rows and money; ask what unknown words mean."""
     asked, if_paid, findings = [], [], []
-    columns = _of_last_states(columns)
-    worth = line_money(columns) if any(map(columns.source, STATUS_COLUMNS)) else None
     for name in STATUS_COLUMNS:
         raw_column = columns.source(name)
         if raw_column is None or not columns.raw.height:
@@ -119,10 +64,7 @@ def about_statuses(columns: Columns) -> list[Finding]:
         words = columns.cells(raw_column).cast(pl.String)
         if words.n_unique() > MOST_STATUSES:
             words = stem(words)
-        lines = worth
-        if worth is not None and words.null_count():
-            lines = worth.set(words.is_null() & ~is_of_customer(columns), 0.0)
-        table = count_words(words, lines).with_columns(meaning=_meanings(columns, name))
+        table = count_words(columns, words, (name,)).with_columns(meaning=_meanings(columns, name))
         unknown = table.filter(pl.col("meaning").is_null())
         if unknown.height:
             question, paid = _ask_words(columns, name, words, unknown)

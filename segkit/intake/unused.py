@@ -23,8 +23,8 @@ from segkit.intake.headers import WORDS, concepts, pattern, plain
 from segkit.intake.numbers import CODES
 from segkit.intake.privacy import show_state
 from segkit.intake.questions import Finding
-from segkit.intake.states import count_words, say_rows
 from segkit.intake.statuses import row_meaning, spelt, status_meaning
+from segkit.intake.sums import count_words, say_rows
 
 MANY_WORDS = 4  # that are spread evenly: places, methods, people
 FEW_WORDS, REPEATS = 12, 3  # a column of states has so many words at most, each so often on average
@@ -238,16 +238,14 @@ def _is_of_orders(columns: Columns, cells: pl.Series) -> bool:
     return True
 
 
-def warn_unused(
-    columns: Columns, unused: dict[str, dict[str, str]], worth: pl.Series | None
-) -> list[Finding]:
+def warn_unused(columns: Columns, unused: dict[str, dict[str, str]]) -> list[Finding]:
     """Show in one sentence all columns that could tell which orders count, with rows and money."""
     if not unused:
         return []
     shown = []
     for header in list(unused)[:MOST_COLUMNS]:
         cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
-        table = count_words(cells, worth)
+        table = count_words(columns, cells)
         words = [
             "empty" if word is None else repr(show_state(word, cells))
             for word in table["word"].head(MOST_SHOWN)

@@ -1,0 +1,183 @@
+"""Rows, counts and money that questions show: of the rows that count, read as they will be read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import polars as pl
+
+from segkit.display import counted, money
+from segkit.intake.columns import Columns
+from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping
+from segkit.intake.questions import doubted_decimals
+from segkit.intake.rejects import left_out
+from segkit.intake.statuses import read_kinds
+from segkit.intake.whole_orders import earlier_states, is_cancelled, states_of
+
+
+def line_money(columns: Columns) -> pl.Series | None:
+    """Return the money of each line, negative where amount or quantity is; None without any."""
+    cash = next((name for name in ("amount", "unit_price") if columns.source(name)), None)
+    if cash is None:
+        return None
+    worth = columns.numbers(cash)
+    if not columns.has("quantity"):
+        return worth
+    quantity = columns.numbers("quantity")
+    size = (worth * quantity if cash == "unit_price" else worth).abs()
+    returned = ((worth < 0) | (quantity < 0)).fill_null(value=False)
+    return pl.select(pl.when(returned).then(-size).otherwise(size)).to_series()
+
+
+def counted_rows(columns: Columns, but: Collection[str] = ()) -> pl.Series:
+    """Mark the raw rows that count, as far as the mapping says: with customer and time, of a sale.
+
+    Parameters
+    ----------
+    columns : Columns
+        The raw order lines, with their mapping.
+    but : collection of str
+        Columns of the contract that are not looked at, as the one that is asked about.
+    """
+    rows = pl.Series([True]).new_from_index(0, columns.raw.height)
+    used = {name for name in columns.mapping.tables["orders"].columns if name not in but}
+    if "customer_id" in used:
+        rows &= columns.raw.select(columns.id("customer_id").is_not_null()).to_series()
+    if "order_time" in used:
+        rows &= columns.cells(str(columns.source("order_time"))).is_not_null()
+    if "row_kind" in used:
+        rows &= ~_kinds(columns).is_in(["total", *left_out(columns)])
+    for name in STATUS_COLUMNS:
+        if name in used:
+            state = states_of(columns, name)
+            back = (state == "refunded") & _returned(columns)
+            rows &= ((state == "sale") | back).fill_null(value=True)
+    if "cancelled_at" in used:
+        rows &= ~is_cancelled(columns)
+    if columns.option("state_time") and "order_id" in used:
+        rows &= ~earlier_states(columns)
+    return rows
+
+
+def _kinds(columns: Columns) -> pl.Series:
+    kinds = columns.mapping.tables["orders"].values.get("row_kind", {})
+    return read_kinds(columns.cells(str(columns.source("row_kind"))).cast(pl.String), kinds)
+
+
+def _returned(columns: Columns) -> pl.Series:
+    """Mark what is given back: by its sign, its flag, its kind or its number."""
+    worth, prefix = line_money(columns), columns.option("return_prefix")
+    returned = pl.Series([False]).new_from_index(0, columns.raw.height)
+    if worth is not None:
+        returned |= worth < 0
+    if columns.source("is_return"):
+        returned |= columns.raw.select(columns.flag("is_return")).to_series()
+    if columns.source("row_kind"):
+        returned |= _kinds(columns) == "return"
+    if prefix and columns.source("order_id"):
+        orders = columns.cells(str(columns.source("order_id"))).cast(pl.String)
+        returned |= orders.str.starts_with(prefix)
+    return returned.fill_null(value=False)
+
+
+def counted_money(columns: Columns, rows: pl.Series) -> pl.Series | None:
+    """Return the money of the rows that count, null on others; None without any that is sure.
+
+    An order's total is shared over its lines, so that it counts once; what is given back is
+    negative. Where a sign may be decimal or part thousands, no money is sure.
+    """
+    worth = line_money(columns)
+    cash = [name for name in ("amount", "unit_price") if columns.source(name)][:1]
+    if worth is None or doubted_decimals(columns, cash):
+        return None
+    size = pl.when("back").then(-pl.col("worth").abs()).otherwise("worth")
+    frame = pl.DataFrame({"worth": worth, "back": _returned(columns), "rows": rows})
+    shared, order = size, columns.source("order_id")
+    if order and columns.source("amount") and columns.option("amount_of") == "order":
+        frame = frame.with_columns(order=columns.cells(order).cast(pl.String)).with_columns(
+            worth=pl.when("rows").then("worth")
+        )
+        first = size.drop_nulls().first().over("order") / pl.col("rows").sum().over("order")
+        shared = pl.when(pl.col("order").is_null()).then(size).otherwise(first)
+    return frame.select(pl.when("rows").then(shared).alias("money")).to_series()
+
+
+def sum_of(
+    columns: Columns, header: str, name: str = "amount", *, of_orders: bool = False
+) -> float | None:
+    """Sum a raw column over the rows that count, read as a column of the contract.
+
+    Parameters
+    ----------
+    columns : Columns
+        The raw order lines, with the mapping as completed.
+    header : str
+        The raw column.
+    name : str
+        The column of the contract: amount, refund, unit_price, ...
+    of_orders : bool
+        Whether it is an order's total on each of its lines, which counts once.
+
+    Returns
+    -------
+    float or None
+        None where it is not sure how its numbers are read.
+    """
+    own = TableMapping({name: header}, options={"amount_of": "order"} if of_orders else {})
+    mapping = Mapping({"orders": own}).over(columns.mapping)
+    columns = Columns("orders", columns.raw, mapping, shared=columns.shared)
+    rows = counted_rows(columns)
+    if name == "amount":
+        worth = counted_money(columns, rows)
+    else:
+        doubted = doubted_decimals(columns, [name])
+        worth = None if doubted else columns.numbers(name).filter(rows)
+    return None if worth is None else float(worth.sum())
+
+
+def say_sum(columns: Columns, header: str, name: str = "amount", *, of_orders: bool = False) -> str:
+    """Say in brackets what the rows of a column that count add up to, where that is sure."""
+    total = sum_of(columns, header, name, of_orders=of_orders)
+    once = ", counted once per order" if of_orders else ""
+    return "" if total is None else f" (sum {money(total)}{once})"
+
+
+def count_words(columns: Columns, words: pl.Series, but: Collection[str] = ()) -> pl.DataFrame:
+    """Count the rows and the money of each word on rows that count, the most frequent first.
+
+    Parameters
+    ----------
+    columns : Columns
+        The raw order lines, with their mapping.
+    words : Series of String
+        The word of each row.
+    but : collection of str
+        Columns of the contract by which no row is left out; see `counted_rows`.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``word``, ``rows``, ``money`` (null without any) and ``positive`` (whether some is above 0).
+    """
+    rows = counted_rows(columns, but)
+    worth = counted_money(columns, rows)
+    return (
+        pl.DataFrame({"word": words, "rows": rows})
+        .with_columns(money=pl.lit(worth, dtype=pl.Float64))
+        .filter("rows")
+        .group_by("word")
+        .agg(rows=pl.len(), money=pl.col("money").sum(), positive=(pl.col("money") > 0).any())
+        .with_columns(money=None if worth is None else pl.col("money"))
+        .sort("rows", "word", descending=[True, False])
+    )
+
+
+def say_rows(rows: int, worth: float | None) -> str:
+    """Say how many rows a word has, and their money where it is known.
+
+    Examples
+    --------
+    >>> say_rows(2, 1250.0), say_rows(1, None)
+    ('2 rows, 1,250', '1 row')
+    """
+    return counted(rows, "row") + ("" if worth is None else f", {money(worth)}")
