@@ -461,3 +461,12 @@ def test_a_date_of_payment_of_zeros_is_none_and_asked_about_as_an_empty_one_is(n
     stated["orders"]["values"]["status"][none] = stated["orders"]["values"]["status"].pop("")
     cells = [none if out else day for day, out in zip(paid, BAD, strict=True)]
     assert taken_money(frame.with_columns(Paid=pl.Series(cells)), stated)[0] == SOLD
+
+
+def test_a_state_that_says_nothing_of_payment_hides_no_empty_date_of_payment():
+    cells = [None if out else day for day, out in zip(DAYS, BAD, strict=True)]
+    for word in ("OK", "Cancelled"):
+        states = ["OK"] * (N - 1) + [word]
+        frame = orders("Paid at", "", "", Status=states).with_columns(pl.Series("Paid at", cells))
+        (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
+        assert asked.finding.startswith("'Paid at'")

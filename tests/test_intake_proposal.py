@@ -6,7 +6,7 @@ import pytest
 import segkit
 from segkit.errors import DataError
 from segkit.intake.columns import Columns
-from segkit.intake.headers import concepts
+from segkit.intake.headers import concepts, without_prefix
 from segkit.intake.mapping import Mapping
 from segkit.intake.proposal import propose_orders
 from tests.export_files import FOLDER
@@ -537,3 +537,31 @@ def test_whole_discounts_are_money_or_percent_as_answered():
 def test_a_loyalty_card_is_the_customer_where_nothing_else_is():
     frame = shop().rename({"Client": "Loyalty card"})
     assert segkit.clean_data(frame).orders["customer_id"].n_unique() == 30
+
+
+PREFIXES = ["OX", "XYZQ", "oc_", "sales_order.", "Bestellung: ", "order_", "Export ", "tbl"]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_prefix_of_every_header_is_left_out_and_the_headers_of_the_file_stay(prefix):
+    roles = {
+        "ORDERNR": "order_id", "USERID": "customer_id", "ORDERDATE": "order_time",
+        "TOTALSUM": "amount", "CURRENCY": "currency", "STORNO": "cancelled_at",
+    }  # fmt: skip
+    cells = [
+        [f"R{i}" for i in range(40)], [f"u{i % 13}" for i in range(40)],
+        [f"2024-03-{1 + i % 28:02}" for i in range(40)], [f"{20 + i}.50" for i in range(40)],
+        ["EUR"] * 40, ["1" if i % 8 == 7 else "0" for i in range(40)],
+    ]  # fmt: skip
+    frame = pl.DataFrame(dict(zip((prefix + name for name in roles), cells, strict=True)))
+    audit = segkit.audit_data(frame)
+    assert not audit.blocked
+    columns = audit.mapping.tables["orders"].columns
+    assert columns == {role: prefix + name for name, role in roles.items()}
+
+
+def test_a_word_that_every_header_needs_is_no_prefix():
+    headers = ["order_id", "order_date", "order_total", "order_status", "order_currency"]
+    for names in (headers, headers[:3], ["Sales Date", "Sales Amount", "Sales Rep", "Sales Qty"]):
+        with without_prefix(names) as prefix:
+            assert prefix == ""

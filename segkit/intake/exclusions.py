@@ -140,13 +140,22 @@ def _read_unused(
     cells = columns.fill_orders(columns.cells(shown.name)).cast(pl.String)
     if shown.filled < 1 and shown.rows == rows:
         shown = replace(shown, filled=1 - cells.null_count() / cells.len())
-    named = {*part.columns, *part.constants}
-    meanings = _doubt(shown, named, worth if shown.rows == rows else lambda: None)
+    is_open = bool({"balance", "payment"} & meant) and not _tells_paid(columns)
+    of_all = worth if shown.rows == rows else lambda: None
+    meanings = _doubt(shown, of_all, is_open=is_open)
     if not meanings:
         unread[shown.name] = shown
     elif "status" in part.columns and _excludes_most(columns, cells, meanings):
         return None  # a stage that the sales have, too
     return meanings
+
+
+def _tells_paid(columns: Columns) -> bool:
+    """Return whether a state tells the orders that are not paid, or has words that are asked."""
+    if {*STATUS_COLUMNS} & {*columns.mapping.tables["orders"].constants}:
+        return True
+    states = [states_of(columns, name) for name in STATUS_COLUMNS if columns.source(name)]
+    return any(read.null_count() or (read == "unpaid").any() for read in states)
 
 
 def _leaves_refunds(columns: Columns, shown: ColumnProfile) -> bool:
@@ -233,16 +242,16 @@ def _adjusted_question(shown: ColumnProfile, base: str) -> Finding:
 
 
 def _doubt(
-    shown: ColumnProfile, named: set[str], worth: Callable[[], pl.Series | None]
+    shown: ColumnProfile, worth: Callable[[], pl.Series | None], *, is_open: bool
 ) -> dict[str, str] | None:
     """Return what the words of a column would mean if it told a state; None if it tells none.
 
-    The word "*" stands for each word not named, "" for an empty cell.
+    The word "*" stands for each word not named, "" for an empty cell. With ``is_open``, the column
+    is of money paid or owed, and no state tells yet which orders are paid.
     """
     meant, _ = concepts(shown.name)
     if not shown.filled or not shown.distinct or meant & _OF_OTHERS:
         return None
-    has_state = bool({*STATUS_COLUMNS} & named)
     if {"dispute", "accepted"} <= meant:  # won or lost, of the few that were disputed
         return None
     kind = kind_of(shown.name)
@@ -250,10 +259,9 @@ def _doubt(
         meanings = _doubt_kind(shown, kind)
         if meanings is not None or "status" not in meant:
             return meanings
-    if "balance" in meant or "payment" in meant:
-        owed = None if has_state else _owed(shown, meant, worth())
-        if owed is not None:
-            return owed
+    owed = _owed(shown, meant, worth()) if is_open else None
+    if owed is not None:
+        return owed
     return _doubt_words(shown, meant)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -89,7 +92,58 @@ def _stems_in(token: str) -> list[str]:
     ]
 
 
-@lru_cache(maxsize=4096)  # a header is compared with many names
+_PREFIX = ContextVar("prefix", default="")
+FEWEST_HEADERS, SHARED = 5, 0.8
+
+
+@contextmanager
+def without_prefix(headers: Iterable[str]) -> Iterator[str]:
+    """Read headers, as long as this lasts, without the prefix that nearly all of them share.
+
+    Examples
+    --------
+    >>> shop = ["OXID", "OXORDERDATE", "OXORDERNR", "OXPAID", "OXTOTALSUM", "OXCURRENCY"]
+    >>> with without_prefix(shop) as prefix:
+    ...     prefix, plain("OXPAID"), sorted(concepts("OXORDERDATE")[0])
+    ('OX', 'paid', ['date', 'order'])
+    """
+    token = _PREFIX.set(_shared_prefix([*headers]))
+    try:
+        yield _PREFIX.get()
+    finally:
+        _PREFIX.reset(token)
+
+
+def _shared_prefix(headers: list[str]) -> str:
+    """Return the prefix without which headers are known, or that says a thing twice."""
+    least = SHARED * max(len(headers), FEWEST_HEADERS)
+    whole = ""
+    for size in range(1, max(map(len, headers), default=0)):
+        start, count = Counter(h[:size] for h in headers if len(h) > size).most_common(1)[0]
+        if count < least:
+            break
+        whole = start
+    # Cut where a word ends; anywhere in a prefix that no sign and no capital letter parts off.
+    first = next((h for h in headers if h.startswith(whole)), "")
+    ends = {end.end() for end in re.finditer(rf"[\W_]|{_WORD_ENDS.pattern}", first)}
+    sizes = sorted(ends & {*range(len(whole) + 1)}) or [*range(1, len(whole) + 1)]
+    known = {n: sum(not _concepts(h.removeprefix(whole[:n]))[1] for h in headers) for n in sizes}
+    size = max(known, key=lambda n: known[n], default=0)
+    gained = known.get(size, 0) - sum(not _concepts(h)[1] for h in headers)
+    prefix = whole[:size] if gained >= len(headers) / 4 else ""
+    words = re.findall(r"[^\W\d_]+[\W\d_]+", whole.removeprefix(prefix))
+    if words:  # sales_order.status, order.order_date
+        meant = _concepts(words[-1])[0]
+        rests = [_concepts(h.removeprefix(prefix + "".join(words)))[0] for h in headers]
+        twice = bool(meant) and sum(meant <= rest for rest in rests) > 1
+        prefix += "".join(words if twice else words[:-1])
+    return prefix
+
+
+def _short(name: str) -> str:
+    return name.removeprefix(_PREFIX.get()) or name
+
+
 def plain(name: str) -> str:
     """Write a column's name in lower case without accents, its words parted by underscores.
 
@@ -98,6 +152,11 @@ def plain(name: str) -> str:
     >>> plain("InvoiceNo"), plain("Kunden-Nr."), plain("Quantité"), plain("订单ID")
     ('invoice_no', 'kunden_nr', 'quantite', '订单_id')
     """
+    return _plain(_short(name))
+
+
+@lru_cache(maxsize=4096)  # a header is compared with many names
+def _plain(name: str) -> str:
     text = _ABBREVIATED.sub("", name).replace("ß", "ss").replace("№", "no")
     for umlaut, letters in (("ä", "ae"), ("ö", "oe"), ("ü", "ue")):
         text = text.replace(umlaut, letters).replace(umlaut.upper(), letters.capitalize())
@@ -128,7 +187,6 @@ def without_number(header: str) -> str:
     return re.sub(r" \(\d+\)$", "", header)
 
 
-@cache
 def concepts(header: str) -> tuple[frozenset[str], int]:
     """Return the concepts that a header names, and how many of its words are not known.
 
@@ -141,8 +199,13 @@ def concepts(header: str) -> tuple[frozenset[str], int]:
     >>> sorted(concepts("订单金额")[0])
     ['amount', 'order']
     """
+    return _concepts(_short(header))
+
+
+@cache
+def _concepts(header: str) -> tuple[frozenset[str], int]:
     name = without_number(header)
-    tokens = plain(name).split("_")
+    tokens = _plain(name).split("_")
     others = bare(name).split("_")
     others = others if len(others) == len(tokens) else tokens
     meant: set[str] = set()

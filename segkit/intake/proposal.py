@@ -33,7 +33,7 @@ from segkit.intake.evidence import ENOUGH, ColumnProfile, find_order_numbers, sa
 from segkit.intake.exchange import about_currencies
 from segkit.intake.exclusions import about_exclusions
 from segkit.intake.flags import flag_meanings, is_state_flag, place_flags, settle_words
-from segkit.intake.headers import concepts
+from segkit.intake.headers import concepts, without_prefix
 from segkit.intake.kinds import about_other_rows
 from segkit.intake.layouts import match_customer_columns, preset_mapping
 from segkit.intake.lookups import find_attributes, propose_by_header
@@ -401,8 +401,13 @@ def settle_mapping(
     tuple of (Mapping, list of Finding)
         The mapping to use, and the open questions; one of severity "block" prevents its use.
     """
-    shared = {} if shared is None else shared
+    with without_prefix(raw["orders"].columns if "orders" in raw else ()):
+        return _settle(raw, given, {} if shared is None else shared)
 
+
+def _settle(
+    raw: dict[str, pl.DataFrame], given: Mapping, shared: dict[str, Shared]
+) -> tuple[Mapping, list[Finding]]:
     def columns_of(name: str) -> Columns:
         return Columns(name, raw[name], completed, shared=shared.setdefault(name, {}))
 

@@ -18,7 +18,7 @@ from segkit.intake.consents import is_consent
 from segkit.intake.counts import count_lines
 from segkit.intake.doubted_customers import doubt_customers, write_customer_line
 from segkit.intake.evidence import ENOUGH
-from segkit.intake.headers import pattern, plain
+from segkit.intake.headers import pattern, plain, without_prefix
 from segkit.intake.lookups import EVENT_WORDS
 from segkit.intake.mapping import Mapping, lacks
 from segkit.intake.questions import Finding
@@ -76,7 +76,13 @@ def doubt_orders(
     list of Finding
         Each says which mapping line settles it; one of severity "block" must be answered.
     """
-    columns = Columns("orders", raw, used)
+    with without_prefix(raw.columns):
+        return _doubts(Columns("orders", raw, used), given, taken, counts)
+
+
+def _doubts(
+    columns: Columns, given: Mapping, taken: Intake, counts: pl.DataFrame | None
+) -> list[Finding]:
     findings = _doubt_rejects(columns, given, taken)
     lines = taken.orders
     if findings or lines is None or not lines.height:
@@ -88,7 +94,7 @@ def doubt_orders(
     ]
     counts = count_lines(lines) if counts is None else counts
     named = _is_given(given, "customer_id")
-    no_customer = used.is_set("orders", "no_customer")
+    no_customer = columns.mapping.is_set("orders", "no_customer")
     findings += doubt_customers(columns, taken, counts, named=named, no_customer=no_customer)
     return findings
 
