@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from segkit.display import counted, number
-from segkit.ids import WHOLE, fold_ids, is_no_customer, mangled_ids, read_ids
+from segkit.ids import WHOLE, is_no_customer, mangled_ids, read_ids
 from segkit.intake.headers import WORDS
+from segkit.intake.spellings import spell_ids
 
 if TYPE_CHECKING:
     from segkit.intake.mapping import Mapping
@@ -224,8 +225,10 @@ def read_column(
             )
     if name in PERSONS:
         read = _without_nobody(read, name, what, mapping, notes, repeated)
-    if name == "customer_id" and mapping.option(table, "similar_ids") == "join":
-        read = _folded(read, what, notes)
+    if name == "customer_id":
+        changes: list[str] = []
+        read = spell_ids(read, mapping, changes)
+        notes += [f"{table}: {change} in {cells.name!r}" for change in changes]
     return read
 
 
@@ -276,19 +279,3 @@ def _without_nobody(
         "(no_customer = [] keeps them)"
     )
     return read.set(empty, None)
-
-
-def _folded(read: pl.Series, what: str, notes: list[str]) -> pl.Series:
-    """Give ids one spelling, and note how many ids become the same."""
-    spellings = read.drop_nulls().unique().alias("id").to_frame()
-    table = spellings.with_columns(one=fold_ids(pl.col("id")))
-    joined = table.height - table["one"].n_unique()
-    if joined:
-        notes.append(
-            what.format(counted(table.height, "id"))
-            + f" are {counted(table['one'].n_unique(), 'customer')} "
-            'without case, width, accents and look-alikes (similar_ids = "join")'
-        )
-    return (
-        read.alias("id").to_frame().join(table, on="id", how="left", maintain_order="left")["one"]
-    ).alias(read.name)

@@ -12,7 +12,6 @@ import polars as pl
 
 from segkit.display import counted, number
 from segkit.errors import DataError, MappingError
-from segkit.ids import fold_ids
 from segkit.intake.columns import Columns, Shared
 from segkit.intake.consents import add_refusals
 from segkit.intake.ledger import Ledger, Part, Step
@@ -30,6 +29,7 @@ from segkit.intake.people import (
 )
 from segkit.intake.questions import Finding, rest_least
 from segkit.intake.readers import Gathered, gather
+from segkit.intake.spellings import spell_ids
 from segkit.intake.store import Intake
 from segkit.intake.tables import clean_events, clean_table, read_events, read_table
 from segkit.result import Result
@@ -241,8 +241,7 @@ def run(
     links = usable_links(identities, mapping)
     nobody = pl.Series("customer_id", [], dtype=pl.String)
     erased = erased_ids(erase, mapping.options.get("erase_file"), base)
-    if mapping.options.get("similar_ids") == "join":
-        erased = erased.to_frame("id").select(fold_ids(pl.col("id"))).to_series().unique()
+    erased = spell_ids(erased, mapping).unique().sort()
     listed = pl.DataFrame({"id": erased, "customer_id": erased})
     if links is not None and erased.len():
         also = links.filter(pl.col("identifier").is_in(erased.implode()))
@@ -296,11 +295,12 @@ def run(
 def usable_links(identities: Any, mapping: Mapping) -> pl.DataFrame | None:
     """Read identities, their customer ids in the same spelling as the ids of the tables."""
     links = links_from(identities)
-    if links is None or mapping.options.get("similar_ids") != "join":
-        return links
-    ours = ~pl.col("kind").is_in(IDENTIFIERS).fill_null(value=False)
-    one = pl.when(ours).then(fold_ids(pl.col("identifier"))).otherwise("identifier")
-    return links.with_columns(fold_ids(pl.col("customer_id")), identifier=one)
+    if links is None:
+        return None
+    customers = spell_ids(links["customer_id"], mapping)
+    ours = ~links["kind"].is_in(IDENTIFIERS).fill_null(value=False)
+    spelled = spell_ids(links["identifier"], mapping).zip_with(ours, links["identifier"])
+    return links.with_columns(customer_id=customers, identifier=spelled)
 
 
 def _enforced(mapping: Mapping) -> bool:

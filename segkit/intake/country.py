@@ -6,13 +6,16 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from segkit.display import percent
 from segkit.intake.headers import language_of, without_accents
-from segkit.intake.store import Intake
+
+if TYPE_CHECKING:
+    from segkit.intake.mapping import Mapping
+    from segkit.intake.store import Intake
 
 MOST = 0.5  # of the order lines must be of one country for it to be the shop's
 EURO = "EUR"
@@ -82,12 +85,21 @@ def propose_country(taken: Intake) -> Country:
     >>> propose_country(clean_data(lines))
     Country(code='DE', why='the language of the columns and the currency EUR')
     """
-    for table, frame in (("order lines", taken.orders), ("customers", taken.customers)):
-        if frame is not None and "country" in frame.columns:
-            stated = _of_column(frame["country"], table)
-            if stated is not None:
-                return stated
-    evidence = _evidence(taken)
+    named = {
+        table: frame["country"]
+        for table, frame in (("order lines", taken.orders), ("customers", taken.customers))
+        if frame is not None and "country" in frame.columns
+    }
+    return tell_country(named, taken.mapping, _currency(taken))
+
+
+def tell_country(named: dict[str, pl.Series], mapping: Mapping, currency: str | None) -> Country:
+    """Tell the country by the columns of countries (by what they are of), or else the mapping."""
+    for table, names in named.items():
+        stated = _of_column(names, table)
+        if stated is not None:
+            return stated
+    evidence = _evidence(mapping, currency)
     if not evidence:
         return Country(None, "no country, currency or time zone tells where the customers live")
     words = " and ".join(what for what, _ in evidence)
@@ -119,22 +131,21 @@ def _of_column(names: pl.Series, table: str) -> Country | None:
     return Country(code, f"the country column ({percent(most / total, places=0)} of the {table})")
 
 
-def _evidence(taken: Intake) -> list[tuple[str, set[str]]]:
+def _evidence(mapping: Mapping, currency: str | None) -> list[tuple[str, set[str]]]:
     """List what tells a country, each with the countries that it leaves."""
     by_code = countries()
     evidence: list[tuple[str, set[str]]] = []
-    headers = [source for part in taken.mapping.tables.values() for source in part.columns.values()]
+    headers = [source for part in mapping.tables.values() for source in part.columns.values()]
     language = language_of(headers)
     speakers = {
         code for code, item in by_code.items() if language and item.get("language") == language
     }
     if speakers:
         evidence.append(("the language of the columns", speakers))
-    currency = _currency(taken)
     users = {code for code, item in by_code.items() if item["currency"] == currency}
     if users:
         evidence.append((f"the currency {currency}", users))
-    zone = taken.mapping.option("orders", "timezone")
+    zone = mapping.option("orders", "timezone")
     residents = {code for code, item in by_code.items() if zone in item["zones"]}
     if residents:
         evidence.append((f"the time zone {zone}", residents))

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from segkit.errors import MappingError, SourceError, unknown
 from segkit.ids import NO_CUSTOMER
+from segkit.intake.country import countries
 from segkit.intake.headers import WORDS
 from segkit.intake.statuses import ROW_KINDS, STATUSES
 from segkit.schema import CONTRACTS, OPEN, fields
@@ -71,7 +72,8 @@ def _read_options() -> dict[str, Option]:
     options = {}
     for name, item in data.items():
         default = list(_LISTS[name]) if name in _LISTS else item.get("default")
-        allowed = (*PRESETS, "none") if name == "preset" else tuple(item.get("values", ()))
+        listed = {"preset": (*PRESETS, "none"), "phone_country": tuple(countries())}
+        allowed = listed.get(name, tuple(item.get("values", ())))
         kinds = tuple(_KINDS[kind] for kind in item["kinds"])
         options[name] = Option(default, kinds, item["about"], allowed)
     return options

@@ -28,6 +28,7 @@ from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns, Shared
 from segkit.intake.consents import about_consents, is_consent
 from segkit.intake.customers import choose_customer, take_personal_number
+from segkit.intake.doubted_ids import settle_spellings
 from segkit.intake.equations import about_equations, find_equations
 from segkit.intake.evidence import ENOUGH, ColumnProfile, find_order_numbers, same_groups
 from segkit.intake.exchange import about_currencies
@@ -52,7 +53,7 @@ from segkit.intake.money import (
 )
 from segkit.intake.orders import total_lines
 from segkit.intake.pieces import take_pieces_off
-from segkit.intake.questions import Finding, about_ids, about_rivals, open_questions
+from segkit.intake.questions import Finding, about_rivals, open_questions
 from segkit.intake.roles import (
     EXACT,
     LEAD,
@@ -441,7 +442,8 @@ def _settle(
         asked = [item.finding for item in questions if item.severity == "block"]
         questions += about_exclusions(columns_of("orders"), asked, own=is_own)
     questions = [say_sums(columns_of("orders"), q) if q.sums else q for q in questions]
-    return completed, questions + about_ids(raw, completed)
+    completed, asks = settle_spellings(raw, completed)
+    return completed, questions + asks
 
 
 def _ask_table(columns: Columns, *, with_fx: bool) -> list[Finding]:

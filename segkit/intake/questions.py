@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from segkit.display import counted, join_words, number
-from segkit.ids import INVISIBLE, LOOK_ALIKE, fold_ids, mangled_ids, read_ids
 from segkit.intake.calendars import find_calendar
-from segkit.intake.cells import DECISIVE, is_text
+from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.dates import (
     LANGUAGES,
@@ -331,90 +330,6 @@ def _contradicted(columns: Columns) -> bool:
         return False
     minus = columns.numbers("quantity") == -1
     return bool((minus & (columns.numbers("amount") > 0)).any())
-
-
-def about_ids(raw: Map[str, pl.DataFrame], mapping: Mapping) -> list[Finding]:
-    """Ask about ids that a spreadsheet has damaged, and about ids that differ slightly."""
-    questions: list[Finding] = []
-    customer_ids: list[pl.Series] = []
-    first = ""
-    for table, frame in raw.items():
-        named = mapping.tables[table].columns
-        for field in CONTRACTS[table]:
-            raw_column = named.get(field.name)
-            if field.kind != "id" or raw_column not in frame.columns:
-                continue
-            if frame.schema[raw_column].is_nested() or frame.schema[raw_column] in (
-                pl.Binary,
-                pl.Object,
-            ):
-                continue
-            questions += _about_mangled(table, field.name, frame[raw_column], mapping)
-            if field.name == "customer_id":
-                first = first or table
-                customer_ids.append(read_ids(frame[raw_column].unique()).drop_nulls().alias("id"))
-    if customer_ids and mapping.options.get("similar_ids") is None:
-        ids = pl.concat(customer_ids).unique()
-        questions += _about_similar(first, ids) + _about_zeros(first, ids)
-    return questions
-
-
-def _about_mangled(table: str, name: str, cells: pl.Series, mapping: Mapping) -> list[Finding]:
-    lost = mangled_ids(cells)
-    if not lost.any() or mapping.option(table, "mangled_ids") is not None:
-        return []
-    rows, kinds = int(lost.sum()), cells.filter(lost).n_unique()
-    text = (
-        f"{counted(rows, 'id', 'ids')} in {cells.name!r} ({number(kinds)} different) are mangled "
-        "by a spreadsheet: written as 1.23457E+12, or as decimals too long to be exact, many ids "
-        "have become one."
-    )
-    answer = "the ids exported as text; or, to count these as missing, "
-    answer += f'[{table}] mangled_ids = "reject"'
-    return [Finding("block" if name in DECISIVE else "warn", table, name, text, rows, "", answer)]
-
-
-def _about_zeros(table: str, ids: pl.Series) -> list[Finding]:
-    """Warn of numbers that differ in zeros before them, which a spreadsheet takes off."""
-    figures = ids.filter(ids.str.contains(r"^\d+$"))
-    bare = figures.str.strip_chars_start("0")
-    alike = figures.filter(bare.is_duplicated()).len()
-    if not alike:
-        return []
-    text = (
-        f"{counted(alike, 'customer id')} differ from another one only in zeros before them, which "
-        "a spreadsheet takes off; they count as different customers."
-    )
-    return [Finding("warn", table, "customer_id", text, alike, answer="the ids exported as text")]
-
-
-def _about_similar(table_of: str, ids: pl.Series) -> list[Finding]:
-    """Ask whether ids that differ in case, width, accents or look-alike letters are the same."""
-    table = ids.to_frame().with_columns(one=fold_ids(pl.col("id")))
-    alike = table.filter(pl.len().over("one") > 1)
-    if not alike.height:
-        return []
-    customers = alike["one"].n_unique()
-    letters = "[" + "".join(LOOK_ALIKE) + "]"
-    plain = pl.col("id").str.normalize("NFC")
-    wide = plain.str.normalize("NFKC")
-    low, shown = wide.str.to_lowercase(), wide.str.replace_all(INVISIBLE, "")
-    kinds = {
-        "case": low.n_unique() < wide.n_unique(),
-        "composition of accents": plain.n_unique() < pl.len(),
-        "width": wide.n_unique() < plain.n_unique(),
-        "invisible characters": (shown != wide).any(),
-        "letters of other alphabets that look alike": low.str.contains(letters).any(),
-    }
-    differs = alike.select(**kinds).row(0, named=True)
-    differences = ", ".join(kind for kind, differ in differs.items() if differ) or "spelling"
-    text = (
-        f"{counted(alike.height, 'customer id')} differ from another one only in {differences}; "
-        f"joined, these {number(alike.height)} are {counted(customers, 'customer')}."
-    )
-    answer = 'similar_ids = "join" if they are the same customers, similar_ids = "apart" if not '
-    answer += "(at the top of the mapping)"
-    return [Finding("block", table_of, "customer_id", text, alike.height, answer=answer)]
 
 
 MOST_KINDS = 20
