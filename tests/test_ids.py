@@ -15,6 +15,8 @@ from segkit.errors import DataError, MappingError
 from segkit.features.sources import with_ids
 from segkit.frames import from_memory, take_frame
 from segkit.ids import fold_ids, ids_of, read_ids, unmatched
+from segkit.intake.country import countries
+from segkit.intake.spellings import read_telephones
 from tests import public
 
 SPELLINGS = [
@@ -358,3 +360,32 @@ def test_a_respondent_numbered_0_is_one_of_them():
         {"customer_id": [0, 0, 1, 2], "order_date": ["2024-05-01"] * 4, "amount": [1.0, 2, 3, 4]}
     )
     assert segkit.clean_data(orders).orders["customer_id"].sort().to_list() == ["1", "2"]
+
+
+def test_telephone_numbers_of_each_country_are_read_as_the_library_reads_them():
+    phonenumbers = pytest.importorskip("phonenumbers")
+    form = phonenumbers.PhoneNumberFormat
+    mobile = phonenumbers.PhoneNumberType.MOBILE
+    for country, facts in countries().items():
+        example = phonenumbers.example_number_for_type(country, mobile)
+        e164 = phonenumbers.format_number(example, form.E164)
+        assert e164.startswith("+" + facts["phone"][0])
+        if country == "AR":  # a nine that only callers from abroad dial
+            continue
+        ways = [e164, f"00{e164[1:]}", str(example.national_number)]
+        ways += [
+            phonenumbers.format_number(example, way) for way in (form.INTERNATIONAL, form.NATIONAL)
+        ]
+        # As long as numbers of Austria and Indonesia are without it: not told, and left alone.
+        ways += [] if country in ("AT", "ID") else [e164[1:]]
+        read = read_telephones(pl.Series(ways), country)
+        assert read.unique().to_list() == [str(example.national_number)], country
+        assert read_telephones(pl.Series(ways[:2])).to_list() == [e164] * 2
+
+
+def test_texts_that_are_no_telephone_numbers_stay_as_they_are():
+    texts = ["Ann", "A-123 456 789", "12-34", "91234567/92345678", "+47 912 34 567 ext. 3", None]
+    assert read_telephones(pl.Series(texts), "NO").to_list() == texts
+    swedish = pl.Series(["+46 70 123 45 67", "+44 (0)20 7946 0958"])
+    assert read_telephones(swedish, "NO").to_list() == ["+46701234567", "+442079460958"]
+    assert read_telephones(swedish, "GB").to_list() == ["+46701234567", "2079460958"]

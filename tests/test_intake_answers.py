@@ -501,12 +501,26 @@ def test_a_worth_of_products_that_adds_up_to_orders_with_the_quantity_is_a_price
     assert cents_of(audit) == 2 * sum(CENTS) + 900 * N
 
 
-def test_cards_whose_zeros_a_spreadsheet_took_off_are_pointed_out():
+def test_cards_whose_zeros_a_spreadsheet_took_off_are_joined_by_what_stands_beside():
     cards = ["0042" if n < 3 else "42" if n < 6 else f"1{n // 3:03}" for n in range(N)]
     frame = listed("Note", "a", "b").with_columns(pl.Series("Member card", cards))
-    told = [f.finding for f in segkit.audit_data(frame).findings if f.severity == "warn"]
-    assert any(text.startswith("2 customer ids differ from another one only in zeros")
-               for text in told)  # fmt: skip
+    for names, joined in (
+        (None, False),
+        ([f"Ann {'ABCDEFGHIJKLMNOPQRST'[max(n // 3, 1)]}" for n in range(N)], True),
+        ([f"Ann {'ABCDEFGHIJKLMNOPQRST'[n // 3]}" for n in range(N)], False),
+    ):
+        beside = frame if names is None else frame.with_columns(pl.Series("Buyer name", names))
+        (told,) = [f for f in segkit.audit_data(beside).findings if "only in zeros" in f.finding]
+        assert told.finding.startswith("2 customer ids differ from another one only in zeros")
+        assert told.severity == "warn"
+        assert ("read as one, since 1 of 1 such numbers have one" in told.finding) == joined
+        people = segkit.clean_data(beside).orders["customer_id"]
+        assert people.n_unique() == len(set(cards)) - joined
+        answer = {"leading_zeros": "apart" if joined else "join"}
+        assert f'leading_zeros = "{answer["leading_zeros"]}"' in told.answer
+        answered = segkit.clean_data(beside, answer).orders["customer_id"]
+        assert answered.n_unique() == len(set(cards)) - (not joined)
+    assert "42" in answered.to_list()
 
 
 def test_the_order_number_told_by_values_stays_when_the_customer_is_answered():
@@ -517,16 +531,34 @@ def test_the_order_number_told_by_values_stays_when_the_customer_is_answered():
         assert audit.mapping.tables["orders"].columns["order_id"] == "Qwx"
 
 
-def test_telephone_numbers_written_in_several_ways_are_asked_about():
-    ways = ("+7 (961) 053-92-{:02}", "8961053 92{:02}", "+796105392{:02}")
+@pytest.mark.parametrize(
+    ("ways", "people", "country"),
+    [
+        (("+7 (961) 053-92-{:02}", "8961053 92{:02}", "+796105392{:02}"), 10, "RU"),
+        (("+47 912 34 5{:02}", "0047912345{:02}", "47.912.345{:02}"), 10, "NO"),
+        (("+47 912 34 5{:02}", "0047-912-34-5{:02}", "(0047) 912345{:02}"), 10, None),
+        (("+47 912 34 5{:02}", "+46 912 34 5{:02}", "912345{:02}"), 30, None),
+    ],
+)
+def test_telephone_numbers_in_several_spellings_are_one_where_their_country_is_known(
+    ways, people, country
+):
     phones = [ways[n % 3].format(n // 6) for n in range(N)]
     names = [f"Ann {'ABCDEFGHIJ'[n // 6]}" for n in range(N)]
     frame = listed("Note", "a", "b").drop("Member card")
     frame = frame.with_columns(pl.Series("Phone", phones), pl.Series("Buyer name", names))
     given = {"orders": {"columns": {"customer_id": "Phone"}}}
-    told = [f for f in segkit.audit_data(frame, given).findings if f.severity == "warn"]
-    (asked,) = [f for f in told if "writes 10 telephone numbers in 30 ways" in f.finding]
-    assert '"Buyer name"' in asked.answer
+    audit = segkit.audit_data(frame, given)
+    assert audit.mapping.options.get("phone_country") == country
+    assert segkit.clean_data(audit).orders["customer_id"].n_unique() == people
+    text = "10 telephone numbers in 'Phone', in 30 spellings, were read as one each"
+    assert any(text in f.finding for f in audit.findings) == (people == 10)
+    asked = [f for f in audit.findings if "writes 10 telephone numbers in 30 ways" in f.finding]
+    assert [(f.severity, '"Buyer name"' in f.answer) for f in asked] == [("warn", True)] * (
+        people == 30
+    )
+    erased = segkit.clean_data(frame, given, erase=[phones[1]])
+    assert erased.orders["customer_id"].n_unique() == people - 1
 
 
 def test_the_shops_own_address_on_orders_of_many_is_pointed_out():

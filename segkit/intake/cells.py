@@ -228,7 +228,7 @@ def read_column(
     if name == "customer_id":
         changes: list[str] = []
         read = spell_ids(read, mapping, changes)
-        notes += [f"{table}: {change} in {cells.name!r}" for change in changes]
+        notes += [f"{table}: {change}" for change in changes]
     return read
 
 

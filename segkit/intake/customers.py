@@ -5,14 +5,35 @@ from __future__ import annotations
 import polars as pl
 
 from segkit.display import counted, number
-from segkit.ids import is_no_customer, read_ids
 from segkit.intake.cells import is_text
 from segkit.intake.evidence import ENOUGH, FEW, ColumnProfile
 from segkit.intake.headers import concepts, is_personal_number
 from segkit.intake.questions import Finding
 from segkit.intake.roles import EXACT, Scores
+from segkit.intake.spellings import spell_cells
 
 EQUAL, ONCE = 0.95, 0.9
+
+
+def pair_cells(ids: pl.Series, others: pl.Series) -> pl.DataFrame:
+    """Pair customer ids with the addresses, numbers or names beside them, where both are there.
+
+    One row per pair: ``id``, ``other``, ``rows``; ``others`` is how many the id has, and ``ids``
+    how many ids the other one has.
+
+    Examples
+    --------
+    >>> pairs = pair_cells(pl.Series(["1", "2", "2"]), pl.Series(["a@x.org", "a@x.org", None]))
+    >>> pairs.sort("id").rows()
+    [('1', 'a@x.org', 1, 1, 2), ('2', 'a@x.org', 1, 1, 2)]
+    """
+    pairs = pl.DataFrame({"id": ids, "other": others}).drop_nulls().group_by("id", "other")
+    return pairs.len("rows").with_columns(others=pl.len().over("id"), ids=pl.len().over("other"))
+
+
+def sum_by_id(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Sum up pairs by customer id: ``id``, ``others``, ``rows``."""
+    return pairs.group_by("id").agg(pl.col("others").first(), pl.col("rows").sum())
 
 
 def choose_customer(
@@ -21,55 +42,72 @@ def choose_customer(
     """Take the e-mail address as the customer where no id tells customers apart."""
     email, who, card = (columns.get(n) for n in ("email", "customer_id", "loyalty_id"))
     if who is None and card is not None:  # not all who have a card leave an address
-        cards = read_ids(frame[card])
-        if (
-            email is None
-            or (~is_no_customer(cards)).sum() - cards.null_count() > frame[email].count()
-        ):
+        addresses = 0 if email is None else frame[email].count()
+        if email is None or spell_cells(frame[card]).count() > addresses:
             columns["customer_id"] = columns.pop("loyalty_id")
             return []
     if email is None:
         return []
-    findings = []
-    order = whole.get("order_id")
+    findings: list[Finding] = []
     if who is not None:
-        rows = frame.select(list(dict.fromkeys([who, email])))
+        rows, order = frame.select(list(dict.fromkeys([who, email]))), whole.get("order_id")
         if order:
             rows = rows.filter(frame[order].hash().is_first_distinct())
-        emails = read_ids(rows[email]).drop_nulls()
-        ids = read_ids(rows[who]).drop_nulls()
-        ids = ids.filter(~is_no_customer(ids))
-        named = scores["customer_id"][who] >= EXACT
-        once = ids.n_unique() >= 0.98 * ids.len() and not named
-        again = emails.n_unique() < 0.9 * emails.len()
-        fewer = ids.len() < 0.8 * emails.len()
-        # Two people may have one name; a firm has more addresses than these.
-        is_name = not named and "id" not in concepts(who)[0] and not ids.str.contains(r"\d").any()
-        few = ids.n_unique() <= emails.n_unique() <= 1.2 * ids.n_unique()
-        names = is_name and few and emails.len() >= ids.len()
-        fewer |= not named and ids.len() < 0.95 * emails.len() and _are_same(rows, who, email)
-        if (
-            not named
-            and rows.height >= ENOUGH
-            and _splits_people(rows, who, email, is_name=is_name)
-        ):
-            people, accounts = emails.n_unique(), ids.n_unique()
-            text = (
-                f"{email!r} is read as the customer: {counted(people, 'address', 'addresses')} "
-                f"stand beside {number(accounts)} values of {who!r}, as where each order of a "
-                "guest gets a new one."
-            )
-            answer = f'[orders.columns] customer_id = "{who}", if these are the customers'
-            findings = [Finding("warn", "orders", "customer_id", text, answer=answer)]
-            scores["customer_id"].pop(who)
-            who = None
-        elif rows.height >= ENOUGH and ((once and again) or fewer or names):
-            if fewer and _are_same(rows, who, email):  # the address is there for guests, too
-                scores["customer_id"].pop(who)
-            who = None
-    if who is None:
-        columns["customer_id"] = columns.pop("email")
+        if rows.height < ENOUGH or not _takes_email(rows, who, email, scores, findings):
+            return []
+    columns["customer_id"] = columns.pop("email")
     return findings
+
+
+def _takes_email(
+    rows: pl.DataFrame, who: str, email: str, scores: Scores, findings: list[Finding]
+) -> bool:
+    """Return whether the address tells customers apart rather than the id; warn where it splits.
+
+    A column named customer id stays, unless addresses stand on many more orders.
+    """
+    ids, emails = spell_cells(rows[who]), spell_cells(rows[email])
+    pairs = pair_cells(ids, emails)
+    ids, emails = ids.drop_nulls(), emails.drop_nulls()
+    accounts, people = ids.n_unique(), emails.n_unique()
+    is_named = scores["customer_id"][who] >= EXACT
+    is_name = "id" not in concepts(who)[0] and not ids.str.contains(r"\d").any()
+    if not is_named and _splits_people(pairs, ids.len(), is_name=is_name):
+        text = (
+            f"{email!r} is read as the customer: {counted(people, 'address', 'addresses')} "
+            f"stand beside {number(accounts)} values of {who!r}, as where each order of a "
+            "guest gets a new one."
+        )
+        answer = f'[orders.columns] customer_id = "{who}", if these are the customers'
+        findings.append(Finding("warn", "orders", "customer_id", text, answer=answer))
+        del scores["customer_id"][who]
+        return True
+    # Each id has one address and each address one id: the address is there for guests, too.
+    are_same = 0 < pairs.height <= 1.02 * min(pairs["id"].n_unique(), pairs["other"].n_unique())
+    least = 0.95 if are_same and not is_named else 0.8
+    if ids.len() < least * emails.len():
+        if are_same:
+            del scores["customer_id"][who]
+        return True
+    bought_once = accounts >= 0.98 * ids.len() and people < 0.9 * emails.len()
+    # Two people may have one name; a firm has more addresses than these.
+    namesakes = is_name and accounts <= people <= 1.2 * accounts and emails.len() >= ids.len()
+    return not is_named and (bought_once or namesakes)
+
+
+def _splits_people(pairs: pl.DataFrame, orders: int, *, is_name: bool) -> bool:
+    """Return whether each id has one address, and addresses have several ids, as of guests.
+
+    Guests get an id with each order, so that all ids of an address but one have a single order;
+    members of a household do not. Names are only written in several ways.
+    """
+    accounts, people = pairs["id"].n_unique(), pairs["other"].n_unique()
+    full = pairs["rows"].sum() >= EQUAL * orders
+    if not full or pairs.height > accounts / EQUAL or people > EQUAL * accounts:
+        return False
+    shared = pairs.filter(pl.col("ids") > 1)
+    guests = shared.height - shared["other"].n_unique()
+    return is_name or (shared["rows"] == 1).sum() >= ONCE * guests
 
 
 def take_personal_number(
@@ -77,9 +115,7 @@ def take_personal_number(
 ) -> None:
     """Take the number of a person, as of an identity card, before its name."""
     shown = profiles.get(columns.get("customer_id", ""))
-    if shown is None or not is_text(shown.cells.dtype) or shown.rows < ENOUGH:
-        return
-    if shown.cells.cast(pl.String).str.contains(r"[\d@]").mean() > 1 - EQUAL:  # type: ignore[operator]
+    if shown is None or shown.rows < ENOUGH or not holds_names(shown):
         return
     numbers = [
         header
@@ -91,29 +127,8 @@ def take_personal_number(
         columns["customer_id"] = numbers[0]
 
 
-def _splits_people(rows: pl.DataFrame, who: str, email: str, *, is_name: bool) -> bool:
-    """Return whether each id has one address, and addresses have several ids, as of guests.
-
-    Guests get an id with each order, so that all ids of an address but one have a single order;
-    members of a household do not. Names are only written in several ways.
-    """
-    emails = read_ids(rows[email]).str.to_lowercase()
-    both = pl.DataFrame({"who": read_ids(rows[who]), "email": emails})
-    both = both.filter(both["who"].is_not_null() & ~is_no_customer(both["who"]))
-    pairs = both.drop_nulls().group_by("who", "email").len()
-    accounts, people = pairs["who"].n_unique(), pairs["email"].n_unique()
-    full = both["email"].count() >= EQUAL * both.height
-    if not full or pairs.height > accounts / EQUAL or people > EQUAL * accounts:
-        return False
-    shared = pairs.filter(pl.len().over("email") > 1)
-    guests = shared.height - shared["email"].n_unique()
-    return is_name or (shared["len"] == 1).sum() >= ONCE * guests
-
-
-def _are_same(rows: pl.DataFrame, who: str, email: str) -> bool:
-    """Return whether each id has one address and each address one id, where both are there."""
-    emails = read_ids(rows[email]).str.to_lowercase()
-    both = pl.DataFrame({"who": read_ids(rows[who]), "email": emails}).drop_nulls()
-    both = both.filter(~is_no_customer(both["who"]))
-    people = min(both["who"].n_unique(), both["email"].n_unique())
-    return 0 < both.unique().height <= 1.02 * people
+def holds_names(shown: ColumnProfile) -> bool:
+    """Return whether nearly all values of a column are neither numbers nor addresses."""
+    texts = shown.cells.cast(pl.String)
+    numbered = float(texts.str.contains(r"[\d@]").mean() or 0.0)  # type: ignore[arg-type]
+    return is_text(shown.cells.dtype) and numbered <= 1 - EQUAL

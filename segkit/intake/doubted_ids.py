@@ -7,13 +7,20 @@ from collections.abc import Mapping as Map
 import polars as pl
 
 from segkit.display import counted, number
-from segkit.ids import INVISIBLE, LOOK_ALIKE, fold_ids, is_no_customer, mangled_ids, read_ids
+from segkit.ids import INVISIBLE, LOOK_ALIKE, fold_ids, mangled_ids, read_ids
 from segkit.intake.cells import DECISIVE, is_text
 from segkit.intake.country import tell_country
+from segkit.intake.customers import pair_cells
 from segkit.intake.headers import concepts
 from segkit.intake.mapping import Mapping
 from segkit.intake.questions import Finding
-from segkit.intake.spellings import are_telephones, country_of, read_telephones, spell_ids
+from segkit.intake.spellings import (
+    are_telephones,
+    country_of,
+    read_telephones,
+    spell_cells,
+    spell_ids,
+)
 from segkit.intake.tried import names_person
 from segkit.schema import CONTRACTS
 
@@ -103,55 +110,44 @@ def _settle_zeros(
     alike = figures.filter(bare.is_duplicated())
     if not alike.len():
         return mapping, []
+    pairs = _persons_beside(raw, mapping, alike)
+    told = pairs.filter(pl.col("id").n_unique().over("bare", "kind") > 1)
+    same = told.filter(pl.col("id").n_unique().over("bare", "kind", "other") > 1)
+    numbers, agreeing = told["bare"].n_unique(), same["bare"].n_unique()
     text = (
         f"{counted(alike.len(), 'customer id')} differ from another one only in zeros before them, "
         "which a spreadsheet takes off; "
     )
-    pairs = _persons_beside(raw, mapping, alike)
-    told = pairs.filter(pl.col("id").n_unique().over("bare", "kind") > 1)
-    same = told.filter(pl.col("id").n_unique().over("bare", "kind", "value") > 1)
-    numbers, agreeing = told["bare"].n_unique(), same["bare"].n_unique()
-    is_told = numbers >= MOSTLY_TOLD * bare.filter(bare.is_duplicated()).n_unique()
-    if is_told and agreeing >= AGREE * numbers:
+    if numbers >= MOSTLY_TOLD * alike.len() / 2 and agreeing >= AGREE * numbers:
         mapping = mapping.with_option(None, "leading_zeros", "join")
-        text += "they are read as one, since the same addresses, telephone numbers or names stand "
-        text += f"beside {number(agreeing)} of {number(numbers)}."
+        text += f"they are read as one, since {number(agreeing)} of {number(numbers)} such numbers "
+        text += "have one address, telephone number or name."
         answer = 'leading_zeros = "apart" (at the top of the mapping), if not'
     else:
-        text += "they count as different customers"
-        few = f"; only {number(agreeing)} of {number(numbers)} have one address, number or name"
-        text += f"{few if numbers else ''}."
+        text += "they count as different customers."
         answer = 'leading_zeros = "join" (at the top of the mapping), if they are the same'
     return mapping, [Finding("warn", table, "customer_id", text, alike.len(), answer=answer)]
 
 
 def _persons_beside(raw: Map[str, pl.DataFrame], mapping: Mapping, ids: pl.Series) -> pl.DataFrame:
-    """List the addresses, telephone numbers and names beside customer ids: one row per pair."""
-    pairs = [pl.DataFrame(schema=dict.fromkeys(("id", "kind", "value"), pl.String))]
+    """Pair customer ids with the addresses, telephone numbers and names beside them.
+
+    What stands beside more customers than a few, as a shop's own address does, is left out.
+    """
+    pairs = [pair_cells(ids.clear(), ids.clear()).with_columns(kind=pl.lit(""))]
     for table, frame in raw.items():
         who = mapping.tables[table].columns.get("customer_id")
         if who not in frame.columns:
             continue
-        keys = spell_ids(read_ids(frame[who]), mapping).alias("id")
-        rows = frame.with_columns(__id=keys).filter(keys.is_in(ids.implode()))
-        for header, kind in frame.schema.items():
-            meant = concepts(header)[0]
-            what = next((name for name in ("email", "phone") if name in meant), "name")
-            if header == who or not is_text(kind) or (what == "name" and not names_person(header)):
-                continue
-            values = rows[header].cast(pl.String)
-            values = read_telephones(values) if what == "phone" else values
-            pairs.append(
-                rows.select(
-                    id="__id",
-                    kind=pl.lit(what),
-                    value=fold_ids(pl.lit(values)).replace("", None),
-                )
-            )
-    beside = pl.concat(pairs).unique().drop_nulls()
-    beside = beside.filter(~is_no_customer(beside["value"]))
-    beside = beside.with_columns(bare=pl.col("id").str.strip_chars_start("0"))
-    return beside.filter(pl.col("bare").n_unique().over("kind", "value") <= FEW_OF_ONE)
+        keys = spell_ids(read_ids(frame[who]), mapping)
+        rows = keys.is_in(ids.implode())
+        for header, dtype in frame.schema.items():
+            named = concepts(header)[0] & {"email", "phone"} or {"name"}
+            if header != who and is_text(dtype) and (named != {"name"} or names_person(header)):
+                found = pair_cells(keys.filter(rows), spell_cells(frame[header].filter(rows)))
+                pairs.append(found.with_columns(kind=pl.lit(min(named))))
+    beside = pl.concat(pairs).with_columns(bare=pl.col("id").str.strip_chars_start("0"))
+    return beside.filter(pl.col("bare").n_unique().over("kind", "other") <= FEW_OF_ONE)
 
 
 def _about_similar(table_of: str, ids: pl.Series) -> list[Finding]:

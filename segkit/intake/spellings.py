@@ -8,31 +8,25 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from segkit.display import counted, number
-from segkit.ids import fold_ids
+from segkit.ids import fold_ids, is_no_customer, read_ids
 from segkit.intake.country import countries
 from segkit.intake.headers import concepts
 
 if TYPE_CHECKING:
     from segkit.intake.mapping import Mapping
 
-# Figures with the signs that part them, as many as a telephone number has at the least.
-_NUMBER = r"^\s*\(?\+?[\s(]*\d(?:[\s().\-–/·]*\d){6,}[\s)]*$"
-_ABROAD = r"^[\s(]*(?:\+|00)"
+# Figures, and the signs that part them; how numbers begin after which a country's code follows.
+_NUMBER, _ABROAD = r"^[(+\s]*\d[\d\s().\-–/·]*$", r"^[\s(]*(?:\+|00)"
+_FEWEST, _MOST = 7, 15  # digits of a number, by ITU-T E.164
 _SURE = 0.9  # of the international numbers have the code of one country
 
 
 def read_telephones(numbers: pl.Series, country: str | None = None) -> pl.Series:
     """Write telephone numbers as their digits, after a plus where the country's code leads them.
 
-    Of numbers of ``country`` the code is left out, and what is dialled before a number within it. A
-    code without a plus is one only where the digits after it make a number and all of them make
-    none. Texts that are no telephone numbers stay as they are.
-
-    Parameters
-    ----------
-    numbers : polars.Series of String
-    country : str, optional
-        ISO 3166 code of the country that numbers without a code are of.
+    Of numbers of ``country`` (ISO 3166) the code is left out, and what is dialled before a number
+    within it. A code without a plus is one only where the digits after it make a number and all of
+    them make none. Texts that are no telephone numbers stay as they are.
 
     Examples
     --------
@@ -42,33 +36,37 @@ def read_telephones(numbers: pl.Series, country: str | None = None) -> pl.Series
     >>> read_telephones(ways).to_list()
     ['+4791234567', '+4791234567', '4791234567', '91234567', 'Ann']
     """
-    text = pl.col("text")
-    bare = pl.when("abroad").then(text.str.replace("(0)", "", literal=True)).otherwise(text)
-    figures = bare.str.replace_all(r"\D", "")
-    plus = text.str.contains(r"^[\s(]*\+")
-    frame = numbers.alias("text").to_frame().with_columns(abroad=text.str.contains(_ABROAD))
-    frame = frame.with_columns(
-        digits=pl.when(pl.col("abroad") & ~plus).then(figures.str.slice(2)).otherwise(figures)
+    text, digits, abroad = pl.col("text"), pl.col("digits"), pl.col("abroad")
+    bare = pl.when("abroad").then(text.str.replace("(0)", "", literal=True)).otherwise("text")
+    short = pl.when("abroad").then(digits.str.replace("^00", "")).otherwise("digits")
+    frame = (
+        numbers.to_frame("text")
+        .with_columns(abroad=text.str.contains(_ABROAD), shaped=text.str.contains(_NUMBER))
+        .with_columns(digits=bare.str.replace_all(r"\D", ""))
+        .with_columns(digits=short)
     )
-    digits, abroad = pl.col("digits"), pl.col("abroad")
-    national = pl.lit(None, pl.String)
-    if country is not None:
-        code, trunk, least, most = countries()[country]["phone"]
+    plain = pl.when("abroad").then("+" + digits).otherwise("digits")
+    read = plain if country is None else pl.coalesce(_national(digits, abroad, country), plain)
+    is_number = pl.col("shaped") & digits.str.len_chars().is_between(_FEWEST, _MOST)
+    return frame.select(
+        pl.when(is_number).then(read).otherwise("text").alias(numbers.name)
+    ).to_series()
 
-        def fits(part: pl.Expr) -> pl.Expr:
-            return part.str.len_chars().is_between(least, most)
 
-        after = digits.str.slice(len(code))
-        has_code = digits.str.starts_with(code) & (abroad | (fits(after) & ~fits(digits)))
-        dialled = digits.str.slice(len(trunk))
-        zero = trunk.startswith("0")
-        has_trunk = digits.str.starts_with(trunk) & (zero | fits(dialled)) & bool(trunk)
-        own = after.str.replace("^0", "") if zero else after
-        national = pl.when(has_code).then(own).when(~abroad & has_trunk).then(dialled)
-    plain = pl.when(abroad).then("+" + digits).otherwise(digits)
-    is_number = text.str.contains(_NUMBER) & (digits.str.len_chars() <= 15)
-    read = pl.when(is_number).then(pl.coalesce(national, plain)).otherwise(text)
-    return frame.select(read.alias(numbers.name)).to_series()
+def _national(digits: pl.Expr, abroad: pl.Expr, country: str) -> pl.Expr:
+    """Return a country's numbers as they are dialled from next door; null where that is not told.
+
+    What is dialled before them (the trunk prefix) is a zero mostly, with which no number begins.
+    """
+    code, trunk, least, most = countries()[country]["phone"]
+    after, dialled = digits.str.slice(len(code)), digits.str.slice(len(trunk))
+    fits = (part.str.len_chars().is_between(least, most) for part in (after, dialled, digits))
+    after_fits, dialled_fits, is_whole = fits
+    zero = trunk.startswith("0")
+    has_code = digits.str.starts_with(code) & (abroad | (after_fits & ~is_whole))
+    has_trunk = digits.str.starts_with(trunk) & (dialled_fits | zero) & bool(trunk) & ~abroad
+    own = after.str.replace("^0", "") if zero else after
+    return pl.when(has_code).then(own).when(has_trunk).then(dialled)
 
 
 def country_of(numbers: pl.Series, likely: str | None = None) -> str | None:
@@ -105,26 +103,19 @@ def _ways(mapping: Mapping) -> Iterator[tuple[Callable[[pl.Series], pl.Series], 
     if are_telephones(mapping):
         country = mapping.option("orders", "phone_country")
         how = f' (phone_country = "{country}")' if country else ""
-        note = "{numbers} in {ways} spellings were read as one each" + how
+        note = "{numbers} in {name}, in {ways} spellings, were read as one each" + how
         yield lambda ids: read_telephones(ids, country), note
     if mapping.option("orders", "leading_zeros") == "join":
-        note = '{ids} are {people} without the zeros before them (leading_zeros = "join")'
+        note = '{ids} in {name} are {people} without the zeros before them (leading_zeros = "join")'
         yield lambda ids: ids.str.replace(r"^0+(\d+)$", "$1"), note
     if mapping.option("orders", "similar_ids") == "join":
-        note = "{ids} are {people} without case, width, accents and look-alikes "
+        note = "{ids} in {name} are {people} without case, width, accents and look-alikes "
         note += '(similar_ids = "join")'
         yield lambda ids: ids.to_frame("id").select(fold_ids(pl.col("id"))).to_series(), note
 
 
 def spell_ids(ids: pl.Series, mapping: Mapping, notes: list[str] | None = None) -> pl.Series:
-    """Give customer ids one spelling each, as the mapping says; see `_ways`.
-
-    Parameters
-    ----------
-    ids : polars.Series of String
-    mapping : Mapping
-    notes : list of str, optional
-        Collects how many spellings became one.
+    """Give customer ids one spelling each, as the mapping says; note how many became one.
 
     Examples
     --------
@@ -140,6 +131,7 @@ def spell_ids(ids: pl.Series, mapping: Mapping, notes: list[str] | None = None) 
             phones = after.str.contains(r"^\+?\d{7,15}$")
             notes.append(
                 note.format(
+                    name=repr(ids.name),
                     numbers=counted(after.filter(phones).n_unique(), "telephone number"),
                     ways=number(phones.sum()),
                     ids=counted(before.len(), "id"),
@@ -149,3 +141,24 @@ def spell_ids(ids: pl.Series, mapping: Mapping, notes: list[str] | None = None) 
         changed = before != after
         ids = ids.replace(before.filter(changed), after.filter(changed))
     return ids
+
+
+def spell_cells(cells: pl.Series, mapping: Mapping | None = None) -> pl.Series:
+    """Write cells that name persons in one spelling each; null where they stand for nobody.
+
+    Ids are spelled as a mapping says. Else a column named after telephones is read by the country
+    that its own numbers tell.
+
+    Examples
+    --------
+    >>> spell_cells(pl.Series("Phone", ["+47 91234567", "912 34 567", "guest"])).to_list()
+    ['91234567', '91234567', None]
+    """
+    texts = read_ids(cells)
+    spellings = texts.drop_nulls().unique()
+    one = spellings if mapping is None else spell_ids(spellings, mapping)
+    one = one.alias("id").to_frame().select(fold_ids(pl.col("id"))).to_series()
+    if mapping is None and "phone" in concepts(cells.name)[0]:
+        one = read_telephones(one, country_of(one))
+    one = one.set(is_no_customer(one), None)
+    return texts.replace(spellings, one)

@@ -14,6 +14,7 @@ from segkit.intake.dates import Clock
 from segkit.intake.evidence import constant_within, is_dated
 from segkit.intake.headers import WORDS, concepts, is_personal_number, plain
 from segkit.intake.numbers import Dialect, read_numbers
+from segkit.intake.spellings import spell_cells
 
 _DAYS = (
     *("%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%Y-%m-%d", "%d.%m.%Y"),
@@ -147,7 +148,10 @@ def other_customers(
             continue
         cells = columns.cells(name)
         values = cells.drop_nulls()
-        people = values.cast(pl.String).str.to_lowercase().n_unique()
+        key = ("people", name, columns.nulls)
+        if key not in columns.shared:
+            columns.shared[key] = spell_cells(values.unique()).drop_nulls().n_unique()
+        people = columns.shared[key]
         if (
             values.len() >= least * cells.len()
             and 1 < people < 0.9 * orders <= 0.9 * MOST_EACH * people
