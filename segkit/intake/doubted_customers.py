@@ -70,8 +70,11 @@ def doubt_customers(
     mapping as given names the customer (``named``), doubts are warnings; where it says which ids
     are nobody's (``no_customer``), guests are not looked for.
     """
-    guests = _doubt_guests(columns, counts, is_given=named or no_customer)
-    returns = _doubt_returns(columns, counts)
+    each = counts.group_by("customer").agg(
+        pl.col("rows", "micro").sum(), pl.col("order").n_unique(), pl.col("is_return").all()
+    )
+    guests = _doubt_guests(columns, each, is_given=named or no_customer)
+    returns = _warn_returns(columns, each)
     who = columns.source("customer_id")
     shown = columns.profile(who)
     if who is None or shown is None:
@@ -121,18 +124,19 @@ def write_customer_line(others: list[str]) -> str:
 
 def _doubt_single_orders(customers: _Customers, counts: pl.DataFrame) -> list[Finding]:
     """Ask whether customers who all bought once are customers at all."""
-    bought = counts.filter(~pl.col("is_return")).select("customer", "order").unique()
-    orders, people = bought.height, bought["customer"].n_unique()
+    bought = counts.filter(~pl.col("is_return"))
+    orders, people = bought.select("customer", "order").n_unique(), bought["customer"].n_unique()
     if people < ENOUGH or people < 0.98 * orders:
+        return []
+    others = other_customers(customers.columns, orders)
+    if not others and plain(customers.who) == "customer_id":
         return []
     text = (
         f"Nobody bought twice: {counted(orders, 'order')} of {counted(people, 'customer')} in "
         f"{customers.who!r}. Is that the customer, or the order?"
     )
-    others = other_customers(customers.columns, orders)
-    if not others and plain(customers.who) == "customer_id":
-        return []
-    return customers.ask(others[:1], (text, "if nobody did buy twice", _rows(counts)))
+    lines = int(counts["rows"].sum())
+    return customers.ask(others[:1], (text, "if nobody did buy twice", lines))
 
 
 def _doubt_beside(
@@ -285,10 +289,6 @@ def _warn_shared(customers: _Customers) -> list[Finding]:
     return []
 
 
-def _rows(counts: pl.DataFrame) -> int:
-    return int(counts["rows"].sum())
-
-
 def _doubt_missing(customers: _Customers, taken: Intake) -> list[Finding]:
     """Ask whether a column without a value on most rows is the customer."""
     columns, rows = customers.columns, customers.columns.raw.height
@@ -305,10 +305,8 @@ def _doubt_missing(customers: _Customers, taken: Intake) -> list[Finding]:
             others.append(name)
     if not others and (lost <= 0.5 * rows or plain(customers.who) == "customer_id"):
         return []
-    text = (
-        f"{percent(lost / rows)} of the rows have no customer in {customers.who!r}; they are left "
-        "out."
-    )
+    text = f"{percent(lost / rows)} of the rows have no customer in {customers.who!r}; they are "
+    text += "left out."
     kept = f'[orders.columns] customer_id = "{customers.who}", if these are guests'
     return _finding("block", text, lost, write_customer_line(others), kept)
 
@@ -340,31 +338,28 @@ def _doubt_counter(customers: _Customers) -> list[Finding]:
     return []
 
 
-def _doubt_guests(columns: Columns, counts: pl.DataFrame, *, is_given: bool) -> list[Finding]:
+def _doubt_guests(columns: Columns, each: pl.DataFrame, *, is_given: bool) -> list[Finding]:
     """Ask whether an id with a large part of the lines stands for guests."""
-    each = counts.group_by("customer").agg(
-        pl.col("rows", "micro").sum(), orders=pl.col("order").n_unique()
-    )
-    people, height = each.height, _rows(counts)
+    people, height = each.height, int(each["rows"].sum())
     asked = not is_given and height >= ENOUGH
     if people == 1:
         text = "All lines are of one customer: nothing to segment."
-        answers = _other_customer(columns, counts) if asked else []
+        answers = _keep_or_replace(columns, each) if asked else []
         return _finding("block" if asked else "warn", text, height, *answers)
     # A till's sales are many and short.
-    top, most = each.top_k(2, by="rows"), each.top_k(2, by="orders")
-    if most["orders"][0] >= max(GUEST_TIMES * most["orders"][1], GUEST_ORDERS):
+    top, most = each.top_k(2, by="rows"), each.top_k(2, by="order")
+    if most["order"][0] >= max(GUEST_TIMES * most["order"][1], GUEST_ORDERS):
         top = most
     rows, next_rows = int(top["rows"][0]), int(top["rows"][1])
     half = asked and rows > 0.5 * height
     stands_out = top is most or rows >= max(GUEST_TIMES * next_rows, GUEST_LINES)
     if not half and (people <= 5 or not (rows >= GUEST_SHARE * height or stands_out)):
-        return _doubt_few(columns, counts) if asked and people <= max(FEW_PEOPLE) else []
+        return _doubt_few(columns, each) if asked else []
     text = (
         f"One customer id has {percent(rows / height)} of the lines "
         f"({money(top['micro'][0] / MICRO)}): a guest account{', or the shop itself' * half}?"
     )
-    answers, account = _other_customer(columns, counts), _name_of_account(columns, rows)
+    answers, account = _keep_or_replace(columns, each), _name_of_account(columns, rows)
     if account:
         answers.insert(0, f'[orders] no_customer = ["{account}"], if it is no customer')
     else:
@@ -376,41 +371,40 @@ def _doubt_guests(columns: Columns, counts: pl.DataFrame, *, is_given: bool) -> 
 
 def _name_of_account(columns: Columns, rows: int) -> str:
     """Return the id of most lines where it is one word, as no person's name or address is."""
-    ids = columns.cells(str(columns.source("customer_id"))).cast(pl.String).alias("id")
-    usual = ids.drop_nulls().value_counts(sort=True).row(0) if ids.count() else ("", 0)
-    return usual[0] if usual[1] >= rows and re.fullmatch(r"[\w-]{2,20}", usual[0]) else ""
+    who = columns.source("customer_id")
+    ids = (
+        columns.cells(who).cast(pl.String).drop_nulls().alias("id") if who else pl.Series("id", [])
+    )
+    usual, lines = ids.value_counts(sort=True).row(0) if ids.len() else ("", 0)
+    return usual if lines >= rows and re.fullmatch(r"[\w-]{2,20}", usual) else ""
 
 
-def _doubt_few(columns: Columns, counts: pl.DataFrame) -> list[Finding]:
+def _doubt_few(columns: Columns, each: pl.DataFrame) -> list[Finding]:
     """Ask whether a handful of ids with many orders each are the customers or the shop's staff."""
-    orders = counts.group_by("customer").agg(pl.col("order").n_unique())["order"]
-    usual = float(orders.median() or 0.0)  # type: ignore[arg-type]
-    many = any(orders.len() <= few and usual > each for few, each in FEW_PEOPLE.items())
-    if not many or orders.sum() < MANY_ORDERS:
+    people, orders = each.height, int(each["order"].sum())
+    usual = float(each["order"].median() or 0.0)  # type: ignore[arg-type]
+    many = any(people <= few and usual > least for few, least in FEW_PEOPLE.items())
+    if not many or orders < MANY_ORDERS:
         return []
     text = (
-        f"{columns.source('customer_id')!r} names {counted(orders.len(), 'customer')} for "
-        f"{counted(int(orders.sum()), 'order')}: the customers, or the shop's own accounts and "
-        "staff?"
+        f"{columns.source('customer_id')!r} names {counted(people, 'customer')} for "
+        f"{counted(orders, 'order')}: the customers, or the shop's own accounts and staff?"
     )
-    return _finding("block", text, _rows(counts), *_other_customer(columns, counts))
+    return _finding("block", text, int(each["rows"].sum()), *_keep_or_replace(columns, each))
 
 
-def _other_customer(columns: Columns, counts: pl.DataFrame) -> list[str]:
+def _keep_or_replace(columns: Columns, each: pl.DataFrame) -> list[str]:
     """Return the mapping lines that take another column as the customer, or this one after all."""
-    others = [name for name, _ in other_customers(columns, counts["order"].n_unique())]
+    others = [name for name, _ in other_customers(columns, int(each["order"].sum()))]
     stays = f'[orders.columns] customer_id = "{columns.source("customer_id")}"'
     return [write_customer_line(others), f"{stays}, if it is the customer"]
 
 
-def _doubt_returns(columns: Columns, counts: pl.DataFrame) -> list[Finding]:
+def _warn_returns(columns: Columns, each: pl.DataFrame) -> list[Finding]:
     """Warn of customers who have returns and no sale, where these are more than a per cent."""
-    people = counts.group_by("customer").agg(
-        pl.col("is_return").all(), pl.col("rows", "micro").sum()
-    )
-    only = people.filter("is_return")
-    back, total = abs(int(only["micro"].sum())), int(people["micro"].sum())
-    if only.height == people.height or back <= FEW_RETURNED * total:
+    only = each.filter("is_return")
+    back = abs(int(only["micro"].sum()))
+    if only.height == each.height or back <= FEW_RETURNED * int(each["micro"].sum()):
         return []
     text = (
         f"{counted(only.height, 'customer has', 'customers have')} returns and no sale "
