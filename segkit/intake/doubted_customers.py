@@ -372,10 +372,9 @@ def _doubt_guests(columns: Columns, each: pl.DataFrame, *, is_given: bool) -> li
 def _name_of_account(columns: Columns, rows: int) -> str:
     """Return the id of most lines where it is one word, as no person's name or address is."""
     who = columns.source("customer_id")
-    ids = (
-        columns.cells(who).cast(pl.String).drop_nulls().alias("id") if who else pl.Series("id", [])
-    )
-    usual, lines = ids.value_counts(sort=True).row(0) if ids.len() else ("", 0)
+    ids = pl.Series([], dtype=pl.String) if who is None else columns.cells(who).cast(pl.String)
+    counts = ids.alias("id").drop_nulls().value_counts(sort=True)
+    usual, lines = counts.row(0) if counts.height else ("", 0)
     return usual if lines >= rows and re.fullmatch(r"[\w-]{2,20}", usual) else ""
 
 
