@@ -327,3 +327,33 @@ def test_three_figures_behind_each_sign_part_thousands_or_no_sum_is_shown(names,
     else:
         assert segkit.clean_data(audit).orders["amount"].sum() == total
         assert any("parts thousands" in item.finding for item in audit.findings)
+
+
+@pytest.mark.parametrize(
+    ("title", "header", "code"),
+    [
+        ("", "Total (IDR)", "IDR"), ("", "Betrag in EUR", "EUR"), ("", "amount_usd", "USD"),
+        ("", "Total ($)", None), ("Devise : EUR\n", "Montant", "EUR"),
+        ("Report of sales\nВалюта: RUB\n", "Сумма", "RUB"),
+        ("Currency,USD\n", "Amount (EUR)", "EUR"),
+    ],
+)  # fmt: skip
+def test_the_currency_of_a_header_or_of_the_lines_above_is_that_of_the_amounts(
+    tmp_path, title, header, code
+):
+    rows = [f"R{i},u{i % 9}@x.example,2024-03-{1 + i % 28:02},{20 + i}.50" for i in range(30)]
+    table = "\n".join([f"order_id,email,order_date,{header}", *rows])
+    (tmp_path / "sales.csv").write_text(title + table + "\n")
+    taken = segkit.clean_data(tmp_path / "sales.csv")
+    assert taken.mapping.tables["orders"].constants.get("currency") == code
+    if code:
+        assert taken.orders["currency"].unique().to_list() == [code]
+
+
+def test_a_header_and_a_column_that_name_two_currencies_are_pointed_out():
+    frame = pl.DataFrame({
+        "order_id": ["a", "b"], "email": ["u@x.example", "v@x.example"], "currency": ["USD", "USD"],
+        "order_date": ["2024-03-15", "2024-03-16"], "Total (EUR)": ["5.50", "6.50"],
+    })  # fmt: skip
+    said = [f.answer for f in segkit.audit_data(frame).findings if f.column == "currency"]
+    assert said == ['[orders.constants] currency = "EUR"']

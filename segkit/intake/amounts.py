@@ -14,7 +14,7 @@ from segkit.intake.equations import FITS, MOST_TAKEN, NO_MONEY, OFF, kind_of_mon
 from segkit.intake.evidence import ColumnProfile, constant_within
 from segkit.intake.headers import concepts, plain
 from segkit.intake.mapping import Mapping
-from segkit.intake.numbers import SYMBOLS
+from segkit.intake.numbers import SYMBOLS, currencies, named_currency
 from segkit.intake.questions import Finding
 from segkit.intake.roles import LEAD, LEAST, Scores
 from segkit.intake.sums import say_sum
@@ -56,6 +56,19 @@ def take_home(
     )
     answer = f'[orders.columns] amount = "{amount}", if that is meant'
     return {"currency": code}, [Finding("info", "orders", "amount", text, answer=answer)]
+
+
+def stated_currency(
+    columns: dict[str, str], profiles: dict[str, ColumnProfile], given: Mapping
+) -> dict[str, object]:
+    """Return the currency that the headers of the amounts name, where their cells name none."""
+    sources = [columns[name] for name in ("amount", "unit_price") if name in columns]
+    texts = [profiles[h].cells.cast(pl.String) for h in sources if h in profiles]
+    codes = {named_currency(header) for header in sources} - {None}
+    if len(codes) != 1 or given.option("orders", "currency"):
+        return {}
+    written = any(currencies(cells, None).drop_nulls().len() for cells in texts)
+    return {} if written else {"currency": codes.pop()}
 
 
 def is_same(one: pl.Series | None, other: pl.Series | None) -> bool:

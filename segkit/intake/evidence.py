@@ -10,7 +10,7 @@ import polars as pl
 from segkit.intake.cells import NO as NO_WORDS
 from segkit.intake.cells import YES, is_text, present
 from segkit.intake.dates import formats, numeric_format
-from segkit.intake.numbers import CODES, CURRENCY_UNITS, read_numbers, seen_dialect
+from segkit.intake.numbers import CODES, CURRENCY_UNITS, TRADED, read_numbers, seen_dialect
 from segkit.intake.statuses import stem
 
 BLOCKS, BLOCK = 3, 4_000  # rows next to each other, so that orders stay whole
@@ -25,8 +25,6 @@ _DATE = (
 _CODE = r"^\S*\d\S*$"
 _NUMBER = r"^[^\p{L}@]*\d[^\p{L}@]*$|^\D{0,4}\d[\d.,'’\s]*\D{0,4}$"
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
-# At least one of these makes words codes of currencies; ALL and TOP alone are words.
-_TRADED = CODES - frozenset(["ALL", "TOP", "CUP", "MOP", "BAM", "GEL", "LAK", "MAD", "PEN", "RON"])
 _FLAGS = frozenset((*YES, *NO_WORDS)) - {"0.0", "1.0", "x"}
 # Dates that stand for none: zeros (databases), the year one (programs), and the first days that
 # systems count from, which are none where all other dates are far later.
@@ -108,7 +106,7 @@ class ColumnProfile:
     def currency(self) -> bool:
         """Whether the values are codes of currencies."""
         codes = {word.upper() for word in self.words}
-        return bool(codes & _TRADED) and codes <= CODES
+        return bool(codes & TRADED) and codes <= CODES
 
 
 def profile_columns(frame: pl.DataFrame, nulls: Sequence[str]) -> dict[str, ColumnProfile]:

@@ -6,7 +6,7 @@ import polars as pl
 
 from segkit.display import money, number
 from segkit.intake.columns import Columns
-from segkit.intake.numbers import CODES
+from segkit.intake.numbers import CODES, named_currency
 from segkit.intake.privacy import mask_cell
 from segkit.intake.questions import Finding
 from segkit.intake.sums import counted_rows
@@ -29,8 +29,14 @@ def about_currencies(columns: Columns, *, with_fx: bool) -> list[Finding]:
         return []
     counts = stated.drop_nulls().alias("code").value_counts()
     counts = counts.sort("count", "code", descending=[True, False])
+    header = str(columns.source("amount"))
+    named = named_currency(header) if name == "currency" else None
     if counts.height < 2:
-        return []
+        if named is None or named in counts["code"]:
+            return []
+        text = f"{header!r} names {named}, but {columns.source(name)!r} another currency, which is "
+        answer = f'[orders.constants] currency = "{named}"'
+        return [Finding("warn", table, name, f"{text}taken.", answer=answer)]
     listed = ", ".join(
         f"{_code(code)} ({number(rows)})" for code, rows in counts.head(6).iter_rows()
     )
@@ -38,7 +44,9 @@ def about_currencies(columns: Columns, *, with_fx: bool) -> list[Finding]:
     answer = f'currency = "{main}" rejects the other lines'
     if table == "orders":
         answer = f'a table fx (currency, valid_from, rate) and currency = "{main}"; or '
-        answer += f'[orders.constants] currency = "{main}", if all amounts are in it already'
+        answer += (
+            f'[orders.constants] currency = "{named or main}", if all amounts are in it already'
+        )
         answer += "; currency alone rejects the other lines"
         answer = _stated_rates(columns, stated) + answer
     text = f"Amounts are in {counts.height} currencies: {listed}; without rates they cannot be "

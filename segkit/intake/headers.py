@@ -206,7 +206,7 @@ def concepts(header: str) -> tuple[frozenset[str], int]:
 def _concepts(header: str) -> tuple[frozenset[str], int]:
     name = without_number(header)
     tokens = _plain(name).split("_")
-    others = bare(name).split("_")
+    others = _plain(name.translate(_BARE)).split("_")
     others = others if len(others) == len(tokens) else tokens
     meant: set[str] = set()
     unknown = 0

@@ -11,11 +11,12 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import polars as pl
 
 from segkit.intake.cells import is_text, null_numbers, text
-from segkit.intake.headers import WORDS
+from segkit.intake.headers import WORDS, concepts
 
 # Thousands separators that are never a decimal sign: spaces and apostrophes.
 SPACES = (" ", "\u00a0", "\u2009", "\u202f")
@@ -34,6 +35,8 @@ FEWEST_GROUPS = 5  # different amounts of three figures behind the sign
 PLAIN = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?$"
 
 CODES = frozenset(WORDS["currencies"]["codes"].split())
+# Codes of currencies that are no words as well.
+TRADED = CODES - frozenset(["ALL", "TOP", "CUP", "MOP", "BAM", "GEL", "LAK", "MAD", "PEN", "RON"])
 # Currencies of three decimals (ISO 4217), and languages of which no country has one.
 MILLS = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
 WITHOUT_MILLS = frozenset(["de", "es", "id", "it", "nl", "pt", "tr"])
@@ -308,6 +311,56 @@ def parts_thousands(texts: pl.Series, sign: str) -> bool:
     plain = core.filter(~core.str.contains(sign, literal=True)).str.len_chars() <= 3
     fits = signed.str.contains(groups).all() and plain.all() and signed.str.contains(r"^\d\d").any()
     return signed.len() >= FEWEST_GROUPS and bool(fits)
+
+
+def named_currency(header: str) -> str | None:
+    """Return the one currency that a header names, by a code or a sign of one currency alone.
+
+    Examples
+    --------
+    >>> named_currency("Total (IDR)"), named_currency("Betrag in EUR"), named_currency("paid_usd")
+    ('IDR', 'EUR', 'USD')
+    >>> named_currency("Total ($)"), named_currency("Total of all"), named_currency("EUR or USD")
+    (None, None, None)
+    """
+    words = re.findall(r"(?<![^\W_])[A-Z]{3}(?![^\W_])|(?<=[\s_])[a-z]{3}$", header)
+    signs = re.findall(r"[(\[]\s*([^)\]\s]+)\s*[)\]]", header)
+    codes = {word.upper() for word in words} & TRADED | {sign for sign in signs if sign in CODES}
+    codes |= {code for sign in signs for code in _meant(sign)}
+    return codes.pop() if len(codes) == 1 else None
+
+
+def _meant(sign: str) -> tuple[str, ...]:
+    codes = SYMBOLS.get(sign.lower(), ())
+    return codes if len(codes) == 1 else ()
+
+
+def title_currency(title: str) -> str | None:
+    r"""Return the one currency that the lines above a header name.
+
+    Examples
+    --------
+    >>> title_currency("Journal des ventes\nDevise : EUR\nÉdité le 27/07/2026")
+    'EUR'
+    >>> title_currency("Отчёт;Валюта;RUB"), title_currency("Beträge in CHF")
+    ('RUB', 'CHF')
+    >>> title_currency("Sales Mar;Currency rate: 1.5 USD")
+    """
+    cells = [cell.strip() for cell in re.split(r"[\n\t;,|:=\"]+", title) if cell.strip()]
+    codes = {
+        code
+        for name, cell in pairwise(cells)
+        if concepts(name)[0] == {"currency"}
+        for first in cell.split()[:1]
+        for code in ({first} & CODES or _meant(first))
+    }
+    codes |= {
+        named_currency(cell)
+        for cell in cells
+        if re.search(r"[(\[]|\b(?:in|en|em|w|в) [A-Z]{3}$", cell)
+        or concepts(cell)[0] == {"currency"}
+    } - {None}
+    return str(codes.pop()) if len(codes) == 1 else None
 
 
 CURRENCY_UNITS = frozenset({*(code.lower() for code in CODES), *SYMBOLS})

@@ -21,6 +21,7 @@ from segkit.intake.amounts import (
     is_total_of_orders,
     say_sums,
     settle_totals,
+    stated_currency,
     take_home,
 )
 from segkit.intake.bookings import refuse_bookings
@@ -118,6 +119,8 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     questions += asks
     questions += [item for item in _note_money(columns) if not asks or item.column != "amount"]
     whole = {**columns, **part.columns}
+    if not {"currency"} & {*whole, *constants, *part.constants}:
+        constants |= stated_currency(whole, profiles, given)
     values = _place_states(columns, part, profiles, scores, given, consents)
     attributes = find_attributes(frame, {*taken, *columns.values()})
     columns.update({role: header for role, header in attributes.items() if role not in fixed})

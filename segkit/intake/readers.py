@@ -18,9 +18,11 @@ from segkit.frames import from_list, from_memory
 from segkit.intake.answers import as_options
 from segkit.intake.calendars import write_gregorian
 from segkit.intake.folders import Part, is_file_of_table, put_together, table_by_name
+from segkit.intake.headers import concepts
 from segkit.intake.jsonlines import read_json_lines
 from segkit.intake.layouts import find_layout
-from segkit.intake.mapping import Mapping
+from segkit.intake.mapping import Mapping, TableMapping
+from segkit.intake.numbers import named_currency, title_currency
 from segkit.intake.reshape import fill_orders, join_names, join_parties, join_times, spread_groups
 from segkit.intake.textfiles import (
     SEARCHED,
@@ -93,7 +95,8 @@ def read_excel(path: Path, sheet: str | int | list[Any] | None, table: str) -> R
     frames = [item.frame for item in tables]
     if len(frames) > 1:
         frames = [frame.cast(dict.fromkeys(frame.columns, pl.String)) for frame in frames]
-    return RawTable(pl.concat(frames, how="diagonal"), notes=tuple(notes))
+    title = "\n".join(item.title for item in tables)
+    return RawTable(pl.concat(frames, how="diagonal"), notes=tuple(notes), title=title)
 
 
 # A text that holds one number with a decimal comma, perhaps with thousands and a currency.
@@ -175,12 +178,12 @@ def _read_sheet(path: Path, book: Any, name: str) -> RawTable:
             pl.lit(None, pl.String).alias(missing) for missing in names[frame.width :]
         )
     frame = frame.rename(dict(zip(frame.columns, names, strict=False)))
+    title = "\n".join(cell for row in rows[:place] for cell in row if cell)
     if frame.get_column(names[0]).null_count() and frame.schema[names[0]] == pl.String:
-        title = " ".join(cell for row in rows[:place] for cell in row if cell)
         texts, changes = spread_groups(frame.cast(dict.fromkeys(names, pl.String)), title)
         notes += [f"{path.name}: {note}" for note in changes]
         frame = texts if changes else frame
-    return RawTable(frame, notes=tuple(notes))
+    return RawTable(frame, notes=tuple(notes), title=title)
 
 
 def _with_points(texts: pl.Series, numbers: pl.Series) -> pl.Series:
@@ -416,7 +419,22 @@ def _gathered(
             raw[name], zone, more = join_times(raw[name], given, name)
             notes += more
             given = given.over(Mapping(options={"timezone": zone})) if zone else given
+    if "orders" in raw:
+        given, said = _with_currency(given, raw["orders"].columns, tables["orders"].title)
+        notes += said
     return Gathered(raw, given, base, lines, tuple(notes))
+
+
+def _with_currency(given: Mapping, headers: list[str], title: str) -> tuple[Mapping, list[str]]:
+    """Take the currency that stands above the header of orders, where no header names one."""
+    code = title_currency(title)
+    named = any("currency" in concepts(name)[0] for name in headers)
+    others = {named_currency(name) for name in headers} - {None, code}
+    if code is None or named or others or given.option("orders", "currency"):
+        return given, []
+    below = Mapping({"orders": TableMapping(constants={"currency": code})})
+    note = f"orders: the currency is {code}, as stated above the header"
+    return given.over(below), [f"{note} ([orders.constants] currency sets another)"]
 
 
 def _columns_of(given: Mapping, table: str) -> dict[str, str]:

@@ -48,11 +48,14 @@ class RawTable:
         The line of a text file on which row 0 stands; None where rows are not lines.
     notes : tuple of str
         Notes on how it was read.
+    title : str
+        What stands above the header.
     """
 
     frame: pl.DataFrame
     first_line: int | None = None
     notes: tuple[str, ...] = ()
+    title: str = ""
 
 
 def header_place(rows: Sequence[Row]) -> int:
@@ -185,7 +188,7 @@ def read_text(path: Path, mapping: Mapping, table: str) -> RawTable:
     notes += [f"{path.name}: {line}" for line in changes]
     rows = body.count(b"\n") + bool(body and not body.endswith(b"\n"))
     first = layout.first_line if rows == frame.height else None
-    return RawTable(restore_cells(frame, body), first, tuple(notes))
+    return RawTable(restore_cells(frame, body), first, tuple(notes), layout.title)
 
 
 def find_text_layout(
