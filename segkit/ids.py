@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Any
+from unicodedata import normalize
 
 import polars as pl
 
@@ -15,7 +16,7 @@ from segkit.errors import ColumnError, DataError
 KEYS = ("customer_id", "product_id", "campaign_id")
 
 # What systems write for "no customer"; compared without case.
-NO_CUSTOMER = (
+_NO_CUSTOMER = (
     *("", "-", "--", ".", "?", "0", "0.0", "-1", "[]", "{}"),
     *("na", "n/a", "#n/a", "nan", "nat", "nil", "null", "none", "undefined", "unknown", "missing"),
     *("<na>", "<none>", "<null>", "(none)", "(null)", "(not set)", "not set", "not provided"),
@@ -23,26 +24,71 @@ NO_CUSTOMER = (
     # Buyers at a till whose name nobody asked.
     *("walkin", "walk-in", "walk in", "walk-in customer", "walk in customer", "walkin customer"),
     *("cash", "cash sale", "cash sales", "cash customer", "counter sale", "counter sales"),
-    *("laufkundschaft", "laufkunde", "barverkauf", "barkunde", "client comptoir"),
-    *("comptoir", "vente comptoir", "mostrador", "balcão", "kassakund", "kontantkund"),
-    *("client de passage", "cliente mostrador", "venta mostrador", "consumidor final"),
+    *("counter customer", "guest customer", "pos customer", "casual customer", "retail customer"),
+    *("general customer", "default customer", "anonymous customer", "one-time customer"),
+    *("various customers", "misc customer", "over the counter", "walk-in customers"),
+    *("laufkundschaft", "laufkunde", "laufkunden", "barverkauf", "barkunde", "barkunden"),
+    *("barkund", "bar kunde", "kunde bar", "tageskunde", "einmalkunde", "kassenkunde"),
+    *("thekenverkauf", "diverse kunden", "gastkunde", "cpd-kunde", "unbekannter kunde"),
+    *("client comptoir", "comptoir", "vente comptoir", "vente au comptoir", "client anonyme"),
     *(
-        "consumidor não identificado",
-        "cliente banco",
-        "banco",
-        "vendita banco",
-        "passant",
-        "klant aan de balie",
+        "client de passage",
+        "passage",
+        "divers",
+        "client divers",
+        "clients divers",
+        "client magasin",
     ),
-    *("klient detaliczny", "散客", "店頭客", "розничный покупатель", "физ. лицо"),
-    *("passage", "divers", "client divers", "clients divers", "barkund", "kunde bar", "bar kunde"),
-    *("público general", "publico general", "cliente occasionale", "cliente generico"),
-    *("kontantsalg", "kontantkunde", "drop-in", "drop-in kund", "balie", "baliebezoeker", "店頭"),
+    *("mostrador", "cliente mostrador", "venta mostrador", "ventas mostrador", "contado"),
+    *(
+        "cliente contado",
+        "cliente de contado",
+        "venta contado",
+        "clientes contado",
+        "cliente boleta",
+    ),
+    *("público general", "público en general", "venta al público", "cliente final"),
+    *("clientes varios", "cliente varios", "cliente eventual", "cliente ocasional"),
+    *("cliente genérico", "cliente anónimo", "consumidor final", "consumidor"),
+    *("balcão", "cliente balcão", "venda balcão", "cliente padrão", "consumidor não identificado"),
+    *("cliente não identificado", "cliente indiferenciado"),
+    *("cliente banco", "banco", "vendita banco", "cliente al banco", "cliente occasionale"),
+    *("cliente di passaggio", "clienti vari", "cliente anonimo"),
+    *("passant", "klant aan de balie", "balie", "baliebezoeker", "balieklant"),
+    *("contante klant", "kassaklant", "losse klant", "diverse klanten", "particuliere klant"),
+    *("kassakund", "kontantkund", "kontantsalg", "kontantkunde", "drop-in", "drop-in kund"),
+    *("butikskund", "diverse kunder", "käteisasiakas", "satunnainen asiakas"),
+    *("klient detaliczny", "klient anonimowy", "klient paragonowy", "klient jednorazowy"),
+    *("anonymní zákazník", "maloobchodní zákazník", "anonymný zákazník", "koncový zákazník"),
+    *("bolti vásárló", "bolti vevő", "lakossági vevő", "készpénzes vevő", "névtelen vevő"),
+    *("persoana fizica", "client ocazional", "client magazin", "client anonim"),
+    *("perakende müşteri", "nihai tüketici", "muhtelif müşteri", "peşin müşteri", "diğer müşteri"),
+    *("diğer", "misafir", "misafir müşteri", "gost", "kupac građanin"),
+    *("розничный покупатель", "розничный клиент", "физ. лицо", "частное лицо", "гость"),
+    *("роздрібний покупець", "гість", "кінцевий споживач", "клиент на дребно", "краен клиент"),
+    *("πελάτης λιανικής", "λιανικής πελάτης", "πελάτες λιανικής", "ιδιώτης πελάτης"),
+    *(
+        "散客",
+        "零售客户",
+        "零售客戶",
+        "现金客户",
+        "普通顾客",
+        "匿名客户",
+        "路人",
+        "门店散客",
+        "過路客",
+    ),
+    *("店頭客", "店頭", "一般客", "一般顧客", "現金客", "フリー客", "非会員", "ゲスト", "一見客"),
+    *("비회원", "일반고객", "일반 고객", "현금고객", "게스트", "익명"),
+    *("khách lẻ", "khách vãng lai", "khách hàng lẻ", "pelanggan umum", "pembeli umum", "umum"),
+    *("pelanggan tunai", "tamu", "ลูกค้าทั่วไป", "ลูกค้าเงินสด", "ลูกค้าหน้าร้าน"),
+    *("לקוח מזדמן", "לקוח כללי", "לקוח קופה", "عميل نقدي", "عميل عام", "زبون نقدي", "زائر"),
     *("anonyme", "anonym", "anonimo", "anónimo", "anoniem", "inconnu", "unbekannt", "desconocido"),
-    *("sconosciuto", "onbekend", "okänd", "ukendt", "bolti vásárló", "bolti vevő", "khách lẻ"),
-    *("khách vãng lai", "perakende müşteri", "nihai tüketici", "pelanggan umum", "ลูกค้าทั่วไป"),
-    *("ゲスト", "비회원", "частное лицо", "розничный клиент", "роздрібний покупець"),
-    *("πελάτης λιανικής", "käteisasiakas", "לקוח מזדמן", "عميل نقدي", "persoana fizica"),
+    *("sconosciuto", "onbekend", "okänd", "ukendt", "gast", "invité", "invitado"),
+    # The tax number of buyers without one: Chile (RUT), Mexico (RFC, at home and abroad), Colombia
+    # (NIT), Ecuador, Portugal (NIF), Türkiye, Brazil (CPF).
+    *("66.666.666-6", "66666666-6", "666666666", "xaxx010101000", "xexx010101000"),
+    *("222222222222", "222222222", "9999999999999", "999999990", "11111111111", "000.000.000-00"),
     *(
         "ohne",
         "ohne karte",
@@ -61,6 +107,12 @@ NO_CUSTOMER = (
     *("client test", "cliente de prueba", "cliente prueba", "cliente teste", "cliente di prova"),
     *("テスト", "テスト 太郎", "テスト太郎", "测试", "테스트", "тест"),
 )
+_BARE = [normalize("NFKD", word).encode("ascii", "ignore").decode() for word in _NO_CUSTOMER]
+_ASCII = [bare for bare, word in zip(_BARE, _NO_CUSTOMER, strict=True) if len(bare) == len(word)]
+NO_CUSTOMER = tuple(dict.fromkeys([*_NO_CUSTOMER, *_ASCII]))  # without accents, too
+# The till or branch behind such a word: "Walk-in Customer - Store 2".
+_PLACES = "pos|till|store|shop|kasse|filiale|caja|tienda|loja|cassa|caisse"
+_BRANCH = rf"(?:[\s\-–:/,.#(]*(?:{_PLACES})?[\s\-:#.]*\d{{1,3}}\)?)?"
 
 # White space by Unicode, as polars strips it; the \s of other engines knows less.
 SPACE = "[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
@@ -226,6 +278,19 @@ def is_no_customer(ids: pl.Series, words: Sequence[str] = NO_CUSTOMER) -> pl.Ser
     if not listed:
         return pl.repeat(False, len(ids), eager=True, dtype=pl.Boolean)
     return ids.str.contains(f"^(?i:{listed})$").fill_null(value=False)
+
+
+def names_nobody(names: pl.Series) -> pl.Series:
+    """Return which names are of accounts for buyers without a name, perhaps of a till or branch.
+
+    Examples
+    --------
+    >>> names = ["Walk-in Customer - Store 2", "Publico General", "Cash & Co"]
+    >>> names_nobody(pl.Series(names)).to_list()
+    [True, True, False]
+    """
+    listed = "|".join(re.escape(word) for word in NO_CUSTOMER if not word.endswith("@"))
+    return names.str.contains(f"^\\s*(?i:(?:{listed}){_BRANCH})\\s*$").fill_null(value=False)
 
 
 def fold_ids(ids: pl.Expr) -> pl.Expr:

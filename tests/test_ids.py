@@ -14,7 +14,7 @@ import segkit
 from segkit.errors import DataError, MappingError
 from segkit.features.sources import with_ids
 from segkit.frames import from_memory, take_frame
-from segkit.ids import fold_ids, ids_of, read_ids, unmatched
+from segkit.ids import fold_ids, ids_of, is_no_customer, names_nobody, read_ids, unmatched
 from segkit.intake.country import countries
 from segkit.intake.spellings import read_telephones
 from tests import public
@@ -158,6 +158,33 @@ def test_mangled_ids_are_refused_at_every_door():
     assert segkit.clean_data(codes).orders.height == 2
     asked = segkit.audit_data(codes).to_frame().filter(column="product_id")
     assert asked["severity"].to_list() == ["warn"]
+
+
+def test_names_of_buyers_without_a_name_are_nobody_and_those_of_persons_and_shops_are_not():
+    nobody = [
+        "Cliente Boleta",
+        "Consumidor Final",
+        "Laufkunde",
+        "Contado",
+        "散客",
+        "一般客",
+        "Гость",
+        "Khách lẻ",
+        "Diğer",
+        "Розничный покупатель",
+        "Pelanggan Umum",
+        "CLIENTE GENERICO",
+        "Público en General",
+        "Gast",
+        "XAXX010101000",
+        "66.666.666-6",
+        "Perakende Müşteri",
+        "Cash customer 3",
+    ]
+    people = "Cash Converters, Nan O'Connell, Banco Santander, persoana fizica Ion, Anna Gast"
+    assert names_nobody(pl.Series(nobody)).all()
+    assert not names_nobody(pl.Series(people.split(", "))).any()
+    assert is_no_customer(pl.Series(nobody[:-1])).all()
 
 
 def test_ids_of_nobody_are_missing_and_counted():

@@ -165,6 +165,17 @@ def test_the_account_of_counter_sales_is_asked_about_with_its_id() -> None:
     assert offered_answers(asked.answer)[0] == ["orders.no_customer=['CL0']"]
     taken = segkit.clean_data(paid, mapping_of(offered_answers(asked.answer)[0]))
     assert taken.ledger.reasons() == {"missing_customer_id": 5}
+    answered = mapping_of(["orders.columns.customer_id=CodeClient"])  # asked all the same
+    assert "'COMPTOIR'" in _question(paid, answered)
+    tills = paid.with_columns(
+        CodeClient=pl.when(counter).then(pl.format("CL{}", pl.int_range(pl.len()) % 24 // 12))
+        .otherwise("CodeClient"),
+        Nom=pl.col("Nom").replace("COMPTOIR", "Client comptoir (caisse 2)"),
+    )  # fmt: skip
+    (asked,) = [f for f in segkit.audit_data(tills).findings if "comptoir" in f.finding]
+    assert asked.finding.startswith("2 customer ids have ")
+    taken = segkit.clean_data(tills, mapping_of(offered_answers(asked.answer)[0]))
+    assert taken.ledger.reasons() == {"missing_customer_id": 5}
 
 
 def test_a_handful_of_staff_is_asked_about_as_the_customers() -> None:

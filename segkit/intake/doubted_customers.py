@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from segkit.display import counted, money, number, percent
-from segkit.ids import is_no_customer
+from segkit.ids import is_no_customer, names_nobody
 from segkit.intake.cells import MICRO
 from segkit.intake.columns import Columns
 from segkit.intake.customers import holds_names, pair_cells, sum_by_id
@@ -31,6 +31,7 @@ FEW_PEOPLE = {5: 10, 20: 50}  # so few people with more than so many orders each
 GUEST_SHARE = 0.2
 MANY_NAMES, MANY_SHARED = 4, 0.3  # names of one id, and share of ids with several
 MASKED = 0.8  # people on the orders of a domain whose addresses are another one each time
+MOST_TILLS = 12  # accounts for buyers without a name; more are guests with an account each
 FEW_RETURNED = 0.01  # of the money, given back to those who never bought
 FEW_MISSING = 0.1  # of the rows without a customer, where another column names one
 MOST_OF, FEWEST_SPLIT, FEW_SPLIT = 0.8, 3, 0.02  # values that stand beside several customers
@@ -62,13 +63,20 @@ class _Customers:
 
 
 def doubt_customers(
-    columns: Columns, taken: Intake, counts: pl.DataFrame, *, named: bool, no_customer: bool
+    columns: Columns,
+    taken: Intake,
+    counts: pl.DataFrame,
+    *,
+    named: bool,
+    no_customer: bool,
+    is_file: bool = False,
 ) -> list[Finding]:
     """List the doubts about who the customer is.
 
     ``counts`` are the clean lines as `segkit.intake.counts.count_lines` counts them. Where the
     mapping as given names the customer (``named``), doubts are warnings; where it says which ids
-    are nobody's (``no_customer``), guests are not looked for.
+    are nobody's (``no_customer``), guests are not looked for. The account of a till is asked about
+    all the same, unless that mapping is complete (``is_file``) and not just the answer to a question.
     """
     each = counts.group_by("customer").agg(
         pl.col("rows", "micro").sum(), pl.col("order").n_unique(), pl.col("is_return").all()
@@ -84,7 +92,7 @@ def doubt_customers(
     rows, orders = columns.raw.height, counts["order"].n_unique()
     till = [] if no_customer else _doubt_counter(customers)
     if till:
-        guests = _warnings(till) if named else till
+        guests = _warnings(till) if named and is_file else till
     doubts = _doubt_single_orders(customers, counts) + _doubt_missing(customers, taken)
     if not _asks(doubts):
         doubts += _doubt_beside(customers, _judge_masks, MOST, orders) or _doubt_beside(
@@ -312,29 +320,38 @@ def _doubt_missing(customers: _Customers, taken: Intake) -> list[Finding]:
 
 
 def _doubt_counter(customers: _Customers) -> list[Finding]:
-    """Ask about the account of sales without a customer, which another column names as nobody."""
+    """Ask about the accounts of sales without a customer, which another column names as nobody."""
     columns = customers.columns
     ids = columns.cells(customers.who).cast(pl.String)
     nobody = is_no_customer(ids)
     for name in columns.raw.columns:
-        if name == customers.who or not {"name", "customer"} & concepts(name)[0]:
+        meant = concepts(name)[0]
+        if name == customers.who or not {"name", "customer"} & meant or {"type", "group"} & meant:
             continue
-        unnamed = is_no_customer(columns.cells(name).cast(pl.String))
-        accounts = ids.filter(unnamed & ~nobody).drop_nulls().unique()
-        if accounts.len() != 1:
+        named = columns.cells(name).cast(pl.String)
+        unnamed = names_nobody(named) & named.str.contains(r"\p{L}{2}|^\S{8}")  # no account "0"
+        accounts = (
+            pl.DataFrame({"id": ids, "name": named, "unnamed": unnamed})
+            .filter(~nobody & ~ids.str.contains("@", literal=True))
+            .drop_nulls("id")
+            .group_by("id")
+            .agg(pl.col("unnamed").all(), pl.col("name").first(), rows=pl.len())
+            .filter(pl.col("unnamed") & (pl.col("rows") > 1))
+            .sort("rows", "id", descending=[True, False])
+        )
+        if not 1 <= accounts.height <= MOST_TILLS:
             continue
-        rows = (ids == accounts[0]).fill_null(value=False)
-        word = str(columns.cells(name).filter(rows)[0])
-        if int(rows.sum()) < 2 or not unnamed.filter(rows).all():
+        account, _, word, _ = accounts.row(0)
+        if word.casefold() in account.casefold().split():  # Nan O'Connell is a person
             continue
-        if word.casefold() in accounts[0].casefold().split():  # Nan O'Connell is a person
-            continue
-        words = [f'"{each}"' for each in (*ids.filter(nobody).unique().sort(), accounts[0])]
-        text = f"One customer id has {word!r} in {name!r}: sales without a customer, as at a till?"
-        none, all_but_one = (", ".join(part) for part in (words, words[:-1]))
-        answers = f"[{none}], if so", f"[{all_but_one}], if it is a customer"
+        words = [f'"{each}"' for each in (*ids.filter(nobody).unique().sort(), *accounts["id"])]
+        one = accounts.height == 1
+        has = "One customer id has" if one else f"{number(accounts.height)} customer ids have"
+        text = f"{has} {word!r} in {name!r}: sales without a customer, as at a till?"
+        none, others = (", ".join(part) for part in (words, words[: -accounts.height]))
+        answers = f"[{none}], if so", f"[{others}], if {'it is a customer' if one else 'they are'}"
         lines = (f"[orders] no_customer = {answer}" for answer in answers)
-        return _finding("block", text, int(rows.sum()), *lines)
+        return _finding("block", text, int(accounts["rows"].sum()), *lines)
     return []
 
 
