@@ -233,3 +233,12 @@ def test_sums_in_questions_are_those_of_the_rows_that_count_as_numbers_are_read(
     (told,) = [f.finding for f in segkit.audit_data(frame).findings if "'Anulado'" in f.finding]
     assert f"'Pagado' as sale ({sum(kept)} rows, {net:,})" in told
     assert f"'Anulado' as cancelled ({N - sum(kept)} rows, {left_out:,})" in told
+
+
+def test_columns_that_hold_the_same_money_on_the_rows_that_count_are_no_question():
+    lost = [i % 10 == 3 for i in range(N)]
+    due = [0.0 if out else cash for cash, out in zip(EACH, lost, strict=True)]
+    states = ["cancelled" if out else "paid" for out in lost]
+    frame = lines(Status=states, **{"Weighted total": due})
+    assert not asked(frame)
+    assert money_of(frame) == sum(due)

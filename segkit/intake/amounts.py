@@ -17,7 +17,7 @@ from segkit.intake.mapping import Mapping
 from segkit.intake.numbers import SYMBOLS, currencies, named_currency
 from segkit.intake.questions import Finding
 from segkit.intake.roles import LEAD, LEAST, Scores
-from segkit.intake.sums import say_sum
+from segkit.intake.sums import say_sum, sum_of
 
 MOST_RATES, MOST_TAXED, EQUAL = 4, 1.3, 0.95  # tax rates, the highest, and share of the rows
 FEWEST_ORDERS, ALIKE = 5, 0.98  # totals of orders of several lines, and share that is alike
@@ -248,7 +248,7 @@ def is_total_of_orders(shown: ColumnProfile, order: ColumnProfile | None) -> boo
     return totals.filter(pl.col("len") > 1)["total"].n_unique() >= FEWEST_ORDERS
 
 
-def say_sums(columns: Columns, finding: Finding) -> Finding:
+def say_sums(columns: Columns, finding: Finding) -> list[Finding]:
     """Say behind the name of each column of money what its rows that count add up to.
 
     Parameters
@@ -257,12 +257,23 @@ def say_sums(columns: Columns, finding: Finding) -> Finding:
         The raw order lines, with the mapping as completed.
     finding : Finding
         It names the columns in ``sums``.
+
+    Returns
+    -------
+    list of Finding
+        The finding with the sums, or none if all columns that are possible hold the same money.
     """
     text, order = finding.finding, columns.profile(columns.source("order_id"))
+    sums = set()
     for header in finding.sums:
-        once = columns.option("amount_of") == "order" and header == columns.source("amount")
-        once |= is_total_of_orders(columns.profiles[header], order)
-        once &= finding.column == "amount"
-        said = say_sum(columns, header, finding.column, of_orders=once)
-        text = text.replace(repr(header), repr(header) + said, 1)
-    return replace(finding, finding=text, sums=())
+        shown, once = columns.profiles[header], False
+        if finding.column == "amount" and order is not None:
+            once = is_total_of_orders(shown, order)
+            if columns.option("amount_of") == "order" and not once:
+                once = constant_within(order.cells, shown.cells) in (None, 1.0)
+        total = sum_of(columns, header, finding.column, of_orders=once)
+        sums.add(total and round(total, 2))
+        text = text.replace(repr(header), repr(header) + say_sum(total, of_orders=once), 1)
+    if finding.kind in ("rivals", "tax") and len(sums) == 1 and not sums & {None, 0.0}:
+        return []
+    return [replace(finding, finding=text, sums=())]

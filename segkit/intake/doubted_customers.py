@@ -76,7 +76,7 @@ def doubt_customers(
     ``counts`` are the clean lines as `segkit.intake.counts.count_lines` counts them. Where the
     mapping as given names the customer (``named``), doubts are warnings; where it says which ids
     are nobody's (``no_customer``), guests are not looked for. The account of a till is asked about
-    all the same, unless that mapping is complete (``is_file``) and not just the answer to a question.
+    all the same, unless that mapping is complete (``is_file``) and no mere answer to a question.
     """
     each = counts.group_by("customer").agg(
         pl.col("rows", "micro").sum(), pl.col("order").n_unique(), pl.col("is_return").all()

@@ -37,7 +37,7 @@ from segkit.intake.questions import MOST_ASKED, Finding
 from segkit.intake.roles import adjusted_columns
 from segkit.intake.states import has_invoices
 from segkit.intake.statuses import likely_status, refund_meaning, status_meaning
-from segkit.intake.sums import count_words, counted_rows, line_money, say_rows, say_sum
+from segkit.intake.sums import count_words, counted_rows, line_money, say_rows, say_sum, sum_of
 from segkit.intake.unused import (
     FEW_WORDS,
     is_likely_state,
@@ -184,7 +184,7 @@ def _about_refunds(
         if header in changed and meant & _PAID:
             findings.append(_adjusted_question(shown, changed[header]))
         elif "refund" in meant:
-            findings.append(_refund_question(columns, shown))
+            findings += _ask_refunds(columns, header)
     return findings
 
 
@@ -219,15 +219,19 @@ def _is_money(shown: ColumnProfile) -> bool:
     return values is not None and not shown.is_flag and not shown.dated and (values != 0).any()
 
 
-def _refund_question(columns: Columns, shown: ColumnProfile) -> Finding:
-    """Ask whether refunds in a column that is not used are to be taken off."""
-    header, said = shown.name, say_sum(columns, shown.name, "refund")
-    text = f"{header!r} is not used and holds refunds{said}: are they taken off?"
+def _ask_refunds(columns: Columns, header: str) -> list[Finding]:
+    """Ask whether refunds in a column that is not used are to be taken off, if rows that count."""
+    if sum_of(columns, header, "refund") == 0:
+        return []
+    text = (
+        f"{header!r} is not used and holds refunds{say_sum(columns, header, 'refund')}: are they "
+    )
+    text += "taken off?"
     answer = (
         f'[orders.columns] refund = "{header}"; or [orders.constants] refund = 0, if the amounts '
         "are net of them"
     )
-    return Finding("block", "orders", "refund", text, shown.rows, answer=answer)
+    return [Finding("block", "orders", "refund", text, columns.raw.height, answer=answer)]
 
 
 def _adjusted_question(shown: ColumnProfile, base: str) -> Finding:

@@ -460,7 +460,7 @@ def _ask_hundredths(columns: Columns, names: list[str]) -> list[Finding]:
         return []
     header = str(columns.source(names[0]))
     text = (
-        f"{header!r} holds whole numbers{say_sum(columns, header, names[0])} beside "
+        f"{header!r} holds whole numbers{say_sum(sum_of(columns, header, names[0]))} beside "
         f"{codes.sort()[0]!r}: are they hundredths, as interfaces state them?"
     )
     answer = "[orders] minor_units = true (or false)"
@@ -519,7 +519,7 @@ def about_discounts(columns: Columns) -> list[Finding]:
     alike = both.group_by("product").agg(pl.col("unit_price").n_unique() == 1)["unit_price"]
     if alike.len() < FEWEST or alike.mean() < ALIKE:  # type: ignore[operator]
         return []
-    said = say_sum(columns, str(named[1]), "discount")
+    said = say_sum(sum_of(columns, str(named[1]), "discount"))
     text = (
         f"{named[0]!r} is quantity times price on the lines with a discount, too, and prices are "
         f"the same with it: does {named[1]!r}{said} come off?"

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 
 import polars as pl
 
@@ -444,9 +445,9 @@ def _settle(
         is_own = "orders" not in proposed
         asked = [item.finding for item in questions if item.severity == "block"]
         questions += about_exclusions(columns_of("orders"), asked, own=is_own)
-    questions = [say_sums(columns_of("orders"), q) if q.sums else q for q in questions]
+    summed = (say_sums(columns_of("orders"), q) if q.sums else [q] for q in questions)
     completed, asks = settle_spellings(raw, completed)
-    return completed, questions + asks
+    return completed, [*chain.from_iterable(summed), *asks]
 
 
 def _ask_table(columns: Columns, *, with_fx: bool) -> list[Finding]:

@@ -50,7 +50,7 @@ def counted_rows(columns: Columns, but: Collection[str] = ()) -> pl.Series:
     for name in STATUS_COLUMNS:
         if name in used:
             state = states_of(columns, name)
-            back = (state == "refunded") & _returned(columns)
+            back = (state == "refunded") & (_returned(columns) | ("row_kind" in but))
             rows &= ((state == "sale") | back).fill_null(value=True)
     if "cancelled_at" in used:
         rows &= ~is_cancelled(columns)
@@ -116,14 +116,14 @@ def sum_of(
     name : str
         The column of the contract: amount, refund, unit_price, ...
     of_orders : bool
-        Whether it is an order's total on each of its lines, which counts once.
+        Whether an amount is an order's total on each of its lines, which counts once.
 
     Returns
     -------
     float or None
         None where it is not sure how its numbers are read.
     """
-    own = TableMapping({name: header}, options={"amount_of": "order"} if of_orders else {})
+    own = TableMapping({name: header}, options={"amount_of": "order" if of_orders else "line"})
     mapping = Mapping({"orders": own}).over(columns.mapping)
     columns = Columns("orders", columns.raw, mapping, shared=columns.shared)
     rows = counted_rows(columns)
@@ -135,9 +135,14 @@ def sum_of(
     return None if worth is None else float(worth.sum())
 
 
-def say_sum(columns: Columns, header: str, name: str = "amount", *, of_orders: bool = False) -> str:
-    """Say in brackets what the rows of a column that count add up to, where that is sure."""
-    total = sum_of(columns, header, name, of_orders=of_orders)
+def say_sum(total: float | None, *, of_orders: bool = False) -> str:
+    """Say a sum in brackets behind its column's name; nothing where it is not sure.
+
+    Examples
+    --------
+    >>> say_sum(8879512.0), say_sum(40861.2, of_orders=True), say_sum(None)
+    (' (sum 8,879,512)', ' (sum 40,861, counted once per order)', '')
+    """
     once = ", counted once per order" if of_orders else ""
     return "" if total is None else f" (sum {money(total)}{once})"
 
