@@ -1,10 +1,12 @@
 """The proposal weighs names, values and fit; what looks wrong as a whole is asked."""
 
+from datetime import datetime, timedelta
+
 import polars as pl
 import pytest
 
 import segkit
-from segkit.errors import DataError
+from segkit.errors import DataError, MappingError
 from segkit.intake.columns import Columns
 from segkit.intake.headers import concepts, without_prefix
 from segkit.intake.mapping import Mapping
@@ -567,3 +569,42 @@ def test_a_word_that_every_header_needs_is_no_prefix():
     for names in (headers, headers[:3], ["Sales Date", "Sales Amount", "Sales Rep", "Sales Qty"]):
         with without_prefix(names) as prefix:
             assert prefix == ""
+
+
+def receipts(*series: str) -> pl.DataFrame:
+    """Give 480 receipts of twenty days, numbered within the columns named."""
+    rows, last = [], {}
+    for n in range(480):
+        place = {"Store": "AB"[n % 2], "Till": f"T{n // 2 % 2}", "Day": n // 24}
+        key = tuple(place[name] for name in series)
+        last[key] = last.get(key, 50 * (n % 2) * (series == ("Store",))) + 1
+        when = datetime(2024, 1, 3, 9) + timedelta(days=n // 24, minutes=n % 24)
+        rows += [
+            {"Store": place["Store"], "Till": place["Till"], "Receipt No": last[key],
+             "Date": str(when), "Card": f"C{n * n % 47:02}", "SKU": f"P{line}",
+             "Amount": 1.25 + n % 7 + line}
+            for line in range(1 + n % 3)
+        ]  # fmt: skip
+    return pl.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    "series", [("Day",), ("Store",), ("Store", "Day"), ("Store", "Till", "Day")]
+)
+def test_receipts_that_begin_again_are_orders_within_their_series(series):
+    frame = receipts(*series)
+    taken = segkit.clean_data(frame)
+    within = ["Date" if name == "Day" else name for name in series]
+    assert taken.mapping.option("orders", "order_within") == within
+    assert taken.orders["order_id"].n_unique() == 480
+    known = {"orders": {"columns": {"order_id": "Receipt No"}, "order_within": ["Shop"]}}
+    with pytest.raises(MappingError, match="order_within: unknown column 'Shop'"):
+        segkit.clean_data(frame, known)
+
+
+def test_an_order_for_several_persons_is_no_series_of_numbers():
+    frame = receipts("Store").with_columns(
+        pl.struct("Store", "Receipt No").rank("dense").alias("Receipt No"),
+        Card=pl.format("C{}", pl.int_range(pl.len()) % 47),
+    )
+    assert segkit.audit_data(frame).mapping.option("orders", "order_within") is None

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from segkit.display import counted, number
+from segkit.errors import MappingError, unknown
 from segkit.intake.cells import (
     MICRO,
     as_text,
@@ -185,7 +186,7 @@ class Columns:
         """Fill cells that stand on one line of each order only; others are taken as they are."""
         if not cells.null_count() or self.source("order_id") in (None, cells.name):
             return cells
-        orders = self.raw.select(self.id("order_id").alias("order")).to_series()
+        orders = self.orders
         stated = self.shared.get(("header", cells.name))  # of all rows, where these are a part
         if not (is_header(cells, orders) if stated is None else stated):
             return cells
@@ -245,10 +246,35 @@ class Columns:
                 self.shared.get(("repeated", raw_column)),
             )
         read = pl.lit(self._ids[name])
+        if name == "order_id":
+            read = self._within(read)
         words = self.mapping.tables[self.table].values.get(name)
         if words:
             read = read.replace({str(key): str(value) for key, value in words.items()})
         return read if self.constant(name) is None else pl.coalesce(read, constant)
+
+    def _within(self, numbers: pl.Expr) -> pl.Expr:
+        """Join order numbers with what they are unique within, as a kind of document or a day."""
+        parts = [numbers]
+        for header in self.option("order_within") or ():
+            if header not in self.raw.columns:
+                message = unknown("column", header, self.raw.columns)
+                raise MappingError(f"[orders] order_within: {message}")
+            if header == self.source("order_time"):
+                parts.append(self.day("order_time").cast(pl.Date).cast(pl.String).fill_null(""))
+            else:
+                parts.append(pl.lit(self.cells(header).cast(pl.String).fill_null("")))
+        return pl.concat_str(parts, separator=" / ") if len(parts) > 1 else numbers
+
+    @property
+    def orders(self) -> pl.Series:
+        """The order of each row, null where none is named."""
+        return self.raw.select(self.id("order_id").alias("order")).to_series()
+
+    def day(self, name: str) -> pl.Expr:
+        """Read the day of a column of times, as days since 1970-01-01."""
+        clock, raw_column = self.clock(name), str(self.source(name))
+        return clock.day(clock.utc(pl.lit(self.cells(raw_column)), self.raw.schema[raw_column]))
 
     def text(self, name: str) -> pl.Expr:
         """Read a column as trimmed text, its words replaced as the mapping says."""

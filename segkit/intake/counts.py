@@ -6,7 +6,7 @@ from collections.abc import Mapping as Map
 
 import polars as pl
 
-from segkit.display import counted, money, number
+from segkit.display import counted, join_words, money, number
 from segkit.intake.cells import MICRO, from_micro
 from segkit.intake.columns import Columns
 from segkit.intake.consents import consent_columns, consents_of_orders, say_consents
@@ -46,7 +46,8 @@ def about_shared_orders(counts: pl.DataFrame) -> list[Finding]:
     if not shared:
         return []
     finding = counted(shared, "order id belongs", "order ids belong")
-    answer = "[orders.columns] order_id"
+    answer = "[orders.columns] order_id; or [orders] order_within, if numbers begin again by kind, "
+    answer += "store or day"
     return [
         Finding("warn", "orders", "order_id", f"{finding} to several customers.", answer=answer)
     ]
@@ -79,6 +80,9 @@ def understand(
         )
         if name in part
     )
+    if within := mapping.option("orders", "order_within"):
+        order = repr(part.get("order_id"))
+        named = named.replace(order, f"{order} within {join_words([*map(repr, within)])}", 1)
     cash = [repr(part[n]) for n in ("amount",) if n in part] or [
         repr(part[n]) for n in ("quantity", "unit_price") if n in part
     ]

@@ -221,12 +221,10 @@ def _is_money(shown: ColumnProfile) -> bool:
 
 def _ask_refunds(columns: Columns, header: str) -> list[Finding]:
     """Ask whether refunds in a column that is not used are to be taken off, if rows that count."""
-    if sum_of(columns, header, "refund") == 0:
+    total = sum_of(columns, header, "refund")
+    if total == 0:
         return []
-    text = (
-        f"{header!r} is not used and holds refunds{say_sum(columns, header, 'refund')}: are they "
-    )
-    text += "taken off?"
+    text = f"{header!r} is not used and holds refunds{say_sum(total)}: are they taken off?"
     answer = (
         f'[orders.columns] refund = "{header}"; or [orders.constants] refund = 0, if the amounts '
         "are net of them"

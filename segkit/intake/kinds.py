@@ -423,7 +423,7 @@ def _repeating_kinds(words: pl.Series, bought: list[str], columns: Columns) -> l
     order = columns.source("order_id")
     if order is None or len(bought) < 2:
         return []
-    rows = pl.DataFrame({"word": words, "order": columns.cells(order).cast(pl.String)}).drop_nulls()
+    rows = pl.DataFrame({"word": words, "order": columns.orders}).drop_nulls()
     rows_per_order = rows.filter(pl.col("word").is_in(bought)).group_by("word", "order").len()
     sizes = rows_per_order.group_by("word").agg(pl.col("len").mean(), pl.col("order"))
     first, *others = sizes.sort("len", "word").iter_rows()
@@ -467,7 +467,7 @@ def _are_beside_others(cells: pl.Series, charges: list[str], columns: Columns) -
     order = columns.source("order_id")
     if order is None or cells.null_count() > (1 - MOSTLY) * cells.len():
         return False
-    lines = pl.DataFrame({"order": columns.raw[order], "charge": cells.is_in(charges)})
+    lines = pl.DataFrame({"order": columns.orders, "charge": cells.is_in(charges)})
     orders = lines.group_by("order").agg(pl.col("charge").sum(), rows=pl.len())
     orders = orders.filter(pl.col("charge") > 0)
     return orders.filter(pl.col("rows") > pl.col("charge")).height >= BESIDE * orders.height

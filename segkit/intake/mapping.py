@@ -83,7 +83,7 @@ OPTIONS = _read_options()
 _ORDERS_ONLY = """
 order_grain return_prefix negative zero discount_unit discount_taken minor_units non_products
 non_product_lines cancelled not_states total_words amount_of refund_of refund_is rate_is
-state_time
+state_time order_within
 """
 ORDERS_ONLY = frozenset(_ORDERS_ONLY.split())
 OF_TABLES = {"answers": "survey", "not_consents": "customers"}

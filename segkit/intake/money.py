@@ -41,7 +41,7 @@ def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, objec
         return {}, []
     if order is None:
         return {}, _about_unnumbered(columns, amount)
-    lines = pl.DataFrame({"order": frame[order], "amount": columns.numbers("amount")})
+    lines = columns.raw.select(order=columns.id("order_id"), amount=columns.number("amount"))
     lines = lines.filter(pl.col("order").is_not_null() & _counted(columns))
     few = _several(sample(lines))
     if few.height >= MANY and not any(_stated_once(few, least=0.5)):
@@ -208,9 +208,10 @@ def about_summaries(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping
         return TableMapping(), []
     kinds, states = columns.source("row_kind"), columns.mapping.tables["orders"].columns
     part = sample(frame if kinds is None else frame.filter(_counted(columns)))
-    if part[order].null_count() or part[order].n_unique() > 0.7 * part.height:
-        return TableMapping(), []
     columns = Columns("orders", part, columns.mapping)
+    orders = columns.orders
+    if orders.null_count() or orders.n_unique() > 0.7 * part.height:
+        return TableMapping(), []
     worth = line_money(columns)
     if worth is None:
         return TableMapping(), []
@@ -223,8 +224,8 @@ def about_summaries(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping
             cells = cells.replace_strict({"": ""}, default="\0")
         if not 2 <= cells.n_unique() <= 8:
             continue
-        word = _summing_word(part[order], cells, worth)
-        words = _repeating_words(part[order], cells, worth) if word is None else [word]
+        word = _summing_word(orders, cells, worth)
+        words = _repeating_words(orders, cells, worth) if word is None else [word]
         if not words or (kinds is not None and "*" in words):  # in states, every other word
             continue
         rows = int(cells.is_in(words).sum())

@@ -53,6 +53,7 @@ from segkit.intake.money import (
     about_unit,
     ask_debits,
 )
+from segkit.intake.numbering import about_numbering
 from segkit.intake.orders import total_lines
 from segkit.intake.pieces import take_pieces_off
 from segkit.intake.questions import Finding, about_rivals, open_questions
@@ -519,6 +520,9 @@ def _complete_orders(columns: Columns, other_rows: list[Finding]) -> tuple[Mappi
     )
     if not readable:
         return mapping, []
+    numbering, numbered = about_numbering(columns)
+    mapping = Mapping({"orders": numbering}).over(mapping)
+    columns = replace(columns, mapping=mapping)
     summaries, questions = about_summaries(frame, columns)
     if columns.has("row_kind"):  # asked, as another column tells kinds of rows already
         summaries = TableMapping()
@@ -557,4 +561,5 @@ def _complete_orders(columns: Columns, other_rows: list[Finding]) -> tuple[Mappi
         {**added.values, **part.values},
         {**added.options, **part.options},
     )
-    return replace(mapping, tables={**mapping.tables, "orders": whole}), questions + more
+    mapping = replace(mapping, tables={**mapping.tables, "orders": whole})
+    return mapping, numbered + questions + more

@@ -94,9 +94,7 @@ def counted_money(columns: Columns, rows: pl.Series) -> pl.Series | None:
     frame = pl.DataFrame({"worth": worth, "back": _returned(columns), "rows": rows})
     shared, order = size, columns.source("order_id")
     if order and columns.source("amount") and columns.option("amount_of") == "order":
-        frame = frame.with_columns(order=columns.cells(order).cast(pl.String)).with_columns(
-            worth=pl.when("rows").then("worth")
-        )
+        frame = frame.with_columns(columns.orders, worth=pl.when("rows").then("worth"))
         first = size.drop_nulls().first().over("order") / pl.col("rows").sum().over("order")
         shared = pl.when(pl.col("order").is_null()).then(size).otherwise(first)
     return frame.select(pl.when("rows").then(shared).alias("money")).to_series()

@@ -232,7 +232,8 @@ def _is_of_orders(columns: Columns, cells: pl.Series) -> bool:
         source = columns.source(role)
         if source is None:
             continue
-        share = constant_within(columns.cells(source).cast(pl.String), cells)
+        keys = columns.orders if role == "order_id" else columns.cells(source).cast(pl.String)
+        share = constant_within(keys, cells)
         if share is not None and (share >= CONSTANT) == is_other:
             return False
     return True

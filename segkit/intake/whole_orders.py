@@ -75,12 +75,12 @@ def is_cancelled(columns: Columns) -> pl.Series:
 
 def earlier_states(columns: Columns) -> pl.Series:
     """Mark the rows of an order that are not of its last state, in a history of states."""
-    header, order = str(columns.option("state_time")), columns.source("order_id")
+    header = str(columns.option("state_time"))
     if header not in columns.raw.columns:
         raise MappingError(f"[orders] state_time: {unknown('column', header, columns.raw.columns)}")
     of_state = Mapping({"orders": TableMapping({"order_time": header})}).over(columns.mapping)
     time, _, _ = replace(columns, mapping=of_state, notes=[]).time("order_time")
-    rows = columns.raw.select(order=pl.lit(columns.cells(str(order))), moment=time)
+    rows = columns.raw.select(order=columns.id("order_id"), moment=time)
     rows = rows.with_row_index("place")
     last = pl.col("place").sort_by("moment", "place").last().over("order")
     return rows.select((pl.col("place") != last) & pl.col("order").is_not_null()).to_series()

@@ -204,7 +204,7 @@ def _split_chunk(
         _refuse_totals(columns)
     keys = customers
     if by_order:
-        keys = raw.select(columns.id("order_id").alias("order")).to_series()
+        keys = columns.orders
     texts = list(_texts_of(columns))
     if texts:
         stage.write(pl.concat(texts).unique().sort("column", "text"), f"{table}-texts", chunk)
@@ -283,7 +283,7 @@ def _seems_header(columns: Columns, name: str) -> str:
     cells = present_cells(columns.raw[name], columns.nulls)
     if not cells.null_count():
         return "full"
-    orders = columns.raw.select(columns.id("order_id").alias("order")).to_series()
+    orders = columns.orders
     once = orders.filter(cells.is_not_null() & orders.is_not_null())
     if once.n_unique() < once.len():
         return "no"

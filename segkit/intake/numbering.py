@@ -1,0 +1,112 @@
+"""Order numbers that begin again: by kind of document, store, till, day or year."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import polars as pl
+
+from segkit.display import counted, join_words
+from segkit.intake.cells import is_text
+from segkit.intake.columns import Columns
+from segkit.intake.evidence import FEW, sample
+from segkit.intake.headers import WORDS, concepts
+from segkit.intake.mapping import TableMapping
+from segkit.intake.questions import Finding
+
+FEWEST, MIXED = 3, 0.01  # numbers that several customers share, and their share of all
+LEFT, APART = 0.02, 0.8  # of these what a column may leave, and those on several days
+FILLED, MOST = 0.98, 8  # of the rows, and columns that are tried
+_NO_SERIES = frozenset(WORDS["headers"]["no_series"].split())
+
+
+def about_numbering(columns: Columns) -> tuple[TableMapping, list[Finding]]:
+    """Find the columns within which order numbers are unique, where several customers share them.
+
+    Returns
+    -------
+    tuple of (TableMapping, list of Finding)
+        The order id and the option ``order_within``, and what to say; both empty where numbers
+        are unique, or nothing tells orders of one number apart.
+    """
+    needed = [columns.source(name) for name in ("customer_id", "order_time")]
+    named = columns.source("order_id")
+    given = columns.mapping.is_set("orders", "order_within") or columns.constant("order_id")
+    if None in needed or given or not columns.raw.height:
+        return TableMapping(), []
+    part = Columns("orders", sample(columns.raw), columns.mapping)
+    rows = part.raw.select(
+        who=part.id("customer_id"), day=part.day("order_time"), time=part.cells(str(needed[1]))
+    )
+    tried = {header: pl.lit(part.cells(header).cast(pl.String)) for header in _series(part)}
+    rows = rows.with_columns(expr.alias(header) for header, expr in tried.items())
+    for number in [named] if named else _numbers(part):
+        lines = rows.with_columns(number=part.cells(str(number)).cast(pl.String))
+        shared, within = _find_series(lines.drop_nulls(["who", "number"]), [*tried])
+        if not within:
+            continue
+        within = [header or str(needed[1]) for header in within]
+        text = (
+            f"{number!r} begins again within {join_words([*map(repr, within)])}: "
+            f"{counted(shared, 'number')} would be of several customers; orders are told apart "
+            "by both."
+        )
+        found = Finding("info", "orders", "order_id", text, answer="[orders] order_within = []")
+        named_so = {} if named else {"order_id": str(number)}
+        return TableMapping(named_so, options={"order_within": within}), [found]
+    return TableMapping(), []
+
+
+def _find_series(rows: pl.DataFrame, tried: list[str]) -> tuple[int, list[str]]:
+    """Count the numbers of several customers, and find the fewest columns that part these.
+
+    The day is named "". Numbers of several customers on one day are orders for several.
+    """
+    numbers = rows.group_by("number").agg(pl.col("who", "day").n_unique())
+    shared = numbers.filter(pl.col("who") > 1)
+    if shared.height < max(FEWEST, MIXED * numbers.height) or (
+        (shared["day"] > 1).mean() < APART  # type: ignore[operator]
+    ):
+        return shared.height, []
+    orders = rows.select("number", "who", "time").n_unique()
+    for size in (1, 2, 3):
+        for within in combinations([*tried, ""], size):
+            keys = ["number", *(header or "day" for header in within)]
+            people = rows.group_by(keys).agg(pl.col("who").n_unique())["who"]
+            if (people > 1).sum() <= LEFT * shared.height and people.len() <= (1 + LEFT) * orders:
+                return shared.height, [*within]
+    return shared.height, []
+
+
+def _series(columns: Columns) -> list[str]:
+    """List the columns of few words on all rows that orders may be numbered by, kinds first."""
+    used = columns.mapping.tables["orders"].columns
+    taken = {header for name, header in used.items() if name not in ("row_kind", "channel")}
+    names = [
+        name
+        for name, kind in columns.raw.schema.items()
+        if name not in taken
+        and (is_text(kind) or kind.is_integer())
+        and not _NO_SERIES & concepts(name)[0]
+    ]
+    words = {name: columns.cells(name) for name in names}
+    few = [
+        name
+        for name, cells in words.items()
+        if cells.count() >= FILLED * cells.len() and 2 <= cells.n_unique() <= FEW
+    ]
+    return sorted(few, key=lambda name: "type" not in concepts(name)[0])[:MOST]
+
+
+def _numbers(columns: Columns) -> list[str]:
+    """List the unused columns that number documents by their header and values."""
+    used = columns.mapping.tables["orders"].columns.values()
+    return [
+        header
+        for header, shown in columns.profiles.items()
+        if header not in used
+        and {"id", "order"} <= concepts(header)[0]
+        and not _NO_SERIES & concepts(header)[0]
+        and shown.filled >= FILLED
+        and not shown.dated
+    ]
