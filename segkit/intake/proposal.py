@@ -431,7 +431,7 @@ def _settle(
             return completed, refused
         totals = _total_rows(columns_of("orders"))
         if totals.any():  # rejected for certain: their words and money are nothing to ask about
-            return settle_mapping({**raw, "orders": raw["orders"].filter(~totals)}, own)
+            return _settle({**raw, "orders": raw["orders"].filter(~totals)}, own, {})
     other_rows = about_other_rows(columns_of("orders"), given) if "orders" in raw else []
     if "orders" in proposed and raw["orders"].height:
         completed, more = _complete_orders(columns_of("orders"), other_rows)
