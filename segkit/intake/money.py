@@ -574,8 +574,8 @@ def about_tips(columns: Columns) -> list[Finding]:
         if TIPS & {*plain(header).split("_")} and shown.numbers is not None and header != amount
     ]
     sums = [sum_of(columns, header, "discount") or 0.0 for header in tips]
-    total = sum_of(columns, amount)
-    if not total or sum(sums) <= 0:
+    total = sum_of(columns, amount) if sum(sums) > 0 else None
+    if not total:
         return []
     text = f"{amount!r} may hold {join_words([repr(header) for header in tips])} (sum "
     text += f"{money(sum(sums))}, {percent(sum(sums) / total)} of it)"

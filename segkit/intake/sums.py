@@ -42,7 +42,7 @@ def counted_rows(columns: Columns, but: Collection[str] = ()) -> pl.Series:
     rows = pl.Series([True]).new_from_index(0, columns.raw.height)
     used = {name for name in columns.mapping.tables["orders"].columns if name not in but}
     if "customer_id" in used:
-        rows &= columns.raw.select(columns.id("customer_id").is_not_null()).to_series()
+        rows &= _is_named(columns)
     if "order_time" in used:
         rows &= columns.cells(str(columns.source("order_time"))).is_not_null()
     if "row_kind" in used:
@@ -56,6 +56,18 @@ def counted_rows(columns: Columns, but: Collection[str] = ()) -> pl.Series:
         rows &= ~is_cancelled(columns)
     if columns.option("state_time") and "order_id" in used:
         rows &= ~earlier_states(columns)
+    return rows
+
+
+def _is_named(columns: Columns) -> pl.Series:
+    """Mark the rows of a customer, once for all questions about the same columns."""
+    sources = (columns.source("customer_id"), columns.source("order_id"))
+    nobody = tuple(columns.option("no_customer"))
+    key = ("named", *sources, columns.nulls, nobody)
+    if key not in columns.shared:
+        named = columns.id("customer_id").is_not_null()
+        columns.shared[key] = columns.raw.select(named).to_series()
+    rows: pl.Series = columns.shared[key]
     return rows
 
 
