@@ -128,6 +128,10 @@ def test_the_audit_says_in_three_lines_what_it_understood():
         ("総額(税抜)", "total net"),
         ("決済手数料", "payment fee"),
         ("Totale IVA inclusa", "total gross"),
+        ("CEP Comprador", "customer place"),
+        ("Cep Telefonu", "phone"),
+        ("Mobiltelefon", "phone"),
+        ("Celular Comprador", "customer phone"),
     ],
 )
 def test_headers_name_concepts_in_any_script(header, meant):

@@ -233,6 +233,8 @@ def _settle(header: str, tokens: list[str], meant: set[str]) -> frozenset[str]:
         meant -= {"unit", "quantity"}
     if "nombre" in tokens and "customer" in meant:  # del cliente, and no number of pieces
         meant = (meant - {"quantity"}) | {"name"}
+    if "cep" in tokens and "phone" in meant:  # a mobile in Turkish, a postcode in Portuguese
+        meant -= {"place"}
     if "%" in header:
         meant.add("percent")
     if "#" in header:
