@@ -19,12 +19,12 @@ from segkit.intake.mapping import Mapping, lacks
 from segkit.intake.orders import clean_orders, read_orders
 from segkit.intake.people import (
     CONSENT,
-    IDENTIFIERS,
     WHO,
     People,
     erased_ids,
     links_from,
     match_lists,
+    names_customers,
     pseudonymised,
 )
 from segkit.intake.questions import Finding, rest_least
@@ -298,7 +298,7 @@ def usable_links(identities: Any, mapping: Mapping) -> pl.DataFrame | None:
     if links is None:
         return None
     customers = spell_ids(links["customer_id"], mapping)
-    ours = ~links["kind"].is_in(IDENTIFIERS).fill_null(value=False)
+    ours = links.select(names_customers()).to_series()
     spelled = spell_ids(links["identifier"], mapping).zip_with(ours, links["identifier"])
     return links.with_columns(customer_id=customers, identifier=spelled)
 

@@ -77,12 +77,8 @@ def _read_ids(
 
 def _likely_country(raw: Map[str, pl.DataFrame], mapping: Mapping) -> str | None:
     """Return the country that a column of countries tells, or else the currency and language."""
-    named = {
-        table: frame[raw_column].cast(pl.String)
-        for table, frame in raw.items()
-        if (raw_column := mapping.tables[table].columns.get("country")) in frame.columns
-        and is_text(frame.schema[raw_column])
-    }
+    columns = {table: mapping.tables[table].columns.get("country") for table in raw}
+    named = {t: raw[t][name] for t, name in columns.items() if name in raw[t].columns}
     return tell_country(named, mapping, mapping.option("orders", "currency")).code
 
 

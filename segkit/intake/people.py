@@ -93,36 +93,29 @@ def customers_of(columns: Columns, people_links: pl.DataFrame | None) -> pl.Data
         ``customer_id`` and ``__unlinked``: whether the row has only an unknown identifier.
     """
     given = columns.id("customer_id") if columns.has("customer_id") else pl.lit(None, pl.String)
-    frame = columns.raw.select(
-        pl.int_range(pl.len(), dtype=pl.Int64).alias("source_row"), given.alias("customer_id")
-    )
+    # With the row numbers, so that a constant fills all rows.
+    ids = columns.raw.select(pl.int_range(pl.len()), given.alias("customer_id"))["customer_id"]
     if people_links is None:
-        return frame.select("customer_id", __unlinked=pl.lit(value=False))
-    linked = _look_up(frame["customer_id"], people_links, "customer_id")
-    _note_unlinked(columns, frame["customer_id"], linked, people_links)
-    who = pl.DataFrame({"id": frame["customer_id"], "linked": linked}).select(
-        pl.coalesce("linked", "id")
-    )
-    customers = who.to_series().alias("customer_id")
+        return ids.to_frame().with_columns(__unlinked=pl.lit(value=False))
+    linked = _look_up(ids, people_links, "customer_id")
+    _note_unlinked(columns, ids, linked, people_links)
+    customers = linked.zip_with(linked.is_not_null(), ids)
     offered = customers.is_not_null()
     for name in IDENTIFIERS:
-        if columns.source(name) is None:
-            continue
-        keys = columns.raw.select(columns.id(name)).to_series()
-        offered = offered | keys.is_not_null()
-        customers = customers.zip_with(customers.is_not_null(), _look_up(keys, people_links, name))
-    return pl.DataFrame(
-        {"customer_id": customers.alias("customer_id"), "__unlinked": offered & customers.is_null()}
-    )
+        if columns.source(name) is not None:
+            keys = columns.raw.select(columns.id(name)).to_series()
+            offered = offered | keys.is_not_null()
+            found = _look_up(keys, people_links, name)
+            customers = customers.zip_with(customers.is_not_null(), found)
+    unlinked = offered & customers.is_null()
+    return pl.DataFrame({"customer_id": customers, "__unlinked": unlinked})
 
 
 def _note_unlinked(
     columns: Columns, given: pl.Series, linked: pl.Series, links: pl.DataFrame
 ) -> None:
     """Note how many ids are not in the links, if the links contain customer ids."""
-    linked_ids = links.filter(~pl.col("kind").is_in(IDENTIFIERS).fill_null(value=False))[
-        "identifier"
-    ]
+    linked_ids = links.filter(names_customers())["identifier"]
     without = given.filter(given.is_not_null() & linked.is_null()).unique()
     if linked_ids.len() and without.len():
         given_ids = pl.concat([without, given.filter(linked.is_not_null()).unique()])
@@ -172,12 +165,15 @@ def match_lists(
     return messages
 
 
+def names_customers() -> pl.Expr:
+    """Return which links are of customer ids, and of no address, device or card."""
+    return ~pl.col("kind").is_in(IDENTIFIERS).fill_null(value=False)
+
+
 def _look_up(keys: pl.Series, links: pl.DataFrame, kind: str) -> pl.Series:
     """Find the customers of identifiers of one kind (cards are not read as customer ids)."""
-    if kind == "customer_id":
-        ours = links.filter(~pl.col("kind").is_in(IDENTIFIERS).fill_null(value=False))
-    else:
-        ours = links.filter((pl.col("kind") == kind).fill_null(value=True))
+    is_kind = (pl.col("kind") == kind).fill_null(value=True)
+    ours = links.filter(names_customers() if kind == "customer_id" else is_kind)
     ours = ours.unique("identifier", keep="first", maintain_order=True).drop("kind")
     frame = keys.alias("identifier").to_frame()
     joined = frame.join(ours, on="identifier", how="left", maintain_order="left")
@@ -249,43 +245,35 @@ def pseudonymised(
     with_ids = [frame["customer_id"] for frame in clean.values() if "customer_id" in frame.columns]
     with_ids += [frame[WHO].alias("customer_id") for frame in rejects.values()]
     table = pseudonyms(pl.concat(with_ids), variable)
-    pseudonymised_tables: dict[str, pl.DataFrame] = {}
+
+    def hidden(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+        """Replace ids by their hashes; null for any other."""
+        hashes = table["pseudonym"]
+        ids = pl.col(name).replace_strict(
+            table["customer_id"], hashes, default=None, return_dtype=pl.String
+        )
+        return frame.with_columns(ids)
+
+    tables = dict(clean)
     for name, frame in clean.items():
-        if "customer_id" not in frame.columns:
-            pseudonymised_tables[name] = frame
-            continue
-        joined = frame.join(table, on="customer_id", how="left", maintain_order="left")
-        named = joined.with_columns(pl.col("pseudonym").alias("customer_id"))
-        kept_columns = [n for n in frame.columns if n not in IDENTIFYING]
-        pseudonymised_tables[name] = named.select(kept_columns)
+        if "customer_id" in frame.columns:
+            kept = [column for column in frame.columns if column not in IDENTIFYING]
+            tables[name] = hidden(frame, "customer_id").select(kept)
         if name == "orders":
-            pseudonymised_tables[name] = _hide_made_ids(pseudonymised_tables[name], frame)
+            tables[name] = _hide_made_ids(tables[name], frame)
     notes.append(
         f"customer ids are pseudonyms (HMAC-SHA256 with the key in {variable}); e-mail, phone, "
         "device and card numbers are dropped, rejects keep only row and reason, raw rows are "
         "not kept"
     )
-    hashed = {
-        name: frame.select("source_row", "reason", customer_id=WHO)
-        .join(table, on="customer_id", how="left", maintain_order="left")
-        .select("source_row", "reason", pl.col("pseudonym").alias(WHO))
-        for name, frame in rejects.items()
-    }
-    return pseudonymised_tables, hashed
+    bare = {name: frame.select("source_row", "reason", WHO) for name, frame in rejects.items()}
+    return tables, {name: hidden(frame, WHO) for name, frame in bare.items()}
 
 
 def _hide_made_ids(lines: pl.DataFrame, original: pl.DataFrame) -> pl.DataFrame:
     """Rewrite order ids that intake made from the customer's id."""
-    is_made = original.select(
-        pl.col("order_id").str.starts_with(pl.col("customer_id") + "@")
-        | pl.col("order_id").str.starts_with(pl.col("customer_id") + "#")
-    ).to_series()
-    if not is_made.any():
-        return lines
-    tail = pl.col("order_id").str.extract(r"([@#][^@#]*)$", 1)
-    return lines.with_columns(
-        pl.when(is_made)
-        .then(pl.concat_str("customer_id", tail))
-        .otherwise("order_id")
-        .alias("order_id")
-    )
+    order, customer = pl.col("order_id"), pl.col("customer_id")
+    made = (order.str.starts_with(customer + sign) for sign in "@#")
+    is_made = original.select(pl.any_horizontal(made).fill_null(value=False)).to_series()
+    ids = pl.concat_str(customer, order.str.extract(r"([@#][^@#]*)$", 1))
+    return lines.with_columns(order_id=pl.when(is_made).then(ids).otherwise(order))
