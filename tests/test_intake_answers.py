@@ -557,6 +557,8 @@ def test_telephone_numbers_in_several_spellings_are_one_where_their_country_is_k
     assert [(f.severity, '"Buyer name"' in f.answer) for f in asked] == [("warn", True)] * (
         people == 30
     )
+    home = segkit.audit_data(frame.with_columns(Country=pl.lit("Norge")), given).mapping
+    assert home.options.get("phone_country") == (country or ("NO" if people == 30 else None))
     erased = segkit.clean_data(frame, given, erase=[phones[1]])
     assert erased.orders["customer_id"].n_unique() == people - 1
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Figures, and the signs that part them; how numbers begin after which a country's code follows.
 _NUMBER, _ABROAD = r"^[(+\s]*\d[\d\s().\-–/·]*$", r"^[\s(]*(?:\+|00)"
 _FEWEST, _MOST = 7, 15  # digits of a number, by ITU-T E.164
-_SURE = 0.9  # of the international numbers have the code of one country
+MOST, NEARLY_ALL = 0.5, 0.9  # of the international numbers: of a likely country, or of another
 
 
 def read_telephones(numbers: pl.Series, country: str | None = None) -> pl.Series:
@@ -70,7 +70,7 @@ def _national(digits: pl.Expr, abroad: pl.Expr, country: str) -> pl.Expr:
 
 
 def country_of(numbers: pl.Series, likely: str | None = None) -> str | None:
-    """Return the country that nearly all international numbers are of, the likely one first.
+    """Return the country that nearly all international numbers are of, or most of a likely one.
 
     Where no number has a country's code, the likely one; None where several countries are left.
 
@@ -84,9 +84,9 @@ def country_of(numbers: pl.Series, likely: str | None = None) -> str | None:
     if not abroad.len():
         return likely
     # The United States before Canada, whose code they share.
-    for country in [likely] * bool(likely) + [*reversed(countries())]:
-        own = abroad.str.starts_with("+" + countries()[str(country)]["phone"][0])
-        if own.sum() >= _SURE * abroad.len():
+    for country in filter(None, (likely, *reversed(countries()))):
+        own = abroad.str.starts_with("+" + countries()[country]["phone"][0])
+        if own.mean() >= (MOST if country == likely else NEARLY_ALL):  # type: ignore[operator]
             return country
     return None
 
