@@ -612,3 +612,95 @@ def test_an_order_for_several_persons_is_no_series_of_numbers():
         Card=pl.format("C{}", pl.int_range(pl.len()) % 47),
     )
     assert segkit.audit_data(frame).mapping.option("orders", "order_within") is None
+
+
+# Words of no language that is known -----------------------------------------------------------
+
+
+def unknown(orders=60, **more):
+    """Give a row per order in words that say nothing; the customer and the day are named."""
+    n = range(orders)
+    return pl.DataFrame(
+        {
+            "Bxol": [f"Z{7001 + 3 * i}" for i in n],
+            "Client": [f"K{i % 17:03}" for i in n],
+            "Order date": [DAYS[i] for i in n],
+            "Amount": [round(3.5 + (i * 37 % 911) / 10, 2) for i in n],
+            **more,
+        }
+    )
+
+
+def test_the_product_of_two_columns_is_the_amount_whatever_it_is_called():
+    units, price = [1 + i % 3 for i in range(60)], [5.25 + i % 7 for i in range(60)]
+    worth = [a * b for a, b in zip(units, price, strict=True)]
+    lines = unknown(Mxo=units, Vfre=price, Qodd=worth).drop("Amount")
+    columns = propose_orders(Columns("orders", lines, Mapping()))[0].columns
+    assert [columns[n] for n in ("quantity", "unit_price", "amount")] == ["Mxo", "Vfre", "Qodd"]
+
+
+@pytest.mark.parametrize("part", ["Сумма скидки", "Сумма НДС", "Discount amount", "Kwota rabatu"])
+def test_what_comes_off_an_order_or_is_in_it_is_no_amount(part):
+    off = [0.0 if i % 3 else 2.5 + i for i in range(60)]
+    worth = [9.5 + i for i in range(60)]
+    lines = unknown(**{part: off, "Qodd": worth}).drop("Amount")
+    assert "amount" not in propose_orders(Columns("orders", lines, Mapping()))[0].columns
+
+
+def test_a_number_that_is_another_on_each_row_is_the_order_where_a_row_is_one():
+    assert proposed(**unknown().to_dict(as_series=False)).columns["order_id"] == "Bxol"
+
+
+def test_a_repeated_row_is_asked_about_beside_a_row_of_totals_and_has_no_share_of_an_order():
+    lines = unknown().rename({"Bxol": "Bestellung"})
+    footer = pl.DataFrame([[None, None, None, 99.0]], lines.schema, orient="row")
+    frame = pl.concat([lines, lines.tail(9), footer])
+    [question] = asked(frame)
+    assert "9 rows repeat" in question.finding
+    options = {"duplicates": "drop", "amount_of": "order"}
+    taken = segkit.clean_data(frame, {"orders": options})
+    assert taken.orders["amount"].sum() == pytest.approx(lines["Amount"].sum())
+
+
+def test_a_discount_that_stands_on_every_line_of_its_order_comes_off_once():
+    off = pl.int_range(pl.len()) // 2 % 7 * 0.1
+    lines = shop().with_columns(Discount=off.round(2))
+    options = {"discount_taken": False, "discount_unit": "money"}
+    taken = segkit.clean_data(lines, {"orders": options})
+    once = lines["Amount"].sum() - lines["Discount"].sum() / 2
+    assert taken.orders["amount"].sum() == pytest.approx(once)
+
+
+def test_a_date_in_unknown_words_that_some_orders_lack_is_asked_about():
+    days = [None if i % 9 == 0 else DAYS[i] for i in range(60)]
+    [question] = asked(unknown(Wuxo=days))
+    assert question.finding.startswith("'Wuxo' is not used")
+    assert not asked(unknown(Wuxo=DAYS[:60]))
+
+
+def test_a_word_in_a_footer_is_no_state():
+    states = ["paid" if i % 5 else "cancelled" for i in range(60)]
+    lines = unknown(Status=states)
+    footer = pl.DataFrame([[None, None, None, 99.0, "Summary"]], lines.schema, orient="row")
+    assert not asked(pl.concat([lines, footer]))
+
+
+@pytest.mark.parametrize(
+    "header", ["Navn", "Jméno", "Nombre y apellidos", "Họ tên", "注文者名", "ID Qux"]
+)
+def test_a_name_or_a_number_of_who_ordered_is_offered_and_no_refusal(header):
+    questions = asked(unknown().rename({"Client": header}))
+    assert not questions or header in questions[0].answer
+
+
+def test_words_of_states_in_a_column_that_names_none_are_the_state():
+    words = ["Evaso", "Evaso", "Consegnato", "Reso", "Fallito", "Insoluto"] * 10
+    assert proposed(**unknown(Ghex=words).to_dict(as_series=False)).columns["status"] == "Ghex"
+
+
+@pytest.mark.parametrize(
+    ("header", "meant"),
+    [("KÄUFER", {"customer"}), ("SZÁMLA ÖSSZEGE", {"order", "amount"}), ("注文者", {"customer"})],
+)
+def test_capitals_and_compounds_name_what_their_words_do(header, meant):
+    assert concepts(header)[0] == meant

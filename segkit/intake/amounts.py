@@ -12,11 +12,11 @@ from segkit.display import join_words
 from segkit.intake.columns import Columns
 from segkit.intake.equations import FITS, MOST_TAKEN, NO_MONEY, OFF, kind_of_money
 from segkit.intake.evidence import ColumnProfile, constant_within
+from segkit.intake.factors import LEAD, LEAST, Scores
 from segkit.intake.headers import concepts, plain
 from segkit.intake.mapping import Mapping
 from segkit.intake.numbers import SYMBOLS, currencies, named_currency
 from segkit.intake.questions import Finding
-from segkit.intake.roles import LEAD, LEAST, Scores
 from segkit.intake.sums import say_sum, sum_of
 
 MOST_RATES, MOST_TAXED, EQUAL = 4, 1.3, 0.95  # tax rates, the highest, and share of the rows

@@ -7,9 +7,9 @@ import polars as pl
 from segkit.display import counted, number
 from segkit.intake.cells import is_text
 from segkit.intake.evidence import ENOUGH, FEW, ColumnProfile
+from segkit.intake.factors import EXACT, Scores
 from segkit.intake.headers import concepts, is_personal_number
 from segkit.intake.questions import Finding
-from segkit.intake.roles import EXACT, Scores
 from segkit.intake.spellings import spell_cells
 
 EQUAL, ONCE = 0.95, 0.9

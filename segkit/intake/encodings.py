@@ -111,6 +111,8 @@ def older_encoding(data: bytes, name: str, table: str) -> str:
     best = ranked[0]
     if best == "cp1252" and "cp1250" in readings and _is_hungarian(readings[best]):
         best = "cp1250"
+    if best in ("cp1250", "cp1252") and _is_turkish(b"\n".join(cells)):
+        return "cp1254"
     letters = max(1, sum(letter > "\x7f" for letter in readings[best]))
     is_clear = best in LATIN and scores[best] > CLEAR
     margin = MARGIN if is_clear else max(MARGIN, FEW / letters)
@@ -139,6 +141,18 @@ def _is_hungarian(text: str) -> bool:
     low = text.lower()
     alone = len(re.findall("õ(?!e)", low))
     return alone > low.count("õe") and "á" in low and not {"ã", "ä"} & {*low}
+
+
+def _is_turkish(sample: bytes) -> bool:
+    """Return whether all letters beyond ASCII are Turkish, and one is in Turkish alone.
+
+    Examples
+    --------
+    >>> _is_turkish("Sipariş Toplamı".encode("cp1254")), _is_turkish("þú, ég".encode("cp1252"))
+    (True, False)
+    """
+    letters = {one for one in sample.decode("cp1254", "replace") if one > "\x7f" and one.isalpha()}
+    return bool(letters & {*"şğıİŞĞ"}) and letters <= {*"çğıöşüÇĞİÖŞÜâîûÂÎÛ"}
 
 
 def _plausible(sample: bytes) -> dict[str, str]:

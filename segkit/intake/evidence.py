@@ -286,6 +286,23 @@ def constant_within(keys: pl.Series, cells: pl.Series) -> float | None:
     return float((groups["kinds"] == 1).mean()) if groups.height else None  # type: ignore[arg-type]
 
 
+def repeats_in_orders(orders: pl.Series, values: pl.Series) -> bool:
+    """Return whether money off, of several sizes, stands alike on every line of each order.
+
+    Examples
+    --------
+    >>> orders = pl.Series([i // 2 for i in range(20)])
+    >>> repeats_in_orders(orders, orders + 1), repeats_in_orders(orders, pl.Series(range(20)))
+    (True, False)
+    """
+    rows = pl.DataFrame({"order": orders, "off": values.abs().fill_null(0)}).drop_nulls("order")
+    of_orders = rows.group_by("order").agg(
+        pl.len(), pl.col("off").max(), kinds=pl.col("off").n_unique()
+    )
+    several = of_orders.filter((pl.col("len") > 1) & (pl.col("off") > 0))
+    return bool((several["kinds"] == 1).all() and several["off"].n_unique() >= FEWEST_GROUPS)
+
+
 def find_order_numbers(
     profiles: dict[str, ColumnProfile], who: ColumnProfile, when: ColumnProfile, used: set[str]
 ) -> str | None:
@@ -303,7 +320,7 @@ def find_order_numbers(
     keys = both.select(pl.concat_str("who", "when", separator="\0")).to_series()
     groups = keys.drop_nulls().value_counts()
     if (groups["count"] > 1).sum() < FEWEST_GROUPS:
-        return None
+        return _only_number(profiles, used) if groups.height >= SAME * keys.len() else None
     for header, shown in profiles.items():
         if header in used or shown.codes < SAME or shown.is_money or shown.dated:
             continue
@@ -313,6 +330,17 @@ def find_order_numbers(
         if all(share is not None and share >= SAME for share in shares):
             return header
     return None
+
+
+def _only_number(profiles: dict[str, ColumnProfile], used: set[str]) -> str | None:
+    """Return the only column of codes that is another on each row, where a row is an order."""
+    found = [
+        header
+        for header, shown in profiles.items()
+        if header not in used and shown.codes >= SAME and not shown.is_money and not shown.dated
+        and shown.distinct == shown.rows >= ENOUGH and not shown.emails
+    ]  # fmt: skip
+    return found[0] if len(found) == 1 else None
 
 
 def folded(shown: ColumnProfile) -> pl.Series:

@@ -121,7 +121,27 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
         asked_last = _question(columns, unread[header], meanings, named)
         findings.append(replace(asked_last, kind="unknown"))
         named.add(findings[-1].column)
+    has_state = bool(findings or {*STATUS_COLUMNS} & named)
+    dates = {} if has_state else unread
+    findings += _about_blank_dates(columns, dates, paid.fill_null(value=False))
     return findings + warn_unused(columns, open_columns)
+
+
+def _about_blank_dates(
+    columns: Columns,
+    unread: dict[str, ColumnProfile],
+    paid: pl.Series,
+) -> list[Finding]:
+    """Ask about a date in words that are not known, which some orders lack, as unpaid ones do."""
+    for header, shown in unread.items():
+        meant, unknown = concepts(header)
+        if not (shown.dated and unknown and meant <= {"date"}):
+            continue
+        cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
+        share = float(cells.filter(paid).is_not_null().mean() or 0.0)  # type: ignore[arg-type]
+        if MOSTLY_PAID < share < 1:
+            return [_question(columns, shown, {"": "unpaid", "*": "sale"}, set())]
+    return []
 
 
 def _read_unused(
@@ -252,7 +272,8 @@ def _doubt(
     is of money paid or owed, and no state tells yet which orders are paid.
     """
     meant, _ = concepts(shown.name)
-    if not shown.filled or not shown.distinct or meant & _OF_OTHERS:
+    is_payment = shown.dated and "payment" in meant  # of the goods, too
+    if not shown.filled or not shown.distinct or (meant & _OF_OTHERS and not is_payment):
         return None
     if {"dispute", "accepted"} <= meant:  # won or lost, of the few that were disputed
         return None

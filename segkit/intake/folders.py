@@ -11,6 +11,7 @@ import polars as pl
 from segkit.display import counted
 from segkit.errors import SourceError
 from segkit.intake.columns import Columns
+from segkit.intake.factors import LEAST
 from segkit.intake.headers import WORDS
 from segkit.intake.layouts import (
     Layout,
@@ -23,7 +24,7 @@ from segkit.intake.layouts import (
     words_of,
 )
 from segkit.intake.mapping import Mapping, TableMapping
-from segkit.intake.roles import LEAST, name_score
+from segkit.intake.roles import name_score
 from segkit.intake.textfiles import RawTable
 from segkit.schema import CONTRACTS
 

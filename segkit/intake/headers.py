@@ -78,7 +78,8 @@ _LONG = sorted((word for word in LEXICON if len(word) >= 3), key=len, reverse=Tr
 def _stems_in(token: str) -> list[str]:
     """List the words of other scripts that a word contains: stems, of two letters whole words.
 
-    In alphabets, a stem within a longer one says nothing (ποσο in ποσοτητα).
+    In alphabets, a stem within a longer one says nothing (ποσο in ποσοτητα), nor does an order
+    within who placed it (注文 in 注文者).
     """
     stems = [
         word
@@ -88,7 +89,10 @@ def _stems_in(token: str) -> list[str]:
     return [
         word
         for word in stems
-        if word > _ALPHABETS or not any(word != stem and word in stem for stem in stems)
+        if not any(
+            word != stem and word in stem and (word < _ALPHABETS or "customer" in _WIDE[stem])
+            for stem in stems
+        )
     ]
 
 
@@ -158,6 +162,7 @@ def plain(name: str) -> str:
 @lru_cache(maxsize=4096)  # a header is compared with many names
 def _plain(name: str) -> str:
     text = _ABBREVIATED.sub("", name).replace("ß", "ss").replace("№", "no")
+    text = text.lower() if text.isupper() else text  # KÄUFER is one word
     for umlaut, letters in (("ä", "ae"), ("ö", "oe"), ("ü", "ue")):
         text = text.replace(umlaut, letters).replace(umlaut.upper(), letters.capitalize())
     text = without_accents(text)
@@ -231,7 +236,7 @@ def _settle(header: str, tokens: list[str], meant: set[str]) -> frozenset[str]:
         meant |= {"order", "id"}
     if "minor_unit" in "_".join(tokens):  # hundredths, no quantity
         meant -= {"unit", "quantity"}
-    if "nombre" in tokens and "customer" in meant:  # del cliente, and no number of pieces
+    if "nombre" in tokens and meant & {"customer", "name", "product"}:  # del cliente: no pieces
         meant = (meant - {"quantity"}) | {"name"}
     if "cep" in tokens and "phone" in meant:  # a mobile in Turkish, a postcode in Portuguese
         meant -= {"place"}

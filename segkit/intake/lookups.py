@@ -6,10 +6,11 @@ import polars as pl
 
 from segkit.intake.cells import is_text
 from segkit.intake.evidence import is_dated
+from segkit.intake.factors import EXACT, LEAST, Scores
 from segkit.intake.headers import SMALL, WORDS, concepts, plain
 from segkit.intake.mapping import Mapping, TableMapping
 from segkit.intake.questions import Finding, about_rivals
-from segkit.intake.roles import EXACT, LEAST, Scores, assign_roles, close_rivals, name_score
+from segkit.intake.roles import assign_roles, close_rivals, name_score
 from segkit.schema import CONTRACTS, EVENT_TYPES
 
 # The other tables: roles of orders, and columns of their own by literal headers.

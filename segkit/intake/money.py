@@ -10,7 +10,7 @@ from segkit.display import counted, join_words, money, number, percent
 from segkit.intake.cells import PERSONS, is_text
 from segkit.intake.columns import Columns
 from segkit.intake.equations import TIPS
-from segkit.intake.evidence import ENOUGH, sample
+from segkit.intake.evidence import ENOUGH, repeats_in_orders, sample
 from segkit.intake.headers import concepts, pattern, plain
 from segkit.intake.mapping import STATUS_COLUMNS, TableMapping
 from segkit.intake.questions import Finding
@@ -174,7 +174,10 @@ def about_overlaps(columns: Columns) -> list[Finding]:
     height, numbered = numbered_rows(columns)
     if not numbered or not 0.5 * raw.height < height < raw.height:
         return []
-    rows = raw.height - height
+    known = raw.filter(raw[numbered[0]].is_not_null())
+    rows = known.height - known.n_unique()
+    if not rows:
+        return []
     text = (
         f"{counted(rows, 'row')} repeat others in every column, {numbered[0]!r} too, which is "
         "another on every other row: do the same rows stand twice in the file?"
@@ -194,9 +197,9 @@ def numbered_rows(columns: Columns) -> tuple[int, list[str]]:
         for name, kind in once.schema.items()
         if (is_text(kind) or kind.is_integer())
         and name not in people
-        and "id" in concepts(name)[0]
-        and once[name].null_count() == 0
-        and once[name].n_unique() == once.height
+        and ("id" in concepts(name)[0] or name == columns.source("order_id"))
+        and once[name].null_count() <= FOOTER * once.height  # a row of totals has none
+        and once[name].drop_nulls().is_unique().all()
     ]
     return once.height, numbered
 
@@ -359,6 +362,7 @@ _WITHOUT_CENTS = r"^(?:clp|huf|idr|isk|jpy|krw|pyg|twd|ugx|vnd|xaf|xof|xpf)$"
 _TEST = re.compile(r"tests?|testing|sandbox|staging")
 _REAL = re.compile(r"live|prod(uction)?|real|normal|standard|actual")
 MOST_KINDS = 12  # a column with more different words is no kind of row
+FOOTER = 0.02  # of the rows may be sums without an id
 FEWEST = 5  # amounts that show their unit
 MOSTLY = 0.95  # a kind of row stands on nearly every row
 
@@ -520,7 +524,9 @@ def about_discounts(columns: Columns) -> list[Finding]:
     alike = both.group_by("product").agg(pl.col("unit_price").n_unique() == 1)["unit_price"]
     if alike.len() < FEWEST or alike.mean() < ALIKE:  # type: ignore[operator]
         return []
-    said = say_sum(sum_of(columns, str(named[1]), "discount"))
+    order = columns.source("order_id")
+    of_orders = order is not None and repeats_in_orders(columns.cells(order), rows["discount"])
+    said = say_sum(sum_of(columns, str(named[1]), "discount", of_orders=of_orders))
     text = (
         f"{named[0]!r} is quantity times price on the lines with a discount, too, and prices are "
         f"the same with it: does {named[1]!r}{said} come off?"

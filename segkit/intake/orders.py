@@ -23,7 +23,12 @@ from segkit.intake.rejects import (
 )
 from segkit.intake.statuses import ROW_KINDS, read_kinds
 from segkit.intake.tables import Cleaned, join_customers, note_repeats, time_columns
-from segkit.intake.whole_orders import earlier_states, settle_orders, unnumbered_orders
+from segkit.intake.whole_orders import (
+    earlier_states,
+    settle_orders,
+    share_discounts,
+    unnumbered_orders,
+)
 
 # "Total 2023", "Summe:", "Gesamt 01/2024", "Total HT": the word, then a period or a tax, no more.
 _AFTER = r"[\s:=.\-–]*(?:\(?(?:ht|ttc|net|netto|brutto|eur|€)\)?)?[\s:\d./\-–]*$"
@@ -160,6 +165,7 @@ def read_orders(columns: Columns) -> pl.DataFrame:
     frame = frame.with_columns(__coupon=_is_coupon(columns, frame))
     if columns.option("state_time") and columns.source("order_id"):
         frame = _mark_earlier(columns, frame)
+    frame = share_discounts(columns, frame)
     # Lazy, so that the exact product is computed once.
     summed = frame.lazy().with_columns(repeats(columns.raw).alias(REPEAT), *_sums(columns))
     return settle_orders(columns, summed.collect())

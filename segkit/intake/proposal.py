@@ -35,6 +35,7 @@ from segkit.intake.equations import about_equations, find_equations
 from segkit.intake.evidence import ENOUGH, ColumnProfile, find_order_numbers, same_groups
 from segkit.intake.exchange import about_currencies
 from segkit.intake.exclusions import about_exclusions
+from segkit.intake.factors import EXACT, LEAD, LEAST, Scores
 from segkit.intake.flags import flag_meanings, is_state_flag, place_flags, settle_words
 from segkit.intake.headers import concepts, without_prefix
 from segkit.intake.kinds import about_other_rows
@@ -58,10 +59,6 @@ from segkit.intake.orders import total_lines
 from segkit.intake.pieces import take_pieces_off
 from segkit.intake.questions import Finding, about_rivals, open_questions
 from segkit.intake.roles import (
-    EXACT,
-    LEAD,
-    LEAST,
-    Scores,
     adjusted_columns,
     assign_roles,
     close_rivals,

@@ -11,11 +11,10 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from math import inf
 
-import polars as pl
-
 from segkit.intake.cells import is_text
-from segkit.intake.equations import FITS, OFF, Equation, weigh_equations
+from segkit.intake.equations import Equation, weigh_equations
 from segkit.intake.evidence import ENOUGH, FEW, ColumnProfile, constant_within, folded
+from segkit.intake.factors import EXACT, LEAD, LEAST, Scores, best_column, weigh_money
 from segkit.intake.headers import WORDS, concepts, plain, without_number
 from segkit.intake.statuses import CREDIT, refund_meaning, row_meaning, status_meaning
 
@@ -28,12 +27,8 @@ ORDERS: dict[str, tuple[list[tuple[frozenset[str], float]], frozenset[str]]] = {
     )
     for role, item in WORDS["roles"].items()
 }
-FEWEST_ORDERS = 5
 MOST_ORDERS = 0.9  # of the rows, where an order has several lines
-LEAST = 1.6  # smallest score of a column that is proposed
 SURE = 2.9  # a score by which a column is an order number, whatever the others are
-LEAD = 0.5  # smallest lead over the runner-up; below it is asked
-EXACT = 9.0  # the contract's own name
 ADJUSTED = frozenset(["adjusted", "revised", "corrected", "korrigiert", "ajuste", "ajustado"])
 # What a header of codes of currencies may name beside: "WKZ Umsatz".
 _BESIDE_CODES = frozenset(["currency", "order", "buy", "amount", "revenue", "price", "total", "id"])
@@ -112,6 +107,8 @@ def _fits_id(role: str, header: str, shown: ColumnProfile) -> float | None:
     if role == "device_id" and enough and shown.distinct <= FEW:
         return None  # models of devices
     meant = concepts(header)[0]
+    if role == "order_id" and {"amount", "total"} & meant and "id" not in meant:
+        return None  # the invoice's amount
     if role == "order_id" and not {"id", "order"} & meant:
         score += 1.6 if shown.codes >= 0.9 else -2.0  # Shopify calls its number "Name"
     if role == "order_id" and enough and shown.codes >= 0.9 and "id" in meant:
@@ -148,9 +145,10 @@ def _fits_status(header: str, shown: ColumnProfile) -> float | None:
     if not shown.words:  # states as numbers are asked
         is_named = "status" in meant and meant <= {"status", "order", "payment", "buy", "region"}
         return 0.0 if is_named and 1 < shown.distinct <= FEW and shown.share_whole == 1 else None
-    if "status" not in meant and any(re.search(CREDIT, word.lower()) for word in shown.words):
-        return None  # sales and refunds as rows of their own: a question of signs
     meanings = [status_meaning(word) for word in shown.words]
+    is_state = "status" in meant or {"unpaid", "cancelled"} <= {*meanings}
+    if not is_state and any(re.search(CREDIT, word.lower()) for word in shown.words):
+        return None  # sales and refunds as rows of their own: a question of signs
     if "type" in meant and "status" not in meant:  # payouts, fees, refunds: kinds of rows
         is_kind = any(row_meaning(word) not in (None, "line") for word in shown.words)
         if is_kind or not {*meanings} - {None, "sale"}:
@@ -162,9 +160,6 @@ def _fits_status(header: str, shown: ColumnProfile) -> float | None:
         if share_known == 1 and len(meanings) > 1:
             score += 1.0
     return score
-
-
-Scores = dict[str, dict[str, float]]
 
 
 def assign_roles(scores: Scores, taken: set[str], fixed: Collection[str]) -> dict[str, str]:
@@ -225,7 +220,7 @@ def score_columns(profiles: dict[str, ColumnProfile], equations: list[Equation])
             if fits is not None:
                 scores[role][header] = by_name + fits
     weigh_equations(scores, [e for e in equations if e.kind != "discount"], LEAST, LEAD)
-    _weigh_money(scores, profiles)
+    weigh_money(scores, profiles)
     weigh_equations(scores, [e for e in equations if e.kind == "discount"], LEAST, LEAD)
     _weigh_orders(scores, profiles)
     return scores
@@ -273,115 +268,11 @@ def adjusted_columns(headers: Iterable[str]) -> dict[str, str]:
     return pairs
 
 
-def _weigh_money(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
-    """Weigh amounts, prices and quantities by their fit.
-
-    The amount that is quantity times price is favoured. A price that grows with the quantity is
-    the line's amount, and a whole "amount" beside a price is the quantity.
-    """
-    _find_units(scores, profiles)
-    _find_line_prices(scores, profiles)
-    quantity, price, amount = (_best(scores, n) for n in ("quantity", "unit_price", "amount"))
-    if price is None:
-        return
-    prices = profiles[price].numbers
-    if quantity is not None:
-        units = profiles[quantity].numbers
-        product = _best(scores, "product_id")
-        if units is None or prices is None:
-            return
-        for header, score in scores["amount"].items():
-            amounts = profiles[header].numbers
-            if header not in (quantity, price) and amounts is not None and score >= LEAST:
-                fits = ((units * prices - amounts).abs() <= 0.011).mean()
-                scores["amount"][header] += 0.6 if float(fits or 0) >= 0.95 else 0.0  # type: ignore[arg-type]
-        if amount is None and product and _grows(profiles[product].cells, units, prices):
-            scores["amount"][price] = scores["unit_price"].pop(price)
-        return
-    if amount is None or amount == price or prices is None:
-        return
-    shown = profiles[amount]
-    named_as = concepts(amount)[0] & {"total", "revenue", "net", "gross", "order", "price"}
-    if named_as or shown.rows < ENOUGH or shown.is_money or shown.numbers is None:
-        return
-    below = float((shown.numbers.abs() < prices.abs()).mean() or 0.0)  # type: ignore[arg-type]
-    if profiles[price].share_whole < 0.8 or below >= 0.5:
-        scores["quantity"][amount] = scores["amount"].pop(amount)
-
-
-def _find_units(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
-    """Take an "amount" of whole numbers that, times a price, is another amount as the quantity."""
-    prices = [h for h, score in scores["unit_price"].items() if score >= LEAST]
-    for header in [h for h in scores["amount"] if profiles[h].share_whole == 1]:
-        units = profiles[header].numbers
-        if units is None or units.n_unique() < 2 or header in prices:
-            continue
-        worth = [profiles[other].numbers for other in scores["amount"] if other != header]
-        for price in prices:
-            product = units * profiles[price].numbers
-            if any(((product - each).abs() <= OFF).mean() >= FITS for each in worth):  # type: ignore[operator]
-                scores["quantity"][header] = scores["amount"].pop(header)
-                return
-
-
-def _find_line_prices(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
-    """Take the worth of a product as its price where, times the quantity, it adds up to orders."""
-    order, quantity = _best(scores, "order_id"), _best(scores, "quantity")
-    if order is None or quantity is None or _best(scores, "unit_price") is not None:
-        return
-    of_lines = [h for h in scores["amount"] if "product" in concepts(h)[0]]
-    of_orders = [h for h, shown in profiles.items() if shown.numbers is not None
-                 and {"total", "subtotal"} & concepts(h)[0]]  # fmt: skip
-    for line in of_lines:
-        rows = pl.DataFrame({
-            "order": profiles[order].cells, "price": profiles[line].numbers,
-            "worth": profiles[line].numbers * profiles[quantity].numbers,  # type: ignore[operator]
-            **{f"\0{h}": profiles[h].numbers for h in of_orders if h != line},
-        })  # fmt: skip
-        sums = rows.group_by("order").agg(
-            pl.col("price", "worth").sum(),
-            pl.exclude("order", "price", "worth").drop_nulls().first(),
-        )
-        sums = sums.filter((pl.col("price") - pl.col("worth")).abs() > OFF)
-        if sums.height >= FEWEST_ORDERS and any(
-            ((sums["worth"] - sums[name]).abs() <= OFF).mean() >= FITS  # type: ignore[operator]
-            for name in sums.columns if name.startswith("\0")
-        ):  # fmt: skip
-            scores["unit_price"][line] = scores["amount"].pop(line)
-            return
-
-
-def _grows(products: pl.Series, units: pl.Series, prices: pl.Series) -> bool:
-    """Return whether the price of a product is in proportion to the quantity on nearly all lines.
-
-    Examples
-    --------
-    >>> products, units = pl.Series(list("aabbccddee")), pl.Series([1.0, 2.0] * 5)
-    >>> _grows(products, units, units * 3.5), _grows(products, units, units * 0 + 3.5)
-    (True, False)
-    """
-    by_product = (
-        pl.DataFrame({"product": products, "units": units, "price": prices})
-        .filter((pl.col("units") > 0) & (pl.col("price") > 0))
-        .with_columns(each=pl.col("price") / pl.col("units"))
-        .group_by("product")
-        .agg(
-            pl.col("units").n_unique(),
-            price=(pl.col("price").max() / pl.col("price").min() < 1.02),
-            each=(pl.col("each").max() / pl.col("each").min() < 1.02),
-        )
-        .filter(pl.col("units") > 1)
-    )
-    if by_product.height < 5:
-        return False
-    return bool(by_product["each"].mean() >= 0.8 and by_product["price"].mean() <= 0.3)  # type: ignore[operator]
-
-
 def _weigh_orders(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
     """Favour an order id whose lines have one customer and one time."""
     _favour_constant(scores, profiles)
-    when = _best(scores, "order_time")
-    who = _best(scores, "customer_id") or _best(scores, "email")
+    when = best_column(scores, "order_time")
+    who = best_column(scores, "customer_id") or best_column(scores, "email")
     for header, score in scores["order_id"].items():
         if score < 1.0 or profiles[header].rows < ENOUGH:
             continue
@@ -461,12 +352,6 @@ def _favour_constant(scores: Scores, profiles: dict[str, ColumnProfile]) -> None
                 scores[role][header] += LEAD
             elif share < 0.9:  # of the line: an attendee's address, a line's own date
                 scores[role][header] = min(scores[role][header], SURE) - LEAD
-
-
-def _best(scores: Scores, role: str) -> str | None:
-    """Return the column with the highest score for a role, if it is high enough."""
-    ranked = sorted(scores[role].items(), key=lambda item: -item[1])
-    return ranked[0][0] if ranked and ranked[0][1] >= LEAST else None
 
 
 def discount_unit(columns: dict[str, str], profiles: dict[str, ColumnProfile]) -> str | None:

@@ -137,6 +137,8 @@ def sum_of(
     mapping = Mapping({"orders": own}).over(columns.mapping)
     columns = Columns("orders", columns.raw, mapping, shared=columns.shared)
     rows = counted_rows(columns)
+    if of_orders and name != "amount":
+        rows &= columns.cells(str(columns.source("order_id"))).is_first_distinct()
     if name == "amount":
         worth = counted_money(columns, rows)
     else:

@@ -191,7 +191,8 @@ def _repeat_as_customers(columns: Columns, name: str) -> bool:
     meant, unknown = concepts(name)
     shown = columns.profile(name)
     used = columns.mapping.tables["orders"].columns.values()
-    if shown is None or meant or not unknown or name in used:
+    of_person = _OF_PERSON | {"id"} if unknown else _OF_PERSON
+    if shown is None or meant - of_person or not (meant or unknown) or name in used:
         return False
     if shown.dated or shown.is_money or shown.distinct < SOME:
         return False
@@ -249,6 +250,8 @@ LIKE_CODES = 1e7  # whole numbers from here on are rather codes than amounts
 _NO_PERSON = frozenset(["product", "line", "date", "status", "place", "region", "country", "device",
                         "category", "brand", "channel", "currency", "amount", "total", "discount",
                         "group", "type", "age", "quantity", "tax", "refund"])  # fmt: skip
+# What a header may name beside nothing known: the name of who ordered.
+_OF_PERSON = frozenset(["name", "order", "buy"])
 _PERSONS = ("email", "customer", "loyalty", "phone", "company", "name")
 _NAMES = {
     "name", "names", "full", "nachname", "nom", "nome", "nombre", "naam", "nazwa", "姓名", "名前",

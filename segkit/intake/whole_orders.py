@@ -10,8 +10,9 @@ from segkit.display import counted, money
 from segkit.errors import MappingError, unknown
 from segkit.intake.cells import MICRO, NO, NO_MARKS, product
 from segkit.intake.columns import Columns
+from segkit.intake.evidence import repeats_in_orders
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping
-from segkit.intake.rejects import MICROS, left_out
+from segkit.intake.rejects import MICROS, REPEAT, left_out, repeats
 from segkit.intake.statuses import STATUSES, read_statuses
 
 WIDE = pl.Int128
@@ -44,6 +45,29 @@ def settle_orders(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
     if columns.has("refund"):
         parsed = _take_off_refunds(columns, parsed)
     return parsed
+
+
+def share_discounts(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
+    """Count a discount that stands on every line of its order once, and share it over the lines."""
+    if not columns.has("discount", "order_id") or columns.option("discount_unit") != "money":
+        return parsed
+    if not repeats_in_orders(parsed["order_id"], parsed["__discount"]):
+        return parsed
+    has_values = columns.has("quantity", "unit_price")
+    worth = product(pl.col("__quantity"), pl.col("__unit_price")) if has_values else "__amount"
+    worth = pl.col(worth) if isinstance(worth, str) else worth
+    frame = parsed.with_columns(weight=worth.cast(WIDE).abs().fill_null(0))
+    if columns.option("duplicates") == "drop":
+        frame = frame.with_columns(pl.col("weight") * ~repeats(columns.raw))
+    weight = pl.when(pl.col("weight").sum().over("order_id") > 0).then("weight").otherwise(1)
+    shared = _share(pl.col("__discount").abs().fill_null(0), weight.cast(WIDE), "order_id")
+    alone = pl.col("order_id").is_null()
+    columns.notes.append(
+        "orders: discounts are of whole orders; each is counted once and shared over the lines"
+    )
+    return parsed.with_columns(
+        frame.select(pl.when(alone).then("__discount").otherwise(shared).alias("__discount"))
+    )
 
 
 def _states(columns: Columns) -> list[pl.Series]:
@@ -119,6 +143,9 @@ def _share_totals(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
     if "__state" in parsed.columns and not (has_values or columns.has("product_id")):
         counts = counts & ~pl.col("__state").is_in(["cancelled", "unpaid"])
     frame = parsed.select("order_id", MICROS, counts=counts, weight=weight)
+    if columns.option("duplicates") == "drop":  # a repeated row has no share
+        once = ~parsed[REPEAT]
+        frame = frame.with_columns(counts=pl.col("counts") & once, weight=pl.col("weight") * once)
     total = pl.col(MICROS).drop_nulls().first().over(order)
     off = (pl.col("weight").sum().over(order) - total).abs()
     adds_up = (off <= ROUNDED).fill_null(value=False) if has_values else pl.lit(value=False)
