@@ -5,7 +5,7 @@ import pytest
 
 import segkit
 from segkit.intake.answers import mapping_of, offered_answers, read_answer
-from segkit.intake.mapping import Mapping
+from segkit.intake.mapping import Mapping, TableMapping
 
 N = 60
 CENTS = [1000 + 37 * n for n in range(N)]
@@ -526,9 +526,14 @@ def test_cards_whose_zeros_a_spreadsheet_took_off_are_joined_by_what_stands_besi
 def test_the_order_number_told_by_values_stays_when_the_customer_is_answered():
     frame = pl.concat([listed("Note", "a", "b"), listed("Note", "a", "b")]).sort("Receipt")
     frame = frame.rename({"Receipt": "Qwx", "Member card": "Client"})
-    for mapping in (None, {"orders": {"columns": {"customer_id": "Client"}}}):
-        audit = segkit.audit_data(frame, mapping)
+    own = {"customer_id": "Client", "order_time": "Date", "amount": "Total"}
+    replies = [f"orders.columns.{role}={header}" for role, header in own.items()]
+    for answers in ([], replies[:1], replies):  # all of them are no mapping
+        audit = segkit.audit_data(frame, mapping_of(answers).over(Mapping()))
         assert audit.mapping.tables["orders"].columns["order_id"] == "Qwx"
+    file = Mapping({"orders": TableMapping(own)})
+    whole = mapping_of(["orders.columns.product_id=Note"]).over(file)
+    assert "order_id" not in segkit.audit_data(frame, whole).mapping.tables["orders"].columns
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from segkit.errors import ParameterError
@@ -21,11 +22,14 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def mapping_of(answers: Sequence[str]) -> Mapping:
-    """Read answers as a mapping; a later one overrules an earlier one."""
+    """Read answers as a mapping; a later one overrules an earlier one.
+
+    However many columns they name, the rest of a proposal stays.
+    """
     mapping = Mapping()
     for text in answers:
         mapping = Mapping.from_dict(read_answer(text)).over(mapping)
-    return mapping
+    return replace(mapping, answered=frozenset(mapping.tables))
 
 
 def offered_answers(text: str) -> list[list[str]]:

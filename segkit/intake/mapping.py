@@ -155,6 +155,8 @@ class Mapping:
         By the contract's table name ("orders", "events", ...).
     options : dict of str to value
         Options for every table (``timezone``, ``currency``, ...); a table's own go first.
+    answered : frozenset of str
+        Tables that answers complete: what is proposed for the rest of their columns stays.
 
     Examples
     --------
@@ -169,6 +171,7 @@ class Mapping:
 
     tables: dict[str, TableMapping] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    answered: frozenset[str] = field(default=frozenset(), compare=False)
 
     def __post_init__(self) -> None:
         for name, value in self.options.items():
@@ -277,7 +280,13 @@ class Mapping:
                 },
                 {**below.options, **part.options, **_joined_lists(below, part)},
             )
-        return Mapping(tables, {**other.options, **self.options})
+        answered = {t for t in self.answered | other.answered if self.leaves(t) and other.leaves(t)}
+        return Mapping(tables, {**other.options, **self.options}, frozenset(answered))
+
+    def leaves(self, table: str) -> bool:
+        """Return whether columns of a table are left to propose: some are required, or answered."""
+        part = self.tables.get(table)
+        return part is None or table in self.answered or bool(lacks(table, part))
 
     def check_columns(self, table: str, frame: pl.DataFrame) -> None:
         """Raise ``MappingError`` if the table names a column that the frame lacks."""

@@ -423,7 +423,8 @@ def _settle(
         completed = match_customer_columns(raw, completed, own)
     if "orders" in raw:
         completed.check_columns("orders", raw["orders"])
-        refused = _refuse(own, given, columns_of("orders"), is_proposed="orders" in proposed)
+        is_proposed = bool(lacks("orders", given.tables.get("orders", TableMapping())))
+        refused = _refuse(own, given, columns_of("orders"), is_proposed=is_proposed)
         if refused:
             return completed, refused
         totals = _total_rows(columns_of("orders"))
@@ -484,7 +485,7 @@ def _propose_tables(
     questions: list[Finding] = []
     for name, frame in raw.items():
         part = given.tables.get(name)
-        if part is not None and part.columns and not lacks(name, part):
+        if part is not None and part.columns and not given.leaves(name):
             continue
         if part is not None:
             given.check_columns(name, frame)

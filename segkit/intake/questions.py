@@ -120,7 +120,7 @@ def rest_least(questions: list[Finding], given: Mapping) -> list[Finding]:
     assumed = {
         "tax": " The first is assumed: with and without tax, all customers' money is scaled alike."
     }
-    if lacks("orders", part):  # the mapping only answers questions
+    if given.leaves("orders"):  # the mapping only answers questions
         assumed["unknown"] = " Until that is said, all of them count."
     return [
         replace(item, severity="warn", finding=item.finding + assumed[item.kind])

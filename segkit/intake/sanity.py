@@ -20,7 +20,7 @@ from segkit.intake.doubted_customers import doubt_customers, write_customer_line
 from segkit.intake.evidence import ENOUGH
 from segkit.intake.headers import pattern, plain, without_prefix
 from segkit.intake.lookups import EVENT_WORDS
-from segkit.intake.mapping import Mapping, TableMapping, lacks
+from segkit.intake.mapping import Mapping, lacks
 from segkit.intake.questions import Finding
 from segkit.intake.store import Intake
 from segkit.intake.tried import (
@@ -95,7 +95,7 @@ def _doubts(
     counts = count_lines(lines) if counts is None else counts
     named = _is_given(given, "customer_id")
     no_customer = columns.mapping.is_set("orders", "no_customer")
-    is_file = not lacks("orders", given.tables.get("orders", TableMapping()))
+    is_file = not given.leaves("orders")
     findings += doubt_customers(
         columns, taken, counts, named=named, no_customer=no_customer, is_file=is_file
     )
