@@ -9,6 +9,7 @@ import segkit
 from segkit.campaign import SegmentContract, build_audience
 from segkit.intake.consents import AGREED, NOT_REFUSED, REFUSED, consent_meaning, word_meaning
 from segkit.intake.layouts import add_contacts
+from segkit.intake.mapping import Mapping
 from segkit.start import start
 
 REFUSING, PEOPLE = 6, 30  # every fifth customer refuses
@@ -25,8 +26,9 @@ def orders(header, refused, other):
     return pl.DataFrame(rows, schema=names, orient="row")
 
 
-def read(frame):
-    return add_contacts(segkit.clean_data(frame)).customers
+def read(frame, answer=None):
+    mapping = None if answer is None else Mapping.from_dict(answer)
+    return add_contacts(segkit.clean_data(frame, mapping)).customers
 
 
 def listed(customers, unrecorded):
@@ -90,7 +92,7 @@ def test_who_refused_is_on_no_list(header, refused, other, agreed):
     "header",
     ["Mailing State", "Contact name", "Subscription ID", "Order rejected", "Note mail",
      "Widerruf", "Temporada baja", "İletişim", "수신자명", "Cookie consent", "Marketing channel",
-     "Unsubscribe URL", "Post status"],
+     "Unsubscribe URL", "Post status", "Accepted offer", "Angebot angenommen", "Received date"],
 )  # fmt: skip
 def test_other_columns_are_no_consents(header):
     assert consent_meaning(header) is None
@@ -240,7 +242,16 @@ Persetujuan marketing|ยินยอมรับข่าวสาร|Mailing O
 Permission to email|Email permission|Marketing permission|wants_newsletter|
 receive_newsletter|Receives newsletter|Send newsletter|Mailing list|SMS consent|
 Accepts SMS Marketing|GDPR consent|Newsletter ja/nein|Opt In|Double opt-in|
-marketing_allowed|Email allowed|email_ok|mail_ok
+marketing_allowed|Email allowed|email_ok|mail_ok|
+Acepta marketing|Acepta el marketing|Acepta recibir marketing|Acepta email marketing|
+Acepta recibir correos|Acepta promociones|Acepta comunicaciones comerciales|Marketing aceptado|
+Akzeptiert Marketing|Möchte Newsletter erhalten|Souhaite recevoir des offres|
+Deseja receber e-mails|Vuole ricevere comunicazioni|Wil e-mail ontvangen|
+Zgadza się na marketing|Vill ha nyhetsbrev|Ønsker nyhedsbrev|Godtar markedsføring|
+Hyväksyy markkinoinnin|Souhlasí s marketingem|Elfogad marketing|Dorește newsletter|
+Prihvaća marketing|Sprejema marketing|Приема маркетинг|Хочет получать новости|
+Погоджується на маркетинг|Αποδέχεται μάρκετινγκ|Pazarlama kabul|Menerima promosi|
+Đồng ý nhận quảng cáo|ยอมรับการตลาด|広告メール受信|接受营销|يوافق على التسويق|מסכים לשיווק
 """
 OTHERS = """
 Offers from partners|optin_partners|Partner offers|Partner offers consent|
@@ -392,3 +403,18 @@ def test_words_that_are_not_understood_stop_the_lists_until_they_are_answered(tm
     ignored = ["customers.not_consents=['Newsletter preference']"]
     start(file, out=tmp_path / "c", answers=ignored, assume_consent=True)
     assert pl.read_csv(tmp_path / "c" / "klaviyo.csv").height == PEOPLE
+
+
+def test_a_column_of_yes_and_no_that_names_marketing_is_asked_about():
+    frame = orders("Advertising", "no", "yes").with_columns(
+        pl.col("Email").alias("Recipient e-mail")
+    )
+    asked = [one for one in segkit.audit_data(frame).findings if one.kind == "consent"]
+    assert [one.finding.partition(" and may")[0] for one in asked] == [
+        "'Advertising' holds yes and no"
+    ]
+    answer = {"customers": {"columns": {"marketing_consent": "Advertising"}}}
+    assert listed(read(frame, answer), "granted") == AGREE
+    unread = {"customers": {"columns": {"consent_email": "Advertising"}}}
+    with pytest.raises(segkit.errors.MappingError, match="no effect without a table of customers"):
+        segkit.audit_data(frame, Mapping.from_dict(unread))

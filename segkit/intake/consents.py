@@ -18,6 +18,7 @@ from segkit.intake.answers import quote_text
 from segkit.intake.cells import NO, NO_MARKS, YES, is_text
 from segkit.intake.columns import Columns
 from segkit.intake.headers import WORDS, bare, pattern, without_accents, without_number
+from segkit.intake.mapping import TableMapping
 from segkit.intake.people import WHO
 from segkit.intake.privacy import show_state
 from segkit.intake.questions import MOST_KINDS, Finding
@@ -45,10 +46,11 @@ _NO_DATE = re.compile(
     r"00|(?:01[-/.]01[-/.])?(?:0001|1899|1900|1970|9999)"
 )  # never, as systems write it
 (_REFUSAL, _CONSENT, _GRANTED, _DENIED, _HARMLESS, _UNSETTLED, _ENDED, _MARKETING, _THIRD,
- _OTHER_PURPOSE, _NO_CONSENT, _NO_GRANT, _ALL) = (
+ _OTHER_PURPOSE, _NO_CONSENT, _NO_GRANT, _ALL, _AGREEING, _MAILINGS, _MAYBE) = (
     re.compile(without_accents(pattern(name)))
     for name in ("refusal", "consent", "granted", "denied", "harmless", "unsettled", "ended",
-                 "marketing", "third", "other_purpose", "no_consent", "no_grant", "all_channels")
+                 "marketing", "third", "other_purpose", "no_consent", "no_grant", "all_channels",
+                 "agreeing", "mailings", "maybe_consent")
 )  # fmt: skip
 _GRANT = re.compile(f"(?:{_GRANTED.pattern})[a-zа-яёіїєα-ωא-תء-ي]*")  # with its ending
 _NEGATED = re.compile(pattern("negated"))
@@ -68,7 +70,7 @@ def consent_meaning(header: str) -> tuple[str, int, int] | None:
     name = bare(without_number(header))
     if _NO_CONSENT.search(name) or _THIRD.search(name):
         return None
-    is_consent = _CONSENT.search(name)
+    is_consent = bool(_CONSENT.search(name)) or _agrees_to_mailings(name)
     is_marketing = is_consent or _MARKETING.search(name)
     is_over = is_marketing and (_DENIED.search(name) or _ENDED.search(name))
     if _REFUSAL.search(name) or (is_over and not _NO_GRANT.search(name)):
@@ -77,6 +79,19 @@ def consent_meaning(header: str) -> tuple[str, int, int] | None:
         return None
     yes = NOT_REFUSED if _OTHER_PURPOSE.search(name) else AGREED
     return _channel(name, "marketing_consent"), yes, REFUSED
+
+
+def _agrees_to_mailings(name: str) -> bool:
+    """Return whether one word of a header means to agree or to receive, and another mailings.
+
+    Examples
+    --------
+    >>> _agrees_to_mailings("marketing_aceptado"), _agrees_to_mailings("subscribed_product")
+    (True, False)
+    """
+    agreeing = [match.span() for match in _AGREEING.finditer(name)]
+    mailings = [match.span() for match in _MAILINGS.finditer(name)]
+    return any(a[1] <= m[0] + 1 or m[1] <= a[0] + 1 for a in agreeing for m in mailings)
 
 
 def _channel(name: str, default: str) -> str:
@@ -254,6 +269,33 @@ def about_consents(columns: Columns) -> list[Finding]:
             f"not_consents = [{quote_text(header)}], if it says neither"
         )
         findings.append(Finding("warn", "customers", role, text, rows, "", answer, "consent"))
+    return findings + _about_likely(columns)
+
+
+def _about_likely(columns: Columns) -> list[Finding]:
+    """Ask about columns of yes and no that name marketing, and are not read as a consent."""
+    read, used = consent_columns(columns), columns.mapping.tables[columns.table].columns.values()
+    skipped = columns.mapping.option("customers", "not_consents")
+    findings = []
+    for header in columns.raw.columns:
+        name, shown = bare(without_number(header)), columns.profile(header)
+        if header in {*read, *used, *skipped} or not _MAYBE.search(name) or shown is None:
+            continue
+        few = _texts(columns, header).drop_nulls().unique().head(MOST_WORDS).to_list()
+        words = {word.lower() for word in few}
+        if not words or not words <= _YES | _NO or _THIRD.search(name) or _NO_CONSENT.search(name):
+            continue
+        text = (
+            f"{header!r} holds yes and no and may say who agreed to marketing: until it is "
+            "answered no mailing list is written."
+        )
+        answer = (
+            f"[customers.columns] marketing_consent = {quote_text(header)}, if it does; or "
+            f"[customers] not_consents = [{quote_text(header)}], if not"
+        )
+        findings.append(
+            Finding("warn", "customers", "marketing_consent", text, 0, "", answer, "consent")
+        )
     return findings
 
 
@@ -298,7 +340,9 @@ def say_consents(tables: Iterable[Columns], people: pl.DataFrame) -> str:
 def consent_columns(columns: Columns) -> dict[str, tuple[str, int, int]]:
     """Find the columns that state a consent: mapped as one, named so, or of words that say so."""
     part = columns.mapping.tables[columns.table]
-    mapped = {raw_column: ours for ours, raw_column in part.columns.items()}
+    of_people = columns.mapping.tables.get("customers", TableMapping()).columns
+    mapped = {header: role for role, header in of_people.items() if role in CONSENTS}
+    mapped |= {raw_column: ours for ours, raw_column in part.columns.items()}
     skipped = columns.mapping.option("customers", "not_consents")
     consents = {}
     for header, kind in columns.raw.schema.items():
@@ -307,7 +351,7 @@ def consent_columns(columns: Columns) -> dict[str, tuple[str, int, int]]:
             continue
         if header in skipped or kind.is_nested() or (role is not None and role not in CONSENTS):
             continue
-        meaning = consent_meaning(header)
+        meaning = None if role is None and _is_address(columns, header) else consent_meaning(header)
         if role is not None:
             meaning = (role, *(meaning[1:] if meaning is not None else (AGREED, REFUSED)))
         if meaning is None and is_text(kind) and _words_refuse(columns, header):
@@ -326,7 +370,14 @@ def _is_of_partners(columns: Columns, header: str) -> bool:
 
 def is_consent(columns: Columns, header: str) -> bool:
     """Return whether a column states a consent, by its header or by its words alone."""
-    return consent_meaning(header) is not None or _words_refuse(columns, header)
+    is_named = consent_meaning(header) is not None and not _is_address(columns, header)
+    return is_named or _words_refuse(columns, header)
+
+
+def _is_address(columns: Columns, header: str) -> bool:
+    """Return whether a column holds addresses, as that of a recipient's e-mail does."""
+    shown = columns.profile(header)
+    return shown is not None and shown.emails > 0.3
 
 
 def _words_refuse(columns: Columns, header: str) -> bool:

@@ -15,6 +15,7 @@ from itertools import chain
 import polars as pl
 
 from segkit.display import counted, percent
+from segkit.errors import MappingError
 from segkit.intake.amounts import (
     differ_by_tax,
     is_of_order,
@@ -28,7 +29,7 @@ from segkit.intake.amounts import (
 from segkit.intake.bookings import refuse_bookings
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns, Shared
-from segkit.intake.consents import about_consents, is_consent
+from segkit.intake.consents import CONSENTS, about_consents, is_consent
 from segkit.intake.customers import choose_customer, take_personal_number
 from segkit.intake.doubted_ids import settle_spellings
 from segkit.intake.equations import about_equations, find_equations
@@ -69,6 +70,7 @@ from segkit.intake.roles import (
 from segkit.intake.sanity import refuse_other_tables, refuse_without_customers
 from segkit.intake.states import about_returns, about_statuses
 from segkit.intake.statuses import status_meaning
+from segkit.schema import CONTRACTS
 
 MOST_OFFERED = 3
 MOSTLY_DATED, NEARLY_ALL = 0.8, 0.98  # of the rows have a date
@@ -404,6 +406,8 @@ def settle_mapping(
     tuple of (Mapping, list of Finding)
         The mapping to use, and the open questions; one of severity "block" prevents its use.
     """
+    if "orders" in raw and "customers" not in raw:
+        _refuse_without_table(given, raw["orders"])
     with without_prefix(raw["orders"].columns if "orders" in raw else ()):
         return _settle(raw, given, {} if shared is None else shared)
 
@@ -447,6 +451,17 @@ def _settle(
     summed = (say_sums(columns_of("orders"), q) if q.sums else [q] for q in questions)
     completed, asks = settle_spellings(raw, completed)
     return completed, [*chain.from_iterable(summed), *asks]
+
+
+def _refuse_without_table(given: Mapping, orders: pl.DataFrame) -> None:
+    """Refuse attributes of customers that name a column of the orders, and have no effect."""
+    known = [field.name for field in CONTRACTS["customers"]]
+    for name, header in given.tables.get("customers", TableMapping()).columns.items():
+        if name not in known and header in orders.columns:
+            raise MappingError(
+                f"[customers.columns] {name} = {header!r} has no effect without a table of "
+                f"customers; a consent that orders state is one of {', '.join(CONSENTS)}"
+            )
 
 
 def _ask_table(columns: Columns, *, with_fx: bool) -> list[Finding]:
