@@ -340,16 +340,30 @@ def unmatched(wanted: pl.Series, present: pl.Series, what: str, among: str) -> s
     missing = unique_ids.filter(~unique_ids.is_in(present.drop_nulls().unique().implode()))
     if not missing.len():
         return ""
-    spelt = present.drop_nulls().unique().alias("id").to_frame().select(fold_ids(pl.col("id")))
-    near = missing.to_frame().select(
-        fold_ids(pl.col("id")).is_in(spelt.to_series().implode()).sum()
-    )
-    close = int(near.item())
+    near = [
+        spell(missing).is_in(spell(present.drop_nulls().unique()).drop_nulls().implode())
+        for spell in (_folded, _last_figures)
+    ]
+    # A number is another one's spelling where signs stand in it, as in telephone numbers.
+    with_signs = missing.str.contains(r"[^\d]")
+    close = int((near[0] | (near[1] & with_signs).fill_null(value=False)).sum())
     hint = f" ({number(close)} would be but for {_its(close)} spelling)" if close else ""
     if missing.len() == unique_ids.len():
         return f"none of {counted(unique_ids.len(), 'id')} in {what} is among {among}{hint}"
     rest = counted(missing.len(), "is", "are")
     return f"of {counted(unique_ids.len(), 'id')} in {what} {rest} not among {among}{hint}"
+
+
+def _folded(ids: pl.Series) -> pl.Series:
+    """Return ids in one spelling, numbers without the zeros before them."""
+    one = fold_ids(pl.col("id")).str.replace(r"^0+(\d+)$", "$1")
+    return ids.to_frame("id").select(one).to_series()
+
+
+def _last_figures(ids: pl.Series) -> pl.Series:
+    """Return the figures of telephone numbers that a country's code leaves alone; else null."""
+    numbers = ids.set(~ids.str.contains(r"^[\d\s().+/-]{7,}$"), None)
+    return numbers.str.replace_all(r"\D", "").str.tail(8)
 
 
 def _its(count: int) -> str:

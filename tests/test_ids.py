@@ -329,7 +329,8 @@ def test_an_audience_says_which_lists_name_strangers():
 
     assert made([17850.0, None]).frame["customer_id"].to_list() == ["00017", "13047"]
     assert made([17850.0, None]).notes == ()
-    assert "None of 1 id in the opt-outs is among the customers." in made([17]).notes
+    note = "None of 1 id in the opt-outs is among the customers (1 would be but for its spelling)."
+    assert note in made([17]).notes
     floats = drawn.with_columns(pl.col("customer_id").cast(pl.Float64))
     assert "Of 3 ids in the assignments 1 is not among the customers." in made([], floats).text
 
@@ -416,3 +417,13 @@ def test_texts_that_are_no_telephone_numbers_stay_as_they_are():
     swedish = pl.Series(["+46 70 123 45 67", "+44 (0)20 7946 0958"])
     assert read_telephones(swedish, "NO").to_list() == ["+46701234567", "+442079460958"]
     assert read_telephones(swedish, "GB").to_list() == ["+46701234567", "2079460958"]
+
+
+def test_a_list_in_other_spellings_of_numbers_is_pointed_out():
+    present, listed = pl.Series(["91234567", "123"]), pl.Series(["+47 912 34 567", "00123", "9"])
+    note = unmatched(listed, present, "the opt-outs", "the customers")
+    assert note == (
+        "none of 3 ids in the opt-outs is among the customers (2 would be but for their spelling)"
+    )
+    other = unmatched(pl.Series(["5591234567"]), present, "the opt-outs", "the customers")
+    assert other == "none of 1 id in the opt-outs is among the customers"
