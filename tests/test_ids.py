@@ -332,7 +332,8 @@ def test_an_audience_says_which_lists_name_strangers():
     note = "None of 1 id in the opt-outs is among the customers (1 would be but for its spelling)."
     assert note in made([17]).notes
     floats = drawn.with_columns(pl.col("customer_id").cast(pl.Float64))
-    assert "Of 3 ids in the assignments 1 is not among the customers." in made([], floats).text
+    note = "Of 3 ids in the assignments 1 is not among the customers (1 would be but for"
+    assert note in made([], floats).text
 
 
 @pytest.fixture(scope="module")
