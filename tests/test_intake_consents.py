@@ -389,6 +389,57 @@ def test_check_names_the_consents_of_a_table_of_customers():
     )
 
 
+@pytest.mark.parametrize(
+    ("file", "orders_by", "contacts_by"),
+    [
+        ("Kontakte.csv", ["No"], ["Kundennr", "Mail"]),
+        ("Verteiler.csv", ["No", "Email"], ["E-Mail"]),  # by the address of the orders
+        ("Verteiler.csv", ["Email"], ["E-Mail"]),
+        ("Verteiler.csv", ["No", "Email"], ["Kundennr"]),  # the orders have the addresses
+    ],
+)
+def test_contacts_beside_the_orders_are_joined_by_number_or_address(
+    tmp_path, file, orders_by, contacts_by
+):
+    lines = orders("Info", "nein", "ja").with_columns(
+        pl.col("Email").str.extract("(.*)@").str.to_uppercase().alias("No")
+    )
+    people = lines.unique("Email", maintain_order=True).select(
+        Kundennr="No",
+        Mail="Email",
+        Newsletter="Info",
+        **{"E-Mail": pl.col("Email").str.to_uppercase()},
+    )
+    sales = lines.select("Order ID", "Order date", "Total", *orders_by).rename(
+        {"No": "Kundennr"}, strict=False
+    )
+    sales.write_csv(tmp_path / "Bestellungen.csv")
+    people.select(*contacts_by, "Newsletter").write_csv(tmp_path / file)
+    made = start(tmp_path, out=tmp_path / "out")
+    assert "30 of 30 people are in the table of customers" in made.understood
+    addresses = pl.read_csv(tmp_path / "out" / "klaviyo.csv")["Email Address"].to_list()
+    assert {address.lower() for address in addresses} == {f"c{k}@shop.example" for k in AGREE}
+
+
+def test_one_address_of_two_customers_refuses_for_both(tmp_path):
+    lines = orders("Info", "a", "a").with_columns(
+        (pl.int_range(pl.len()) % 60 + 60).alias("Customer ID")
+    )
+    people = orders("Newsletter", "no", "yes").unique("Email").select("Email", "Newsletter")
+    given = {"orders": {"columns": {"customer_id": "Customer ID"}}}
+    taken = segkit.clean_data({"orders": lines.drop("Info"), "customers": people}, given)
+    refused = taken.customers.filter(~pl.col("marketing_consent"))["customer_id"]
+    assert {int(one) % PEOPLE for one in refused} == {*range(0, PEOPLE, 5)}
+    assert refused.len() == 2 * REFUSING
+
+
+def test_consents_of_order_lines_hold_where_the_table_of_customers_has_none():
+    lines = orders("Newsletter", "no", "yes")
+    people = lines.unique("Email").select(customer_id="Email", country=pl.lit("DE"))
+    agreed = segkit.clean_data({"orders": lines, "customers": people}).customers
+    assert agreed.filter("email_consent")["customer_id"].n_unique() == PEOPLE - REFUSING
+
+
 def test_words_that_are_not_understood_stop_the_lists_until_they_are_answered(tmp_path):
     file = tmp_path / "orders.csv"
     orders("Newsletter preference", "fortnightly", "weekly").write_csv(file)

@@ -238,6 +238,23 @@ def test_sheets_with_the_same_columns_are_asked_about(tmp_path):
         taken(path, {"orders": {"sheet": "Jann"}})
 
 
+def test_a_sheet_of_contacts_is_read_as_the_customers_wherever_it_stands(tmp_path):
+    contacts = [
+        ["Kundennr", "E-Mail", "Newsletter"],
+        ["a", "a@x.org", "ja"],
+        ["b", "b@x.org", "nein"],
+    ]
+    sales = [["Kundennr", "Auftragsnr", "Datum", "Betrag"], ["a", "A1", "2024-01-05", 1.5]]
+    for sheets in (
+        {"Rubrica": contacts, "Vendite": sales},
+        {"Vendite": sales, "Rubrica": contacts},
+    ):
+        found = taken(workbook(tmp_path / "o.xlsx", sheets))
+        assert found.orders["amount"].to_list() == [1.5]
+        assert found.customers["marketing_consent"].to_list() == [True, False]
+        assert any("'Rubrica' is read as the table of customers" in note for note in found.notes)
+
+
 def test_covers_and_titles_of_workbooks_are_passed_over_and_said(tmp_path):
     table = [["Sales 2024"], [], [*HEADER.split(","), "amount"], ["a", "2024-01-05", 1, 1]]
     path = workbook(tmp_path / "o.xlsx", {"Cover": [["Hello"]], "Data": table})

@@ -19,8 +19,8 @@ from segkit.intake.consents import consent_columns
 from segkit.intake.country import propose_country
 from segkit.intake.counts import about_shared_orders, count_lines, count_months, understand
 from segkit.intake.dates import is_absolute, stated_offsets
-from segkit.intake.layouts import email_column
 from segkit.intake.ledger import name_rows
+from segkit.intake.lookups import email_column
 from segkit.intake.mapping import Mapping, lacks, list_time_zones
 from segkit.intake.people import CONSENT
 from segkit.intake.proposal import settle_mapping

@@ -23,6 +23,7 @@ from segkit.intake.people import (
     People,
     erased_ids,
     links_from,
+    match_by_address,
     match_lists,
     names_customers,
     pseudonymised,
@@ -266,6 +267,7 @@ def run(
         columns = replace(reading.columns, mapping=mapping, notes=notes)
         if name == "orders":
             cleaned = clean_orders(columns, reading.frame, people, clean.get("fx"))
+            clean |= match_by_address(columns, cleaned.frame, clean)
             clean |= add_refusals(columns, cleaned.frame, cleaned.settled.rejects, clean)
         else:
             clean_rows = clean_events if name == "events" else clean_table

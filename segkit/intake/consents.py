@@ -225,12 +225,15 @@ def add_refusals(
     """Return the table of customers, if any, with the refusals that their order lines state.
 
     A refusal holds whatever the table says; a box that was left empty does where it says nothing.
+    Where the table states no consent at all, those of the order lines hold.
     """
     customers = clean.get("customers")
     if customers is None:
         return {}
     stated = consents_of_orders(columns, orders, rejects)
-    roles = [role for role in stated.columns if role != "customer_id" and not stated[role].all()]
+    is_silent = not {*CONSENTS} & {*customers.columns}
+    roles = [role for role in stated.columns if role != "customer_id"]
+    roles = [role for role in roles if is_silent or not stated[role].all()]
     consents = customers.select("customer_id").join(
         stated, on="customer_id", how="left", maintain_order="left"
     )
@@ -240,6 +243,7 @@ def add_refusals(
     for role in roles:
         own = customers.get_column(role, default=blank)
         refused = (~consents[role]).fill_null(value=False) & ((role in certain) | own.is_null())
+        own = consents[role] if is_silent else own
         added.append(own.set(refused, value=False).alias(role))
     return {"customers": customers.with_columns(added)}
 

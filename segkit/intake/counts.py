@@ -117,13 +117,19 @@ def _contactable(mapping: Mapping, taken: Intake, read: Map[str, Columns] | None
         raw = taken.raw or {}
         read = {name: Columns(name, raw[name].lazy().collect(), mapping) for name in raw}
     tables = [read[name] for name in ("customers", "orders") if name in read]
-    if taken.orders is None or not any(map(consent_columns, tables)):
+    is_stated = "customers" in read or any(map(consent_columns, tables))
+    if taken.orders is None or not is_stated:
         return ""
     stated = taken.customers
     if stated is None:
         stated = consents_of_orders(read["orders"], taken.orders, taken.rejects["orders"])
     buyers = taken.orders.select("customer_id").unique()
-    return say_consents(tables, buyers.join(stated, on="customer_id", how="left"))
+    text = say_consents(tables, buyers.join(stated, on="customer_id", how="left"))
+    if "customers" in read:
+        matched = buyers.join(stated, on="customer_id", how="semi").height
+        whole = counted(buyers.height, "person", "people")
+        text = f"{number(matched)} of {whole} are in the table of customers. {text}"
+    return text.strip()
 
 
 def count_months(counts: pl.DataFrame) -> pl.DataFrame:

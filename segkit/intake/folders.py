@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import polars as pl
 from segkit.display import counted
 from segkit.errors import SourceError
 from segkit.intake.columns import Columns
+from segkit.intake.consents import consent_meaning
 from segkit.intake.factors import LEAST
 from segkit.intake.headers import WORDS
 from segkit.intake.layouts import (
@@ -70,6 +72,26 @@ def table_by_name(name: str) -> str | None:
     return min(places, key=lambda table: places[table]) if places else None
 
 
+def holds_contacts(names: Iterable[str], name: str = "") -> bool:
+    """Return whether a table lists contacts: customers with a consent, or so named, and no orders.
+
+    Examples
+    --------
+    >>> holds_contacts(["Kundennr", "E-Mail", "Newsletter"]), holds_contacts(["Email"], "Clients")
+    (True, True)
+    >>> holds_contacts(["Order ID", "Email", "Newsletter"])
+    False
+    """
+
+    def has(*roles: str) -> bool:
+        return any(name_score(role, header) >= LEAST for role in roles for header in names)
+
+    names = [*names]
+    is_told = table_by_name(name) == "customers" or any(map(consent_meaning, names))
+    is_sale = has("order_id", "product_id", "amount", "unit_price")
+    return is_told and has("email", "customer_id") and not is_sale
+
+
 def put_together(parts: list[Part], given: Mapping) -> tuple[dict[str, RawTable], list[str]]:
     """Tell the tables of several files, and append files that hold the same table.
 
@@ -94,7 +116,8 @@ def put_together(parts: list[Part], given: Mapping) -> tuple[dict[str, RawTable]
     """
     notes: list[str] = []
     by_table: dict[str, list[tuple[Part, Layout | None]]] = {}
-    for part in parts:
+    told = [part for part in parts if part.default or find_layout(part.read.frame.columns, None)]
+    for part in [*told, *(part for part in parts if part not in told)]:
         names = part.read.frame.columns
         preset = given.option(part.table or "orders", "preset")
         layout = find_layout(names, preset, part.name)
@@ -103,6 +126,9 @@ def put_together(parts: list[Part], given: Mapping) -> tuple[dict[str, RawTable]
         if layout is not None and part.table not in (None, layout.table):
             layout = None
         table = part.table or (layout.table if layout else part.default)
+        if table is None and "customers" not in by_table and holds_contacts(names):
+            table = "customers"
+            notes.append(f"customers: {part.name}, by its columns")
         if table is None:
             notes.append(
                 f"{part.name} is not read: neither its columns nor its name tell which table it "

@@ -20,7 +20,7 @@ from segkit.ids import NO_CUSTOMER, read_ids
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.consents import consent_columns, consents_of_orders
-from segkit.intake.lookups import propose_by_header
+from segkit.intake.lookups import email_column
 from segkit.intake.mapping import PRESET_FOLDER, PRESETS, Mapping, TableMapping, lacks
 from segkit.intake.store import Intake
 
@@ -213,7 +213,7 @@ def _latest_stated(rows: pl.DataFrame, *by: str) -> pl.DataFrame:
 
 
 def add_contacts(taken: Intake) -> Intake:
-    """Add a table of customers where there is none and the order lines state addresses or consent.
+    """Add addresses and consents that the order lines state, where no table of customers does.
 
     A customer's address and consent are those of its latest order that states them; of a consent
     and a refusal at one time the refusal. Of rejected lines only a refusal counts.
@@ -226,7 +226,7 @@ def add_contacts(taken: Intake) -> Intake:
     Returns
     -------
     Intake
-        The same where it has customers, or its orders state nothing about them.
+        The same where its customers have addresses, or its orders state nothing about them.
 
     Examples
     --------
@@ -240,7 +240,8 @@ def add_contacts(taken: Intake) -> Intake:
     from segkit.intake.clean import clean_data
 
     raw = (taken.raw or {}).get("orders")
-    if taken.customers is not None or taken.orders is None or raw is None:
+    known = taken.customers
+    if taken.orders is None or raw is None or (known is not None and "email" in known.columns):
         return taken
     frame = raw.lazy().collect()
     columns = Columns("orders", frame, taken.mapping)
@@ -261,19 +262,16 @@ def add_contacts(taken: Intake) -> Intake:
         customers = clean_data({"customers": latest}, mapping).customers
     except SegkitError:  # an address column of another kind
         return taken
-    if customers is None:
+    if known is not None and customers is not None and "email" in customers.columns:
+        addresses = customers.select("customer_id", "email")
+        customers = known.join(addresses, on="customer_id", how="left", maintain_order="left")
+    elif customers is None or known is not None:
         return taken
     named = [*([email] if email else []), *consent_columns(columns)]
     note = f"customers: {', '.join(map(repr, named))} of the order lines, the latest stated"
     return replace(
         taken, tables={**taken.tables, "customers": customers}, notes=(*taken.notes, note)
     )
-
-
-def email_column(columns: Columns) -> str | None:
-    """Return the column of order lines that states the customer's e-mail address."""
-    proposed, _ = propose_by_header("customers", columns.raw, Mapping())
-    return columns.source("email") or proposed.columns.get("email")
 
 
 def preset_part(
@@ -310,7 +308,8 @@ def match_customer_columns(
     """Let customers and events be told by the column that holds the orders' customers.
 
     Changed is only a column that the given mapping does not name and that meets none of them: a
-    contact's own id where orders go by e-mail address, or the reverse.
+    contact's own id where orders go by e-mail address, or the reverse. Contacts without any go by
+    their address.
     """
     orders = mapping.tables.get("orders", TableMapping()).columns.get("customer_id")
     if "orders" not in raw or orders is None or raw["orders"].schema[orders].is_nested():
@@ -326,8 +325,11 @@ def match_customer_columns(
             continue
         met = {name: count_met(frame[name], ids) for name in _id_columns(table, frame)}
         best = max(met, key=lambda name: met[name], default=None)
-        if best is not None and met[best] >= LEAST_MET * min(ids.len(), frame[best].n_unique()):
-            columns = {**part.columns, "customer_id": best}
+        enough = best and met[best] >= LEAST_MET * min(ids.len(), frame[best].n_unique())
+        address = part.columns.get("email") if table == "customers" and now is None else None
+        told_by = best if enough else address
+        if told_by:
+            columns = {**part.columns, "customer_id": told_by}
             tables[table] = replace(part, columns=columns)
     return replace(mapping, tables=tables)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from segkit.intake.cells import is_text
+from segkit.intake.columns import Columns
 from segkit.intake.evidence import is_dated
 from segkit.intake.factors import EXACT, LEAST, Scores
 from segkit.intake.headers import SMALL, WORDS, concepts, plain
@@ -63,6 +64,12 @@ def propose_by_header(
         columns = {o: t for o, t in columns.items() if o in ("customer_id", "nps", "csat")}
     questions = _ask_rivals(table, frame, columns, scores, used)
     return TableMapping(columns, {}, _words(table, frame, columns)), questions
+
+
+def email_column(columns: Columns) -> str | None:
+    """Return the column of order lines that states the customer's e-mail address."""
+    proposed, _ = propose_by_header("customers", columns.raw, Mapping())
+    return columns.source("email") or proposed.columns.get("email")
 
 
 def _scores(table: str, filled: list[str]) -> Scores:

@@ -15,8 +15,9 @@ import polars as pl
 from segkit.display import counted, number
 from segkit.errors import MappingError, SourceError, require_columns
 from segkit.frames import from_memory, take_frame
-from segkit.ids import ids_of, unmatched
+from segkit.ids import ids_of, read_ids, unmatched
 from segkit.intake.columns import Columns
+from segkit.intake.lookups import email_column
 from segkit.intake.mapping import Mapping
 from segkit.intake.textfiles import read_decoded
 
@@ -168,6 +169,40 @@ def match_lists(
 def names_customers() -> pl.Expr:
     """Return which links are of customer ids, and of no address, device or card."""
     return ~pl.col("kind").is_in(IDENTIFIERS).fill_null(value=False)
+
+
+def match_by_address(
+    columns: Columns, orders: pl.DataFrame, clean: Map[str, pl.DataFrame]
+) -> dict[str, pl.DataFrame]:
+    """Let contacts that no order names be the customers whose orders state their address.
+
+    One address of several customers speaks for each of them; of several contacts of one customer
+    a refusal holds.
+    """
+    customers, column = clean.get("customers"), email_column(columns)
+    if customers is None or column in (None, columns.source("customer_id")):
+        return {}
+    own = customers["customer_id"]
+    address = read_ids(customers.get_column("email", default=own)).fill_null(own)
+    stated = pl.DataFrame({"address": read_ids(columns.cells(column))})
+    pairs = stated.with_row_index("source_row").cast({"source_row": pl.Int64})
+    pairs = pairs.join(orders.select("source_row", buyer="customer_id"), on="source_row")
+    pairs = pairs.filter(pl.col("address").str.contains("@")).unique(["address", "buyer"])
+    pairs = pairs.filter(~pl.col("buyer").is_in(own.implode()))
+    unmet = ~own.is_in(orders["customer_id"].implode())
+    found = customers.with_columns(address=address).filter(unmet).join(pairs, on="address")
+    if not found.height:
+        return {}
+    columns.notes.append(
+        f"customers: {counted(found['buyer'].n_unique(), 'customer')} of the orders "
+        "told by the e-mail address of their orders"
+    )
+    consents = [name for name in found.columns if name.endswith("_consent")]
+    matched = found.with_columns(
+        *(pl.col(name).min().over("buyer") for name in consents), customer_id="buyer"
+    ).unique("buyer", keep="first", maintain_order=True)
+    left = customers.filter(~own.is_in(found["customer_id"].implode()))
+    return {"customers": pl.concat([left, matched.select(left.columns)])}
 
 
 def _look_up(keys: pl.Series, links: pl.DataFrame, kind: str) -> pl.Series:

@@ -17,7 +17,13 @@ from segkit.errors import MappingError, SegkitError, SourceError, unknown
 from segkit.frames import from_list, from_memory
 from segkit.intake.answers import as_options
 from segkit.intake.calendars import write_gregorian
-from segkit.intake.folders import Part, is_file_of_table, put_together, table_by_name
+from segkit.intake.folders import (
+    Part,
+    holds_contacts,
+    is_file_of_table,
+    put_together,
+    table_by_name,
+)
 from segkit.intake.headers import concepts
 from segkit.intake.jsonlines import read_json_lines
 from segkit.intake.layouts import find_layout
@@ -116,16 +122,11 @@ def _sheets_with_tables(
     path: Path, book: Any, names: list[str], table: str
 ) -> tuple[list[str], list[str]]:
     """Choose the sheet that holds a table; ask where several hold the same columns."""
-    heads: dict[str, tuple[str, ...]] = {}
-    with readable(path, "Excel file"):
-        for name in names:
-            rows = _first_rows(book, name)
-            place = header_place(rows) if rows else 0
-            if len(rows) > place + 1 and sum(bool(cell) for cell in rows[place]) > 1:
-                heads[name] = tuple(str(cell or "").strip().lower() for cell in rows[place])
+    heads = _heads(path, book, names)
     if not heads:
         return names[:1], []
-    first = next(iter(heads))
+    contacts = _contacts(heads) if table == "orders" else []
+    first = next(name for name in heads if name not in contacts)
     alike = [name for name, head in heads.items() if head == heads[first]]
     if len(alike) > 1:
         listed = ", ".join(f'"{name}"' for name in alike)
@@ -136,6 +137,42 @@ def _sheets_with_tables(
             f"read, all or one: {answer}\n  pass {' or '.join(options)}"
         )
     return [first], _note_unread(path, names, [first])
+
+
+def _heads(path: Path, book: Any, names: list[str]) -> dict[str, tuple[str, ...]]:
+    """Return the headers of the sheets that hold a table."""
+    heads: dict[str, tuple[str, ...]] = {}
+    with readable(path, "Excel file"):
+        for name in names:
+            rows = _first_rows(book, name)
+            place = header_place(rows) if rows else 0
+            if len(rows) > place + 1 and sum(bool(cell) for cell in rows[place]) > 1:
+                heads[name] = tuple(str(cell or "").strip() for cell in rows[place])
+    return heads
+
+
+def _contacts(heads: Map[str, tuple[str, ...]]) -> list[str]:
+    """Return the sheets that list contacts beside orders; none if all do."""
+    sheets = [name for name, head in heads.items() if holds_contacts(filter(None, head), name)]
+    return sheets if len(sheets) < len(heads) else []
+
+
+def _contact_sheet(path: Path, given: Mapping) -> list[Part]:
+    """Read the sheet of contacts that stands beside the orders of a workbook, if one does."""
+    if not path.name.lower().endswith(EXCEL_ENDINGS):
+        return []
+    import fastexcel
+
+    with readable(path, "Excel file"):
+        book = fastexcel.read_excel(path)
+    chosen = given.option("orders", "sheet")
+    chosen = chosen if isinstance(chosen, list | tuple) else [chosen]
+    for name in _contacts(_heads(path, book, list(book.sheet_names))):
+        if name not in chosen:
+            read = _read_sheet(path, book, name)
+            note = f"{path.name}: sheet {name!r} is read as the table of customers"
+            return [Part("customers", None, path.name, replace(read, notes=(*read.notes, note)))]
+    return []
 
 
 def _note_unread(path: Path, names: list[str], chosen: list[str]) -> list[str]:
@@ -368,7 +405,9 @@ def _parts(source: Any, given: Mapping, base: Path | None) -> list[Part]:
     if isinstance(source, str | Path) and Path(source).is_dir():
         return _folder(Path(source), given)
     if source is not None and not isinstance(source, Map):
-        return [Part(None, "orders", _name(source), read_table(source, given, "orders", base))]
+        orders = Part(None, "orders", _name(source), read_table(source, given, "orders", base))
+        sheets = _contact_sheet(Path(source), given) if isinstance(source, str | Path) else []
+        return [orders, *sheets]
     sources: dict[str, Any] = dict(source or {})
     if source is None:
         with_file = {"file", "database"}
@@ -472,6 +511,8 @@ def _folder(folder: Path, given: Mapping) -> list[Part]:
             continue
         part = Part(table, default, file.name, read_table(file, given, default or "orders"))
         parts.append(part)
+    if not any("customers" in (part.table, part.default) for part in parts):
+        parts += [sheet for file in files for sheet in _contact_sheet(file, given)][:1]
     if not any(part.default or find_layout(part.read.frame.columns, None) for part in parts):
         raise SourceError(
             f"expected files named after tables ({', '.join(CONTRACTS)}) in {folder.name}/, "
