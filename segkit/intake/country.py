@@ -107,7 +107,8 @@ def tell_country(named: dict[str, pl.Series], mapping: Mapping, currency: str | 
     if len(left) == 1:
         return Country(left.pop(), words)
     if not left:
-        return Country(None, f"{words} contradict each other")
+        fits = "fits" if len(evidence) == 1 else "together fit"
+        return Country(None, f"{words} {fits} no country that is known here")
     leaves = "leaves" if len(evidence) == 1 else "leave"
     return Country(None, f"{words} alone {leaves} several countries")
 
@@ -140,10 +141,13 @@ def _evidence(mapping: Mapping, currency: str | None) -> list[tuple[str, set[str
     speakers = {
         code for code, item in by_code.items() if language and item.get("language") == language
     }
+    users = {code for code, item in by_code.items() if item["currency"] == currency}
+    if speakers and not speakers & users:  # Switzerland's shops write German, French or Italian
+        also = {code for code in users if language in by_code[code].get("also", "").split()}
+        speakers = also or speakers
     if speakers:
         evidence.append(("the language of the columns", speakers))
-    users = {code for code, item in by_code.items() if item["currency"] == currency}
-    if users:
+    if currency:
         evidence.append((f"the currency {currency}", users))
     zone = mapping.option("orders", "timezone")
     residents = {code for code, item in by_code.items() if zone in item["zones"]}

@@ -297,10 +297,10 @@ _PERSONAL_NUMBER = re.compile(pattern("personal_number"))
 
 
 def language_of(headers: Iterable[str]) -> str | None:
-    """Return the one language that columns are named in, if two or more of them show it."""
+    """Return the one language that columns are named in, if two or more of its words show it."""
     words = [word for name in headers for word in re.split(r"\W+|_", name.casefold()) if word]
     hits = {
-        language: sum(word.startswith(tuple(starts)) for word in words)
+        language: sum(any(word.startswith(start) for word in words) for start in starts)
         for language, starts in WORDS["languages"].items()
     }
     best = max(hits, key=lambda language: hits[language])
