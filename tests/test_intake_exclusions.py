@@ -470,3 +470,15 @@ def test_a_state_that_says_nothing_of_payment_hides_no_empty_date_of_payment():
         frame = orders("Paid at", "", "", Status=states).with_columns(pl.Series("Paid at", cells))
         (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
         assert asked.finding.startswith("'Paid at'")
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Date de règlement", "Data zapłaty", "Datum platby", "Дата оплаты", "Дата сплати", "入金日",
+     "입금일", "Betaaldatum", "Betaldatum", "Data plății", "Datum plaćanja", "Дата на плащане"],
+)  # fmt: skip
+def test_an_empty_date_of_payment_is_asked_about_in_every_language(header):
+    cells = [None if out else day for day, out in zip(DAYS, BAD, strict=True)]
+    frame = orders(header, "", "").with_columns(pl.Series(header, cells))
+    (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
+    assert asked.finding.startswith(repr(header))

@@ -303,3 +303,20 @@ def test_names_beside_several_telephone_numbers_are_doubted():
         Kunde=lambda _, last: last, Telefon=lambda first, last: f"010-{ord(last[0])}{len(first)}55"
     )
     assert settle_first(frame)["customer_id"].n_unique() == 12
+
+
+def test_a_full_telephone_is_the_customer_before_an_address_that_some_orders_lack():
+    n = 60
+    lines = {
+        "order_id": [f"R{i}" for i in range(n)],
+        "order_date": [f"2024-03-{1 + i % 28:02}" for i in range(n)],
+        "total": [f"{20 + i}.50" for i in range(n)],
+        "email": [f"u{i % 45}@x.example" if i % 45 % 6 else None for i in range(n)],
+        "phone": [f"+4915112345{i % 45:03}" for i in range(n)],
+    }
+    frame = pl.DataFrame(lines)
+    audit = segkit.audit_data(frame)
+    assert not audit.blocked
+    assert audit.mapping.tables["orders"].columns["customer_id"] == "phone"
+    other = frame.with_columns(phone=pl.Series([f"+4915112345{i // 2:03}" for i in range(n)]))
+    assert segkit.audit_data(other).mapping.tables["orders"].columns["customer_id"] == "email"

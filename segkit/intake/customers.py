@@ -55,8 +55,35 @@ def choose_customer(
             rows = rows.filter(frame[order].hash().is_first_distinct())
         if rows.height < ENOUGH or not _takes_email(rows, who, email, scores, findings):
             return []
-    columns["customer_id"] = columns.pop("email")
+    fuller = _fuller_number(frame, email) if who is None else None
+    columns["customer_id"] = fuller or columns.pop("email")
+    if fuller:
+        text = f"{fuller!r} is read as the customer: it tells those of {email!r}, on more rows."
+        answer = f'[orders.columns] customer_id = "{email}"'
+        findings.append(Finding("info", "orders", "customer_id", text, answer=answer))
     return findings
+
+
+def _fuller_number(frame: pl.DataFrame, email: str) -> str | None:
+    """Return the telephone that tells the same customers as the address, on more rows."""
+    emails = spell_cells(frame[email])
+    if emails.count() > EQUAL * frame.height:
+        return None
+    for header in frame.columns:
+        meant = concepts(header)[0]
+        if "phone" not in meant or "shipping" in meant or header == email:
+            continue
+        numbers = spell_cells(frame[header])
+        pairs = pair_cells(numbers, emails)
+        is_fuller = numbers.count() >= EQUAL * frame.height and numbers.n_unique() > FEW
+        if is_fuller and are_same(pairs):
+            return header
+    return None
+
+
+def are_same(pairs: pl.DataFrame) -> bool:
+    """Return whether each id has one address, number or name, and each of these one id."""
+    return 0 < pairs.height <= 1.02 * min(pairs["id"].n_unique(), pairs["other"].n_unique())
 
 
 def _takes_email(
@@ -83,10 +110,10 @@ def _takes_email(
         del scores["customer_id"][who]
         return True
     # Each id has one address and each address one id: the address is there for guests, too.
-    are_same = 0 < pairs.height <= 1.02 * min(pairs["id"].n_unique(), pairs["other"].n_unique())
-    least = 0.95 if are_same and not is_named else 0.8
+    is_same = are_same(pairs)
+    least = 0.95 if is_same and not is_named else 0.8
     if ids.len() < least * emails.len():
-        if are_same:
+        if is_same:
             del scores["customer_id"][who]
         return True
     bought_once = accounts >= 0.98 * ids.len() and people < 0.9 * emails.len()
