@@ -332,13 +332,15 @@ def _doubt_counter(customers: _Customers) -> list[Finding]:
         unnamed = names_nobody(named) & named.str.contains(r"\p{L}{2}|^\S{8}")  # no account "0"
         accounts = (
             pl.DataFrame({"id": ids, "name": named, "unnamed": unnamed})
-            .filter(~nobody & ~ids.str.contains("@", literal=True))
+            .filter(~nobody)
             .drop_nulls("id")
             .group_by("id")
             .agg(pl.col("unnamed").all(), pl.col("name").first(), rows=pl.len())
             .filter(pl.col("unnamed") & (pl.col("rows") > 1))
             .sort("rows", "id", descending=[True, False])
         )
+        if accounts.height > 1:  # guests with an address each
+            accounts = accounts.filter(~pl.col("id").str.contains("@", literal=True))
         if not 1 <= accounts.height <= MOST_TILLS:
             continue
         account, _, word, _ = accounts.row(0)
