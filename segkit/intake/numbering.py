@@ -38,18 +38,18 @@ def about_numbering(columns: Columns) -> tuple[TableMapping, list[Finding]]:
     rows = part.raw.select(
         who=part.id("customer_id"), day=part.day("order_time"), time=part.cells(str(needed[1]))
     )
-    tried = {header: pl.lit(part.cells(header).cast(pl.String)) for header in _series(part)}
-    rows = rows.with_columns(expr.alias(header) for header, expr in tried.items())
+    tried = _series(part)
+    rows = rows.with_columns(part.cells(name).cast(pl.String).alias(f"\0{name}") for name in tried)
     for number in [named] if named else _numbers(part):
         lines = rows.with_columns(number=part.cells(str(number)).cast(pl.String))
-        shared, within = _find_series(lines.drop_nulls(["who", "number"]), [*tried])
+        shared, within = _find_series(lines.drop_nulls(["who", "number"]), tried)
         if not within:
             continue
         within = [header or str(needed[1]) for header in within]
         text = (
-            f"{number!r} begins again within {join_words([*map(repr, within)])}: "
-            f"{counted(shared, 'number')} would be of several customers; orders are told apart "
-            "by both."
+            f"{number!r} begins again with each {join_words([*map(repr, within)])}: "
+            f"{counted(shared, 'number')} would be of several customers; together they tell orders "
+            "apart."
         )
         found = Finding("info", "orders", "order_id", text, answer="[orders] order_within = []")
         named_so = {} if named else {"order_id": str(number)}
@@ -71,7 +71,7 @@ def _find_series(rows: pl.DataFrame, tried: list[str]) -> tuple[int, list[str]]:
     orders = rows.select("number", "who", "time").n_unique()
     for size in (1, 2, 3):
         for within in combinations([*tried, ""], size):
-            keys = ["number", *(header or "day" for header in within)]
+            keys = ["number", *(f"\0{header}" if header else "day" for header in within)]
             people = rows.group_by(keys).agg(pl.col("who").n_unique())["who"]
             if (people > 1).sum() <= LEFT * shared.height and people.len() <= (1 + LEFT) * orders:
                 return shared.height, [*within]
