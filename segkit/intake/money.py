@@ -6,10 +6,9 @@ import re
 
 import polars as pl
 
-from segkit.display import counted, join_words, money, number, percent
+from segkit.display import counted, money
 from segkit.intake.cells import PERSONS, is_text
 from segkit.intake.columns import Columns
-from segkit.intake.equations import TIPS
 from segkit.intake.evidence import ENOUGH, repeats_in_orders, sample
 from segkit.intake.headers import concepts, pattern, plain
 from segkit.intake.mapping import STATUS_COLUMNS, TableMapping
@@ -533,58 +532,3 @@ def about_discounts(columns: Columns) -> list[Finding]:
     )
     answer = "[orders] discount_taken = false (or true)"
     return [Finding("block", "orders", "discount", text, reduced.height, answer=answer)]
-
-
-def about_unit(columns: Columns) -> list[Finding]:
-    """Ask whether whole discounts of few sizes are money or percent, where they are to come off."""
-    needed = ("discount", "quantity", "unit_price")
-    shown = columns.profile(columns.source("discount"))
-    if columns.mapping.is_set("orders", "discount_unit") or columns.source("amount") or not shown:
-        return []
-    if shown.numbers is None or shown.rows < ENOUGH or not all(map(columns.source, needed)):
-        return []
-    off = shown.numbers.abs().drop_nulls()
-    rates = off.filter(off > 0)
-    is_few = 0 < rates.n_unique() <= 20 and rates.len() > 2 * rates.n_unique()
-    most = max(rates, default=0.0)
-    if not is_few or shown.is_money or most > 100:
-        return []
-    off, units, prices = (columns.numbers(n).filter(counted_rows(columns)) for n in needed)
-    gross, off = units * prices, off.abs().fill_null(0)
-    sums = [float((gross - off).sum()), float((gross * (1 - off / 100)).sum())]
-    text = (
-        f"{shown.name!r} holds whole numbers up to {number(most)}: money off the "
-        f"line (a sum of {money(sums[0])}), or percent ({money(sums[1])})?"
-    )
-    answer = '[orders] discount_unit = "percent" (or "money")'
-    return [Finding("block", "orders", "discount", text, rates.len(), answer=answer)]
-
-
-def about_tips(columns: Columns) -> list[Finding]:
-    """Say that an amount may hold tips, which are no sales.
-
-    Examples
-    --------
-    >>> from segkit.intake.mapping import Mapping
-    >>> columns = Columns("orders", pl.DataFrame({"Total": [22.5, 10.5], "Tip": [3.5, 0.0]}),
-    ...     Mapping({"orders": TableMapping({"amount": "Total"})}))
-    >>> about_tips(columns)[0].finding
-    "'Total' may hold 'Tip' (sum 3.50, 10.6% of it); tips are no sales."
-    """
-    amount = columns.source("amount")
-    if amount is None or {"subtotal", "net"} & concepts(amount)[0]:
-        return []
-    tips = [
-        header
-        for header, shown in columns.profiles.items()
-        if TIPS & {*plain(header).split("_")} and shown.numbers is not None and header != amount
-    ]
-    sums = [sum_of(columns, header, "discount") or 0.0 for header in tips]
-    total = sum_of(columns, amount) if sum(sums) > 0 else None
-    if not total:
-        return []
-    text = f"{amount!r} may hold {join_words([repr(header) for header in tips])} (sum "
-    text += f"{money(sum(sums))}, {percent(sum(sums) / total)} of it)"
-    text += "; tips are no sales."
-    answer = '[orders.columns] amount = "...", of a column without tips'
-    return [Finding("warn", "orders", "amount", text, answer=answer)]

@@ -17,6 +17,8 @@ import polars as pl
 from segkit.display import counted, percent
 from segkit.errors import MappingError
 from segkit.intake.amounts import (
+    about_tips,
+    about_unit,
     differ_by_tax,
     is_of_order,
     is_same,
@@ -50,9 +52,7 @@ from segkit.intake.money import (
     about_overlaps,
     about_summaries,
     about_tests,
-    about_tips,
     about_totals,
-    about_unit,
     ask_debits,
 )
 from segkit.intake.numbering import about_numbering
