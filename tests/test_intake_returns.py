@@ -50,6 +50,12 @@ def test_credit_notes_that_are_negative_anyway_ask_nothing():
     assert segkit.clean_data(negative).orders["amount"].sum() == 24.0
 
 
+def test_credit_notes_on_rows_that_are_left_out_ask_nothing():
+    void = pl.when(pl.col("Nature") == "AVOIR").then(pl.lit("cancelled")).otherwise(pl.lit("paid"))
+    taken = segkit.clean_data(LINES.with_columns(void.alias("Status")))
+    assert taken.orders["amount"].to_list() == [10.0, 20.0, -1.0]
+
+
 def test_a_percent_sign_is_read_as_percent():
     lines = LINES.drop("Nature", "amount").with_columns(
         pl.lit("10,00").alias("unit_price"), pl.lit("20").alias("Remise %")

@@ -23,9 +23,10 @@ from segkit.intake.headers import WORDS, concepts, pattern, plain
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping
 from segkit.intake.questions import Finding
 from segkit.intake.statuses import CREDIT, CREDIT_NOTE, row_meaning, spelt, status_meaning, stem
-from segkit.intake.sums import count_words, line_money, say_rows
+from segkit.intake.sums import count_words, counted_rows, line_money, say_rows
 
 MOST_KINDS = 40
+NO_MATTER = ("row_kind", "customer_id", "order_time")  # what payouts and fees lack is asked about
 # A kind of row stands on nearly every row; a charge beside goods in so many of its orders.
 MOSTLY, BESIDE = 0.95, 0.9
 FEWEST_ORDERS = 5
@@ -71,7 +72,7 @@ def about_other_rows(columns: Columns, given: Mapping) -> list[Finding]:
     states = [columns.source(name) for name in STATUS_COLUMNS]
     settled |= {name for name in states if name and "status" in concepts(name)[0]}
     settled |= {*used.option("orders", "not_states")}
-    few = sample(frame)
+    few = sample(frame.filter(counted_rows(columns, NO_MATTER)))
     for name, dtype in few.schema.items():
         if (
             not (is_text(dtype) or dtype.is_integer())
@@ -96,7 +97,7 @@ def about_other_rows(columns: Columns, given: Mapping) -> list[Finding]:
             findings = ask(name, spelling, row_words, columns)
             if findings:
                 return findings
-    return _refuse_histories(few, columns) or _ask_carts(frame, mapped, columns)
+    return _refuse_histories(sample(frame), columns) or _ask_carts(frame, mapped, columns)
 
 
 _Words = Callable[[], pl.Series]
@@ -113,7 +114,8 @@ def _ask_unnamed(name: str, kinds: dict[str, object], columns: Columns) -> list[
     """Ask about the kinds of rows that the mapping does not name, and that may be no sales."""
     cells = columns.cells(name).cast(pl.String)
     stems = cells.n_unique() > MOST_KINDS
-    unnamed = cells.filter(~cells.is_in([*kinds])).drop_nulls().unique()
+    counts = counted_rows(columns, ("row_kind",))
+    unnamed = cells.filter(counts & ~cells.is_in([*kinds])).drop_nulls().unique()
     unnamed = unnamed.filter(~stem(unnamed).is_in([*kinds]))
     worth = line_money(columns)
     if stems:
@@ -507,8 +509,7 @@ _YES = {*YES, "recovered"}
 
 def _shown(cells: pl.Series, words: list[str], columns: Columns) -> str:
     """List words with their rows and their money, those without a customer too."""
-    no_matter = ("row_kind", "customer_id", "order_time")
-    counts = count_words(columns, cells, no_matter).rows_by_key("word", unique=True)
+    counts = count_words(columns, cells, NO_MATTER).rows_by_key("word", unique=True)
     words = [word for word in words if word in counts]
     shown = [f"{word!r} {say_rows(*counts[word][:2])}" for word in words[:8]]
     return "; ".join(shown) + ("; ..." if len(words) > len(shown) else "")

@@ -26,7 +26,7 @@ from segkit.intake.statuses import (
     stem,
     unpaid_words,
 )
-from segkit.intake.sums import count_words, say_rows
+from segkit.intake.sums import count_words, counted_rows, say_rows
 from segkit.intake.whole_orders import states_of
 
 MOST_STATUSES = 40
@@ -206,7 +206,9 @@ def about_returns(columns: Columns) -> list[Finding]:
         cells = frame.select(pl.col(raw_column).cast(pl.String).str.strip_chars().alias("word"))
         read = flag(pl.col("word"), pl.String(), (), words)
         mapped_words = {str(word) for word in words}
-        odd = cells.filter(read.is_null() & ~pl.col("word").is_in(["", *mapped_words]))
+        odd = cells.filter(
+            read.is_null() & ~pl.col("word").is_in(["", *mapped_words]) & counted_rows(columns)
+        )
         if odd.height:
             listed = _some(odd["word"])
             text = f"holds {listed}, neither yes nor no."
@@ -222,11 +224,11 @@ def about_returns(columns: Columns) -> list[Finding]:
 def _credit_notes(columns: Columns) -> list[Finding]:
     """Find unused columns whose words name credit notes on lines that are not negative."""
     frame, part = columns.raw, columns.mapping.tables["orders"]
-    kind_column = columns.source("row_kind")
+    kind_column, rows = columns.source("row_kind"), counted_rows(columns, ("row_kind",))
     if kind_column is not None:  # other kinds of rows have their sign, or do not count
         named = {word: str(kind) for word, kind in part.values.get("row_kind", {}).items()}
-        row_kinds = read_kinds(columns.cells(kind_column).cast(pl.String), named)
-        frame = frame.filter(row_kinds == "line")
+        rows &= read_kinds(columns.cells(kind_column).cast(pl.String), named) == "line"
+    frame = frame.filter(rows)
     signs = [part.columns[n] for n in ("quantity", "amount") if n in part.columns]
     minus = pl.any_horizontal(
         pl.col(name).cast(pl.String).str.strip_chars().str.contains(r"^[-−(]|-$") for name in signs
