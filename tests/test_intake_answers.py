@@ -363,6 +363,35 @@ def test_two_events_that_tell_the_same_orders_count_once_and_cancelled_ones_are_
     assert cents_of(audit) == SOLD
 
 
+@pytest.mark.parametrize(
+    ("sale", "other"),
+    [
+        ("Invoice", "Proforma invoice"),
+        ("Faktura VAT", "Faktura Proforma"),
+        ("Factura", "Factura proforma"),
+        ("Faktura", "Zálohová faktura"),
+        ("Számla", "Díjbekérő"),
+        ("Fatura", "Teklif"),
+        ("Tax invoice", "Quotation"),
+        ("Счет-фактура", "Счет на оплату"),
+        ("חשבונית מס / קבלה", "הצעת מחיר"),
+        ("发票", "形式发票"),
+    ],
+)
+def test_the_most_specific_word_of_a_document_decides(sale, other):
+    audit, asked = settle(listed("Document type", sale, other))
+    assert [item.column for item in asked] == ["row_kind"]
+    assert repr(other) in asked[0].finding
+    assert repr(sale) in asked[0].finding
+    assert cents_of(audit) == SOLD
+
+
+def test_a_receipt_of_the_money_of_an_invoice_is_its_payment():
+    frame = rows_of(("חשבונית מס", False), ("קבלה", True), ("הצעת מחיר", True))
+    audit, _ = settle(frame.with_columns(Order=pl.int_range(pl.len())))
+    assert cents_of(audit) == sum(CENTS)
+
+
 def test_documents_that_are_not_known_stand_in_the_answer():
     frame = rows_of(("Factuur", False), ("Betaling", False), ("Rentefactuur", True))
     assert '"Rentefactuur" = "line"' in questions(frame)

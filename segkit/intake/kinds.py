@@ -22,7 +22,16 @@ from segkit.intake.evidence import sample
 from segkit.intake.headers import WORDS, concepts, pattern, plain
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping
 from segkit.intake.questions import Finding
-from segkit.intake.statuses import CREDIT, CREDIT_NOTE, row_meaning, spelt, status_meaning, stem
+from segkit.intake.statuses import (
+    CREDIT,
+    CREDIT_NOTE,
+    TAX_INVOICE,
+    UNBINDING,
+    row_meaning,
+    spelt,
+    status_meaning,
+    stem,
+)
 from segkit.intake.sums import count_words, counted_rows, line_money, say_rows
 
 MOST_KINDS = 40
@@ -40,6 +49,7 @@ _BROWSING, _BOUGHT, _ABANDONED, _RECOVERED, _CART, _TENDERS, _WAYS, _WAY_TO_PAY,
     )
 )
 _DOCUMENTS = {k: re.compile(words.replace("\n", "")) for k, words in WORDS["documents"].items()}
+_AN_INVOICE = re.compile(pattern("invoice_number"))
 _NOTE_OF_CREDIT = re.compile(CREDIT_NOTE)
 _TYPE_WORDS = {*pattern("type_words").split("|")}  # headers of kinds of rows
 _NOT_CARTS = re.compile(r"url|token|link")
@@ -137,6 +147,7 @@ def _ask_unnamed(name: str, kinds: dict[str, object], columns: Columns) -> list[
         is_counted = read[word] in ("line", "way", "charge", "discount") or any(
             one.fullmatch(text) for one in (_BOUGHT, *_DOCUMENTS.values())
         )
+        is_counted = is_counted and not UNBINDING.search(text)
         if ledger.get(word, "line") != "line":
             others[word] = ledger[word]
         elif not ledger and not is_counted:
@@ -439,15 +450,20 @@ def _ask_documents(
     kinds: dict[str, list[str]] = {}
     for word, text in spelling.items():
         kind = next((k for k, names in _DOCUMENTS.items() if names.fullmatch(text)), "")
+        if kind in ("", "invoice") and UNBINDING.search(text):  # the most specific word decides
+            kind = "quote"
+        elif kind == "" and TAX_INVOICE.search(text):
+            kind = "invoice"
         kind = "credit" if re.search(CREDIT, word.lower()) else kind
         kinds.setdefault(kind, []).append(word)
+    _part_receipts(kinds, row_words(), columns)
     several = [kind for kind in _DOCUMENTS if kind in kinds]
     recognised = sum(len(words) for kind, words in kinds.items() if kind)
     if len(several) < 2 or recognised < 0.5 * len(spelling):
         return []
     listed = [word for kind in several for word in kinds[kind]]
     counts = kinds[several[0]]
-    shown = _shown(row_words(), [*listed, *kinds.get("", [])], columns)
+    shown = _shown(row_words(), [*listed, *kinds.get("credit", []), *kinds.get("", [])], columns)
     text = (
         f"{name!r} holds several documents of one sale ({shown}); added "
         "up, the same money counts several times. Does only "
@@ -462,6 +478,20 @@ def _ask_documents(
         if worth is not None and (worth.filter((cells == word).fill_null(value=False)) > 0).any():
             others[word] = "return"
     return _question(name, text, others, row_words())
+
+
+def _part_receipts(kinds: dict[str, list[str]], cells: pl.Series, columns: Columns) -> None:
+    """Take words whose rows repeat the money of a customer's invoices as their payments."""
+    who = columns.source("customer_id")
+    if who is None or "invoice" not in kinds:
+        return
+    rows = pl.DataFrame({"word": cells, "key": columns.cells(who).cast(pl.String)}).with_columns(
+        money=pl.lit(line_money(columns), dtype=pl.Float64)
+    )
+    others = [word for word in kinds.get("", []) if not _AN_INVOICE.search(spelt(word))]
+    for word in _repeats(kinds["invoice"], others, rows):
+        kinds[""].remove(word)
+        kinds.setdefault("payment", []).append(word)
 
 
 def _are_beside_others(cells: pl.Series, charges: list[str], columns: Columns) -> bool:

@@ -28,8 +28,12 @@ def _pattern(stems: str) -> re.Pattern[str]:
 
 _MEANS = {"asked": None, "part_refunded": "sale", "paid_waiting": "sale"}
 _PATTERNS = {name: _pattern(stems) for name, stems in WORDS["states"].items()}
+TAX_INVOICE = re.compile(pattern("tax_invoice"))
+UNBINDING = re.compile(pattern("unbinding"))
 _ROW_PATTERNS = (
     (re.compile(CREDIT_NOTE), "return"),
+    (UNBINDING, "other"),
+    (TAX_INVOICE, "line"),
     *((_pattern(stems), name) for name, stems in WORDS["rows"].items()),
 )
 
