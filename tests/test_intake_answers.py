@@ -609,3 +609,18 @@ def test_the_shops_own_address_on_orders_of_many_is_pointed_out():
     )
     told = " ".join(f.finding for f in segkit.audit_data(frame).findings if f.severity == "warn")
     assert "One value of 'Email' stands beside 10 telephone numbers in 'Phone'" in told
+
+
+def test_lines_without_their_order_go_on_with_it_and_money_is_no_customer():
+    lines = [{"Mã đơn hàng": f"SON{n}", "Ngày tạo": DAYS[n], "Mã khách hàng": f"C{n // 3}",
+              "Khách phải trả": 1000.0 * CENTS[n], "Thành tiền": 400.0 * CENTS[n]}
+             for n in range(N)]  # fmt: skip
+    below = [{"Thành tiền": 600.0 * cents} for cents in CENTS]
+    rows = [row for pair in zip(lines, below, strict=True) for row in pair]
+    frame = pl.DataFrame([*rows, {"Mã đơn hàng": "Tổng cộng", "Thành tiền": 1.0}])
+    for blanks in ([], [dict.fromkeys(frame.columns)] * 9):
+        audit, asked = settle(pl.concat([frame, pl.DataFrame(blanks, schema=frame.schema)]))
+        assert not asked
+        assert audit.mapping.tables["orders"].columns["customer_id"] == "Mã khách hàng"
+        assert segkit.clean_data(audit).orders["order_id"].n_unique() == N
+        assert cents_of(audit) == 100_000 * sum(CENTS)

@@ -343,6 +343,19 @@ def _only_number(profiles: dict[str, ColumnProfile], used: set[str]) -> str | No
     return found[0] if len(found) == 1 else None
 
 
+def are_sums(values: pl.Series) -> bool:
+    """Return whether numbers are rounded as sums of money are, and as no numbers of persons.
+
+    Examples
+    --------
+    >>> are_sums(pl.Series([658000, 0, 1566000] * 20)), are_sums(pl.Series(range(100, 200)))
+    (True, False)
+    """
+    filled = values.drop_nulls().filter(values.drop_nulls() != 0).abs()
+    is_round = (filled % 100 == 0) & (filled >= 1000)
+    return filled.len() >= ENOUGH and float(is_round.mean() or 0) >= SAME  # type: ignore[arg-type]
+
+
 def folded(shown: ColumnProfile) -> pl.Series:
     """Return a column's cells as text, e-mail addresses in lower case."""
     texts = shown.cells.cast(pl.String)

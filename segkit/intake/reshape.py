@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import time as time_of_day
+from functools import partial
 
 import polars as pl
 
 from segkit.display import counted
 from segkit.intake.cells import is_text
 from segkit.intake.dates import DATE_LIKE, formats
+from segkit.intake.evidence import are_sums
 from segkit.intake.headers import WORDS, concepts, is_personal_number, pattern, plain
 from segkit.intake.mapping import TOTALS, Mapping, TableMapping, list_time_zones
 
@@ -87,6 +89,7 @@ def spread_groups(frame: pl.DataFrame, title: str) -> tuple[pl.DataFrame, list[s
 
 
 MOST_EMPTY, LEAST_EMPTY = 0.95, 0.05  # of the rows that go on with the order above
+MOSTLY = 0.9  # of the orders name a customer and a date
 
 
 def fill_orders(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
@@ -103,42 +106,55 @@ def fill_orders(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     >>> fill_orders(frame)[0]["Customer", "Total"].rows()
     [('Ann', '12'), ('Ann', None), ('Bea', '5')]
     """
-    orders = [name for name in frame.columns if {"order", "id"} <= concepts(name)[0]]
-    if not orders or frame.height < 2:
-        return frame, []
     shown = {
         name: (pl.col(name).str.strip_chars() != "").fill_null(value=False)
         if kind == pl.String
         else pl.col(name).is_not_null()
         for name, kind in frame.schema.items()
     }
-    for order in orders:
+    for order in filter(partial(_numbers_orders, frame), frame.columns):
         first = frame.select(shown[order]).to_series()
         empty = 1 - float(first.mean() or 0)  # type: ignore[arg-type]
         if not first[0] or not LEAST_EMPTY < empty < MOST_EMPTY:
             continue
         is_filled = frame.select(**shown)
-        alike = [name for name in frame.columns if is_filled[name].equals(first)]
-        meant = {concept for name in alike for concept in concepts(name)[0]}
-        going_on = is_filled.select(pl.any_horizontal(pl.all().exclude(alike))).filter(~first)
-        if not {"customer", "date"} <= meant or not going_on.to_series().all():
+        below = is_filled.filter(~first)
+        heads = [name for name in frame.columns if not below[name].any()]
+        on_most = is_filled.filter(first).select(pl.col(heads).mean() >= MOSTLY).row(0, named=True)
+        meant = {concept for name in heads if on_most[name] for concept in concepts(name)[0]}
+        rest = pl.any_horizontal(pl.all().exclude(heads))
+        is_blank = ~is_filled.select(pl.any_horizontal(pl.all())).to_series()
+        if not {"customer", "date"} <= meant or not below.select(rest).to_series().any():
             continue
-        numbers = [
-            name
-            for name in alike
-            if name != order
-            and not ({"customer", "phone", "id"} & concepts(name)[0] or is_personal_number(name))
-            and not frame[name].dtype.is_temporal()
-            and not frame[name].cast(pl.String).str.contains(r"\p{L}|\d[-/:.]\d+[-/:.]\d").any()
-        ]
-        filled = [name for name in alike if name not in numbers]
+        filled = [name for name in heads if name == order or _is_no_sum(frame[name])]
         note = (
-            f"{counted(int((~first).sum()), 'row')} without {order!r} go on with the order above "
-            f"them ({', '.join(map(repr, filled))})"
+            f"{counted(int((~first & ~is_blank).sum()), 'row')} without {order!r} go on with the "
+            f"order above them ({', '.join(map(repr, filled))})"
         )
-        written = (pl.when(is_filled[name]).then(name).forward_fill() for name in filled)
-        return frame.with_columns(written), [note]
+        of_order = pl.col(filled).first().over("\0order")
+        numbered = frame.with_columns(first.cum_sum().alias("\0order"), (~is_blank).alias("\0line"))
+        return numbered.with_columns(pl.when("\0line").then(of_order)).select(frame.columns), [note]
     return frame, []
+
+
+def _numbers_orders(frame: pl.DataFrame, name: str) -> bool:
+    """Return whether a column names orders, by its header or by codes that are never the same."""
+    meant = concepts(name)[0]
+    if meant != {"order"} or frame[name].dtype.is_nested():
+        return {"order", "id"} <= meant
+    codes = frame[name].cast(pl.String, strict=False).drop_nulls()
+    codes = codes.filter(codes.str.contains(r"\d"))
+    return codes.len() > 1 and codes.n_unique() == codes.len()
+
+
+def _is_no_sum(cells: pl.Series) -> bool:
+    """Return whether what stands on an order's first line is of each line too: no sum of money."""
+    if are_sums(cells.cast(pl.Float64, strict=False)):
+        return False
+    if {"customer", "phone", "id"} & concepts(cells.name)[0] or is_personal_number(cells.name):
+        return True
+    texts = r"\p{L}|\d[-/:.]\d+[-/:.]\d"
+    return cells.dtype.is_temporal() or bool(cells.cast(pl.String).str.contains(texts).any())
 
 
 # Number of rows by which a column's kind is told.

@@ -13,7 +13,7 @@ from math import inf
 
 from segkit.intake.cells import is_text
 from segkit.intake.equations import Equation, weigh_equations
-from segkit.intake.evidence import ENOUGH, FEW, ColumnProfile, constant_within, folded
+from segkit.intake.evidence import ENOUGH, FEW, ColumnProfile, are_sums, constant_within, folded
 from segkit.intake.factors import EXACT, LEAD, LEAST, Scores, best_column, weigh_money
 from segkit.intake.headers import WORDS, concepts, plain, without_number
 from segkit.intake.statuses import CREDIT, refund_meaning, row_meaning, status_meaning
@@ -92,8 +92,9 @@ def _fits_email(shown: ColumnProfile) -> float | None:
 
 
 def _fits_id(role: str, header: str, shown: ColumnProfile) -> float | None:
-    enough = shown.rows >= ENOUGH
-    if shown.dated or shown.is_money or (shown.is_flag and enough):
+    enough, meant = shown.rows >= ENOUGH, concepts(header)[0]
+    is_sum = "id" not in meant and shown.numbers is not None and are_sums(shown.numbers)
+    if shown.dated or shown.is_money or is_sum or (shown.is_flag and enough):
         return None
     if role == "product_id":
         return 0.0
@@ -106,7 +107,6 @@ def _fits_id(role: str, header: str, shown: ColumnProfile) -> float | None:
         score -= 1.0
     if role == "device_id" and enough and shown.distinct <= FEW:
         return None  # models of devices
-    meant = concepts(header)[0]
     if role == "order_id" and {"amount", "total"} & meant and "id" not in meant:
         return None  # the invoice's amount
     if role == "order_id" and not {"id", "order"} & meant:
