@@ -220,3 +220,22 @@ def test_dates_of_the_islamic_calendar_are_refused_by_its_name():
     assert "Gregorian" in asked.answer
     births = pl.DataFrame({"birth_date": ["02/08/67"], "size": ["110/80/20"]})
     assert write_gregorian(births)[0].equals(births)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2024.01.09.", datetime(2024, 1, 9)),  # Hungarian
+        ("2024. 01. 09. 15:20", datetime(2024, 1, 9, 15, 20)),
+        ("2024. 1. 9. 오후 3:20:00", datetime(2024, 1, 9, 15, 20)),  # Korean
+        ("2024-01-09 오전 9:05", datetime(2024, 1, 9, 9, 5)),
+        ("2024/1/9 下午 3:20", datetime(2024, 1, 9, 15, 20)),
+        ("2024年1月9日(火)", datetime(2024, 1, 9)),
+        ("9. 1. 2024 15:20", datetime(2024, 1, 9, 15, 20)),  # Czech
+        ("9.1.2024 klo 15.20", datetime(2024, 1, 9, 15, 20)),  # Finnish
+        ("09.01.2024 г.", datetime(2024, 1, 9)),  # Russian
+    ],
+)
+def test_dates_are_read_as_spreadsheets_of_other_languages_write_them(text, moment):
+    taken = segkit.clean_data(lines([text, text.replace("9", "10", 1).replace("010", "10")]))
+    assert taken.orders["order_time"][0].replace(tzinfo=None) == moment

@@ -700,7 +700,29 @@ def test_words_of_states_in_a_column_that_names_none_are_the_state():
 
 @pytest.mark.parametrize(
     ("header", "meant"),
-    [("KÄUFER", {"customer"}), ("SZÁMLA ÖSSZEGE", {"order", "amount"}), ("注文者", {"customer"})],
+    [
+        ("KÄUFER", {"customer"}),
+        ("SZÁMLA ÖSSZEGE", {"order", "amount"}),
+        ("注文者", {"customer"}),
+        ("Refundert beløp", {"refund", "amount"}),
+        ("ERSTATTETER BETRAG", {"refund", "amount"}),
+        ("Kwota zwrotu", {"refund", "amount"}),
+        ("Data zapłaty", {"payment", "date"}),
+    ],
 )
 def test_capitals_and_compounds_name_what_their_words_do(header, meant):
     assert concepts(header)[0] == meant
+
+
+def test_a_number_of_rows_is_no_order_where_another_column_groups_them():
+    lines = (
+        shop().rename({"Order No": "Bxol"}).with_columns((pl.int_range(pl.len()) + 1).alias("ID"))
+    )
+    columns = propose_orders(Columns("orders", lines, Mapping()))[0].columns
+    assert columns["order_id"] == "Bxol"
+
+
+def test_a_refund_of_many_small_units_of_money_counts_no_pieces():
+    back = [0 if i % 4 else 25_000 + i for i in range(60)]
+    [question] = asked(unknown(**{"Jumlah Pengembalian": back}))
+    assert "are they taken off" in question.finding

@@ -32,6 +32,19 @@ _SIGNS: tuple[tuple[str, dict[str, str]], ...] = (
 )  # fmt: skip
 
 
+# Spellings that are rewritten as a whole: 2024. 1. 9. (Hungarian, Korean), a Japanese weekday, the
+# half of the day before the hour, 9.1.2024 klo 15.20, the Russian sign of a year.
+_REWRITTEN: tuple[tuple[str, str], ...] = (
+    (r"^(\d{4})(?:[.] ?|년 )(\d{1,2})(?:[.] ?|월 )(\d{1,2})(?:[.]|일)(?: +|$)", "${1}-${2}-${3} "),
+    (r"^(\d{4})[.] (\d{1,2})[.] (\d{1,2})$", "${1}-${2}-${3}"),
+    (r" ?[(][月火水木金土日월화수목금토일][)]", ""),
+    (r"(?:오전|午前|上午) ?(\d{1,2}:[\d:]+)", "${1} AM"),
+    (r"(?:오후|午後|下午) ?(\d{1,2}:[\d:]+)", "${1} PM"),
+    (r"^(\d{1,2}[.]\d{1,2}[.]\d{4}),? (?:klo? |kl[.] )?(\d{1,2})[.](\d\d)$", "${1} ${2}:${3}"),
+    (r"(\d{4}) [гр][.]", "${1}"),
+)
+
+
 def date_words(values: pl.Series) -> dict[str, str]:
     """Find the words in a text column of dates that strptime cannot read.
 
@@ -53,7 +66,7 @@ def date_words(values: pl.Series) -> dict[str, str]:
     >>> date_words(pl.Series(["5 August 2024", "2024-08-05T07:00Z"]))
     {}
     """
-    spelling = pl.col("v").str.contains(rf"{WORD}|年|[.] |[ap][.]")
+    spelling = pl.col("v").str.contains(rf"{WORD}|[年년(]|[.](?: |$)|[ap][.]|[ .]\d+[.]\d+$")
     texts = values.cast(pl.String).to_frame("v").filter(spelling).to_series()
     spelt = texts.unique(maintain_order=True)
     if not spelt.len():
@@ -64,6 +77,8 @@ def date_words(values: pl.Series) -> dict[str, str]:
         if spelt.head(200).str.contains(pattern).any()
         for sign, meant in meanings.items()
     }
+    if any(spelt.head(200).str.contains(pattern).any() for pattern, _ in _REWRITTEN):
+        signs |= {"\0": ""}  # no cell holds it; `in_english` rewrites the column
     words = spelt.str.extract_all(WORD).explode().drop_nulls().unique(maintain_order=True)
     meanings = {word: _read(word) for word in words.head(200)}
     strange = [
@@ -86,6 +101,8 @@ def in_english(cell: pl.Expr, words: dict[str, str]) -> pl.Expr:
     """
     if not words:
         return cell
+    for pattern, rewritten in _REWRITTEN if "\0" in words else ():
+        cell = cell.str.replace(pattern, rewritten)
     longest = sorted(words, key=len, reverse=True)
     # "mar. 5 mars": a word before the day is read as a weekday ("mar." is Tuesday and March).
     bare = cell.str.replace(r"^\p{L}{2,10}[.,]*\s+(\d{1,2}[-. ]+(?:\p{L}{1,3} )?\p{L}{3,})", "${1}")

@@ -111,6 +111,8 @@ def older_encoding(data: bytes, name: str, table: str) -> str:
     best = ranked[0]
     if best == "cp1252" and "cp1250" in readings and _is_hungarian(readings[best]):
         best = "cp1250"
+    if best == "cp1252" and _is_czech(b"\n".join(cells)):
+        return "cp1250"
     if best in ("cp1250", "cp1252") and _is_turkish(b"\n".join(cells)):
         return "cp1254"
     letters = max(1, sum(letter > "\x7f" for letter in readings[best]))
@@ -141,6 +143,19 @@ def _is_hungarian(text: str) -> bool:
     low = text.lower()
     alone = len(re.findall("õ(?!e)", low))
     return alone > low.count("õe") and "á" in low and not {"ã", "ä"} & {*low}
+
+
+def _is_czech(sample: bytes) -> bool:
+    """Return whether all letters beyond ASCII are Czech: ř, ě or ů beside those of others, too.
+
+    Examples
+    --------
+    >>> _is_czech("Vyřízeno".encode("cp1250")), _is_czech("Beløb, Købt, é".encode("cp1252"))
+    (True, False)
+    """
+    text = sample.decode("cp1250", "replace").lower()
+    letters = {one for one in text if one > "\x7f" and one.isalpha()}
+    return bool(letters & {*"řěů"} and letters & {*"íýšžá"}) and letters <= {*"áčďéěíňóřšťúůýž"}
 
 
 def _is_turkish(sample: bytes) -> bool:

@@ -16,11 +16,12 @@ from segkit.intake.statuses import stem
 BLOCKS, BLOCK = 3, 4_000  # rows next to each other, so that orders stay whole
 FEW_STEMS = 6  # words that numbers follow
 FEW = 40  # a column of words has at most so many
+ONE_A_DAY = 0.9  # of the customers' days with several rows have one order
 FEWEST_GROUPS, SAME = 5, 0.98  # orders of several rows, and how sure a column numbers them
 ENOUGH = 20  # from so many rows on, values weigh against a name
 _DATE = (
-    r"^\s*\d{1,4}[-/.年]\d{1,2}[-/.月]\d{1,4}|^[^\d]{0,12}\d{1,2}[-. ]+\p{L}{2,10}"
-    r"|^\p{L}{3,10}\.? \d{1,2},? \d{2,4}"
+    r"^\s*\d{1,4}(?:[-/年]|[.년] ?)\d{1,2}(?:[-/月]|[.월] ?)\d{1,4}"
+    r"|^[^\d]{0,12}\d{1,2}[-. ]+\p{L}{2,10}|^\p{L}{3,10}\.? \d{1,2},? \d{2,4}"
 )
 _CODE = r"^\S*\d\S*$"
 _NUMBER = r"^[^\p{L}@]*\d[^\p{L}@]*$|^\D{0,4}\d[\d.,'’\s]*\D{0,4}$"
@@ -327,7 +328,9 @@ def find_order_numbers(
         if shown.filled < SAME or shown.distinct <= who.distinct:
             continue
         shares = constant_within(keys, shown.cells), constant_within(shown.cells, keys)
-        if all(share is not None and share >= SAME for share in shares):
+        # Where a day is all that is known of the time, some customers order twice on one.
+        least = ONE_A_DAY, SAME
+        if all(share is not None and share >= at for share, at in zip(shares, least, strict=True)):
             return header
     return None
 
@@ -338,7 +341,8 @@ def _only_number(profiles: dict[str, ColumnProfile], used: set[str]) -> str | No
         header
         for header, shown in profiles.items()
         if header not in used and shown.codes >= SAME and not shown.is_money and not shown.dated
-        and shown.distinct == shown.rows >= ENOUGH and not shown.emails
+        and shown.rows >= ENOUGH and shown.distinct == shown.cells.len() - shown.cells.null_count()
+        and shown.filled >= SAME and not shown.emails
     ]  # fmt: skip
     return found[0] if len(found) == 1 else None
 

@@ -32,6 +32,10 @@ _JOINTS = ("", "s", "n", "en", "es", "e")  # letters that join compounds
 _LATIN = re.compile(r"[a-z0-9_]+$")
 _WITH_TAX = frozenset(WORDS["headers"]["with_tax"].split())
 _WITHOUT_TAX = frozenset(WORDS["headers"]["without_tax"].split())
+# Words of states also name columns: "Refunderet beløb".
+_GIVEN_BACK = re.compile("|".join(
+    stem for stem in WORDS["states"]["refunded"].replace("\n", "|").split("|") if stem.isalpha()
+))  # fmt: skip
 _TAILS = ("nr", "no", "id", "num", "code")
 _DOCUMENT_TYPE = re.compile(
     r"^(?:fk|bl|au|vg|bw|vbtyp|faktura|beleg|auftrags?|vorgangs?|buchungs?)_?(?:art|typ)$|^vbtyp$|"
@@ -225,6 +229,8 @@ def _concepts(header: str) -> tuple[frozenset[str], int]:
             meant |= LEXICON[token]
         elif token not in SMALL:
             parts = _compound(token)
+            if parts is None and len(tokens) > 1 and _GIVEN_BACK.match(token):
+                parts = {"refund"}
             meant |= parts or set()
             unknown += parts is None
     return _settle(header, tokens, meant), unknown
@@ -240,16 +246,15 @@ def _settle(header: str, tokens: list[str], meant: set[str]) -> frozenset[str]:
         meant = (meant - {"quantity"}) | {"name"}
     if "cep" in tokens and "phone" in meant:  # a mobile in Turkish, a postcode in Portuguese
         meant -= {"place"}
-    if "%" in header:
-        meant.add("percent")
-    if "#" in header:
-        meant.add("id")
+    meant |= {concept for sign, concept in (("%", "percent"), ("#", "id")) if sign in header}
     if _DOCUMENT_TYPE.search("_".join(tokens)):  # Fakturaart
         meant = {"order", "type"}
     if "tax" in meant and (side := _side_of_tax(tokens)):  # "total incl. tax" is no tax
         meant = (meant - {"tax"}) | {side}
     if "number_of" in "_".join(tokens) or {"id", "quantity"} <= meant:  # number of items
         meant = (meant - {"id"}) | {"quantity"}
+    if {"amount", "date"} <= meant:  # data zapłaty
+        meant = (meant - {"amount"}) | {"payment"}
     return frozenset(meant - {"place"} if "email" in meant else meant)  # e-mail address
 
 

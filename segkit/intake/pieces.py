@@ -12,6 +12,7 @@ from segkit.intake.mapping import TableMapping
 from segkit.intake.questions import Finding
 from segkit.intake.sums import counted_rows
 
+MOST_PIECES = 100  # that usually come back of a line; larger numbers are money
 NO_DIFFERENCE, NET = 0.02, 0.95  # amounts that already lack the pieces that came back
 
 
@@ -21,7 +22,10 @@ def counts_returns(header: str, shown: ColumnProfile) -> bool:
     is_count = "refund" in meant and bool({"quantity", "unit", "product"} & meant)
     if not is_count or meant & {"price", "amount", "id", "date"}:
         return False
-    return shown.numbers is not None and shown.share_whole == 1 and bool((shown.numbers > 0).any())
+    if shown.numbers is None or shown.share_whole < 1:
+        return False
+    usual = shown.numbers.filter(shown.numbers > 0).median()
+    return usual is not None and float(usual) <= MOST_PIECES  # type: ignore[arg-type]
 
 
 def returned_pieces(columns: Columns) -> tuple[str, pl.Series] | None:

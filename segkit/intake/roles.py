@@ -13,7 +13,15 @@ from math import inf
 
 from segkit.intake.cells import is_text
 from segkit.intake.equations import Equation, weigh_equations
-from segkit.intake.evidence import ENOUGH, FEW, ColumnProfile, are_sums, constant_within, folded
+from segkit.intake.evidence import (
+    ENOUGH,
+    FEW,
+    ColumnProfile,
+    are_sums,
+    constant_within,
+    find_order_numbers,
+    folded,
+)
 from segkit.intake.factors import EXACT, LEAD, LEAST, Scores, best_column, weigh_money
 from segkit.intake.headers import WORDS, concepts, plain, without_number
 from segkit.intake.statuses import CREDIT, refund_meaning, row_meaning, status_meaning
@@ -276,7 +284,9 @@ def _weigh_orders(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
     for header, score in scores["order_id"].items():
         if score < 1.0 or profiles[header].rows < ENOUGH:
             continue
-        if _counts_rows(profiles[header]) and _are_grouped(scores, profiles, header):
+        if _counts_rows(profiles[header]) and (
+            _are_grouped(scores, profiles, header) or _has_numbers(profiles, header, who, when)
+        ):
             scores["order_id"][header] = score - 2.0
             continue
         if when and who and _numbers_lines(scores, profiles, header, (when, who)):
@@ -324,6 +334,16 @@ def _numbers_lines(
         if all(share is not None and share >= 0.98 for share in shares):
             return True
     return False
+
+
+def _has_numbers(
+    profiles: dict[str, ColumnProfile], header: str, who: str | None, when: str | None
+) -> bool:
+    """Return whether another column is one on all rows that a customer has at one time."""
+    if who is None or when is None:
+        return False
+    other = find_order_numbers(profiles, profiles[who], profiles[when], {who, when, header})
+    return other is not None and profiles[other].distinct < profiles[header].distinct
 
 
 def _are_grouped(scores: Scores, profiles: dict[str, ColumnProfile], header: str) -> bool:

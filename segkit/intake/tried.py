@@ -191,7 +191,7 @@ def _repeat_as_customers(columns: Columns, name: str) -> bool:
     meant, unknown = concepts(name)
     shown = columns.profile(name)
     used = columns.mapping.tables["orders"].columns.values()
-    of_person = _OF_PERSON | {"id"} if unknown else _OF_PERSON
+    of_person = _OF_PERSON | ({"id"} if unknown else {"place"} if "name" in meant else set())
     if shown is None or meant - of_person or not (meant or unknown) or name in used:
         return False
     if shown.dated or shown.is_money or shown.distinct < SOME:
@@ -238,7 +238,8 @@ def likely_amount(columns: Columns) -> str:
                     ((units * prices - shown.numbers).abs() < 0.011).mean() >= MOSTLY  # type: ignore[operator]
                 )
             )
-            sums[name] = (fits, not is_code, shown.is_money, shown.filled > 0.5, worth)
+            is_part = bool((shown.numbers == 0).mean() > 0.5)  # type: ignore[operator]
+            sums[name] = (fits, not is_part, not is_code, shown.is_money, shown.filled > 0.5, worth)
     return max(sums, key=lambda name: sums[name]) if sums else ""
 
 
