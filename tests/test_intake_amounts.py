@@ -7,6 +7,7 @@ import pytest
 
 import segkit
 from segkit.intake.answers import offered_answers
+from segkit.intake.roles import LEAST, name_score
 
 N, LINES = 60, 2
 EACH = [10.0 + i * 37 % 53 for i in range(N)]
@@ -242,3 +243,34 @@ def test_columns_that_hold_the_same_money_on_the_rows_that_count_are_no_question
     frame = lines(Status=states, **{"Weighted total": due})
     assert not asked(frame)
     assert money_of(frame) == sum(due)
+
+
+@pytest.mark.parametrize("price", ["Appointment Price", "Price"])
+def test_an_amount_that_is_zero_on_rows_that_count_is_weighed_against_another(price):
+    visits = pl.DataFrame(
+        {
+            "Date Scheduled": [str(date(2024, 1, 1) + timedelta(3 * i)) for i in range(N)],
+            "Email": [f"k{i % 11}@shop.example" for i in range(N)],
+            "Paid?": ["no" if i % 6 == 0 else "yes" for i in range(N)],
+            price: EACH,
+            "Amount Paid Online": [0.0 if i % 3 == 0 else each for i, each in enumerate(EACH)],
+            "Open amount": [each if i % 6 == 0 else 0.0 for i, each in enumerate(EACH)],
+            "Appointment ID": [f"T{1000 + i}" for i in range(N)],
+        }
+    )
+    (question,) = asked(visits)
+    assert f"{price!r} (sum " in question.finding
+    assert offered_answers(question.answer)[0] == [f"orders.columns.amount={price}"]
+    one = {"orders": {"columns": {"amount": price}}}
+    taken = segkit.clean_data(visits, segkit.intake.mapping.Mapping.from_dict(one)).orders
+    assert taken.height == N - N // 6
+    assert taken["order_id"][0] == "T1001"
+
+
+def test_open_balances_are_no_amount_and_numbers_of_bookings_and_transactions_are_of_orders():
+    owed = "Openstaand bedrag|Offener Betrag|Importe pendiente|Valor em aberto|Restbelopp|未払金額"
+    assert max(name_score("amount", header) for header in owed.split("|")) < LEAST
+    ids = (
+        "Appointment ID|Termin-ID|Código da transação|Reservation No.|Transação|Nr wizyty|予約番号"
+    )
+    assert [h for h in ids.split("|") if name_score("order_id", h) < LEAST] == []

@@ -8,18 +8,21 @@ from itertools import combinations, permutations
 import numpy as np
 import polars as pl
 
-from segkit.display import join_words, money, number, percent
+from segkit.display import counted, join_words, money, number, percent
 from segkit.intake.columns import Columns
 from segkit.intake.equations import FITS, MOST_TAKEN, NO_MONEY, OFF, TIPS, kind_of_money
 from segkit.intake.evidence import ENOUGH, ColumnProfile, constant_within
 from segkit.intake.factors import LEAD, LEAST, Scores
 from segkit.intake.headers import concepts, plain
-from segkit.intake.mapping import Mapping
+from segkit.intake.mapping import Mapping, TableMapping
 from segkit.intake.numbers import SYMBOLS, currencies, named_currency
 from segkit.intake.questions import Finding
 from segkit.intake.sums import counted_rows, say_sum, sum_of
 
 MOST_RATES, MOST_TAXED, EQUAL = 4, 1.3, 0.95  # tax rates, the highest, and share of the rows
+MOST_EMPTY = 0.03  # of the rows that count, where another amount is not
+_MONEY = frozenset(["amount", "total", "revenue", "price", "net", "gross"])
+_NO_SALE = frozenset(["balance", "cost", "converted", "discount", "fee", "tax", "first_last"])
 FEWEST_ORDERS, ALIKE = 5, 0.98  # totals of orders of several lines, and share that is alike
 
 
@@ -246,6 +249,58 @@ def is_total_of_orders(shown: ColumnProfile, order: ColumnProfile | None) -> boo
     lines = pl.DataFrame({"order": order.cells, "total": shown.numbers}).drop_nulls()
     totals = lines.group_by("order").agg(pl.len(), pl.col("total").first())
     return totals.filter(pl.col("len") > 1)["total"].n_unique() >= FEWEST_ORDERS
+
+
+def about_empty_amounts(
+    columns: Columns, given: Mapping, questions: list[Finding]
+) -> list[Finding]:
+    """Ask which amount is meant where that of rows that count is often zero, and another is not.
+
+    What was paid on line, or as a deposit, is a part of the price of an appointment. It takes the
+    place of the question which of the two is meant.
+    """
+    header = columns.source("amount")
+    if "amount" in given.tables.get("orders", TableMapping()).columns:
+        return []
+    rivals = [item for item in questions if item.column == "amount" and item.severity == "block"]
+    if header is None or any(item.kind != "rivals" or len(item.sums) > 2 for item in rivals):
+        return []
+    used = {**columns.mapping.tables["orders"].columns}
+    free = [
+        columns.numbers(name).fill_null(0) != 0 for name in ("discount", "refund") if name in used
+    ]
+    worth, rows = columns.profiles[header].numbers, counted_rows(columns)
+    if worth is None:
+        return []
+    for taken_off in free:
+        rows &= ~taken_off
+    held = worth.fill_null(0).abs()
+    if "order_id" in used:  # a total may stand on the first line alone
+        lines = pl.DataFrame({"order": columns.orders, "held": held})
+        held = lines.select(pl.col("held").sum().over("order")).to_series()
+    empty = rows & (held == 0)
+    others = {
+        name: int((empty & (shown.numbers > 0)).fill_null(value=False).sum())
+        for name, shown in columns.profiles.items()
+        if shown.numbers is not None
+        and _MONEY & concepts(name)[0]
+        and not (NO_MONEY | _NO_SALE) & concepts(name)[0]
+        and not kind_of_money(name)
+        and name in {header, used.get("unit_price", name)} | {*columns.profiles} - {*used.values()}
+    }
+    best = max(others, key=lambda name: others[name], default=header)
+    if others.get(best, 0) < max(FEWEST_ORDERS, MOST_EMPTY * int(rows.sum())):
+        return []
+    if not {item.sums for item in rivals} <= {(header, best)}:
+        return []
+    questions[:] = [item for item in questions if item not in rivals]
+    text = (
+        f"Several columns could be amount: {best!r}, {header!r}; the second is empty or zero on "
+        f"{counted(others[best], 'row')} that count."
+    )
+    answer = f'[orders.columns] amount = "{best}"; or [orders.columns] amount = "{header}"'
+    asked = Finding("block", "orders", "amount", text, others[best], answer=answer, kind="rivals")
+    return [replace(asked, sums=(best, header))]
 
 
 def say_sums(columns: Columns, finding: Finding) -> list[Finding]:

@@ -238,7 +238,9 @@ def _concepts(header: str) -> tuple[frozenset[str], int]:
 
 def _settle(header: str, tokens: list[str], meant: set[str]) -> frozenset[str]:
     """Add what signs and neighbouring words say of a header's concepts."""
-    if re.search(r"(?:^|_)(?:check|charge)_(?:id|no|num|number)$", "_".join(tokens)):
+    if meant == {"id", "deadline"} or re.search(  # Termin-ID, of an appointment
+        r"(?:^|_)(?:check|charge)_(?:id|no|num|number)$", "_".join(tokens)
+    ):
         meant |= {"order", "id"}
     if "minor_unit" in "_".join(tokens):  # hundredths, no quantity
         meant -= {"unit", "quantity"}

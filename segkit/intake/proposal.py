@@ -17,6 +17,7 @@ import polars as pl
 from segkit.display import counted, percent
 from segkit.errors import MappingError
 from segkit.intake.amounts import (
+    about_empty_amounts,
     about_tips,
     about_unit,
     differ_by_tax,
@@ -437,7 +438,7 @@ def _settle(
     other_rows = about_other_rows(columns_of("orders"), given) if "orders" in raw else []
     if "orders" in proposed and raw["orders"].height:
         completed, more = _complete_orders(columns_of("orders"), other_rows)
-        questions += more
+        questions += [*about_empty_amounts(columns_of("orders"), given, questions), *more]
     if "orders" in raw:
         completed = settle_words(columns_of("orders"))
     for name, frame in raw.items():
