@@ -8,10 +8,10 @@ from itertools import combinations, permutations
 import numpy as np
 import polars as pl
 
-from segkit.display import counted, join_words, money, number, percent
+from segkit.display import join_words, money, number, percent
 from segkit.intake.columns import Columns
 from segkit.intake.equations import FITS, MOST_TAKEN, NO_MONEY, OFF, TIPS, kind_of_money
-from segkit.intake.evidence import ENOUGH, ColumnProfile, constant_within
+from segkit.intake.evidence import ENOUGH, ColumnProfile, constant_within, sample
 from segkit.intake.factors import LEAD, LEAST, Scores
 from segkit.intake.headers import concepts, plain
 from segkit.intake.mapping import Mapping, TableMapping
@@ -256,8 +256,8 @@ def about_empty_amounts(
 ) -> list[Finding]:
     """Ask which amount is meant where that of rows that count is often zero, and another is not.
 
-    What was paid on line, or as a deposit, is a part of the price of an appointment. It takes the
-    place of the question which of the two is meant.
+    What was paid on line, or as a deposit, is a part of the price of an appointment, and never more
+    than it. It takes the place of the question which of the two is meant.
     """
     header = columns.source("amount")
     if "amount" in given.tables.get("orders", TableMapping()).columns:
@@ -265,6 +265,9 @@ def about_empty_amounts(
     rivals = [item for item in questions if item.column == "amount" and item.severity == "block"]
     if header is None or any(item.kind != "rivals" or len(item.sums) > 2 for item in rivals):
         return []
+    few = sample(columns.raw)
+    if few.height < columns.raw.height:
+        columns = Columns("orders", few, columns.mapping)
     used = {**columns.mapping.tables["orders"].columns}
     free = [
         columns.numbers(name).fill_null(0) != 0 for name in ("discount", "refund") if name in used
@@ -279,10 +282,12 @@ def about_empty_amounts(
         lines = pl.DataFrame({"order": columns.orders, "held": held})
         held = lines.select(pl.col("held").sum().over("order")).to_series()
     empty = rows & (held == 0)
+    filled = rows & (worth > 0)
     others = {
         name: int((empty & (shown.numbers > 0)).fill_null(value=False).sum())
         for name, shown in columns.profiles.items()
         if shown.numbers is not None
+        and float((shown.numbers >= worth - OFF).filter(filled).mean() or 0.0) >= EQUAL
         and _MONEY & concepts(name)[0]
         and not (NO_MONEY | _NO_SALE) & concepts(name)[0]
         and not kind_of_money(name)
@@ -295,11 +300,11 @@ def about_empty_amounts(
         return []
     questions[:] = [item for item in questions if item not in rivals]
     text = (
-        f"Several columns could be amount: {best!r}, {header!r}; the second is empty or zero on "
-        f"{counted(others[best], 'row')} that count."
+        f"Several columns could be amount: {best!r}, {header!r}; the second is empty or zero where "
+        f"the first is not ({percent(others[best] / int(rows.sum()))} of the rows that count)."
     )
     answer = f'[orders.columns] amount = "{best}"; or [orders.columns] amount = "{header}"'
-    asked = Finding("block", "orders", "amount", text, others[best], answer=answer, kind="rivals")
+    asked = Finding("block", "orders", "amount", text, answer=answer, kind="rivals")
     return [replace(asked, sums=(best, header))]
 
 
