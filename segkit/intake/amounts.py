@@ -287,7 +287,7 @@ def about_empty_amounts(
         name: int((empty & (shown.numbers > 0)).fill_null(value=False).sum())
         for name, shown in columns.profiles.items()
         if shown.numbers is not None
-        and float((shown.numbers >= worth - OFF).filter(filled).mean() or 0.0) >= EQUAL
+        and ((shown.numbers >= worth - OFF).filter(filled).mean() or 0.0) >= EQUAL  # type: ignore[operator]
         and _MONEY & concepts(name)[0]
         and not (NO_MONEY | _NO_SALE) & concepts(name)[0]
         and not kind_of_money(name)
