@@ -78,6 +78,11 @@ CASES = [
     ("Zgoda marketingowa", "nie", "tak", True),
     ("メルマガ", "いいえ", "はい", True),
     ("订阅", "已退订", "已订阅", True),
+    ("Consent withdrawn at", "2024-05-03", None, False),
+    ("メルマガ停止", "1", "0", False),
+    ("Newsletter", "Opt-In: nein", "Opt-In: ja", True),
+    ("Newsletter", "ex-abonné", "abonné", True),  # not understood, and taken as a refusal
+    ("Partner/Newsletter", "False", "True", True),  # in Odoo the customer is a partner
 ]
 
 
@@ -92,7 +97,9 @@ def test_who_refused_is_on_no_list(header, refused, other, agreed):
     "header",
     ["Mailing State", "Contact name", "Subscription ID", "Order rejected", "Note mail",
      "Widerruf", "Temporada baja", "İletişim", "수신자명", "Cookie consent", "Marketing channel",
-     "Unsubscribe URL", "Post status", "Accepted offer", "Angebot angenommen", "Received date"],
+     "Unsubscribe URL", "Post status", "Reklamation abgelehnt",
+     "Marketplace order cancelled", "Mailing address invalid", "Order stop",
+     "Accepted offer", "Angebot angenommen", "Received date"],
 )  # fmt: skip
 def test_other_columns_are_no_consents(header):
     assert consent_meaning(header) is None

@@ -373,9 +373,11 @@ def _is_of_partners(columns: Columns, header: str) -> bool:
 
 
 def is_consent(columns: Columns, header: str) -> bool:
-    """Return whether a column states a consent, by its header or by its words alone."""
-    is_named = consent_meaning(header) is not None and not _is_address(columns, header)
-    return is_named or _words_refuse(columns, header)
+    """Return whether a column states a consent, to others too, by its header or words alone."""
+    name = bare(without_number(header))
+    is_of_others = _THIRD.search(name) and (_CONSENT.search(name) or _REFUSAL.search(name))
+    is_named = is_of_others or consent_meaning(header) is not None
+    return bool(is_named and not _is_address(columns, header)) or _words_refuse(columns, header)
 
 
 def _is_address(columns: Columns, header: str) -> bool:
