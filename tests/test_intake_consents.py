@@ -7,6 +7,7 @@ import pytest
 
 import segkit
 from segkit.campaign import SegmentContract, build_audience
+from segkit.errors import SourceError
 from segkit.intake.consents import AGREED, NOT_REFUSED, REFUSED, consent_meaning, word_meaning
 from segkit.intake.layouts import add_contacts
 from segkit.intake.mapping import Mapping
@@ -438,6 +439,15 @@ def test_one_address_of_two_customers_refuses_for_both(tmp_path):
     refused = taken.customers.filter(~pl.col("marketing_consent"))["customer_id"]
     assert {int(one) % PEOPLE for one in refused} == {*range(0, PEOPLE, 5)}
     assert refused.len() == 2 * REFUSING
+
+
+def test_a_second_file_of_contacts_is_not_passed_over(tmp_path):
+    lines = orders("Newsletter", "no", "yes")
+    lines.drop("Newsletter").write_csv(tmp_path / "orders.csv")
+    lines.unique("Email").select("Email").write_csv(tmp_path / "customers.csv")
+    lines.unique("Email").select("Email", "Newsletter").write_csv(tmp_path / "mailing.csv")
+    with pytest.raises(SourceError, match=r"mailing\.csv have different columns"):
+        segkit.audit_data(tmp_path)
 
 
 def test_consents_of_order_lines_hold_where_the_table_of_customers_has_none():

@@ -126,7 +126,7 @@ def put_together(parts: list[Part], given: Mapping) -> tuple[dict[str, RawTable]
         if layout is not None and part.table not in (None, layout.table):
             layout = None
         table = part.table or (layout.table if layout else part.default)
-        if table is None and "customers" not in by_table and holds_contacts(names):
+        if table is None and holds_contacts(names):
             table = "customers"
             notes.append(f"customers: {part.name}, by its columns")
         if table is None:
