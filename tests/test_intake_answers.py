@@ -581,6 +581,7 @@ def test_telephone_numbers_in_several_spellings_are_one_where_their_country_is_k
     names = [f"Ann {'ABCDEFGHIJ'[n // 6]}" for n in range(N)]
     frame = listed("Note", "a", "b").drop("Member card")
     frame = frame.with_columns(pl.Series("Phone", phones), pl.Series("Buyer name", names))
+    frame = pl.concat([frame, frame[-1:].with_columns(Phone=pl.lit("+7 (000) 000-00-00"))])
     given = {"orders": {"columns": {"customer_id": "Phone"}}}
     audit = segkit.audit_data(frame, given)
     assert audit.mapping.options.get("phone_country") == country

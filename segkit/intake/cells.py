@@ -11,7 +11,7 @@ import polars as pl
 from segkit.display import counted, number
 from segkit.ids import WHOLE, is_no_customer, mangled_ids, read_ids
 from segkit.intake.headers import WORDS
-from segkit.intake.spellings import spell_ids
+from segkit.intake.spellings import are_telephones, is_placeholder, spell_ids
 
 if TYPE_CHECKING:
     from segkit.intake.mapping import Mapping
@@ -259,6 +259,8 @@ def _without_nobody(
     """
     words = mapping.option(what.partition(":")[0], "no_customer")
     empty = is_no_customer(read, words)
+    if name == "customer_id" and words and are_telephones(mapping):
+        empty |= is_placeholder(read)
     single = what.partition(":")[0] not in ("orders", "events")
     if repeated is None and single and empty.any():
         repeated = bool(read.drop_nulls().is_duplicated().any())

@@ -80,7 +80,7 @@ def country_of(numbers: pl.Series, likely: str | None = None) -> str | None:
     'NO'
     """
     abroad = read_telephones(numbers.drop_nulls().unique())
-    abroad = abroad.filter(abroad.str.contains(r"^\+\d+$"))
+    abroad = abroad.filter(abroad.str.contains(r"^\+\d+$") & ~is_placeholder(abroad))
     if not abroad.len():
         return likely
     # The United States before Canada, whose code they share.
@@ -96,6 +96,13 @@ def are_telephones(mapping: Mapping) -> bool:
     named = [part.columns.get("customer_id", "") for part in mapping.tables.values()]
     is_named = any("phone" in concepts(header)[0] for header in named if header)
     return is_named or mapping.option("orders", "phone_country") is not None
+
+
+def is_placeholder(numbers: pl.Series) -> pl.Series:
+    """Return which telephone numbers are zeros, but for a country's code: nobody's."""
+    bare = numbers.str.replace_all(r"[^\p{L}\d+]", "")
+    zeros = bare.str.contains(r"^(?:\+\d{1,3})?0{7,}$")
+    return zeros.fill_null(value=False)
 
 
 def _ways(mapping: Mapping) -> Iterator[tuple[Callable[[pl.Series], pl.Series], str]]:
@@ -158,7 +165,8 @@ def spell_cells(cells: pl.Series, mapping: Mapping | None = None) -> pl.Series:
     spellings = texts.drop_nulls().unique()
     one = spellings if mapping is None else spell_ids(spellings, mapping)
     one = one.alias("id").to_frame().select(fold_ids(pl.col("id"))).to_series()
-    if mapping is None and "phone" in concepts(cells.name)[0]:
-        one = read_telephones(one, country_of(one))
+    if "phone" in concepts(cells.name)[0]:
+        one = one if mapping else read_telephones(one, country_of(one))
+        one = one.set(is_placeholder(one), None)
     one = one.set(is_no_customer(one), None)
     return texts.replace(spellings, one)
