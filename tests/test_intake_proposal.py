@@ -726,3 +726,12 @@ def test_a_refund_of_many_small_units_of_money_counts_no_pieces():
     back = [0 if i % 4 else 25_000 + i for i in range(60)]
     [question] = asked(unknown(**{"Jumlah Pengembalian": back}))
     assert "are they taken off" in question.finding
+
+
+@pytest.mark.parametrize(
+    ("header", "concept"),
+    [("注文者郵便番号1", "place"), ("注文者住所都道府県", "place"), ("注文者姓", "name"),
+     ("注文者名", "name"), ("주문자명", "name")],
+)  # fmt: skip
+def test_the_postcode_and_the_parts_of_a_buyers_name_are_no_customer_number(header, concept):
+    assert concept in concepts(header)[0]
