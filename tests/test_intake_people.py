@@ -7,8 +7,10 @@ import polars as pl
 import pytest
 
 import segkit
+from segkit.campaign.platforms import read_emails
 from segkit.errors import DataError, MappingError, SourceError
 from segkit.intake.answers import mapping_of, offered_answers
+from segkit.intake.layouts import add_contacts
 
 ORDERS = pl.DataFrame(
     {
@@ -320,3 +322,19 @@ def test_a_full_telephone_is_the_customer_before_an_address_that_some_orders_lac
     assert audit.mapping.tables["orders"].columns["customer_id"] == "phone"
     other = frame.with_columns(phone=pl.Series([f"+4915112345{i // 2:03}" for i in range(n)]))
     assert segkit.audit_data(other).mapping.tables["orders"].columns["customer_id"] == "email"
+
+
+def test_the_address_beside_a_number_in_one_cell_of_contacts_is_read():
+    who = ["Ann Lee", "Bo Ek", "Cy Ash"] * 10
+    cells = {"Ann Lee": "ann@x.org, +254706005311", "Bo Ek": "+254706005312", "Cy Ash": None}
+    lines = pl.DataFrame(
+        {
+            "Date": [f"2024-0{1 + k % 9}-03" for k in range(30)],
+            "Net sales": [20.5 + k % 7 for k in range(30)],
+            "Customer name": who,
+            "Customer contacts": [cells[name] for name in who],
+        }
+    )
+    mapping = mapping_of(["orders.columns.customer_id=Customer name"])
+    customers = add_contacts(segkit.clean_data(lines, mapping)).customers
+    assert read_emails(customers["email"]).to_list().count("ann@x.org") == 1

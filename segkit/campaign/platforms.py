@@ -23,6 +23,11 @@ from segkit.spreadsheets import defuse
 
 IDENTIFIERS = ("email", "phone", "first_name", "last_name", "country", "zip")
 _SHAPE = r"^[^@\s,;:<>\"()]+@[^@\s,;:<>.\"()]+(\.[^@\s,;:<>.\"()]+)+$"
+# An address beside a name or a number: jo@x.org, +254 706; Jo <jo@x.org>.
+_AMONG_OTHERS = (
+    r"(?:^|[,;:/|<(]\s*)([^@\s,;:<>\"()/|]+@[^@\s,;:<>.\"()/|]+"
+    r"(?:\.[^@\s,;:<>.\"()/|]+)+)\s*(?:$|[,;/|>)])"
+)
 _INVISIBLE = r"[\p{Cf}\p{Cc}\x{00A0}]"
 _HASHED = r"^(?i)([0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})$"
 _GOOGLE_DOMAINS = ("gmail.com", "googlemail.com")
@@ -232,12 +237,19 @@ def find_platform(name: str) -> Platform:
 def read_emails(emails: pl.Series) -> pl.Series:
     """Read e-mail addresses: trimmed, lower case, no invisible characters; null if not valid.
 
+    Beside a name or a telephone number, the only address of a cell is read.
+
     Examples
     --------
     >>> read_emails(pl.Series([" Jo.Doe@GMAIL.com", "mailto:jo@x.org", "Jo <jo@x.org>"])).to_list()
-    ['jo.doe@gmail.com', 'jo@x.org', None]
+    ['jo.doe@gmail.com', 'jo@x.org', 'jo@x.org']
+    >>> read_emails(pl.Series(["jo@x.org, +254 706", "020 79/jo@x.org", "jo doe@x.org"])).to_list()
+    ['jo@x.org', 'jo@x.org', None]
     """
     text = _clean(pl.col("e")).str.replace(r"(?i)^mailto:", "").str.to_lowercase()
+    is_only = text.str.count_matches("@", literal=True) == 1
+    part = pl.when(is_only).then(text.str.extract(_AMONG_OTHERS))
+    text = pl.when(text.str.contains(_SHAPE)).then(text).otherwise(part)
     read = pl.when(text.str.contains(_SHAPE)).then(text).alias(emails.name)
     return emails.cast(pl.String).alias("e").to_frame().select(read).to_series()
 

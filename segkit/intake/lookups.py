@@ -26,6 +26,7 @@ _SHARED: dict[str, tuple[str, ...]] = {
     "links": _WHO,
     "assignments": ("customer_id",),
 }
+_ADDRESS, LEAST_ADDRESSES = r"[^@\s,;]@[^@\s,;]+\.\w", 0.3
 EVENT_WORDS = {word: kind for kind, words in WORDS["events"].items() for word in words.split()}
 
 
@@ -69,7 +70,17 @@ def propose_by_header(
 def email_column(columns: Columns) -> str | None:
     """Return the column of order lines that states the customer's e-mail address."""
     proposed, _ = propose_by_header("customers", columns.raw, Mapping())
-    return columns.source("email") or proposed.columns.get("email")
+    named = columns.source("email") or proposed.columns.get("email")
+    return named or next((n for n in columns.raw.columns if _holds_addresses(columns, n)), None)
+
+
+def _holds_addresses(columns: Columns, header: str) -> bool:
+    """Return whether a column of customers other than their id has addresses beside others."""
+    is_who = "customer" in concepts(header)[0] and header != columns.source("customer_id")
+    if not is_who or not is_text(columns.raw.schema[header]):
+        return False
+    cells = columns.cells(header).drop_nulls().cast(pl.String)
+    return bool((cells.str.contains(_ADDRESS).mean() or 0.0) >= LEAST_ADDRESSES)  # type: ignore[operator]
 
 
 def _scores(table: str, filled: list[str]) -> Scores:
