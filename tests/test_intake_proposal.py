@@ -98,6 +98,11 @@ def test_the_audit_says_in_three_lines_what_it_understood():
     assert lines[0].endswith("money is 'Total' of the whole order less 'Refunded Amount'.")
     assert lines[1] == "12 people, 31 orders, 6,555 EUR net of refunds, 2023-01 to 2024-11."
     assert lines[2] == "Rows left out: cancelled 13, refunded 5, unpaid 16."
+    back = [9.5, 9.5, -3.5, 8.5]
+    sales = {"Customer ID": ["a", "a", "b", "c"], "Invoice no": ["1", "2", "3", "4"]}
+    sales |= {"Date": ["2024-05-01", "2024-05-02", "2024-05-03", "2024-06-01"], "Total": back}
+    understood = segkit.audit_data(pl.DataFrame(sales)).understood
+    assert "\n2 people (1 more person only returned), 3 orders, " in understood
 
 
 # Names ----------------------------------------------------------------------------------------

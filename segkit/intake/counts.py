@@ -100,8 +100,11 @@ def understand(
     days = counts["day"].cast(pl.Date)
     total = money(counts["micro"].sum() / MICRO, currency)
     net = " net of refunds" if returns or "refund" in part else ""
+    people = sales["customer"].n_unique()
+    only = counts["customer"].n_unique() - people
+    apart = f" ({counted(only, 'more person', 'more people')} only returned)" if only else ""
     text = (
-        f"{counted(counts['customer'].n_unique(), 'person', 'people')}, "
+        f"{counted(people, 'person', 'people')}{apart}, "
         f"{counted(sales['order'].n_unique(), 'order')}, {total}{net}, "
         f"{str(days.min())[:7]} to {str(days.max())[:7]}"
     )
