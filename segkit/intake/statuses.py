@@ -226,8 +226,8 @@ def row_meaning(word: object) -> str | None:
 
     Examples
     --------
-    >>> [row_meaning(word) for word in ("Sale", "Payout", "Service fee", "Chargeback", "Blue")]
-    ['line', 'other', 'charge', 'return', None]
+    >>> [row_meaning(word) for word in ("Sale", "Payout", "Service fee", "Chargeback", "Reversed")]
+    ['line', 'other', 'charge', 'return', 'refunded']
     """
     text = _state_text(word)
     return next((meant for pattern, meant in _ROW_PATTERNS if pattern.search(text)), None)
