@@ -232,11 +232,13 @@ def _tells_kinds(
     recognised: list[str],
 ) -> bool:
     """Return whether a column tells kinds of rows, by its header and the words that are known."""
-    typed = "type" in meant or bool(bare & _TYPE_WORDS) or bare <= {"category", "event", "kind"}
+    most = 2 * len(recognised) > len(read)
+    typed = "type" in meant or bare <= {"category", "event", "kind"}
+    typed |= bool(bare & _TYPE_WORDS) and (most or bool(sales))  # else descriptions of articles
     is_product = bool(meant & {"product", "category", "customer", "card", "discount"})
     is_product = is_product and not meant & {"order", "payment"}  # Zahlungsart, Belegart
     is_product |= {"line", "name"} <= meant
-    if "status" in meant or not (typed or (sales and 2 * len(recognised) > len(read))):
+    if "status" in meant or not (typed or (sales and most)):
         return False
     return not is_product or bool(sales and len(recognised) == len(read))
 
@@ -300,8 +302,18 @@ def _ask_movements(
         is_off = word not in positive and _are_beside_others(cells, [word], columns)
         kinds[word] = "other" if is_bad else "discount" if is_off else "line"
     finding = _question(name, text, kinds, cells)[0]
-    muted = f'; or [orders] not_states = ["{name}"], if all are sales'
-    return [replace(finding, answer=finding.answer + muted)]
+    muted = f'[orders] not_states = ["{name}"], if all are sales'
+    left_out = [word for word, kind in kinds.items() if kind in ("other", "charge")]
+    money = (
+        rows.filter(pl.col("money") > 0)
+        .group_by(pl.col("word").is_in(left_out))
+        .agg(pl.col("money").sum())
+    )
+    sums = dict(money.iter_rows())
+    offers = [finding.answer, muted]
+    if sums.get(True, 0.0) > sums.get(False, 0.0):  # what leaves most money out is offered last
+        offers.reverse()
+    return [replace(finding, answer="; or ".join(offers))]
 
 
 def _paid_out(
@@ -360,7 +372,7 @@ def _row_meanings(spelling: dict[str, str], *, is_payment: bool) -> dict[str, st
         return read | {tenders[0]: "charge"}  # cash on delivery is a fee, beside fees
     for word, text in spelling.items():
         pays = (is_payment or tenders) and _WAY_TO_PAY.fullmatch(text)
-        if word in tenders or pays or _WAYS.fullmatch(text):
+        if word in tenders or pays or _WAYS.fullmatch(text) or (is_payment and not read[word]):
             read[word] = "way"
     return read
 
