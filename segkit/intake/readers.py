@@ -29,7 +29,14 @@ from segkit.intake.jsonlines import read_json_lines
 from segkit.intake.layouts import find_layout
 from segkit.intake.mapping import Mapping, TableMapping
 from segkit.intake.numbers import named_currency, title_currency
-from segkit.intake.reshape import fill_orders, join_names, join_parties, join_times, spread_groups
+from segkit.intake.reshape import (
+    fill_orders,
+    filled_rows,
+    join_names,
+    join_parties,
+    join_times,
+    spread_groups,
+)
 from segkit.intake.textfiles import (
     SEARCHED,
     RawTable,
@@ -220,6 +227,8 @@ def _read_sheet(path: Path, book: Any, name: str) -> RawTable:
         texts, changes = spread_groups(frame.cast(dict.fromkeys(names, pl.String)), title)
         notes += [f"{path.name}: {note}" for note in changes]
         frame = texts if changes else frame
+    filled = filled_rows(frame)
+    frame = frame if filled is None else frame.filter(filled)
     return RawTable(frame, notes=tuple(notes), title=title)
 
 

@@ -88,6 +88,25 @@ def spread_groups(frame: pl.DataFrame, title: str) -> tuple[pl.DataFrame, list[s
     return spread.rename({first: column}) if column not in others else spread, [note]
 
 
+def filled_rows(frame: pl.DataFrame) -> pl.Series | None:
+    """Mark the rows that hold anything; None if all of them do, or there is one column alone.
+
+    Examples
+    --------
+    >>> filled_rows(pl.DataFrame({"a": ["x", " ", None], "b": [None, None, "y"]})).to_list()
+    [True, False, True]
+    """
+    if frame.width < 2:
+        return None
+    filled = pl.Series([False]).new_from_index(0, frame.height)
+    for cells in frame:
+        there = cells.str.contains(r"\S") if cells.dtype == pl.String else cells.is_not_null()
+        filled |= there.fill_null(value=False)
+        if filled.all():
+            return None
+    return filled
+
+
 MOST_EMPTY, LEAST_EMPTY = 0.95, 0.05  # of the rows that go on with the order above
 MOSTLY = 0.9  # of the orders name a customer and a date
 

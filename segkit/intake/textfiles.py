@@ -20,7 +20,7 @@ from segkit.errors import SourceError
 from segkit.intake.bookings import refuse_datev
 from segkit.intake.encodings import SAMPLE, UTF8, older_encoding, seen_encoding
 from segkit.intake.mapping import Mapping
-from segkit.intake.reshape import spread_groups
+from segkit.intake.reshape import filled_rows, spread_groups
 from segkit.spreadsheets import restore
 
 # Number of lines searched for a header.
@@ -188,6 +188,10 @@ def read_text(path: Path, mapping: Mapping, table: str) -> RawTable:
     notes += [f"{path.name}: {line}" for line in changes]
     rows = body.count(b"\n") + bool(body and not body.endswith(b"\n"))
     first = layout.first_line if rows == frame.height else None
+    filled = filled_rows(frame)
+    if filled is not None:
+        first = first if filled.is_sorted(descending=True) else None  # blank lines at the end
+        frame = frame.filter(filled)
     return RawTable(restore_cells(frame, body), first, tuple(notes), layout.title)
 
 
