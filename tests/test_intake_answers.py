@@ -104,6 +104,9 @@ def test_kinds_of_rows_that_are_no_sales_are_asked_and_the_offer_is_right(
         ("Order type", "Pickup", "Delivery"),
         ("Category", "Mugs", "Gift cards"),
         ("Type", "B2B", "B2C"),
+        ("Ödeme Tipi", "Kredi Kartı", "Havale/EFT"),
+        ("Tipo de Pagamento", "Pagamento único", "Assinatura"),
+        ("Description", "Garden hose 15m", "Slow release fertiliser 5kg"),
     ],
 )
 def test_ways_to_buy_and_kinds_of_goods_are_no_kinds_of_rows(header, one, other):
@@ -417,8 +420,11 @@ def test_thai_orders_with_years_of_the_buddhist_era_and_buyers_nobody_named():
 def test_a_blank_line_below_the_header_is_no_second_table(tmp_path):
     path = tmp_path / "orders.csv"
     lines = [f"R{n};M{n // 3};{DAYS[n]};{CENTS[n]}.00;1" for n in range(N)]
+    lines[9:9] = [";;;;", "; ;;;"]  # nor is any other blank line an order line
     path.write_text("\n".join(["\n" + "Order;Customer;Date;Total;Pieces", ";;;;", *lines]))
-    assert segkit.clean_data(path).orders.height == N
+    taken = segkit.clean_data(path)
+    assert taken.orders.height == N
+    assert taken.ledger.kept_share("orders") == 1
 
 
 def test_a_minus_in_brackets_is_a_minus():
@@ -625,3 +631,31 @@ def test_lines_without_their_order_go_on_with_it_and_money_is_no_customer():
         assert audit.mapping.tables["orders"].columns["customer_id"] == "Mã khách hàng"
         assert segkit.clean_data(audit).orders["order_id"].n_unique() == N
         assert cents_of(audit) == 100_000 * sum(CENTS)
+
+
+@pytest.mark.parametrize(
+    ("sign", "beside", "code"),
+    [
+        ("$", "Ballarat VIC 3350", "AUD"),
+        ("$", "Ottawa K1A 0B1", "CAD"),
+        ("$", "Austin, TX 78701", "USD"),
+        ("$", "+64 21 123 456", "NZD"),
+        ("kr", "ann@handel.dk", "DKK"),
+        ("$", "Springfield", None),
+    ],
+)
+def test_a_sign_of_several_currencies_is_of_the_country_that_addresses_tell(sign, beside, code):
+    frame = listed("Note", "a", "a", Place=[beside if n % 3 else None for n in range(N)])
+    audit = segkit.audit_data(frame.with_columns(Total=sign + pl.col("Total")))
+    assert audit.mapping.tables["orders"].constants.get("currency") == code
+    said = "is of several currencies" in " ".join(item.finding for item in audit.findings)
+    assert said == (code is None)
+
+
+def test_words_for_currencies_are_read_as_their_codes():
+    audit = segkit.audit_data(listed("Para Birimi", "TL", "USD"))
+    assert '"TRY"' not in questions(listed("Para Birimi", "TL", "TL"))
+    assert audit.mapping.tables["orders"].values["currency"] == {"TL": "TRY"}
+    assert "TRY (54)" in next(
+        item.finding for item in audit.findings if "currencies" in item.finding
+    )

@@ -10,6 +10,7 @@ import polars as pl
 
 from segkit.display import join_words, money, number, percent
 from segkit.intake.columns import Columns
+from segkit.intake.country import tell_currency
 from segkit.intake.equations import FITS, MOST_TAKEN, NO_MONEY, OFF, TIPS, kind_of_money
 from segkit.intake.evidence import ENOUGH, ColumnProfile, constant_within, sample
 from segkit.intake.factors import LEAD, LEAST, Scores
@@ -64,14 +65,23 @@ def take_home(
 def stated_currency(
     columns: dict[str, str], profiles: dict[str, ColumnProfile], given: Mapping
 ) -> dict[str, object]:
-    """Return the currency that the headers of the amounts name, where their cells name none."""
+    """Return the currency that the headers of the amounts name, where their cells name none.
+
+    A sign of several currencies, as that of dollars, is of the country that addresses tell.
+    """
     sources = [columns[name] for name in ("amount", "unit_price") if name in columns]
     texts = [profiles[h].cells.cast(pl.String) for h in sources if h in profiles]
     codes = {named_currency(header) for header in sources} - {None}
-    if len(codes) != 1 or given.option("orders", "currency"):
+    if given.option("orders", "currency"):
         return {}
-    written = any(currencies(cells, None).drop_nulls().len() for cells in texts)
-    return {} if written else {"currency": codes.pop()}
+    stated = {code for cells in texts for code in currencies(cells, None).drop_nulls().unique()}
+    if not stated:
+        return {"currency": codes.pop()} if len(codes) == 1 else {}
+    if any(currencies(cells, None, sure=True).drop_nulls().len() for cells in texts):
+        return {}
+    possible = {code for sign in SYMBOLS.values() if stated <= {sign[0]} for code in sign}
+    code = codes.pop() if len(codes) == 1 else tell_currency(possible, profiles)
+    return {"currency": code} if code in possible else {}
 
 
 def is_same(one: pl.Series | None, other: pl.Series | None) -> bool:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from segkit.display import percent
-from segkit.intake.headers import language_of, without_accents
+from segkit.intake.headers import concepts, language_of, without_accents
 
 if TYPE_CHECKING:
+    from segkit.intake.evidence import ColumnProfile
     from segkit.intake.mapping import Mapping
     from segkit.intake.store import Intake
 
+TOLD = 0.1  # of the rows of a column tell a country
 MOST = 0.5  # of the order lines must be of one country for it to be the shop's
 EURO = "EUR"
 
@@ -111,6 +113,40 @@ def tell_country(named: dict[str, pl.Series], mapping: Mapping, currency: str | 
         return Country(None, f"{words} {fits} no country that is known here")
     leaves = "leaves" if len(evidence) == 1 else "leave"
     return Country(None, f"{words} alone {leaves} several countries")
+
+
+def tell_currency(codes: set[str], profiles: dict[str, ColumnProfile]) -> str | None:
+    """Tell which of several currencies by the countries of places, addresses and telephones."""
+    items = {code: item for code, item in countries().items() if item["currency"] in codes}
+    shares = dict.fromkeys(codes, 0.0)
+    for shown in profiles.values():
+        texts = shown.cells.drop_nulls()
+        if texts.dtype != pl.String or shown.is_money or shown.dated or not shown.rows:
+            continue
+        named = texts.replace_strict(
+            {word: country_code(word) for word in shown.words}, default=None, return_dtype=pl.String
+        )
+        for code, item in items.items():
+            told = texts.str.contains(_tells(code, item))
+            if "country" in concepts(shown.name)[0]:
+                told |= (named == code).fill_null(value=False)
+            shares[item["currency"]] = max(shares[item["currency"]], told.sum() / shown.rows)
+    ranked = sorted(codes, key=lambda code: -shares[code])
+    if (
+        not codes
+        or shares[ranked[0]] < TOLD
+        or any(2 * shares[c] > shares[ranked[0]] for c in ranked[1:])
+    ):
+        return None
+    return ranked[0]
+
+
+def _tells(code: str, item: dict[str, Any]) -> str:
+    """Return what tells a country: ends of addresses, codes of telephones, postcodes."""
+    number = item.get("phone", ("",))[0]
+    tells = [rf"(?i:\.{'uk' if code == 'GB' else code})$", item.get("place", "")]
+    tells += [rf"^(?:\+|00){number}[\s(.-]?\d"] if number and number != "1" else []
+    return "|".join(filter(None, tells))
 
 
 def _of_column(names: pl.Series, table: str) -> Country | None:

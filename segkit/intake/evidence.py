@@ -10,7 +10,7 @@ import polars as pl
 from segkit.intake.cells import NO as NO_WORDS
 from segkit.intake.cells import YES, is_text, present
 from segkit.intake.dates import formats, numeric_format
-from segkit.intake.numbers import CODES, CURRENCY_UNITS, TRADED, read_numbers, seen_dialect
+from segkit.intake.numbers import CURRENCY_UNITS, TRADED, code_of, read_numbers, seen_dialect
 from segkit.intake.statuses import stem
 
 BLOCKS, BLOCK = 3, 4_000  # rows next to each other, so that orders stay whole
@@ -106,8 +106,8 @@ class ColumnProfile:
     @property
     def currency(self) -> bool:
         """Whether the values are codes of currencies."""
-        codes = {word.upper() for word in self.words}
-        return bool(codes & TRADED) and codes <= CODES
+        codes = {code_of(word) for word in self.words}
+        return bool(codes & TRADED) and None not in codes
 
 
 def profile_columns(frame: pl.DataFrame, nulls: Sequence[str]) -> dict[str, ColumnProfile]:

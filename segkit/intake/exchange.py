@@ -20,7 +20,9 @@ def about_currencies(columns: Columns, *, with_fx: bool) -> list[Finding]:
     stated: pl.Series | None
     if table == "orders" and columns.source("currency"):
         name = "currency"
-        stated = columns.cells(str(columns.source(name))).cast(pl.String).str.to_uppercase()
+        own = columns.mapping.tables[table].values.get(name, {})
+        cells = columns.cells(str(columns.source(name))).cast(pl.String)
+        stated = cells.replace(own).str.to_uppercase() if own else cells.str.to_uppercase()
     else:
         with_money = [name for name in columns.money if columns.source(name)]
         name = with_money[0] if with_money else ""
@@ -32,6 +34,16 @@ def about_currencies(columns: Columns, *, with_fx: bool) -> list[Finding]:
     header = str(columns.source("amount"))
     named = named_currency(header) if name == "currency" else None
     if counts.height < 2:
+        if (
+            name != "currency"
+            and counts.height
+            and columns.stated_currency(name, sure=True) is None
+        ):
+            code = _code(counts.item(0, 0))
+            text = (
+                f"The sign in {columns.source(name)!r} is of several currencies: {code} is taken."
+            )
+            return [Finding("info", table, "currency", text, answer=f'currency = "{code}"')]
         if named is None or named in counts["code"]:
             return []
         text = f"{header!r} names {named}, but {columns.source(name)!r} another currency, which is "

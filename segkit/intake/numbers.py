@@ -47,6 +47,18 @@ SYMBOLS: dict[str, tuple[str, ...]] = {
 }
 
 
+def code_of(word: str) -> str | None:
+    """Return the code that a word or sign of one currency alone stands for.
+
+    Examples
+    --------
+    >>> code_of("eur"), code_of("TL"), code_of("$")
+    ('EUR', 'TRY', None)
+    """
+    codes = SYMBOLS.get(word.lower(), ())
+    return word.upper() if word.upper() in CODES else codes[0] if len(codes) == 1 else None
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """How a column writes numbers.

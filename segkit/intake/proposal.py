@@ -57,6 +57,7 @@ from segkit.intake.money import (
     ask_debits,
 )
 from segkit.intake.numbering import about_numbering
+from segkit.intake.numbers import code_of
 from segkit.intake.orders import total_lines
 from segkit.intake.pieces import take_pieces_off
 from segkit.intake.questions import Finding, about_rivals, open_questions
@@ -123,7 +124,10 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     whole = {**columns, **part.columns}
     if not {"currency"} & {*whole, *constants, *part.constants}:
         constants |= stated_currency(whole, profiles, given)
+    named = profiles[columns["currency"]].words if "currency" in columns else ()
+    codes = {word: code for word in named if (code := code_of(word)) not in (None, word.upper())}
     values = _place_states(columns, part, profiles, scores, given, consents)
+    values |= {"currency": {**codes}} if codes else {}
     attributes = find_attributes(frame, {*taken, *columns.values()})
     columns.update({role: header for role, header in attributes.items() if role not in fixed})
     options: dict[str, object] = {**settled}
