@@ -659,3 +659,10 @@ def test_words_for_currencies_are_read_as_their_codes():
     assert "TRY (54)" in next(
         item.finding for item in audit.findings if "currencies" in item.finding
     )
+
+
+def test_the_day_of_payment_is_asked_with_the_words_that_are_not_known():
+    paid = ["" if n % 7 == 2 else DAYS[n] for n in range(N)]
+    frame = listed("Status", "Opłacona", "Wystawiona", **{"Data płatności": paid})
+    asked = [item.column for item in segkit.audit_data(frame).findings if item.severity == "block"]
+    assert sorted(asked) == ["payment_status", "status"]

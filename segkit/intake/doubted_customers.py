@@ -26,6 +26,7 @@ from segkit.intake.tried import names_person, other_customers
 
 FEW_PER_CENT = 0.05
 MOST = 0.95  # of the rows, on which another column that names customers is filled
+_TEST = "(?i)test|demo|prueba|prova|essai|тест|проб|δοκιμ|テスト|测试"
 MANY_ORDERS = 50
 FEW_PEOPLE = {5: 10, 20: 50}  # so few people with more than so many orders each
 GUEST_SHARE = 0.2
@@ -349,7 +350,9 @@ def _doubt_counter(customers: _Customers) -> list[Finding]:
         words = [f'"{each}"' for each in (*ids.filter(nobody).unique().sort(), *accounts["id"])]
         one = accounts.height == 1
         has = "One customer id has" if one else f"{number(accounts.height)} customer ids have"
-        text = f"{has} {word!r} in {name!r}: sales without a customer, as at a till?"
+        is_test = re.match(_TEST, word) is not None
+        what = "test orders" if is_test else "sales without a customer, as at a till"
+        text = f"{has} {word!r} in {name!r}: {what}?"
         none, others = (", ".join(part) for part in (words, words[: -accounts.height]))
         answers = f"[{none}], if so", f"[{others}], if {'it is a customer' if one else 'they are'}"
         lines = (f"[orders] no_customer = {answer}" for answer in answers)

@@ -171,11 +171,16 @@ def _read_unused(
 
 
 def _tells_paid(columns: Columns) -> bool:
-    """Return whether a state tells the orders that are not paid, or has words that are asked."""
+    """Return whether a state tells the orders that are not paid, or has words that may."""
     if {*STATUS_COLUMNS} & {*columns.mapping.tables["orders"].constants}:
         return True
-    states = [states_of(columns, name) for name in STATUS_COLUMNS if columns.source(name)]
-    return any(read.null_count() or (read == "unpaid").any() for read in states)
+    for name in filter(columns.source, STATUS_COLUMNS):
+        read, cells = states_of(columns, name), columns.cells(str(columns.source(name)))
+        asked = cells.filter(read.is_null()).cast(pl.String).unique()
+        if (read == "unpaid").any() or any(likely_status(word, cells.unique()) != "sale"
+                                           for word in asked):  # fmt: skip
+            return True
+    return False
 
 
 def _leaves_refunds(columns: Columns, shown: ColumnProfile) -> bool:

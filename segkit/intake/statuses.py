@@ -114,6 +114,13 @@ def refund_meaning(word: object) -> str | None:
 # shop's confirmation, 800 and 900 are cancelled).
 RAKUTEN = {"100": "sale", "200": "sale", "300": "sale", "400": "sale", "500": "sale",
            "600": "sale", "700": "sale", "800": "cancelled", "900": "cancelled"}  # fmt: skip
+# Codes that are offered where a column has no others, and at least three: CS-Cart, MYOB.
+_CODES = (
+    RAKUTEN,
+    {"P": "sale", "C": "sale", "B": "sale", "O": "unpaid", "Y": "unpaid", "F": "cancelled",
+     "D": "cancelled", "I": "cancelled"},
+    {"I": "sale", "O": "unpaid", "Q": "cancelled"},
+)  # fmt: skip
 
 
 _CLOSED, _NEW, _OPEN, _ISSUED, _BILLED, _OWED, _PAID, _ON_ACCOUNT = (
@@ -191,8 +198,9 @@ def likely_status(word: object, others: Iterable[object] = (), *, paid: bool = F
         Whether another column tells what is paid: then an open order can count.
     """
     texts = [*map(str, others)]
-    if str(word) in RAKUTEN and {*texts} <= {*RAKUTEN}:
-        return RAKUTEN[str(word)]
+    for codes in _CODES:
+        if str(word) in codes and {*texts} <= {*codes} and (codes is RAKUTEN or len({*texts}) > 2):
+            return codes[str(word)]
     if str(word) in unpaid_words(texts):
         return "unpaid"
     meant = status_meaning(word)
