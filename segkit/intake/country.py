@@ -130,7 +130,7 @@ def tell_currency(codes: set[str], profiles: dict[str, ColumnProfile]) -> str | 
             told = texts.str.contains(_tells(code, item))
             if "country" in concepts(shown.name)[0]:
                 told |= (named == code).fill_null(value=False)
-            shares[item["currency"]] = max(shares[item["currency"]], told.sum() / shown.rows)
+            shares[item["currency"]] = max(shares[item["currency"]], int(told.sum()) / shown.rows)
     ranked = sorted(codes, key=lambda code: -shares[code])
     if (
         not codes
