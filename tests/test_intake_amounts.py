@@ -268,7 +268,7 @@ def test_an_amount_that_is_zero_on_rows_that_count_is_weighed_against_another(pr
 
 
 def test_open_balances_are_no_amount_and_numbers_of_bookings_and_transactions_are_of_orders():
-    owed = "Openstaand bedrag|Offener Betrag|Importe pendiente|Valor em aberto|Restbelopp|未払金額"
+    owed = "Openstaand bedrag|Offener Betrag|Importe pendiente|Valor devido|Restbelopp|未払金額"
     assert max(name_score("amount", header) for header in owed.split("|")) < LEAST
     ids = (
         "Appointment ID|Termin-ID|Código da transação|Reservation No.|Transação|Nr wizyty|予約番号"
