@@ -482,3 +482,13 @@ def test_an_empty_date_of_payment_is_asked_about_in_every_language(header):
     frame = orders(header, "", "").with_columns(pl.Series(header, cells))
     (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
     assert asked.finding.startswith(repr(header))
+
+
+@pytest.mark.parametrize(
+    ("day", "none"), [("20240503", "00000000"), ("20240503", "0"), (20240503, 0)]
+)
+def test_a_zero_beside_days_written_as_numbers_is_no_date_of_payment(day, none):
+    paid = pl.Series("Paid on", [none if out else day for out in BAD])
+    frame = orders("Paid on", "", "").with_columns(paid)
+    (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
+    assert taken_money(frame, answer_of(asked))[0] == SOLD

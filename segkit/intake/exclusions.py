@@ -15,6 +15,7 @@ from segkit.display import counted
 from segkit.intake.cells import NO, NO_MARKS
 from segkit.intake.columns import Columns
 from segkit.intake.consents import is_consent
+from segkit.intake.dates import numeric_format
 from segkit.intake.evidence import ENOUGH, ColumnProfile
 from segkit.intake.flags import (
     ALONE,
@@ -363,9 +364,13 @@ def _owed(
     shown: ColumnProfile, meant: frozenset[str], worth: pl.Series | None
 ) -> dict[str, str] | None:
     """Return the meanings of an empty date of payment, an open balance, or nothing paid."""
-    if shown.dated and "payment" in meant and "balance" not in meant:
-        return {"": "unpaid", "*": "sale"} if MOSTLY_PAID < shown.filled < 1 else None
     values = shown.numbers
+    days = None if values is None else numeric_format(values.filter(values != 0))
+    if (shown.dated or days == "%Y%m%d") and "payment" in meant and "balance" not in meant:
+        zeros = [] if values is None else _zeros(shown)
+        paid = shown.filled if values is None else float((values.fill_null(0) != 0).mean() or 0)  # type: ignore[arg-type]
+        meanings = {**dict.fromkeys(zeros, "unpaid"), "": "unpaid", "*": "sale"}
+        return meanings if MOSTLY_PAID < paid < 1 else None
     if values is None or shown.dated or worth is None or shown.rows < ENOUGH:
         return None
     values = values.fill_null(0)
