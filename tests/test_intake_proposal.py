@@ -713,6 +713,9 @@ def test_words_of_states_in_a_column_that_names_none_are_the_state():
         ("ERSTATTETER BETRAG", {"refund", "amount"}),
         ("Kwota zwrotu", {"refund", "amount"}),
         ("Data zapłaty", {"payment", "date"}),
+        ("Celkem s DPH", {"total", "gross"}),
+        ("Сумма без НДС", {"amount", "net"}),
+        ("Total fără TVA", {"total", "net"}),
     ],
 )
 def test_capitals_and_compounds_name_what_their_words_do(header, meant):
