@@ -620,7 +620,8 @@ def test_the_shops_own_address_on_orders_of_many_is_pointed_out():
 
 def test_lines_without_their_order_go_on_with_it_and_money_is_no_customer():
     lines = [{"Mã đơn hàng": f"SON{n}", "Ngày tạo": DAYS[n], "Mã khách hàng": f"C{n // 3}",
-              "Khách phải trả": 1000.0 * CENTS[n], "Thành tiền": 400.0 * CENTS[n]}
+              "Khách phải trả": 1000.0 * CENTS[n], "Thành tiền": 400.0 * CENTS[n],
+              "Số lượng": 1 + n % 4, "Đơn giá": 400.0 * CENTS[n] / (1 + n % 4)}
              for n in range(N)]  # fmt: skip
     below = [{"Thành tiền": 600.0 * cents} for cents in CENTS]
     rows = [row for pair in zip(lines, below, strict=True) for row in pair]

@@ -246,6 +246,8 @@ def _settle(header: str, tokens: list[str], meant: set[str]) -> frozenset[str]:
         meant -= {"unit", "quantity"}
     if "nombre" in tokens and meant & {"customer", "name", "product"}:  # del cliente: no pieces
         meant = (meant - {"quantity"}) | {"name"}
+    if "don_gia" in "_".join(tokens):  # a unit's price in Vietnamese, and no order's
+        meant = (meant - {"order"}) | {"unit"}
     if "cep" in tokens and "phone" in meant:  # a mobile in Turkish, a postcode in Portuguese
         meant -= {"place"}
     meant |= {concept for sign, concept in (("%", "percent"), ("#", "id")) if sign in header}
