@@ -245,15 +245,18 @@ def test_columns_that_hold_the_same_money_on_the_rows_that_count_are_no_question
     assert money_of(frame) == sum(due)
 
 
-@pytest.mark.parametrize("price", ["Appointment Price", "Price"])
-def test_an_amount_that_is_zero_on_rows_that_count_is_weighed_against_another(price):
+@pytest.mark.parametrize(
+    ("price", "paid"),
+    [("Appointment Price", "Amount Paid"), ("Price", "Amount Paid Online")],
+)
+def test_an_amount_that_is_zero_on_rows_that_count_is_weighed_against_another(price, paid):
     visits = pl.DataFrame(
         {
             "Date Scheduled": [str(date(2024, 1, 1) + timedelta(3 * i)) for i in range(N)],
             "Email": [f"k{i % 11}@shop.example" for i in range(N)],
             "Paid?": ["no" if i % 6 == 0 else "yes" for i in range(N)],
             price: EACH,
-            "Amount Paid Online": [0.0 if i % 3 == 0 else each for i, each in enumerate(EACH)],
+            paid: [0.0 if i % 3 == 0 else each for i, each in enumerate(EACH)],
             "Open amount": [each if i % 6 == 0 else 0.0 for i, each in enumerate(EACH)],
             "Appointment ID": [f"T{1000 + i}" for i in range(N)],
         }

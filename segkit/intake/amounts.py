@@ -273,7 +273,7 @@ def about_empty_amounts(
     if "amount" in given.tables.get("orders", TableMapping()).columns:
         return []
     rivals = [item for item in questions if item.column == "amount" and item.severity == "block"]
-    if header is None or any(item.kind != "rivals" or len(item.sums) > 2 for item in rivals):
+    if header is None or any(len(item.sums) != 2 for item in rivals):
         return []
     few = sample(columns.raw)
     if few.height < columns.raw.height:
