@@ -312,6 +312,17 @@ def test_refunds_on_rows_of_their_own_come_off_once_and_orders_run_over_several_
     assert cents_of(audit) == SOLD
 
 
+@pytest.mark.parametrize("empty", [0.0, None])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_refund_on_a_negative_amount_is_that_amount(sign, empty):
+    part = {"customer_id": "c", "order_id": "o", "order_time": "d", "amount": "net", "refund": "r"}
+    rows = [("A", "1", 10.0, empty), ("A", "1", -10.0, 10.0 * sign), ("B", "2", 7.0, empty)]
+    frame = pl.DataFrame(rows, ["c", "o", "net", "r"], orient="row").with_columns(
+        d=pl.date(2025, 1, 3)
+    )
+    assert segkit.clean_data(frame, {"orders": {"columns": part}}).orders["amount"].sum() == 7.0
+
+
 def test_guests_whose_id_is_zero_are_asked_about_where_an_address_names_them():
     frame = (
         listed("customer_id", "0", "0")

@@ -168,7 +168,7 @@ class Columns:
         if not cells.null_count() or cells.name not in self.header_columns():
             return cells
         amount = self.source("amount") if cells.name == self.source("refund") else None
-        if amount and self.cells(amount).filter(cells.is_not_null()).null_count():
+        if amount and (self.numbers("amount").filter(cells.is_not_null()).fill_null(-1) < 0).any():
             return cells  # refunds on rows of their own are no header
         read = self.fill_orders(cells)
         if read is cells:

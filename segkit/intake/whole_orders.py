@@ -212,15 +212,19 @@ def _share(total: pl.Expr, weight: pl.Expr, order: str) -> pl.Expr:
 
 
 def _take_off_refunds(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
-    """Take refunds off the amounts of sale lines; what is refunded as a whole gets that state."""
+    """Take refunds off the amounts of sale lines; what is refunded as a whole gets that state.
+
+    A refund on a negative amount is that amount, which comes off already.
+    """
     if "__state" not in parsed.columns:
         parsed = parsed.with_columns(__state=pl.lit("sale"))
     if columns.option("refund_is") == "pieces":
         parsed = parsed.with_columns(__refund=_worth_of_pieces(columns))
     has_orders = columns.has("order_id")
     is_sale = ~pl.col("is_return") & pl.col("__state").is_in(["sale", "refunded"])
+    apart = (pl.col(MICROS) < 0).fill_null(value=False)
     frame = parsed.with_columns(
-        __back=pl.col("__refund").abs().fill_null(0).cast(WIDE),
+        __back=pl.when(apart).then(0).otherwise(pl.col("__refund").abs().fill_null(0)).cast(WIDE),
         __sold=pl.when(is_sale & (pl.col(MICROS) > 0)).then(MICROS).otherwise(0).cast(WIDE),
     )
     of_orders = has_orders and refund_of(columns, frame) == "order"
