@@ -340,18 +340,35 @@ def unmatched(wanted: pl.Series, present: pl.Series, what: str, among: str) -> s
     missing = unique_ids.filter(~unique_ids.is_in(present.drop_nulls().unique().implode()))
     if not missing.len():
         return ""
-    near = [
-        spell(missing).is_in(spell(present.drop_nulls().unique()).drop_nulls().implode())
-        for spell in (_folded, _last_figures)
-    ]
-    # A number is another one's spelling where signs stand in it, as in telephone numbers.
-    with_signs = missing.str.contains(r"[^\d]")
-    close = int((near[0] | (near[1] & with_signs).fill_null(value=False)).sum())
-    hint = f" ({number(close)} would be but for {_its(close)} spelling)" if close else ""
+    hint = spelling_hint(missing, present)
     if missing.len() == unique_ids.len():
         return f"none of {counted(unique_ids.len(), 'id')} in {what} is among {among}{hint}"
     rest = counted(missing.len(), "is", "are")
     return f"of {counted(unique_ids.len(), 'id')} in {what} {rest} not among {among}{hint}"
+
+
+def spelling_hint(missing: pl.Series, present: pl.Series) -> str:
+    """Return how many ids would be among those present but for their spelling, in brackets."""
+    folded, numbers = near_ids(missing, present)
+    # A number is another one's spelling where signs stand in it, as in telephone numbers.
+    close = int((folded | (numbers & missing.str.contains(r"[^\d]"))).sum())
+    return f" ({number(close)} would be but for {_its(close)} spelling)" if close else ""
+
+
+def near_ids(missing: pl.Series, present: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Return which ids would be among those present but for spelling; which end in their figures.
+
+    Examples
+    --------
+    >>> near_ids(pl.Series(["007", "+47 912 34 567"]), pl.Series(["7", "91234567"]))[1].to_list()
+    [False, True]
+    """
+    others = present.drop_nulls().unique()
+    folded, numbers = (
+        spell(missing).is_in(spell(others).drop_nulls().implode()).fill_null(value=False)
+        for spell in (_folded, _last_figures)
+    )
+    return folded, numbers
 
 
 def _folded(ids: pl.Series) -> pl.Series:
@@ -363,7 +380,7 @@ def _folded(ids: pl.Series) -> pl.Series:
 def _last_figures(ids: pl.Series) -> pl.Series:
     """Return the figures of telephone numbers that a country's code leaves alone; else null."""
     numbers = ids.set(~ids.str.contains(r"^[\d\s().+/-]{7,}$"), None)
-    return numbers.str.replace_all(r"\D", "").str.tail(8)
+    return numbers.str.replace_all(r"\D", "").str.tail(7)
 
 
 def _its(count: int) -> str:

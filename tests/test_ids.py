@@ -3,6 +3,7 @@
 import inspect
 import re
 from datetime import UTC, date, datetime
+from functools import partial
 
 import pandas as pd
 import polars as pl
@@ -16,7 +17,8 @@ from segkit.features.sources import with_ids
 from segkit.frames import from_memory, take_frame
 from segkit.ids import fold_ids, ids_of, is_no_customer, names_nobody, read_ids, unmatched
 from segkit.intake.country import countries
-from segkit.intake.spellings import read_telephones
+from segkit.intake.mapping import Mapping
+from segkit.intake.spellings import read_telephones, require_met
 from tests import public
 
 SPELLINGS = [
@@ -323,14 +325,18 @@ def test_an_audience_says_which_lists_name_strangers():
     drawn = pl.DataFrame({"customer_id": ids, "offer": ["sale"] * 3, "segment": ["S1"] * 3})
     terms = segkit.campaign.SegmentContract("c", "2025-02-28", "1", "", "ward", {"S1": "all"})
 
-    def made(optouts, given=drawn):
+    def made(optouts, given=drawn, **more):
         listed = pd.DataFrame({"customer_id": optouts})
-        return segkit.build_audience(given, people, contract=terms, min_cell=1, optouts=listed)
+        return segkit.build_audience(
+            given, people, contract=terms, min_cell=1, optouts=listed, **more
+        )
 
     assert made([17850.0, None]).frame["customer_id"].to_list() == ["00017", "13047"]
     assert made([17850.0, None]).notes == ()
+    with pytest.raises(DataError, match=r"the opt-outs: 1 id is not .* but for its spelling"):
+        made([17])
     note = "None of 1 id in the opt-outs is among the customers (1 would be but for its spelling)."
-    assert note in made([17]).notes
+    assert note in made([17], mapping=Mapping()).notes
     floats = drawn.with_columns(pl.col("customer_id").cast(pl.Float64))
     note = "Of 3 ids in the assignments 1 is not among the customers (1 would be but for"
     assert note in made([], floats).text
@@ -426,5 +432,44 @@ def test_a_list_in_other_spellings_of_numbers_is_pointed_out():
     assert note == (
         "none of 3 ids in the opt-outs is among the customers (2 would be but for their spelling)"
     )
+    with pytest.raises(DataError, match="the opt-outs: 2 ids are not among"):
+        require_met(listed, present, "the opt-outs")
+    for code, close in (("47", True), ("55", False)):  # numbers of Brazil are longer
+        bare = pl.Series([f"{code}91234567", "7712345678"])
+        if close:
+            with pytest.raises(DataError, match="1 id is not"):
+                require_met(bare, present, "the opt-outs")
+        else:
+            require_met(bare, present, "the opt-outs")
+    require_met(pl.Series(["+46 912 34 568", "A-7"]), present, "the opt-outs")
     other = unmatched(pl.Series(["5591234567"]), present, "the opt-outs", "the customers")
     assert other == "none of 1 id in the opt-outs is among the customers"
+
+
+def test_refusals_in_other_spellings_of_telephone_numbers_meet_their_customers():
+    mapping = Mapping(options={"phone_country": "NO"})
+    ids = [f"912345{n:02}" for n in range(5)]
+    people = pl.DataFrame({"customer_id": ids, "marketing_consent": True}).with_columns(
+        email=pl.format("{}@x.org", "customer_id")
+    )
+    ways = ["+47 912 34 500", "004791234501", "4791234502", "912 34 503"]
+    moment = datetime(2025, 2, 1, tzinfo=UTC)
+    gone = pl.DataFrame({"customer_id": ways, "event_time": [moment] * 4})
+    free = segkit.check_eligibility(people, at=date(2025, 3, 1), optouts=gone, mapping=mapping)
+    assert free.customer_ids.to_list() == ids[4:]
+    said = "4 ids in the opt-outs were written as the data write them."
+    assert free.rules["spelling"] == said
+    drawn = pl.DataFrame({"customer_id": ids, "offer": "sale", "segment": "S1"})
+    terms = segkit.campaign.SegmentContract("c", "2025-02-28", "1", "", "ward", {"S1": "all"})
+    build = partial(segkit.build_audience, drawn, people, contract=terms, min_cell=1)
+    for left, more in (("opted_out", {"optouts": gone}), ("erased", {"erased": ways})):
+        made = build(mapping=mapping, **more)
+        assert made.frame["customer_id"].to_list() == ids[4:]
+        assert made.counts.filter(reason=left)["customers"].to_list() == [4]
+        with pytest.raises(DataError, match="4 ids are not among the customers, and would be"):
+            build(**more)
+    assert said in build(mapping=mapping, optouts=gone).notes
+    with pytest.raises(DataError, match="4 ids are not among the customers, and would be"):
+        segkit.check_eligibility(people, at=date(2025, 3, 1), optouts=gone)
+    by_address = gone.with_columns(email=pl.Series(people["email"][:4]))
+    assert build(optouts=by_address).frame["customer_id"].to_list() == ids[4:]

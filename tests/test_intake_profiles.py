@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from segkit.errors import DataError, ParameterError, SourceError
+from segkit.intake.mapping import Mapping
 from segkit.intake.profiles import DBT_NAMES, ProfileStore
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -173,6 +174,9 @@ def test_erasure_removes_every_version_and_an_old_dump_does_not_bring_it_back(tm
     store = ProfileStore(tmp_path / "s")
     store.record_snapshot(frame(a="x", b="y"), day(0), recorded_at=day(0))
     store.record_snapshot(frame(a="z", b="y"), day(5), recorded_at=day(5))
+    with pytest.raises(DataError, match=r"1 id is not among .* but for its spelling"):
+        store.erase(["A", "nobody"], at=day(6))
+    assert store.erase(["A"], at=day(6), mapping=Mapping()) == 0
     assert store.erase(["a", "nobody"], at=day(6)) == 1
     assert store.history()["customer_id"].unique().to_list() == ["b"]
     assert not any(b"a\x00" in path.read_bytes() for path in tmp_path.glob("*.json"))

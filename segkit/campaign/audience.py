@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, time
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,7 +35,9 @@ from segkit.errors import (
 )
 from segkit.frames import takes_frames
 from segkit.ids import require_unique, unmatched
+from segkit.intake.mapping import Mapping as ColumnMapping
 from segkit.intake.people import erased_ids
+from segkit.intake.spellings import require_met, spell_list
 from segkit.result import Result
 from segkit.rules.contact import HELD, ContactPolicy, read_channels, read_consents
 from segkit.writing import Format, check_format, private_folder, write_frame, write_whole
@@ -312,6 +315,7 @@ def build_audience(
     at: datetime | date | None = None,
     contacts: pl.DataFrame | None = None,
     erased: Any = None,
+    mapping: ColumnMapping | None = None,
 ) -> Audience:
     """List the customers of each offer, and count who is left out for which reason.
 
@@ -369,6 +373,9 @@ def build_audience(
         Contacts of all campaigns, for the caps (`segkit.rules.ContactPolicy.hold_back`).
     erased : iterable, frame or path, optional
         Ids of customers who had their data erased.
+    mapping : Mapping, optional
+        The data's (`segkit.clean_data`), by which ids of assignments, opt-outs, contacts and
+        erasures are written.
 
     Returns
     -------
@@ -379,7 +386,8 @@ def build_audience(
     ColumnError
         If a column is missing, the consent column above all.
     DataError
-        If a customer is assigned or described twice.
+        If a customer is assigned or described twice; without ``mapping`` also if opt-outs or
+        erasures would meet customers but for the spelling of their ids.
     ParameterError
         If kind, channel, platform or ``unrecorded`` is unknown, ``min_cell`` below 1, a consent is
         neither true nor false, or phone numbers are needed and the extra ``segkit[audience]`` is
@@ -412,11 +420,22 @@ def build_audience(
     require_columns(assignments.columns, ["customer_id", "offer", "segment"], "assignments")
     require_columns(customers.columns, ["customer_id", *needed, *columns], "customers")
     eligibility.require_consent(customers.columns, consent)
+    said: list[str] = []
+    respell = partial(eligibility.spell_frame, mapping=mapping, notes=said)
+    ids = assignments["customer_id"]
+    ids = spell_list(ids, mapping, "the assignments", said)
+    assignments = assignments.with_columns(ids)
+    contacts = respell(contacts, what="the contacts")
     require_unique(assignments, "assignments")
     require_unique(customers, "customers")
     recorded = () if policy is not None and consent is None else customers.columns
     agreed = Consent.of(recorded, consent=consent, channel=channel, unrecorded=unrecorded)
-    optouts = _read_optouts(optouts, channel)
+    optouts = respell(_read_optouts(optouts, channel), what="the opt-outs")
+    gone = spell_list(erased_ids(erased, None), mapping, "the erasure list", said)
+    if mapping is None:
+        known = pl.concat([customers["customer_id"], assignments["customer_id"]])
+        require_met(gone, known, "the erasure list")
+        require_met(_met_by_id_alone(customers, optouts), known, "the opt-outs")
     customers = customers.drop("offer", "segment", strict=False).with_columns(
         read_consents(customers, agreed.columns),
         _known=pl.lit(value=True),
@@ -429,7 +448,7 @@ def build_audience(
     identifiers, rejected = _identified(people, *form)
     people = people.hstack(identifiers).with_columns(
         _plain=platforms.is_plain(identifiers["_address"]),
-        _erased=people["customer_id"].is_in(erased_ids(erased, None).implode()),
+        _erased=people["customer_id"].is_in(gone.implode()),
         _held=_held_back(policy, people, assignments, at, channel, purpose, contacts),
     )
     theirs, _ = _identified(_refusing(customers, agreed, optouts), *form)
@@ -453,7 +472,7 @@ def build_audience(
         channel,
         agreed.describe(silent, contacted.height, by_policy=policy is not None),
         rejected,
-        _notes(people, customers, optouts),
+        (*said, *_notes(people, customers, optouts)),
     )
 
 
@@ -501,6 +520,17 @@ def _read_optouts(optouts: pl.DataFrame | None, channel: str) -> pl.DataFrame | 
         return optouts
     named = read_channels(optouts["channel"])
     return optouts.filter((named == channel).fill_null(value=True))
+
+
+def _met_by_id_alone(customers: pl.DataFrame, optouts: pl.DataFrame | None) -> pl.Series:
+    """Return the ids of opt-outs that are not met by address."""
+    if optouts is None or "customer_id" not in optouts.columns:
+        return pl.Series("customer_id", [], dtype=pl.String)
+    if not {"email"} <= set(optouts.columns) & set(customers.columns):
+        return optouts["customer_id"]
+    known = platforms.read_emails(customers["email"]).drop_nulls().unique()
+    met = platforms.read_emails(optouts["email"]).is_in(known.implode())
+    return optouts["customer_id"].filter(~met.fill_null(value=False))
 
 
 def _opted_out(customers: pl.DataFrame, optouts: pl.DataFrame | None) -> pl.Series:

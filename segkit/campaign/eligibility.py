@@ -13,6 +13,8 @@ from segkit.display import counted, number, percent
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns, require_range
 from segkit.frames import takes_frames
 from segkit.ids import require_unique, unmatched
+from segkit.intake.mapping import Mapping as ColumnMapping
+from segkit.intake.spellings import require_met, spell_list
 from segkit.result import Result
 from segkit.rules.contact import CHANNELS as CHANNELS
 from segkit.rules.contact import HELD, ContactPolicy, read_consents
@@ -164,6 +166,7 @@ def check_eligibility(
     policy: ContactPolicy | None = None,
     channel: Channel = "email",
     purpose: str = "marketing",
+    mapping: ColumnMapping | None = None,
 ) -> Eligibility:
     """Check which customers may be contacted at a given time.
 
@@ -191,6 +194,8 @@ def check_eligibility(
         and ``contacts`` may have a channel and a purpose. It is applied before the other rules.
     channel, purpose : str
         Of the contact, for the policy.
+    mapping : Mapping, optional
+        The data's (`segkit.clean_data`), by which ids of contacts and opt-outs are written.
 
     Returns
     -------
@@ -201,7 +206,8 @@ def check_eligibility(
     ColumnError
         If a column is missing; the consent column above all.
     DataError
-        If there are no customers, or one comes twice.
+        If there are no customers, or one comes twice; without ``mapping`` also if opt-outs would
+        meet customers but for the spelling of their ids.
     ParameterError
         If a consent is neither true nor false, or a limit is out of its range.
 
@@ -219,6 +225,9 @@ def check_eligibility(
     require_columns(customers.columns, [segment] if segment else [], "customers")
     customers = customers.with_columns(read_consents(customers, [consent] if consent else []))
     moment = as_moment(at)
+    spelled: list[str] = []
+    optouts = spell_frame(optouts, mapping, "the opt-outs", spelled)
+    contacts = spell_frame(contacts, mapping, "the contacts", spelled)
     opted_out = _recorded_before(optouts, "optouts", moment).get_column("customer_id").unique()
     recent = pl.col("event_time") >= moment - timedelta(days=within_days)
     mailed = (
@@ -264,11 +273,23 @@ def check_eligibility(
     if policy is not None:
         rules |= {"policy": f"contacts by {CHANNELS[channel]} for {purpose}"}
     if optouts is not None:
-        ids = customers.get_column("customer_id")
-        note = unmatched(optouts.get_column("customer_id"), ids, "the opt-outs", "the customers")
+        ids, gone = customers.get_column("customer_id"), optouts.get_column("customer_id")
+        if mapping is None:
+            require_met(gone, ids, "the opt-outs")
+        note = unmatched(gone, ids, "the opt-outs", "the customers")
         rules |= {"opt-outs": note} if note else {}
+    rules |= {"spelling": " ".join(spelled)} if spelled else {}
     counts = count_reasons(frame.get_column("reason"), "may be contacted", descriptions)
     return Eligibility(frame, counts, rules)
+
+
+def spell_frame(
+    frame: pl.DataFrame | None, mapping: ColumnMapping | None, what: str, notes: list[str]
+) -> pl.DataFrame | None:
+    """Write the customer ids of a later list, if it has any, as the data's are written."""
+    if frame is None or "customer_id" not in frame.columns:
+        return frame
+    return frame.with_columns(spell_list(frame["customer_id"], mapping, what, notes))
 
 
 def check_customers(customers: pl.DataFrame) -> None:

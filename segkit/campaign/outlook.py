@@ -289,7 +289,7 @@ def _audience(
     return build_audience(
         assigned, contacts, contract=contract, columns=("email",), unrecorded=unrecorded,
         consent="marketing_consent" if "marketing_consent" in contacts.columns else None,
-        optouts=contact_history(taken.events)[1], min_cell=1,
+        optouts=contact_history(taken.events)[1], min_cell=1, mapping=taken.mapping,
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from segkit.errors import DataError, RuleError, SourceError, require_columns
 from segkit.features import build_features
 from segkit.frames import takes_frames
 from segkit.intake import Intake
+from segkit.intake.mapping import Mapping as ColumnMapping
 from segkit.lift.outcomes import derive_outcomes
 from segkit.result import Result
 from segkit.rules import ContactPolicy, RuleSet
@@ -72,6 +73,8 @@ class Prelude(Result):
         Columns of ``customers`` for the balance table.
     notes : tuple of str
     currency : str or None
+    mapping : Mapping or None
+        The data's, by which ids of later lists are written.
     """
 
     customers: pl.DataFrame
@@ -88,6 +91,7 @@ class Prelude(Result):
     covariates: tuple[str, ...]
     notes: tuple[str, ...]
     currency: str | None = None
+    mapping: ColumnMapping | None = None
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -271,6 +275,7 @@ def collect_campaign_data(
         covariates=tuple(name for name in COVARIATES if name in customers.columns),
         notes=tuple(notes),
         currency=currency,
+        mapping=taken.mapping,
     )
 
 
@@ -424,6 +429,7 @@ def build_run_audience(
         unrecorded=unrecorded,
         policy=policy,
         contacts=contacts,
+        mapping=taken.mapping,
         **options,
     )
 

@@ -11,6 +11,7 @@ import polars as pl
 
 from segkit.errors import DataError, SourceError, require_choice, require_columns
 from segkit.frames import take_frame, takes_frames
+from segkit.intake.mapping import Mapping as ColumnMapping
 from segkit.intake.profiles import ProfileStore
 from segkit.intake.versions import Moment, Recorded, as_utc, show_time
 from segkit.writing import private_folder
@@ -166,9 +167,12 @@ class ProfileArchive:
         attributes = pl.concat(parts, how="diagonal") if parts else rows.head(0)
         return rows.join(attributes, on=["customer_id", at], how="left", maintain_order="left")
 
-    def erase(self, customers: Any, *, at: Moment | None = None) -> Mapping[str, int]:
+    def erase(
+        self, customers: Any, *, at: Moment | None = None, mapping: ColumnMapping | None = None
+    ) -> Mapping[str, int]:
         """Erase customers from every store; return how many each one held."""
-        return {kind: store.erase(customers, at=at) for kind, store in self.stores.items()}
+        stores = self.stores.items()
+        return {kind: store.erase(customers, at=at, mapping=mapping) for kind, store in stores}
 
     def _store(self, kind: str) -> ProfileStore:
         if kind not in self.stores:

@@ -27,6 +27,8 @@ from segkit.errors import (
 )
 from segkit.frames import takes_frames
 from segkit.ids import ids_of, read_ids
+from segkit.intake.mapping import Mapping as ColumnMapping
+from segkit.intake.spellings import require_met, spell_list
 from segkit.intake.versions import (
     FACT,
     TIME,
@@ -435,7 +437,9 @@ class ProfileStore:
             )
         return self._named(believed)
 
-    def erase(self, customers: Any, *, at: Moment | None = None) -> int:
+    def erase(
+        self, customers: Any, *, at: Moment | None = None, mapping: ColumnMapping | None = None
+    ) -> int:
         """Erase every version of the given customers.
 
         What remains is a salted fingerprint of the id with the time, so that an older dump does
@@ -447,16 +451,27 @@ class ProfileStore:
             Ids, as everywhere in segkit.
         at : datetime or date, optional
             Time of the erasure; now by default.
+        mapping : Mapping, optional
+            The data's (`segkit.clean_data`), by which the ids are written.
 
         Returns
         -------
         int
             Customers who had versions.
+
+        Raises
+        ------
+        DataError
+            Without ``mapping``, if ids would be held but for their spelling.
         """
-        ids = ids_of(customers, "the customers to erase").unique()
+        what = "the customers to erase"
+        ids = spell_list(ids_of(customers, what), mapping, what, []).unique()
         moment = datetime.now(UTC) if at is None else as_utc(at)
         with self._locked():
-            count = int(self._facts()[self.key].unique().is_in(ids.implode()).sum())
+            held = self._facts()[self.key].unique()
+            if mapping is None:
+                require_met(ids, held, what)
+            count = int(held.is_in(ids.implode()).sum())
             for path in self._files():
                 frame, meta = pl.read_parquet(path), read_meta(path)
                 left = frame.filter(~pl.col(self.key).is_in(ids.implode()))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from segkit.display import counted, number
-from segkit.ids import fold_ids, is_no_customer, read_ids
+from segkit.errors import DataError
+from segkit.ids import fold_ids, is_no_customer, near_ids, read_ids
 from segkit.intake.country import countries
 from segkit.intake.headers import concepts
 
@@ -148,6 +149,76 @@ def spell_ids(ids: pl.Series, mapping: Mapping, notes: list[str] | None = None) 
         changed = before != after
         ids = ids.replace(before.filter(changed), after.filter(changed))
     return ids
+
+
+def spell_list(ids: pl.Series, mapping: Mapping | None, what: str, notes: list[str]) -> pl.Series:
+    """Write the ids of a list that came later as the data's are written; note how many changed.
+
+    Parameters
+    ----------
+    ids : polars.Series of String
+    mapping : Mapping, optional
+        The data's; without one the ids stay as they are.
+    what : str
+        "the opt-outs".
+    notes : list of str
+        Collects the note.
+
+    Examples
+    --------
+    >>> from segkit.intake.mapping import Mapping
+    >>> norway, notes = Mapping(options={"phone_country": "NO"}), []
+    >>> spell_list(pl.Series(["+47 912 34 567"]), norway, "the opt-outs", notes).to_list(), notes
+    (['91234567'], ['1 id in the opt-outs was written as the data write it.'])
+    """
+    if mapping is None:
+        return ids
+    spelled = spell_ids(ids, mapping)
+    changed = ids.filter(ids != spelled).n_unique()
+    if changed:
+        verb, it = ("was", "it") if changed == 1 else ("were", "them")
+        of_list = f"{counted(changed, 'id')} in {what}"
+        notes.append(f"{of_list} {verb} written as the data write {it}.")
+    return spelled
+
+
+def require_met(listed: pl.Series, present: pl.Series, what: str) -> None:
+    """Refuse a list of refusals whose ids would be among those present but for their spelling.
+
+    It is for lists without the data's mapping: whose numbers have which country is not known. Of
+    figures alone, such as 4791234567, most have to be another spelling by one country's code.
+
+    Raises
+    ------
+    DataError
+        Since customers who refused would be contacted, or who asked for erasure kept.
+
+    Examples
+    --------
+    >>> require_met(pl.Series(["+47 912 34 567"]), pl.Series(["91234567"]), "the opt-outs")
+    Traceback (most recent call last):
+    segkit.errors.DataError: the opt-outs: 1 id is ...
+    """
+    ids = listed.drop_nulls().unique().alias("id")
+    missing = ids.filter(~ids.is_in(present.drop_nulls().unique().implode()))
+    folded, ends = near_ids(missing, present)
+    numbers, own = missing.filter(ends & ~folded), present.drop_nulls().unique().implode()
+    bare = numbers.str.contains(r"^\d+$")
+    all_bare = int(missing.str.contains(r"^\d{7,}$").sum())
+    meets = pl.repeat(value=False, n=numbers.len(), dtype=pl.Boolean, eager=True)
+    for country in (None, *countries()) if numbers.len() else ():
+        one = read_telephones(numbers, country).is_in(own)
+        most = (one & bare).sum() >= MOST * all_bare
+        meets |= one & (~bare | most)
+    close = int(folded.sum()) + int(meets.sum())
+    if close:
+        verb, it = ("is", "its") if close == 1 else ("are", "their")
+        raise DataError(
+            f"{what}: {counted(close, 'id')} {verb} not among the customers, and would be but for "
+            f"{it} spelling: they would be missed. Give mapping= of the data "
+            "(segkit.clean_data(...).mapping), by which ids are written as theirs; or "
+            "mapping=Mapping() if they are other customers"
+        )
 
 
 def spell_cells(cells: pl.Series, mapping: Mapping | None = None) -> pl.Series:

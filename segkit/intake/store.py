@@ -9,17 +9,20 @@ from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from segkit.display import counted, number
 from segkit.errors import DataError, SourceError
+from segkit.frames import take_frame
 from segkit.ids import ids_of
 from segkit.intake.cells import MICRO
 from segkit.intake.ledger import Ledger, money_from_micro
 from segkit.intake.mapping import Mapping
 from segkit.intake.people import WHO
 from segkit.intake.privacy import POINTER, VARIABLE, find_private, keep_private
+from segkit.intake.spellings import spell_ids
 from segkit.result import Result
 from segkit.schema import CONTRACTS, OPEN
 from segkit.writing import close_to_others, private_folder
@@ -110,6 +113,14 @@ class Intake:
             return self.tables.read_columns(table, columns)
         return self.tables[table].select(c for c in columns if c in self.tables[table].columns)
 
+    def spell(self, ids: Any) -> pl.Series:
+        """Write the ids of a list that came later as the tables' are, by the mapping.
+
+        For assignments, outcomes or segments from elsewhere: ``frame.with_columns(customer_id=
+        taken.spell(frame["customer_id"]))``.
+        """
+        return spell_ids(ids_of(take_frame(ids, "the ids"), "the ids"), self.mapping)
+
     def trace(self, customer_id: str) -> Trace:
         """Return the raw and clean rows of one customer.
 
@@ -121,7 +132,7 @@ class Intake:
         """
         if self.tables and not self.rejects:
             raise DataError(f"a customer cannot be traced: {self.notes[-1]}")
-        given_id, customer_id = customer_id, str(ids_of([customer_id], "customer_id")[0])
+        given_id, customer_id = customer_id, str(self.spell([customer_id])[0])
         raw: dict[str, pl.DataFrame] = {}
         clean: dict[str, pl.DataFrame] = {}
         for table, frame in self.tables.items():

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from segkit.display import counted
+from segkit.display import counted, number
 from segkit.errors import DataError, ParameterError, SourceError
 from segkit.features import CustomerTable
 from segkit.features.build import FeaturePlan, Totals
@@ -27,7 +27,8 @@ from segkit.intake.people import UNLINKED, erased_ids, pseudonyms
 from segkit.intake.readers import Gathered, gather
 from segkit.intake.readers import read_table as read_whole
 from segkit.intake.reshape import fill_orders
-from segkit.large.chunks import WHOLE, RawFile, concat_samples, list_files
+from segkit.intake.spellings import are_telephones
+from segkit.large.chunks import SAMPLE, WHOLE, RawFile, concat_samples, list_files
 from segkit.large.clean import add_up, clean_part, write_clean
 from segkit.large.gates import LateColumnsError, ask_all_rows
 from segkit.large.split import (
@@ -178,7 +179,7 @@ class Job:
                 stage.write(frame, name, 0)
         records = [stage.done(part) or {} for part in range(prepared.parts)]
         own = (note for each in records for note in each["notes"])
-        notes = (*prepared.gathered.notes, *repeats, *own)
+        notes = (*prepared.gathered.notes, *_about_sample(prepared), *repeats, *own)
         ledger = add_up(stage, prepared.parts, None if whole is None else whole.ledger, notes)
         if not any(each["lines"] for each in records):
             raise DataError(f"no order line is left: {ledger.text}")
@@ -314,6 +315,16 @@ def prepare(source: Any, mapping: Any, preset: str | None, partitions: Any) -> P
             f'partitions is "auto" or a number from 1 to {MOST_PARTS}; got {partitions!r}'
         )
     return Prepared(gathered, settled, files, prints, small, parts)
+
+
+def _about_sample(prepared: Prepared) -> list[str]:
+    """Note that the country of telephone numbers as ids is told by the sample alone."""
+    given, raw = prepared.gathered.given, prepared.gathered.raw
+    is_told = given.option("orders", "phone_country") is not None
+    if is_told or raw["orders"].height < SAMPLE or not are_telephones(prepared.mapping):
+        return []
+    told = f"{number(raw['orders'].height)} of the rows alone tell"
+    return [f"orders: of which country telephone numbers are (phone_country), {told}"]
 
 
 def text_bytes(path: Path) -> int:

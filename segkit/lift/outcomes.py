@@ -20,6 +20,7 @@ from segkit.errors import (
 )
 from segkit.features.sources import MICRO, check_size
 from segkit.frames import is_sold, takes_frames
+from segkit.ids import spelling_hint
 from segkit.lift.requirements import as_utc, refuse_later_segments, refuse_twice
 from segkit.result import Result
 
@@ -416,8 +417,11 @@ def _unmet(
     for name, table in (("order line", orders), ("event", events)):
         if table is None:
             continue
-        without = int((~assigned.is_in(table["customer_id"].unique().implode())).sum())
-        hint = ": are the ids of one kind?" if without == len(assigned) else ""
+        known = table["customer_id"].drop_nulls().unique()
+        unmet = assigned.filter(~assigned.is_in(known.implode()))
+        without = len(unmet)
+        hint = spelling_hint(unmet, known)
+        hint += ": are the ids of one kind?" if without == len(assigned) else ""
         what = f"assigned, but named by no {name} at all{hint}"
         if without:
             issues.append((what, without, without, "counted as without any"))
