@@ -311,6 +311,9 @@ def test_placeholders_link_nobody():
 def test_a_trace_takes_an_id_in_any_spelling():
     taken = segkit.clean_data(lines([17850.0, 3.0]))
     assert taken.trace(17850.0).lines == taken.trace(" 17850").lines == 1
+    norway = segkit.clean_data(lines(["912 34 567"]), {"phone_country": "NO"})
+    assert norway.trace("+47 912 34 567").lines == 1
+    assert norway.spell(["0047 91234567", None]).to_list() == ["91234567", None]
 
 
 def test_folding_leaves_real_differences():
@@ -442,6 +445,8 @@ def test_a_list_in_other_spellings_of_numbers_is_pointed_out():
         else:
             require_met(bare, present, "the opt-outs")
     require_met(pl.Series(["+46 912 34 568", "A-7"]), present, "the opt-outs")
+    iceland = pl.Series(["+354 555 1234"]), pl.Series(["5551234"])
+    assert unmatched(*iceland, "the opt-outs", "the customers").endswith("but for its spelling)")
     other = unmatched(pl.Series(["5591234567"]), present, "the opt-outs", "the customers")
     assert other == "none of 1 id in the opt-outs is among the customers"
 

@@ -578,6 +578,21 @@ def test_thai_years_and_joined_names_are_read_as_in_memory(form, tmp_path, monke
     assert own.ledger(stage).reasons() == whole.ledger.reasons() == {"impossible_date": 6}
 
 
+def test_that_a_sample_tells_the_country_of_telephone_numbers_is_noted(tmp_path, monkeypatch):
+    small_blocks(monkeypatch, size=3_000)
+    numbers = pl.col("Customer").str.replace("K", "+47 912 34 ")
+    home = pl.when(pl.int_range(pl.len()) % 2 == 0).then(numbers)
+    home = home.otherwise(numbers.str.replace("+47 ", "", literal=True)).alias("Phone")
+    plain_lines().with_columns(home).drop("Customer").write_csv(tmp_path / "orders.csv")
+    mapping = {"orders": {"columns": PLAIN | {"customer_id": "Phone"}}}
+    for more, noted in (({}, 1), ({"phone_country": "NO"}, 0)):
+        with Work.open(tmp_path / f"w{noted}") as work:
+            own = job.Job(tmp_path / "orders.csv", work, more | mapping, None, 1)
+            notes = own.ledger(own.clean()).notes
+        assert sum("(phone_country) is told by " in note for note in notes) == noted
+        assert any(" of 300 rows" in note for note in notes) == bool(noted)
+
+
 def test_what_shows_beyond_the_sample_is_asked_as_in_memory(tmp_path, monkeypatch):
     small_blocks(monkeypatch, size=3_000)
     path, lines = tmp_path / "orders.csv", plain_lines()

@@ -28,7 +28,7 @@ from segkit.intake.readers import Gathered, gather
 from segkit.intake.readers import read_table as read_whole
 from segkit.intake.reshape import fill_orders
 from segkit.intake.spellings import are_telephones
-from segkit.large.chunks import SAMPLE, WHOLE, RawFile, concat_samples, list_files
+from segkit.large.chunks import WHOLE, RawFile, concat_samples, list_files
 from segkit.large.clean import add_up, clean_part, write_clean
 from segkit.large.gates import LateColumnsError, ask_all_rows
 from segkit.large.split import (
@@ -179,7 +179,7 @@ class Job:
                 stage.write(frame, name, 0)
         records = [stage.done(part) or {} for part in range(prepared.parts)]
         own = (note for each in records for note in each["notes"])
-        notes = (*prepared.gathered.notes, *_about_sample(prepared), *repeats, *own)
+        notes = (*prepared.gathered.notes, *repeats, *own)
         ledger = add_up(stage, prepared.parts, None if whole is None else whole.ledger, notes)
         if not any(each["lines"] for each in records):
             raise DataError(f"no order line is left: {ledger.text}")
@@ -216,6 +216,7 @@ class Job:
                 again.folder.mkdir(exist_ok=True)
                 split = split_table(again, *ask[1:], by_order=True)
                 whole_orders = True
+            notes += _about_sample(split, prepared)
             own_facts = split.facts(mapping)
             split = replace(split, repeats=find_repeats(split))
             if split.repeats is not None and (repeats := split.repeats.len()):
@@ -317,14 +318,17 @@ def prepare(source: Any, mapping: Any, preset: str | None, partitions: Any) -> P
     return Prepared(gathered, settled, files, prints, small, parts)
 
 
-def _about_sample(prepared: Prepared) -> list[str]:
+def _about_sample(split: Split, prepared: Prepared) -> list[str]:
     """Note that the country of telephone numbers as ids is told by the sample alone."""
-    given, raw = prepared.gathered.given, prepared.gathered.raw
-    is_told = given.option("orders", "phone_country") is not None
-    if is_told or raw["orders"].height < SAMPLE or not are_telephones(prepared.mapping):
+    is_told = prepared.gathered.given.option("orders", "phone_country") is not None
+    read, rows = (
+        prepared.gathered.raw[split.table].height,
+        sum(sum(r["sizes"]) for r in split.records),
+    )
+    if is_told or split.table != "orders" or read >= rows or not are_telephones(prepared.mapping):
         return []
-    told = f"{number(raw['orders'].height)} of the rows alone tell"
-    return [f"orders: of which country telephone numbers are (phone_country), {told}"]
+    told = f"told by {number(read)} of {counted(rows, 'row')}"
+    return [f"orders: the country of telephone numbers (phone_country) is {told}"]
 
 
 def text_bytes(path: Path) -> int:
