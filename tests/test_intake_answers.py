@@ -323,6 +323,22 @@ def test_a_refund_on_a_negative_amount_is_that_amount(sign, empty):
     assert segkit.clean_data(frame, {"orders": {"columns": part}}).orders["amount"].sum() == 7.0
 
 
+@pytest.mark.parametrize("word", ["sztornó számla", "Stornorechnung", "Nota di credito"])
+@pytest.mark.parametrize("back", [("1", None), ("4", "1")])  # on its number, or naming it
+def test_an_invoice_that_a_credit_note_wholly_takes_back_is_no_order(back, word):
+    part = {"customer_id": "c", "order_id": "o", "order_time": "d", "amount": "net"}
+    rows = [
+        ("A", "1", 6.0, None, None), ("A", "1", 4.0, None, None),
+        ("A", back[0], -10.0, back[1], word),
+        ("B", "2", 7.0, None, None), ("B", "5", -3.0, "2", word), ("C", "3", 9.0, None, None),
+    ]  # fmt: skip
+    frame = pl.DataFrame(rows, ["c", "o", "net", "of", "kind"], orient="row")
+    frame = frame.with_columns(d=pl.date(2025, 1, 3))
+    taken = segkit.clean_data(frame, {"orders": {"columns": part}})
+    assert taken.orders["amount"].to_list() == [7.0, -3.0, 9.0]
+    assert taken.ledger.reasons() == {"given_back": 3}
+
+
 def test_guests_whose_id_is_zero_are_asked_about_where_an_address_names_them():
     frame = (
         listed("customer_id", "0", "0")

@@ -484,11 +484,7 @@ def _ask_documents(
     others = dict.fromkeys([word for word in listed if word not in counts], "other")
     for word in kinds.get("", []):  # what is not known is in the answer, too
         others[word] = "other" if row_meaning(word) in ("other", "charge") else "line"
-    cells = row_words()
-    worth = line_money(columns)
-    for word in kinds.get("credit", []):
-        if worth is not None and (worth.filter((cells == word).fill_null(value=False)) > 0).any():
-            others[word] = "return"
+    others |= dict.fromkeys(kinds.get("credit", []), "return")
     return _question(name, text, others, row_words())
 
 

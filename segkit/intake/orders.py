@@ -25,6 +25,7 @@ from segkit.intake.statuses import ROW_KINDS, read_kinds
 from segkit.intake.tables import Cleaned, join_customers, note_repeats, time_columns
 from segkit.intake.whole_orders import (
     earlier_states,
+    mark_given_back,
     settle_orders,
     share_discounts,
     unnumbered_orders,
@@ -131,7 +132,7 @@ def clean_orders(
     -------
     Cleaned
     """
-    parsed = _with_customers(columns, frame, people)
+    parsed = mark_given_back(columns, _with_customers(columns, frame, people))
     _note_unread(columns, parsed)
     parsed = _convert(columns, parsed, fx)
     settled = settle(columns, parsed, order_rules(columns, people, parsed))

@@ -304,6 +304,9 @@ def _line_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
     if "__earlier" in parsed.columns:
         shown, change = columns.shown("order_id", *STATUS_COLUMNS), "[orders] state_time"
         rules.append(Rule("lines", "earlier_state", pl.col("__earlier"), shown, change))
+    if "__given_back" in parsed.columns:
+        shown, change = columns.shown("order_id", "amount"), "the source"
+        rules.append(Rule("lines", "given_back", pl.col("__given_back"), shown, change))
     if "__state" in parsed.columns:
         shown, state = columns.shown(*STATUS_COLUMNS, "cancelled_at", "refund"), pl.col("__state")
         own = next((name for name in STATUS_COLUMNS if columns.has(name)), "status")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import polars as pl
 
 from segkit.display import counted, money
 from segkit.errors import MappingError, unknown
-from segkit.intake.cells import MICRO, NO, NO_MARKS, product
+from segkit.intake.cells import MICRO, NO, NO_MARKS, is_text, product
 from segkit.intake.columns import Columns
 from segkit.intake.evidence import repeats_in_orders
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping
 from segkit.intake.rejects import MICROS, REPEAT, left_out, repeats
-from segkit.intake.statuses import STATUSES, read_statuses
+from segkit.intake.statuses import CREDIT_NOTE, STATUSES, read_statuses
 
 WIDE = pl.Int128
+MOST_WORDS = 20  # in a column that tells kinds of documents
 ROUNDED = MICRO // 50  # what rounded prices may be off an order's total
 
 
@@ -261,6 +263,62 @@ def _take_off_refunds(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
         .otherwise("__state"),
     )
     return settled.select(*parsed.columns)
+
+
+def mark_given_back(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
+    """Mark the orders that credit notes wholly take back, and these: no orders.
+
+    The rows of an order add up to nothing, together with credit notes that name its number in a
+    column of their own.
+    """
+    is_back = parsed["is_return"] & (parsed[MICROS] < 0).fill_null(value=False)
+    if columns.has("order_id") and is_back.any():
+        is_back &= _are_credit_notes(columns, is_back)
+    if not columns.has("order_id") or not is_back.any():
+        return parsed
+    is_sale = pl.lit(value=True) if "__state" not in parsed.columns else pl.col("__state") == "sale"
+    rows = parsed.select(
+        "customer_id",
+        back=is_back,
+        sold=~pl.col("is_return") & is_sale & (pl.col(MICROS) > 0),
+        order=pl.coalesce(_orders_named(columns, is_back), "order_id"),
+        micro=pl.col(MICROS).cast(WIDE),
+    )
+    counts, order = pl.col("back") | pl.col("sold"), ["customer_id", "order"]
+    whole = [
+        pl.when(counts).then("micro").otherwise(0).sum().over(order) == 0,
+        *(pl.col(name).any().over(order) for name in ("back", "sold")),
+        *(pl.col(name).is_not_null() for name in order),
+    ]
+    return parsed.with_columns(rows.select(__given_back=counts & pl.all_horizontal(whole)))
+
+
+def _are_credit_notes(columns: Columns, is_back: pl.Series) -> pl.Series:
+    """Mark the rows that a column of a few words calls credit notes."""
+    for name, kind in columns.raw.schema.items():
+        words = columns.raw[name].filter(is_back).unique() if is_text(kind) else pl.Series()
+        spelt = words.drop_nulls().cast(pl.String) if words.len() <= MOST_WORDS else pl.Series()
+        named = [word for word in spelt if re.search(CREDIT_NOTE, word.lower())]
+        if named:
+            return columns.raw[name].cast(pl.String).is_in(named).fill_null(value=False)
+    return is_back & False
+
+
+def _orders_named(columns: Columns, is_back: pl.Series) -> pl.Series:
+    """Return the number of the order that a row gives back, where a column names it."""
+    orders = columns.orders.cast(pl.String)
+    sold = orders.filter(~is_back).implode()
+    for name, kind in columns.raw.schema.items():
+        if name == columns.source("order_id") or not (is_text(kind) or kind.is_integer()):
+            continue
+        cells = columns.cells(name).cast(pl.String)
+        known = int(cells.filter(is_back).is_in(sold).sum())
+        if (
+            2 * known > int(is_back.sum())
+            and not cells.filter(~is_back).is_in(orders.implode()).any()
+        ):
+            return pl.select(pl.when(is_back).then(cells)).to_series()
+    return pl.Series([None], dtype=pl.String).new_from_index(0, is_back.len())
 
 
 def _worth_of_pieces(columns: Columns) -> pl.Expr:
