@@ -743,3 +743,55 @@ def test_a_refund_of_many_small_units_of_money_counts_no_pieces():
 )  # fmt: skip
 def test_the_postcode_and_the_parts_of_a_buyers_name_are_no_customer_number(header, concept):
     assert concept in concepts(header)[0]
+
+
+def test_the_amounts_of_a_whole_order_are_all_offered_what_was_paid_first():
+    paid = [20.5 + 7 * (o % 30) for o in range(120)]
+    lines = shop().rename({"Amount": "京东价"})
+    money = {"订单金额": 1.02, "应付金额": 0.98, "结算金额": 1}
+    lines = lines.with_columns(
+        pl.Series(name, [round(paid[i // 2] * part, 2) for i in range(240)])
+        for name, part in money.items()
+    )
+    [ask] = asked(lines)
+    assert [name in ask.finding for name in money] == [True, True, True]
+    assert ask.answer.index("结算金额") < min(ask.answer.index(n) for n in [*money][:2])
+
+
+@pytest.mark.parametrize(
+    "time", ["Gebucht am", "Réservé le", "Geboekt op", "予約日", "Reserved on"]
+)
+def test_the_price_of_a_booking_is_its_amount_and_it_is_of_the_time_it_was_booked(time):
+    bookings = shop(lines=1).drop("SKU").rename({"Order date": time, "Amount": "Preis"})
+    bookings = bookings.with_columns(Anreise=pl.Series(DAYS[5:125]), Booker=pl.col("Client"))
+    found = proposed(**bookings.to_dict(as_series=False)).columns
+    assert (found["amount"], found["order_time"]) == ("Preis", time)
+
+
+@pytest.mark.parametrize("number", ["ID", "Bestelnummer", "Number"])
+def test_a_payments_id_numbers_the_order_where_no_order_number_does(number):
+    ids = [f"tr_p{'KdYVNkMf'[i % 8]}q{'abcdefghijklmno'[i // 8]}X" for i in range(120)]  # no digits
+    paid = pl.DataFrame({"Bedrag": [9.5 + i % 7 for i in range(120)], "Datum": DAYS[:120]})
+    known = [
+        f"Bestelling {i // 2}" if number == "Bestelnummer" else f"T{ids[i]}1" for i in range(120)
+    ]
+    paid = paid.with_columns(pl.Series(number, ids if number == "ID" else known))
+    if number != "ID":
+        paid = paid.with_columns(pl.Series("Payment transaction ID", ids))
+    assert proposed(**paid.to_dict(as_series=False)).columns["order_id"] == number
+
+
+def test_the_subject_of_an_invoice_is_no_kind_of_row():
+    subject = ["Vendita", "Cesto regalo", "Storno fattura 12", "Degustazione"] * 60
+    sign = pl.Series([-1 if word.startswith("Storno") else 1 for word in subject])
+    lines = shop().with_columns(pl.col("Amount") * sign, Oggetto=pl.Series(subject))
+    assert not any("Oggetto" in ask.finding for ask in asked(lines))
+
+
+def test_of_orders_that_are_paid_in_part_it_is_said_what_is_paid():
+    orders = shop(lines=1).with_columns(
+        Status=pl.Series(["paid", "paid", "paid", "partially paid"] * 30),
+        Paid=pl.col("Amount") * pl.Series([1.0, 1.0, 1.0, 0.5] * 30),
+    )
+    [ask] = [ask for ask in asked(orders) if ask.column == "status"]
+    assert "is paid by 'Paid'" in ask.finding

@@ -12,12 +12,12 @@ WORDS = {
     "Betaald Opłacone 交易成功 発送済み wc-processing 待发货 Captured Teslim_Edildi Kargoda "
     "Tamamlandı Απεστάλη Ολοκληρωμένη הושלמה נשלחה مرحلة مدفوعة Levererad Gennemført Fullført "
     "Maksettu Zaplaceno Doručená Fizetve Kézbesítve Livrată Plaćeno Đã_giao Hoàn_thành "
-    "จัดส่งแล้ว Lunas Selesai Виконано",
+    "จัดส่งแล้ว Lunas Selesai Виконано Saldata Soldée Liquidado Quitado Acquittée",
     "unpaid": "pending on-hold Offen impayée Pendiente Aguardando Openstaand Nieopłacone "
     "等待买家付款 入金待ち unpaid authorized 未完成 nicht_bezahlt Pending_Payment Taslak "
     "Ödeme_Bekliyor Σε_εκκρεμότητα ממתינה_לתשלום טיוטה مسودة Ej_betald Utkast Kladde Afventer "
     "Luonnos Maksamatta Nezaplaceno Koncept Piszkozat Függőben Neachitat Ciornă Chưa_thanh_toán "
-    "รอชำระเงิน Belum_Bayar",
+    "รอชำระเงิน Belum_Bayar Non_saldata Non_soldée No_liquidado Não_quitado À_régler Sin_pagar",
     "cancelled": "voided Failed Storniert Annulée Anulado Annullato Recusado Geannuleerd "
     "Anulowane 交易关闭 キャンセル Closed_Lost expired Abgelehnt İptal_Edildi Tedarik_Edilemedi "
     "Ακυρωμένη בוטלה ملغاة Makulerad Annulleret Kansellert Avbruten Peruutettu Zrušeno "

@@ -30,6 +30,7 @@ def weigh_money(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
     _find_products(scores, profiles)
     _find_units(scores, profiles)
     _find_line_prices(scores, profiles)
+    _find_order_prices(scores, profiles)
     quantity, price, amount = (best_column(scores, n) for n in ("quantity", "unit_price", "amount"))
     if price is None:
         return
@@ -56,6 +57,20 @@ def weigh_money(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
     below = float((shown.numbers.abs() < prices.abs()).mean() or 0.0)  # type: ignore[arg-type]
     if profiles[price].share_whole < 0.8 or below >= 0.5:
         scores["quantity"][amount] = scores["amount"].pop(amount)
+
+
+def _find_order_prices(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
+    """Take a price as the amount where each row is an order of its own, as a booking.
+
+    No column is a quantity, a product or an amount.
+    """
+    order, price = best_column(scores, "order_id"), best_column(scores, "unit_price")
+    others = (best_column(scores, name) for name in ("amount", "quantity", "product_id"))
+    if order is None or price is None or any(others) or "order" not in concepts(order)[0]:
+        return
+    one_each = profiles[order].distinct == profiles[order].rows >= ENOUGH
+    if one_each and "unit" not in concepts(price)[0]:
+        scores["amount"][price] = scores["unit_price"].pop(price)
 
 
 def _drop_parts(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:

@@ -284,6 +284,8 @@ def _ask_movements(
     odd = [word for word, kind in read.items() if kind is None and word in with_money]
     if not recognised and "ticket" in bare:  # kinds of tickets are what is sold
         return []
+    if not others and meant == {"name"}:  # a subject: free text, beside credit notes at most
+        return []
     if not others and not (odd and (recognised or meant == {"order", "type"})):
         return []
     listed = _shown(row_words(), [*others, *odd], columns)

@@ -68,6 +68,7 @@ def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, objec
     # A price per line that does not make the amount says that it is a total, too.
     grows = columns.has("quantity", "unit_price") or _grows_with_lines(lines)
     sure = on_first or (grows and bool(concepts(amount)[0] & {"order", "total"}))
+    sure |= grows and _beside_total(columns, order, amount)
     severity = "info" if sure else "block"
     answer += ' (or "line")'
     if not (on_first or grows):  # as tickets of one price
@@ -79,6 +80,20 @@ def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, objec
         answer = '[orders] amount_of = "line" (or "order")'
         return {}, [Finding("block", "orders", "amount", text, rows, "", answer)]
     return {"amount_of": "order"}, [Finding(severity, "orders", "amount", text, rows, "", answer)]
+
+
+def _beside_total(columns: Columns, order: str, amount: str) -> bool:
+    """Return whether another amount, named as the order's, is on most rows about as large."""
+    profiles = columns.profiles
+    key, worth = profiles[order].cells, profiles[amount].numbers
+    return worth is not None and any(
+        shown.numbers is not None
+        and {"order", "amount"} <= concepts(header)[0]
+        and repeats_in_orders(key, shown.numbers)
+        and int(((shown.numbers - worth).abs() <= worth / 4).sum()) > shown.rows / 2
+        for header, shown in profiles.items()
+        if header != amount
+    )
 
 
 def _grows_with_lines(lines: pl.DataFrame) -> bool:

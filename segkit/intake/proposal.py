@@ -322,6 +322,8 @@ def _note_money(columns: dict[str, str]) -> list[Finding]:
         if concept in meant and "total" not in meant:
             answer = f"[orders.columns] {'amount' if role == 'quantity' else 'unit_price'}"
             answer += f' = "{columns[role]}", if it is not'
+            if role == "amount" and "quantity" not in columns:
+                text = "is read as the amount: each row is an order, and none has a quantity"
             text = f"{columns[role]!r} {text}."
             findings.append(Finding("info", "orders", role, text, answer=answer))
     return findings

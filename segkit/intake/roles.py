@@ -231,6 +231,7 @@ def score_columns(profiles: dict[str, ColumnProfile], equations: list[Equation])
     weigh_money(scores, profiles)
     weigh_equations(scores, [e for e in equations if e.kind == "discount"], LEAST, LEAD)
     _weigh_orders(scores, profiles)
+    _rest_payments(scores, profiles)
     return scores
 
 
@@ -300,12 +301,40 @@ def _weigh_orders(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
             and other != header
             and (share := constant_within(cells, folded(profiles[other]))) is not None
         ]
+        if score >= SURE and who is None:  # an order is paid at the second attempt
+            shares = []
         if shares and shares[-1] >= 0.98 and score >= SURE:  # settled and refunded on several days
             shares = shares[-1:]
         if shares and min(shares) < 0.7 and score < EXACT:
             scores["order_id"][header] = score - 2.0
         elif shares and min(shares) >= 0.98:
             scores["order_id"][header] = score + 0.4
+
+
+def _rest_payments(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
+    """Take an order's number before the id of its payment; so, too, an id that tells as much."""
+    ranked = scores["order_id"]
+    meant = {header: concepts(header)[0] for header in ranked}
+    payments = [h for h in ranked if {"payment", "id"} <= meant[h] and ranked[h] < EXACT]
+    numbers = [
+        h
+        for h, score in ranked.items()
+        if score >= LEAST and "id" in meant[h] and "payment" not in meant[h]
+        and not _counts_rows(profiles[h])
+    ]  # fmt: skip
+    for header in payments:
+        shown = profiles[header]
+        before = [
+            ranked[other]
+            for other in numbers
+            if ("order" in meant[other] and ranked[other] >= SURE)
+            or (
+                constant_within(shown.cells, profiles[other].cells) in (None, 1.0)
+                and profiles[other].distinct >= shown.distinct
+            )
+        ]
+        if before:
+            ranked[header] = min(ranked[header], max(before) - LEAD)
 
 
 def _counts_rows(shown: ColumnProfile) -> bool:

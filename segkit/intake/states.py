@@ -30,6 +30,7 @@ from segkit.intake.sums import count_words, counted_rows, say_rows
 from segkit.intake.whole_orders import states_of
 
 MOST_STATUSES = 40
+PARTLY = re.compile(pattern("partly"))
 INVOICE = re.compile(pattern("invoice_number"))
 COLLECTED = re.compile("dunning_status|auto_collection|collection_method")
 INVOICE_WORD = re.compile(rf"(?:{WORDS['documents']['invoice']})\b".replace("\n", ""))
@@ -113,8 +114,33 @@ def _ask_words(
     if issued["money"].count():
         sum_ = money(float(issued["money"].sum()))
         text += f" Invoices count when they are issued; {sum_} is not, or not wholly, paid."
+    text += _say_part(
+        columns, words.is_in([w for w in few["word"] if w and PARTLY.search(spelt(w))])
+    )
     first, rows = _say(unknown["word"][0], words).strip("'"), int(unknown["rows"].sum())
     return Finding("block", columns.table, name, text, rows, first, answer), if_paid
+
+
+def _say_part(columns: Columns, asked: pl.Series) -> str:
+    """Say which unused column holds what was paid of rows that are asked about, if in part."""
+    used, worth = columns.mapping.tables[columns.table].columns, columns.source("amount")
+    whole = None if worth is None else columns.profiles[worth].numbers
+    for header, shown in columns.profiles.items():
+        meant = concepts(header)[0]
+        if header in used.values() or not {"payment"} <= meant <= {"payment", "amount", "total"}:
+            continue
+        if whole is None or shown.numbers is None or shown.dated or whole.len() != asked.len():
+            continue
+        paid = pl.DataFrame({"paid": shown.numbers, "whole": whole}).filter(asked & (whole > 0))
+        paid = paid.filter(pl.col("paid") > 0)
+        if paid.height and (paid["paid"] <= paid["whole"]).all():
+            least, most = float(paid["paid"].sum()), float(paid["whole"].sum())
+            if least < most:
+                return (
+                    f" Of {money(most)}, {money(least)} is paid by {header!r}: take that as the "
+                    "amount to count only what was paid."
+                )
+    return ""
 
 
 def _offer_meanings(columns: Columns, name: str, words: pl.Series) -> dict[str | None, str]:
