@@ -445,6 +445,8 @@ def test_a_list_in_other_spellings_of_numbers_is_pointed_out():
         else:
             require_met(bare, present, "the opt-outs")
     require_met(pl.Series(["+46 912 34 568", "A-7"]), present, "the opt-outs")
+    with pytest.raises(DataError, match="1 id is not"):  # both in the spellings of their source
+        require_met(pl.Series(["4791234567"]), pl.Series(["+47 912 34 567"]), "the opt-outs")
     iceland = pl.Series(["+354 555 1234"]), pl.Series(["5551234"])
     assert unmatched(*iceland, "the opt-outs", "the customers").endswith("but for its spelling)")
     other = unmatched(pl.Series(["5591234567"]), present, "the opt-outs", "the customers")

@@ -202,22 +202,24 @@ def require_met(listed: pl.Series, present: pl.Series, what: str) -> None:
     ids = listed.drop_nulls().unique().alias("id")
     missing = ids.filter(~ids.is_in(present.drop_nulls().unique().implode()))
     folded, ends = near_ids(missing, present)
-    numbers, own = missing.filter(ends & ~folded), present.drop_nulls().unique().implode()
-    bare = numbers.str.contains(r"^\d+$")
-    all_bare = int(missing.str.contains(r"^\d{7,}$").sum())
-    meets = pl.repeat(value=False, n=numbers.len(), dtype=pl.Boolean, eager=True)
-    for country in (None, *countries()) if numbers.len() else ():
-        one = read_telephones(numbers, country).is_in(own)
-        most = (one & bare).sum() >= MOST * all_bare
-        meets |= one & (~bare | most)
-    close = int(folded.sum()) + int(meets.sum())
+    numbers, own = missing.filter(ends & ~folded), present.drop_nulls().unique()
+    last, own_last = (ids.str.replace_all(r"\D", "").str.tail(_FEWEST) for ids in (numbers, own))
+    own = own.filter(own_last.is_in(last.implode()))
+    close, all_bare = int(folded.sum()), int(missing.str.contains(r"^\d{7,}$").sum())
+    for country in (country_of(numbers), *countries()):
+        if numbers.is_empty():
+            break
+        met = read_telephones(numbers, country).is_in(read_telephones(own, country).implode())
+        bare = numbers.str.contains(r"^\d+$")
+        met &= ~bare | bool((met & bare).sum() >= MOST * all_bare)
+        close, numbers = close + int(met.sum()), numbers.filter(~met)
     if close:
         verb, it = ("is", "its") if close == 1 else ("are", "their")
         raise DataError(
             f"{what}: {counted(close, 'id')} {verb} not among the customers, and would be but for "
             f"{it} spelling: they would be missed. Give mapping= of the data "
             "(segkit.clean_data(...).mapping), by which ids are written as theirs; or "
-            "mapping=Mapping() if they are other customers"
+            "mapping=segkit.intake.Mapping() if they are other customers"
         )
 
 
