@@ -11,6 +11,7 @@ from segkit.intake.columns import Columns
 from segkit.intake.headers import concepts, without_prefix
 from segkit.intake.mapping import Mapping
 from segkit.intake.proposal import propose_orders
+from segkit.intake.roles import name_score
 from tests.export_files import FOLDER
 
 DAYS = [f"2024-{1 + i % 12:02}-{1 + i % 28:02}" for i in range(400)]
@@ -795,3 +796,8 @@ def test_of_orders_that_are_paid_in_part_it_is_said_what_is_paid():
     )
     [ask] = [ask for ask in asked(orders) if ask.column == "status"]
     assert "is paid by 'Paid'" in ask.finding
+
+
+@pytest.mark.parametrize("header", ["ยอดชำระ", "ยอดสั่งซื้อ", "ご請求額", "Thực thu", "Tahsil edilen"])
+def test_what_was_paid_or_ordered_is_an_amount(header):
+    assert name_score("amount", header) >= 2.4
