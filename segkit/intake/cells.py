@@ -234,6 +234,8 @@ def read_column(
 
 def _note_emails(cells: pl.Series, read: pl.Series, what: str, notes: list[str]) -> None:
     """Note that e-mail addresses are compared in lower case, if that joins or changes any."""
+    if not (cells != read).any():
+        return
     emails = cells.filter(read.str.contains("@", literal=True)).unique()
     changed = int((emails != read_ids(emails)).sum())
     if changed:

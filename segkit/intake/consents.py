@@ -209,7 +209,14 @@ def consents_of_orders(
         rows = pl.concat([rows, rejected.select(rows.columns)], how="vertical_relaxed")
     return (
         rows.group_by("customer_id", "order_time")
-        .agg(worst_of(pl.col(role).implode()).first().alias(role) for role in stated)
+        .agg(
+            pl.when(pl.col(role).min() == REFUSED)
+            .then(REFUSED)
+            .otherwise(pl.col(role).max())
+            .cast(pl.Int8)
+            .alias(role)
+            for role in stated
+        )
         .sort("order_time")
         .group_by("customer_id")
         .agg(pl.col(role).drop_nulls().last() for role in stated)

@@ -9,6 +9,7 @@ from segkit.intake.cells import is_text
 from segkit.intake.evidence import ENOUGH, FEW, ColumnProfile
 from segkit.intake.factors import EXACT, Scores
 from segkit.intake.headers import concepts, is_personal_number
+from segkit.intake.mapping import Mapping
 from segkit.intake.questions import Finding
 from segkit.intake.spellings import spell_cells
 
@@ -28,7 +29,31 @@ def pair_cells(ids: pl.Series, others: pl.Series) -> pl.DataFrame:
     [('1', 'a@x.org', 1, 1, 2), ('2', 'a@x.org', 1, 1, 2)]
     """
     pairs = pl.DataFrame({"id": ids, "other": others}).drop_nulls().group_by("id", "other")
-    return pairs.len("rows").with_columns(others=pl.len().over("id"), ids=pl.len().over("other"))
+    return _with_sizes(pairs.len("rows"))
+
+
+def _with_sizes(pairs: pl.DataFrame) -> pl.DataFrame:
+    return pairs.with_columns(others=pl.len().over("id"), ids=pl.len().over("other"))
+
+
+def spell_rows(
+    ids: pl.Series, others: pl.Series, mapping: Mapping | None = None, **more: pl.Series
+) -> pl.DataFrame:
+    """Count rows alike as ``id``, ``other``, ``rows``, spelled by `spell_cells`, nobody as null.
+
+    Each different row is spelled once, before ids and others that are spelled alike are joined.
+    """
+    rows = pl.DataFrame({"id": ids, "other": others, **more}).group_by(pl.all()).len("rows")
+    return rows.with_columns(
+        id=spell_cells(rows["id"].alias(ids.name), mapping),
+        other=spell_cells(rows["other"].alias(others.name)),
+    )
+
+
+def pair_rows(rows: pl.DataFrame) -> pl.DataFrame:
+    """Pair the ids of `spell_rows` with what stands beside them, as `pair_cells` does."""
+    pairs = rows.drop_nulls(["id", "other"]).group_by("id", "other")
+    return _with_sizes(pairs.agg(pl.col("rows").sum()))
 
 
 def sum_by_id(pairs: pl.DataFrame) -> pl.DataFrame:
@@ -66,17 +91,16 @@ def choose_customer(
 
 def _fuller_number(frame: pl.DataFrame, email: str) -> str | None:
     """Return the telephone that tells the same customers as the address, on more rows."""
-    emails = spell_cells(frame[email])
-    if emails.count() > EQUAL * frame.height:
-        return None
     for header in frame.columns:
         meant = concepts(header)[0]
         if "phone" not in meant or "shipping" in meant or header == email:
             continue
-        numbers = spell_cells(frame[header])
-        pairs = pair_cells(numbers, emails)
-        is_fuller = numbers.count() >= EQUAL * frame.height and numbers.n_unique() > FEW
-        if is_fuller and are_same(pairs):
+        rows = spell_rows(frame[header], frame[email])
+        numbers, emails = (rows.drop_nulls(name)["rows"].sum() for name in ("id", "other"))
+        if emails > EQUAL * frame.height:
+            return None
+        is_fuller = numbers >= EQUAL * frame.height and rows["id"].n_unique() > FEW
+        if is_fuller and are_same(pair_rows(rows)):
             return header
     return None
 

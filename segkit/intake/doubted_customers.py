@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -16,7 +16,7 @@ from segkit.display import counted, money, number, percent
 from segkit.ids import is_no_customer, names_nobody
 from segkit.intake.cells import MICRO
 from segkit.intake.columns import Columns
-from segkit.intake.customers import holds_names, pair_cells, sum_by_id
+from segkit.intake.customers import holds_names, pair_rows, spell_rows, sum_by_id
 from segkit.intake.evidence import ENOUGH, ColumnProfile
 from segkit.intake.headers import concepts, is_personal_number, plain
 from segkit.intake.questions import Finding
@@ -44,16 +44,23 @@ Doubt = tuple[str, str, int]  # in words, when the column is kept nevertheless, 
 
 @dataclass(frozen=True, slots=True)
 class _Customers:
-    """The column of the customer (``who``) of raw order lines, and its ids in one spelling each."""
+    """The column of the customer (``who``) of raw order lines, and its pairs with others."""
 
     columns: Columns
     who: str
     shown: ColumnProfile
-    ids: pl.Series
+    pairs: dict[str, pl.DataFrame] = field(default_factory=dict)
+
+    def rows(self, other: str, **more: pl.Series) -> pl.DataFrame:
+        """Count the rows of ids and another column's values, in one spelling each."""
+        cells = self.columns.cells
+        return spell_rows(cells(self.who), cells(other), self.columns.mapping, **more)
 
     def beside(self, other: str) -> pl.DataFrame:
         """Pair the ids with another column's values; see `segkit.intake.customers.pair_cells`."""
-        return pair_cells(self.ids, spell_cells(self.columns.cells(other)))
+        if other not in self.pairs:
+            self.pairs[other] = pair_rows(self.rows(other))
+        return self.pairs[other]
 
     def ask(self, others: list[tuple[str, int]], doubt: Doubt) -> list[Finding]:
         """Ask for the customer: another column, or the one that is kept."""
@@ -88,8 +95,7 @@ def doubt_customers(
     shown = columns.profile(who)
     if who is None or shown is None:
         return guests + returns
-    ids = spell_cells(columns.cells(who), columns.mapping)
-    customers = _Customers(columns, who, shown, ids)
+    customers = _Customers(columns, who, shown)
     rows, orders = columns.raw.height, counts["order"].n_unique()
     till = [] if no_customer else _doubt_counter(customers)
     if till:
@@ -167,27 +173,33 @@ def _judge_masks(customers: _Customers, other: str) -> Doubt | None:
     if customers.shown.emails < ENOUGH / 100:
         return None
     columns, order = customers.columns, customers.columns.source("order_id")
+    rows = pl.int_range(columns.raw.height, eager=True)
+    orders = columns.cells(order) if order else rows
+    at = pl.col("id").str.extract(r"@([^@\s]+)$").alias("domain")
+    each = customers.beside(other).group_by(at).agg(pl.col("id", "other").n_unique())
+    masked = each.filter(pl.col("other") < MASKED / MOST * pl.col("id") + 1)
+    if masked.is_empty() and not orders.null_count():  # no need to look at each order
+        return None
     domains = (
-        pl.DataFrame({"who": customers.ids, "other": spell_cells(columns.cells(other))})
-        .with_columns(
-            order=columns.cells(order).cast(pl.String) if order else pl.int_range(pl.len()),
-            domain=pl.col("who").str.extract(r"@([^@\s]+)$"),
-        )
+        customers.rows(other, order=orders)
+        .with_columns(at)
         .drop_nulls()
         .group_by("domain")
-        .agg(pl.col("who", "order", "other").n_unique(), rows=pl.len())
+        .agg(pl.col("id", "order", "other").n_unique(), pl.col("rows").sum())
         .filter(
             pl.col("order") >= ENOUGH,
-            pl.col("who") >= MOST * pl.col("order"),
+            pl.col("id") >= MOST * pl.col("order"),
             pl.col("other") <= MASKED * pl.col("order"),
         )
     )
     if domains.is_empty():
         return None
-    domain, addresses, orders, persons, lines = domains.sort("order").row(-1)
+    domain, addresses, masks, persons, lines = (
+        domains.select("domain", "id", "order", "other", "rows").sort("order").row(-1)
+    )
     text = (
         f"Addresses at {domain} are another one on nearly each order ({number(addresses)} on "
-        f"{counted(orders, 'order')}), where {other!r} names "
+        f"{counted(masks, 'order')}), where {other!r} names "
         f"{counted(persons, 'person', 'people')}: a marketplace's masks?"
     )
     return text, "if they are customers", lines
@@ -261,7 +273,9 @@ def _doubt_spellings(customers: _Customers) -> list[Finding]:
     """Ask about telephone numbers with and without a country's code, where no data tell which."""
     if "phone" not in concepts(customers.who)[0]:
         return []
-    spellings, columns = customers.ids.drop_nulls().unique(), customers.columns
+    columns = customers.columns
+    cells = columns.cells(customers.who)
+    spellings = spell_cells(cells.unique(), columns.mapping).drop_nulls().unique()
     phones = spellings.str.tail(LOCAL).n_unique()
     if spellings.len() - phones <= FEW_PER_CENT * phones:
         return []

@@ -204,15 +204,22 @@ def numbered_rows(columns: Columns) -> tuple[int, list[str]]:
     """Count the different rows, and list the columns that number them: another id on each."""
     raw = columns.raw
     distinct = raw.hash_rows(seed=0).n_unique()
-    once = raw.unique(maintain_order=True) if distinct < raw.height else raw
     people = {columns.source(name) for name in PERSONS}
-    numbered = [
+    likely = [
         name
-        for name, kind in once.schema.items()
+        for name, kind in raw.schema.items()
         if (is_text(kind) or kind.is_integer())
         and name not in people
         and ("id" in concepts(name)[0] or name == columns.source("order_id"))
-        and once[name].null_count() <= FOOTER * once.height  # a row of totals has none
+        and raw[name].n_unique() >= (1 - FOOTER) * distinct  # a row of totals has none
+    ]
+    if not likely:
+        return distinct, []
+    once = raw.unique(maintain_order=True) if distinct < raw.height else raw
+    numbered = [
+        name
+        for name in likely
+        if once[name].null_count() <= FOOTER * once.height
         and once[name].drop_nulls().is_unique().all()
     ]
     return once.height, numbered
