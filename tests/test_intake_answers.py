@@ -339,6 +339,20 @@ def test_an_invoice_that_a_credit_note_wholly_takes_back_is_no_order(back, word)
     assert taken.ledger.reasons() == {"given_back": 3}
 
 
+@pytest.mark.parametrize("header", ["Gebucht von", "Booked by", "Guest name", "Vevő neve"])
+def test_names_are_offered_beside_a_customer_that_many_rows_lack(header):
+    frame = pl.DataFrame(
+        {"Order": [f"R{n}" for n in range(60)], "Date": ["2025-01-03"] * 60,
+         "Total": [10.5 + n for n in range(60)], "Personen": [1 + n % 4 for n in range(60)],
+         "Telephone": [None if n % 10 == 0 else f"0171 55512{n // 2:02}" for n in range(60)],
+         header: [f"{'ABCDEFGHIJ'[n // 2 % 10]}nna {'XYZ'[n // 20]}eber" for n in range(60)]}
+    )  # fmt: skip
+    (asked,) = [f for f in segkit.audit_data(frame).findings if f.column == "customer_id"]
+    assert f'"{header}"' in asked.answer
+    assert f"{header!r} names 30 people" in asked.finding
+    assert "Personen" not in asked.answer
+
+
 def test_guests_whose_id_is_zero_are_asked_about_where_an_address_names_them():
     frame = (
         listed("customer_id", "0", "0")

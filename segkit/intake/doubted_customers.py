@@ -22,7 +22,8 @@ from segkit.intake.headers import concepts, is_personal_number, plain
 from segkit.intake.questions import Finding
 from segkit.intake.spellings import spell_cells
 from segkit.intake.store import Intake
-from segkit.intake.tried import names_person, other_customers
+from segkit.intake.sums import counted_rows
+from segkit.intake.tried import names_person, other_customers, say_people
 
 FEW_PER_CENT = 0.05
 MOST = 0.95  # of the rows, on which another column that names customers is filled
@@ -34,7 +35,8 @@ MANY_NAMES, MANY_SHARED = 4, 0.3  # names of one id, and share of ids with sever
 MASKED = 0.8  # people on the orders of a domain whose addresses are another one each time
 MOST_TILLS = 12  # accounts for buyers without a name; more are guests with an account each
 FEW_RETURNED = 0.01  # of the money, given back to those who never bought
-FEW_MISSING = 0.1  # of the rows without a customer, where another column names one
+FEW_MISSING = 0.05  # of the rows that count without a customer, where another column names one
+FEWEST_OTHERS = 5  # values there
 MOST_OF, FEWEST_SPLIT, FEW_SPLIT = 0.8, 3, 0.02  # values that stand beside several customers
 LOCAL = 8  # digits at the end of a telephone number that a country's code leaves alone
 GUEST_TIMES, GUEST_LINES, GUEST_ORDERS = 4, 50, 20  # or so many times the next customer's
@@ -313,23 +315,26 @@ def _warn_shared(customers: _Customers) -> list[Finding]:
 
 
 def _doubt_missing(customers: _Customers, taken: Intake) -> list[Finding]:
-    """Ask whether a column without a value on most rows is the customer."""
+    """Ask whether a column without a value on many rows that count is the customer."""
     columns, rows = customers.columns, customers.columns.raw.height
     lost = taken.ledger.reasons().get("missing_customer_id", 0)
-    if rows < ENOUGH or lost <= FEW_MISSING * rows:
+    counted_too = counted_rows(columns, ("customer_id",))
+    unnamed = columns.raw.select(columns.id("customer_id")).to_series().is_null() & counted_too
+    least = FEW_MISSING * int(counted_too.sum())
+    if rows < ENOUGH or unnamed.sum() <= least:
         return []
-    unnamed = columns.raw.select(columns.id("customer_id")).to_series().is_null()
-    others = []
+    others, covered = [], []
     for name, _ in other_customers(columns, rows, least=0.0):
         filled = columns.cells(name).filter(unnamed).drop_nulls()
         # More than "walk-in" on all of them, and a person rather than a card.
-        many = filled.n_unique() >= max(ENOUGH // 4, FEW_MISSING * filled.len())
-        if many and filled.len() > FEW_MISSING * rows and "card" not in concepts(name)[0]:
+        many = filled.n_unique() >= max(FEWEST_OTHERS, FEW_MISSING * filled.len())
+        if many and filled.len() > least and "card" not in concepts(name)[0]:
             others.append(name)
+            covered.append(say_people(columns, name, filled.len()))
     if not others and (lost <= 0.5 * rows or plain(customers.who) == "customer_id"):
         return []
     text = f"{percent(lost / rows)} of the rows have no customer in {customers.who!r}; they are "
-    text += "left out."
+    text += "left out." + f" Of these rows, {' and '.join(covered[:3])}." * bool(covered)
     kept = f'[orders.columns] customer_id = "{customers.who}", if these are guests'
     return _finding("block", text, lost, write_customer_line(others), kept)
 

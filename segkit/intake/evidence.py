@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import polars as pl
 from segkit.intake.cells import NO as NO_WORDS
 from segkit.intake.cells import YES, is_text, present
 from segkit.intake.dates import formats, numeric_format
+from segkit.intake.headers import pattern, plain
 from segkit.intake.numbers import CURRENCY_UNITS, TRADED, code_of, read_numbers, seen_dialect
 from segkit.intake.statuses import stem
 
@@ -28,6 +30,7 @@ _CODE = (
 )
 _NUMBER = r"^[^\p{L}@]*\d[^\p{L}@]*$|^\D{0,4}\d[\d.,'’\s]*\D{0,4}$"
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+_COUNTED_PERSONS = re.compile(pattern("counted_persons"))
 _FLAGS = frozenset((*YES, *NO_WORDS)) - {"0.0", "1.0", "x"}
 # Dates that stand for none: zeros (databases), the year one (programs), and the first days that
 # systems count from, which are none where all other dates are far later.
@@ -89,6 +92,13 @@ class ColumnProfile:
         if self.numbers is not None:
             return self.distinct == 2 and {*self.numbers.drop_nulls().unique()} == {0.0, 1.0}
         return 0 < len(self.words) <= 2 and {w.lower() for w in self.words} <= _FLAGS
+
+    @property
+    def counts_persons(self) -> bool:
+        """Whether the values are small numbers of persons, rooms or nights, as of a booking."""
+        if self.numbers is None or not _COUNTED_PERSONS.search(plain(self.name)):
+            return False
+        return self.share_whole == 1 and float(self.numbers.max() or 0) < FEW  # type: ignore[arg-type]
 
     @property
     def is_money(self) -> bool:

@@ -33,6 +33,7 @@ from segkit.intake.tried import (
     likely_amount,
     other_customers,
     other_dates,
+    say_people,
     try_decimals,
 )
 from segkit.schema import CONTRACTS, Field
@@ -332,7 +333,7 @@ def _contradicted(columns: Columns) -> bool:
     return bool((minus & (columns.numbers("amount") > 0)).any())
 
 
-MOST_KINDS = 20
+MOST_KINDS, MOST_OFFERED = 20, 3
 
 
 def open_questions(columns: Columns) -> list[Finding]:
@@ -342,7 +343,12 @@ def open_questions(columns: Columns) -> list[Finding]:
     questions = []
     for name in lacks(table, part):
         text = f"No column of {table} could be recognised as {name}; {_filled_columns(columns)}."
-        answer = f'[{table}.columns] {name} = "{_likely(name, columns)}"'
+        likely = _likely(name, columns)
+        if name == "customer_id" and len(likely) > 1:
+            text += " " + "; ".join(say_people(columns, n, frame[n].count()) for n in likely) + "."
+        answer = f'[{table}.columns] {name} = "{likely[0]}"'
+        more = ", ".join(f'"{other}"' for other in likely[1:])
+        answer += f" (or {more})" if more else ""
         questions.append(Finding("block", table, name, text, frame.height, answer=answer))
     numbers = []
     for field in CONTRACTS[table]:
@@ -409,17 +415,18 @@ def _about_answers(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
     return [Finding("block", "survey", "", text, rows, f"{values[-1]:g}", answer)]
 
 
-def _likely(name: str, columns: Columns) -> str:
-    """Return the column that could be the missing one, by its values; "..." if none could."""
+def _likely(name: str, columns: Columns) -> list[str]:
+    """Return the columns that could be the missing one, by their values; "..." if none could."""
     used = columns.mapping.tables[columns.table].columns
     if columns.table != "orders" or not columns.raw.height:
-        return "..."
+        return ["..."]
     if name == "customer_id":
-        others = other_customers(columns, columns.raw.height, named=False)
-        return next((n for n, _ in others), "...")
+        rows = columns.raw.height
+        others = other_customers(columns, rows) or other_customers(columns, rows, named=False)[:1]
+        return [n for n, _ in others[:MOST_OFFERED]] or ["..."]
     if name == "amount":
-        return used.get("unit_price") or likely_amount(columns) or "..."
-    return "..."
+        return [used.get("unit_price") or likely_amount(columns) or "..."]
+    return ["..."]
 
 
 def _about_type(table: str, field: Field, cells: pl.Series) -> list[Finding]:

@@ -102,6 +102,7 @@ def _fits_email(shown: ColumnProfile) -> float | None:
 def _fits_id(role: str, header: str, shown: ColumnProfile) -> float | None:
     enough, meant = shown.rows >= ENOUGH, concepts(header)[0]
     is_sum = "id" not in meant and shown.numbers is not None and are_sums(shown.numbers)
+    is_sum |= shown.counts_persons
     if shown.dated or shown.is_money or is_sum or (shown.is_flag and enough):
         return None
     if role == "product_id":

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
+from segkit.display import counted, number
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.dates import Clock
@@ -144,7 +145,8 @@ def other_customers(
             rank = len(_PERSONS)
         if rank is None or not (is_text(kind) or kind.is_integer()):
             continue
-        if name == columns.source("customer_id"):
+        shown = columns.profile(name)
+        if name == columns.source("customer_id") or (shown and shown.counts_persons):
             continue
         cells = columns.cells(name)
         values = cells.drop_nulls()
@@ -159,6 +161,12 @@ def other_customers(
         ):
             ranked.append((rank + 9 * _is_other_on_refunds(columns, cells), name, people))
     return [(name, people) for _, name, people in sorted(ranked)]
+
+
+def say_people(columns: Columns, name: str, rows: int) -> str:
+    """Say how many people a column names, and on how many of the rows that are asked about."""
+    people = columns.shared["people", name, columns.nulls]
+    return f"{name!r} names {counted(people, 'person', 'people')} ({number(rows)} rows)"
 
 
 def names_person(name: str) -> bool:
