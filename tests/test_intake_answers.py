@@ -353,6 +353,20 @@ def test_names_are_offered_beside_a_customer_that_many_rows_lack(header):
     assert "Personen" not in asked.answer
 
 
+def test_refunds_that_have_come_off_the_amount_are_left_alone():
+    back = [-20.0 if n % 5 == 0 else 0.0 for n in range(40)]
+    frame = pl.DataFrame(
+        {"Receipt": [f"R{n}" for n in range(40)], "Customer": [f"Cust {n % 9}" for n in range(40)],
+         "Date": ["2025-01-03"] * 40, "Gross Sales": [50.0 + n for n in range(40)],
+         "Discounts": [-5.0] * 40, "Refunds": back,
+         "Net Sales": [45.0 + n + b for n, b in enumerate(back)]}
+    )  # fmt: skip
+    audit = segkit.audit_data(frame, {"orders": {"columns": {"amount": "Net Sales"}}})
+    assert "refund" not in audit.mapping.tables["orders"].columns
+    taken = segkit.clean_data(frame, audit.mapping)
+    assert round(taken.orders["amount"].sum()) == round(frame["Net Sales"].sum())
+
+
 def test_guests_whose_id_is_zero_are_asked_about_where_an_address_names_them():
     frame = (
         listed("customer_id", "0", "0")

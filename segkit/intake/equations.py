@@ -186,6 +186,48 @@ def weigh_equations(
             prices.pop(one.whole, None)
 
 
+def is_net_of_refunds(columns: dict[str, str], profiles: dict[str, ColumnProfile]) -> bool:
+    """Return whether refunds have come off the amount on its own rows, by another column of money.
+
+    That column less the refund, and less up to two of discounts, is the amount on all rows with a
+    refund and nearly all others.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from segkit.intake.evidence import profile_columns
+    >>> sales = pl.DataFrame({"Gross Sales": [50.0, 60.0, 70.0], "Discounts": [-5.0, 0.0, -7.0],
+    ...     "Refunds": [-20.0, 0.0, -10.0], "Net Sales": [25.0, 60.0, 53.0]})
+    >>> shown = profile_columns(sales, ())
+    >>> is_net_of_refunds({"amount": "Net Sales", "refund": "Refunds"}, shown)
+    True
+    >>> is_net_of_refunds({"amount": "Gross Sales", "refund": "Refunds"}, shown)
+    False
+    """
+    pair = [profiles.get(columns.get(name, "")) for name in ("amount", "refund")]
+    if any(shown is None or shown.numbers is None for shown in pair):
+        return False
+    worth, refund = (shown.numbers.to_numpy().astype(float) for shown in pair)  # type: ignore[union-attr]
+    back = np.nan_to_num(np.abs(refund))
+    if not ((back > 0) & (worth > 0)).any():
+        return False
+    others = {
+        name: shown.numbers.to_numpy().astype(float)
+        for name, shown in [*profiles.items()][: 2 * MOST_COLUMNS]
+        if shown.numbers is not None and name not in (columns["amount"], columns["refund"])
+        and not NO_MONEY & concepts(name)[0]
+    }  # fmt: skip
+    off = [np.nan_to_num(np.abs(n)) for h, n in others.items() if kind_of_money(h) == "discount"]
+    parts = [taken for size in range(3) for taken in combinations(off, size)]
+    gaps = (
+        np.abs(whole - back - np.sum(taken, axis=0) - worth) <= OFF
+        for name, whole in others.items()
+        if not kind_of_money(name)
+        for taken in parts
+    )
+    return any(fits[(back > 0) & (worth >= 0)].all() and fits.mean() >= FITS for fits in gaps)
+
+
 def about_equations(columns: dict[str, str], equations: list[Equation]) -> list[Finding]:
     """Say which equation made the amount."""
     amount = columns.get("amount")

@@ -35,7 +35,7 @@ from segkit.intake.columns import Columns, Shared
 from segkit.intake.consents import CONSENTS, about_consents, is_consent
 from segkit.intake.customers import choose_customer, take_personal_number
 from segkit.intake.doubted_ids import settle_spellings
-from segkit.intake.equations import about_equations, find_equations
+from segkit.intake.equations import about_equations, find_equations, is_net_of_refunds
 from segkit.intake.evidence import ENOUGH, ColumnProfile, find_order_numbers, same_groups
 from segkit.intake.exchange import about_currencies
 from segkit.intake.exclusions import about_exclusions
@@ -118,6 +118,7 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
         columns |= {"amount": pair[0]}
         questions = [item for item in questions if item.column != "amount"]
         questions += ask_debits(*pair)
+    constants |= _leave_refunds(columns, part, profiles)
     asks = about_equations(columns, equations)
     questions += asks
     questions += [item for item in _note_money(columns) if not asks or item.column != "amount"]
@@ -141,6 +142,17 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     if unit:
         options["discount_unit"] = unit
     return TableMapping(columns, constants, values, options), questions
+
+
+def _leave_refunds(
+    columns: dict[str, str], part: TableMapping, profiles: dict[str, ColumnProfile]
+) -> dict[str, object]:
+    """Take refunds out that have come off the amount already."""
+    whole = {**columns, **part.columns}
+    if "refund" not in columns or not is_net_of_refunds(whole, profiles):
+        return {}
+    del columns["refund"]
+    return {"refund": 0}
 
 
 def _favour_adjusted(scores: Scores, profiles: dict[str, ColumnProfile]) -> dict[str, str]:
