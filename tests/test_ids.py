@@ -187,6 +187,10 @@ def test_names_of_buyers_without_a_name_are_nobody_and_those_of_persons_and_shop
     assert names_nobody(pl.Series(nobody)).all()
     assert not names_nobody(pl.Series(people.split(", "))).any()
     assert is_no_customer(pl.Series(nobody[:-1])).all()
+    addresses = "noemail@shop.com no-reply@x.de Guest@x.org none@x.fr sin.email@x.es a@a.a"
+    assert is_no_customer(pl.Series(f"{addresses} keine-e-mail@x.de".split())).all()
+    persons = "noel@x.fr guest.ann@x.org keiner@x.de nora@a.a info@shop.com"
+    assert not is_no_customer(pl.Series(persons.split())).any()
 
 
 def test_ids_of_nobody_are_missing_and_counted():

@@ -659,18 +659,27 @@ def test_telephone_numbers_in_several_spellings_are_one_where_their_country_is_k
     assert erased.orders["customer_id"].n_unique() == people - 1
 
 
-def test_the_shops_own_address_on_orders_of_many_is_pointed_out():
-    email = ["orders@me.example" if n % 6 == 0 else f"p{n // 3}@x.example" for n in range(N)]
+@pytest.mark.parametrize("beside", ["Phone", "Customer name"])
+@pytest.mark.parametrize("own", ["orders@me.example", "No-Email@me.example"])
+def test_the_shops_own_address_on_orders_of_many_is_asked_about(beside, own):
+    email = [own if n % 6 == 0 else f"p{n // 3}@x.example" for n in range(N)]
+    persons = {"Phone": "03055512", "Customer name": "Ann Smith "}[beside]
     frame = (
         listed("Note", "a", "b")
         .drop("Member card")
         .with_columns(
             pl.Series("Email", email),
-            pl.Series("Phone", [f"03055512{n // 3:03}" for n in range(N)]),
+            pl.Series(beside, [f"{persons}{n // 3:03}" for n in range(N)]),
         )
     )
-    told = " ".join(f.finding for f in segkit.audit_data(frame).findings if f.severity == "warn")
-    assert "One value of 'Email' stands beside 10 telephone numbers in 'Phone'" in told
+    given = {"orders": {"columns": {"customer_id": "Email"}}}
+    audit = segkit.audit_data(frame, given)
+    asked = [f for f in audit.findings if "One value of 'Email' stands beside 10" in f.finding]
+    assert [f.severity for f in asked] == ["block"] * (own == "orders@me.example")
+    answers = offered_answers(asked[0].answer)[0] if asked else []
+    taken = segkit.clean_data(frame, mapping_of(["orders.columns.customer_id=Email", *answers]))
+    assert own not in taken.orders["customer_id"]
+    assert taken.ledger.reasons() == {"missing_customer_id": 10}
 
 
 def test_lines_without_their_order_go_on_with_it_and_money_is_no_customer():

@@ -165,6 +165,13 @@ def test_the_account_of_counter_sales_is_asked_about_with_its_id() -> None:
     assert offered_answers(asked.answer)[0] == ["orders.no_customer=['CL0']"]
     taken = segkit.clean_data(paid, mapping_of(offered_answers(asked.answer)[0]))
     assert taken.ledger.reasons() == {"missing_customer_id": 5}
+    for header, word in (
+        ("Email", "test@example.com"),
+        ("Nom", "测试用户"),
+        ("Nom", "Test Testsson"),
+    ):
+        tried = paid.rename({"Nom": header}).with_columns(pl.col(header).replace("COMPTOIR", word))
+        assert f"{word!r} in {header!r}: test orders?" in _question(tried)
     till = paid.with_columns(pl.col("CodeClient").replace("CL0", "shop@x.example"))
     assert "'COMPTOIR'" in _question(till)
     answered = mapping_of(["orders.columns.customer_id=CodeClient"])  # asked all the same

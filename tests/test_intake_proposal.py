@@ -714,6 +714,9 @@ def test_words_of_states_in_a_column_that_names_none_are_the_state():
         ("ERSTATTETER BETRAG", {"refund", "amount"}),
         ("Kwota zwrotu", {"refund", "amount"}),
         ("Data zapłaty", {"payment", "date"}),
+        ("Khách cần trả", {"total"}),
+        ("Tiền khách đưa", {"payment"}),
+        ("Khách còn nợ", {"balance"}),
         ("Celkem s DPH", {"total", "gross"}),
         ("Сумма без НДС", {"amount", "net"}),
         ("Total fără TVA", {"total", "net"}),
@@ -801,3 +804,13 @@ def test_of_orders_that_are_paid_in_part_it_is_said_what_is_paid():
 @pytest.mark.parametrize("header", ["ยอดชำระ", "ยอดสั่งซื้อ", "ご請求額", "Thực thu", "Tahsil edilen"])
 def test_what_was_paid_or_ordered_is_an_amount(header):
     assert name_score("amount", header) >= 2.4
+
+
+@pytest.mark.parametrize("header", ["Khách đã trả", "Kunde zahlt", "顧客實付", "Cliente paga"])
+def test_what_a_customer_pays_is_no_customer(header):
+    sums = [40 + 7 * n % 61 for n in range(60)]
+    frame = shop().head(60).drop("Client")
+    money = frame.with_columns(pl.Series(header, sums), pl.Series("Total", sums))
+    assert header != propose_orders(Columns("orders", money, Mapping()))[0].columns.get(
+        "customer_id"
+    )

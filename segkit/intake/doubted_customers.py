@@ -27,7 +27,10 @@ from segkit.intake.tried import names_person, other_customers, say_people
 
 FEW_PER_CENT = 0.05
 MOST = 0.95  # of the rows, on which another column that names customers is filled
-_TEST = "(?i)test|demo|prueba|prova|essai|тест|проб|δοκιμ|テスト|测试"
+_TEST = (
+    "(?i)(?:test|demo|teszt|prueba|prova|essai|тест|проб|δοκιμ|"
+    "テスト|测试|測試|테스트|ทดสอบ|اختبار|בדיקה)"
+)
 MANY_ORDERS = 50
 FEW_PEOPLE = {5: 10, 20: 50}  # so few people with more than so many orders each
 GUEST_SHARE = 0.2
@@ -99,7 +102,7 @@ def doubt_customers(
         return guests + returns
     customers = _Customers(columns, who, shown)
     rows, orders = columns.raw.height, counts["order"].n_unique()
-    till = [] if no_customer else _doubt_counter(customers)
+    till = [] if no_customer else _doubt_counter(customers) or _doubt_shared(customers)
     if till:
         guests = _warnings(till) if named and is_file else till
     doubts = _doubt_single_orders(customers, counts) + _doubt_missing(customers, taken)
@@ -114,7 +117,7 @@ def doubt_customers(
             or _doubt_spellings(customers)
         )
     doubts = _warnings(doubts) if named else doubts
-    return doubts + guests + returns + ([] if no_customer else _warn_shared(customers))
+    return doubts + guests + returns
 
 
 def _asks(findings: list[Finding]) -> bool:
@@ -292,26 +295,37 @@ def _doubt_spellings(customers: _Customers) -> list[Finding]:
     return _finding("block", text, columns.raw.height, write_customer_line(others), told, kept)
 
 
-def _warn_shared(customers: _Customers) -> list[Finding]:
-    """Warn of an address beside the telephone numbers of many, as a shop's own for those without.
+def _doubt_shared(customers: _Customers) -> list[Finding]:
+    """Ask about an address beside the telephone numbers or names of many, as a shop's own.
 
     All other addresses have few.
     """
     if customers.shown.emails < MASKED:
         return []
     for other in customers.columns.raw.columns:
-        if "phone" not in concepts(other)[0] or other == customers.who:
+        is_phone = "phone" in concepts(other)[0]
+        if other == customers.who or not (is_phone or names_person(other)):
             continue
-        each = sum_by_id(customers.beside(other)).top_k(2, by="others")
-        most, usual = (*each["others"], 0, 0)[:2]
+        each = sum_by_id(customers.beside(other)).sort("others", "id", descending=[True, False])
+        most, usual = (*each["others"].head(2), 0, 0)[:2]
         if most >= 2 * MANY_NAMES and most >= GUEST_TIMES * usual:
+            beside = counted(most, "telephone number" if is_phone else "name")
             text = (
-                f"One value of {customers.who!r} stands beside {number(most)} telephone numbers in "
-                f"{other!r}: the shop's own, for orders without an address?"
+                f"One value of {customers.who!r} stands beside {beside} in {other!r}: the shop's "
+                "own, for orders without an address?"
             )
-            answer = "[orders] no_customer with that address, if so"
-            return _finding("warn", text, int(each["rows"][0]), answer)
+            return _ask_nobody(customers, text, [each["id"][0]], int(each["rows"][0]))
     return []
+
+
+def _ask_nobody(customers: _Customers, text: str, accounts: list[str], rows: int) -> list[Finding]:
+    """Ask whether accounts are no customer, beside the words that are none already."""
+    ids = customers.columns.cells(customers.who).cast(pl.String)
+    words = [f'"{each}"' for each in (*ids.filter(is_no_customer(ids)).unique().sort(), *accounts)]
+    none, others = (", ".join(part) for part in (words, words[: -len(accounts)]))
+    are = "it is a customer" if len(accounts) == 1 else "they are"
+    answers = f"[{none}], if so", f"[{others}], if {are}"
+    return _finding("block", text, rows, *(f"[orders] no_customer = {line}" for line in answers))
 
 
 def _doubt_missing(customers: _Customers, taken: Intake) -> list[Finding]:
@@ -343,20 +357,23 @@ def _doubt_counter(customers: _Customers) -> list[Finding]:
     """Ask about the accounts of sales without a customer, which another column names as nobody."""
     columns = customers.columns
     ids = columns.cells(customers.who).cast(pl.String)
-    nobody = is_no_customer(ids)
     for name in columns.raw.columns:
         meant = concepts(name)[0]
-        if name == customers.who or not {"name", "customer"} & meant or {"type", "group"} & meant:
+        is_email = "email" in meant  # of which only those of tests are nobody's by themselves
+        of_person = is_email or ({"name", "customer"} & meant and not {"type", "group"} & meant)
+        if name == customers.who or not of_person:
             continue
         named = columns.cells(name).cast(pl.String)
         unnamed = names_nobody(named) & named.str.contains(r"\p{L}{2}|^\S{8}")  # no account "0"
+        if is_email:
+            unnamed = is_no_customer(named) & named.str.contains(f"^{_TEST}").fill_null(value=False)
         accounts = (
             pl.DataFrame({"id": ids, "name": named, "unnamed": unnamed})
-            .filter(~nobody)
+            .filter(~is_no_customer(ids))
             .drop_nulls("id")
             .group_by("id")
             .agg(pl.col("unnamed").all(), pl.col("name").first(), rows=pl.len())
-            .filter(pl.col("unnamed") & (pl.col("rows") > 1))
+            .filter(pl.col("unnamed") & (pl.col("rows") > (not is_email)))
             .sort("rows", "id", descending=[True, False])
         )
         if accounts.height > 1:  # guests with an address each
@@ -366,16 +383,12 @@ def _doubt_counter(customers: _Customers) -> list[Finding]:
         account, _, word, _ = accounts.row(0)
         if word.casefold() in account.casefold().split():  # Nan O'Connell is a person
             continue
-        words = [f'"{each}"' for each in (*ids.filter(nobody).unique().sort(), *accounts["id"])]
         one = accounts.height == 1
         has = "One customer id has" if one else f"{number(accounts.height)} customer ids have"
         is_test = re.match(_TEST, word) is not None
         what = "test orders" if is_test else "sales without a customer, as at a till"
         text = f"{has} {word!r} in {name!r}: {what}?"
-        none, others = (", ".join(part) for part in (words, words[: -accounts.height]))
-        answers = f"[{none}], if so", f"[{others}], if {'it is a customer' if one else 'they are'}"
-        lines = (f"[orders] no_customer = {answer}" for answer in answers)
-        return _finding("block", text, int(accounts["rows"].sum()), *lines)
+        return _ask_nobody(customers, text, [*accounts["id"]], int(accounts["rows"].sum()))
     return []
 
 

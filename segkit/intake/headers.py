@@ -246,8 +246,7 @@ def _settle(header: str, tokens: list[str], meant: set[str]) -> frozenset[str]:
         meant -= {"unit", "quantity"}
     if "nombre" in tokens and meant & {"customer", "name", "product"}:  # del cliente: no pieces
         meant = (meant - {"quantity"}) | {"name"}
-    if "don_gia" in "_".join(tokens):  # a unit's price in Vietnamese, and no order's
-        meant = (meant - {"order"}) | {"unit"}
+    meant = _settle_vietnamese(header, tokens, meant)
     if "cep" in tokens and "phone" in meant:  # a mobile in Turkish, a postcode in Portuguese
         meant -= {"place"}
     meant |= {concept for sign, concept in (("%", "percent"), ("#", "id")) if sign in header}
@@ -260,6 +259,18 @@ def _settle(header: str, tokens: list[str], meant: set[str]) -> frozenset[str]:
     if {"amount", "date"} <= meant:  # data zapłaty
         meant = (meant - {"amount"}) | {"payment"}
     return frozenset(meant - {"place"} if "email" in meant else meant)  # e-mail address
+
+
+def _settle_vietnamese(header: str, tokens: list[str], meant: set[str]) -> set[str]:
+    """Read a unit's price as no order's, and what a customer pays or owes as no customer."""
+    joined, debt = "_".join(tokens), "nợ" in header.lower()
+    if "don_gia" in joined:
+        meant = (meant - {"order"}) | {"unit"}
+    if "khach" not in tokens or not (debt or re.search(r"_(?:tra|dua)(?!_hang)", joined)):
+        return meant
+    due = {"can", "phai"} & {*tokens}
+    sums = "balance" if debt or (due and "con" in tokens) else "total" if due else "payment"
+    return (meant - {"customer", "id", "amount"}) | {sums}
 
 
 def _side_of_tax(tokens: list[str]) -> str:

@@ -35,6 +35,7 @@ ORDERS: dict[str, tuple[list[tuple[frozenset[str], float]], frozenset[str]]] = {
     )
     for role, item in WORDS["roles"].items()
 }
+SAME_SUMS = 0.7  # of the rows, on which what a customer pays is an amount, too
 MOST_ORDERS = 0.9  # of the rows, where an order has several lines
 SURE = 2.9  # a score by which a column is an order number, whatever the others are
 ADJUSTED = frozenset(["adjusted", "revised", "corrected", "korrigiert", "ajuste", "ajustado"])
@@ -101,7 +102,9 @@ def _fits_email(shown: ColumnProfile) -> float | None:
 
 def _fits_id(role: str, header: str, shown: ColumnProfile) -> float | None:
     enough, meant = shown.rows >= ENOUGH, concepts(header)[0]
-    is_sum = "id" not in meant and shown.numbers is not None and are_sums(shown.numbers)
+    is_paid = role == "customer_id" and "payment" in meant  # what the customer paid
+    numbers = None if "id" in meant else shown.numbers
+    is_sum = numbers is not None and (is_paid or are_sums(numbers))
     is_sum |= shown.counts_persons
     if shown.dated or shown.is_money or is_sum or (shown.is_flag and enough):
         return None
@@ -230,10 +233,26 @@ def score_columns(profiles: dict[str, ColumnProfile], equations: list[Equation])
                 scores[role][header] = by_name + fits
     weigh_equations(scores, [e for e in equations if e.kind != "discount"], LEAST, LEAD)
     weigh_money(scores, profiles)
+    _drop_sums(scores, profiles)
     weigh_equations(scores, [e for e in equations if e.kind == "discount"], LEAST, LEAD)
     _weigh_orders(scores, profiles)
     _rest_payments(scores, profiles)
     return scores
+
+
+def _drop_sums(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
+    """Take no customer from a column that says on most rows what an amount says, too."""
+    for header in [*scores["customer_id"]]:
+        values = profiles[header].numbers
+        if values is None or "id" in concepts(header)[0] or profiles[header].rows < ENOUGH:
+            continue
+        for other, score in scores["amount"].items():
+            amounts = profiles[other].numbers
+            if other == header or score < LEAST or amounts is None:
+                continue
+            if (values == amounts).fill_null(value=False).mean() > SAME_SUMS:  # type: ignore[operator]
+                del scores["customer_id"][header]
+                break
 
 
 def credit_and_debit(profiles: dict[str, ColumnProfile]) -> tuple[str, str] | None:
