@@ -192,7 +192,13 @@ def test_discounts_that_the_price_does_not_have_are_asked_about():
          "SKU": [f"P{n % 5}" for n in range(rows)], "Quantity": [2] * rows, "Price": price,
          "Discount Amount": off, "Item Total": [2 * one for one in price]}
     )  # fmt: skip
-    for header in ("Discount Amount", "Chiết khấu đơn hàng", "Atlaide", "Upust", "छूट"):
+    for header in (
+        "Discount Amount",
+        "Chiết khấu đơn hàng",
+        "Atlaide",
+        "Upust",
+        "Kupon rabatt (bruttó)",
+    ):
         named = frame.rename({"Discount Amount": header})
         (asked,) = [f for f in segkit.audit_data(named).findings if f.severity == "block"]
         assert offered_answers(asked.answer)[0] == ["orders.discount_taken=false"]
@@ -279,3 +285,27 @@ def test_open_balances_are_no_amount_and_numbers_of_bookings_and_transactions_ar
         "Appointment ID|Termin-ID|Código da transação|Reservation No.|Transação|Nr wizyty|予約番号"
     )
     assert [h for h in ids.split("|") if name_score("order_id", h) < LEAST] == []
+
+
+def test_credits_beside_sales_are_given_back_and_failed_attempts_make_no_total_of_an_order():
+    kinds = ["sale", "sale", "sale", "credit"] * 20
+    frame = pl.DataFrame(
+        {"Transaction ID": [f"t{n}x" for n in range(80)], "Transaction Type": kinds,
+         "Transaction Status": ["settled", "processor_declined", "settled", "settled"] * 20,
+         "Order ID": [f"W{n // 4 * 2 + (n % 4 == 2)}" for n in range(80)],
+         "Customer Email": [f"k{n // 8}@firm.example" for n in range(80)],
+         "Created": [f"2025-0{1 + n % 9}-11 10:00" for n in range(80)],
+         "Amount": [9.5 + n % 7 if n % 4 % 2 == 0 else None if n % 4 == 1 else 2.25 for n in range(80)]}
+    )  # fmt: skip
+    (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
+    [answer, *_] = offered_answers(asked.answer)
+    assert answer == [
+        "orders.columns.row_kind=Transaction Type", "orders.values.row_kind.credit=return"
+    ]  # fmt: skip
+    told = {
+        "columns": {"row_kind": "Transaction Type"},
+        "values": {"row_kind": {"credit": "return"}},
+    }
+    lines = segkit.clean_data(frame, {"orders": told}).orders
+    assert lines["order_id"].n_unique() == 40
+    assert lines["amount"].sum() == sum(9.5 + n % 7 for n in range(0, 80, 2)) - 20 * 2.25

@@ -376,6 +376,8 @@ def _row_meanings(spelling: dict[str, str], *, is_payment: bool) -> dict[str, st
         pays = (is_payment or tenders) and _WAY_TO_PAY.fullmatch(text)
         if word in tenders or pays or _WAYS.fullmatch(text) or (is_payment and not read[word]):
             read[word] = "way"
+    if "debit" not in spelling.values() and {"sale", "sales"} & {*spelling.values()}:
+        read |= {word: "return" for word, text in spelling.items() if text in ("credit", "credits")}
     return read
 
 

@@ -23,7 +23,7 @@ from segkit.intake.sums import (
     say_sum,
     sum_of,
 )
-from segkit.intake.whole_orders import unnumbered_orders
+from segkit.intake.whole_orders import states_of, unnumbered_orders
 
 
 def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, object], list[Finding]]:
@@ -41,7 +41,8 @@ def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, objec
     if order is None:
         return {}, _about_unnumbered(columns, amount)
     lines = columns.raw.select(order=columns.id("order_id"), amount=columns.number("amount"))
-    lines = lines.filter(pl.col("order").is_not_null() & _counted(columns))
+    tried = pl.col("amount").is_null() & _failed(columns)  # an attempt to pay that took nothing
+    lines = lines.filter(pl.col("order").is_not_null() & _counted(columns) & ~tried)
     few = _several(sample(lines))
     if few.height >= MANY and not any(_stated_once(few, least=0.5)):
         return {}, []  # plain in whole blocks of rows already
@@ -169,6 +170,16 @@ def _counted(columns: Columns) -> pl.Series:
         return everything
     kinds = columns.mapping.tables["orders"].values.get("row_kind", {})
     return read_kinds(columns.cells(raw_column).cast(pl.String), kinds) == "line"
+
+
+def _failed(columns: Columns) -> pl.Series:
+    """Mark the rows whose own state is cancelled or unpaid."""
+    failed = pl.Series([False]).new_from_index(0, columns.raw.height)
+    for name in STATUS_COLUMNS:
+        if columns.source(name) is not None:
+            bad = states_of(columns, name).is_in(["cancelled", "unpaid"])
+            failed |= bad.fill_null(value=False)
+    return failed
 
 
 def _explained(columns: Columns, lines: pl.DataFrame) -> bool:
