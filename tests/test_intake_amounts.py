@@ -295,7 +295,7 @@ def test_credits_beside_sales_are_given_back_and_failed_attempts_make_no_total_o
          "Order ID": [f"W{n // 4 * 2 + (n % 4 == 2)}" for n in range(80)],
          "Customer Email": [f"k{n // 8}@firm.example" for n in range(80)],
          "Created": [f"2025-0{1 + n % 9}-11 10:00" for n in range(80)],
-         "Amount": [9.5 + n % 7 if n % 4 % 2 == 0 else None if n % 4 == 1 else 2.25 for n in range(80)]}
+         "Amount": [[9.5 + n % 7, None, 9.5 + n % 7, 2.25][n % 4] for n in range(80)]}
     )  # fmt: skip
     (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
     [answer, *_] = offered_answers(asked.answer)

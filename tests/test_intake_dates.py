@@ -234,6 +234,10 @@ def test_dates_of_the_islamic_calendar_are_refused_by_its_name():
         ("9. 1. 2024 15:20", datetime(2024, 1, 9, 15, 20)),  # Czech
         ("9.1.2024 klo 15.20", datetime(2024, 1, 9, 15, 20)),  # Finnish
         ("09.01.2024 г.", datetime(2024, 1, 9)),  # Russian
+        ("2024/01/09 - 15:20:07", datetime(2024, 1, 9, 15, 20, 7)),  # a marketplace
+        ("09.01.2024 à 15:20", datetime(2024, 1, 9, 15, 20)),
+        ("09.01.2024, 15:20 Uhr", datetime(2024, 1, 9, 15, 20)),
+        ("2024-01-09 @ 15:20", datetime(2024, 1, 9, 15, 20)),
     ],
 )
 def test_dates_are_read_as_spreadsheets_of_other_languages_write_them(text, moment):

@@ -33,7 +33,8 @@ _SIGNS: tuple[tuple[str, dict[str, str]], ...] = (
 
 
 # Spellings that are rewritten as a whole: 2024. 1. 9. (Hungarian, Korean), a Japanese weekday, the
-# half of the day before the hour, 9.1.2024 klo 15.20, the Russian sign of a year.
+# half of the day before the hour, 9.1.2024 klo 15.20, the Russian sign of a year, 9/1/2024 - 15:20.
+_AT = "(?:[-–|@àuoв]|um|at|alle|ore|om|kl[.]?)"  # between day and hour
 _REWRITTEN: tuple[tuple[str, str], ...] = (
     (r"^(\d{4})(?:[.] ?|년 )(\d{1,2})(?:[.] ?|월 )(\d{1,2})(?:[.]|일)(?: +|$)", "${1}-${2}-${3} "),
     (r"^(\d{4})[.] (\d{1,2})[.] (\d{1,2})$", "${1}-${2}-${3}"),
@@ -42,7 +43,9 @@ _REWRITTEN: tuple[tuple[str, str], ...] = (
     (r"(?:오후|午後|下午) ?(\d{1,2}:[\d:]+)", "${1} PM"),
     (r"^(\d{1,2}[.]\d{1,2}[.]\d{4}),? (?:klo? |kl[.] )?(\d{1,2})[.](\d\d)$", "${1} ${2}:${3}"),
     (r"(\d{4}) [гр][.]", "${1}"),
-)
+    (rf"^(\d{{1,4}}[-./]\d{{1,2}}[-./]\d{{1,4}})(?:,| {_AT}) (\d\d?:\d\d(?::\d\d)?)(?: Uhr)?$",
+     "${1} ${2}"),
+)  # fmt: skip
 
 
 def date_words(values: pl.Series) -> dict[str, str]:
@@ -66,7 +69,8 @@ def date_words(values: pl.Series) -> dict[str, str]:
     >>> date_words(pl.Series(["5 August 2024", "2024-08-05T07:00Z"]))
     {}
     """
-    spelling = pl.col("v").str.contains(rf"{WORD}|[年년(]|[.](?: |$)|[ap][.]|[ .]\d+[.]\d+$")
+    signs_of = rf"{WORD}|[年년(]|[.](?: |$)|[ap][.]|[ .]\d+[.]\d+$| {_AT} \d"
+    spelling = pl.col("v").str.contains(signs_of)
     texts = values.cast(pl.String).to_frame("v").filter(spelling).to_series()
     spelt = texts.unique(maintain_order=True)
     if not spelt.len():

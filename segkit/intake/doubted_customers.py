@@ -335,7 +335,7 @@ def _doubt_missing(customers: _Customers, taken: Intake) -> list[Finding]:
     counted_too = counted_rows(columns, ("customer_id",))
     unnamed = columns.raw.select(columns.id("customer_id")).to_series().is_null() & counted_too
     least = FEW_MISSING * int(counted_too.sum())
-    if rows < ENOUGH or unnamed.sum() <= least:
+    if rows < ENOUGH or min(unnamed.sum(), lost) <= least:  # links may tell who they are
         return []
     others, covered = [], []
     for name, _ in other_customers(columns, rows, least=0.0):

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
-from segkit.display import counted, number
+from segkit.display import counted
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.dates import Clock
@@ -166,7 +166,7 @@ def other_customers(
 def say_people(columns: Columns, name: str, rows: int) -> str:
     """Say how many people a column names, and on how many of the rows that are asked about."""
     people = columns.shared["people", name, columns.nulls]
-    return f"{name!r} names {counted(people, 'person', 'people')} ({number(rows)} rows)"
+    return f"{name!r} names {counted(people, 'person', 'people')} ({counted(rows, 'row')})"
 
 
 def names_person(name: str) -> bool:
