@@ -319,19 +319,9 @@ def about_empty_amounts(
 
 
 def say_sums(columns: Columns, finding: Finding) -> list[Finding]:
-    """Say behind the name of each column of money what its rows that count add up to.
+    """Say behind the name of each column in ``sums`` what its rows that count add up to.
 
-    Parameters
-    ----------
-    columns : Columns
-        The raw order lines, with the mapping as completed.
-    finding : Finding
-        It names the columns in ``sums``.
-
-    Returns
-    -------
-    list of Finding
-        The finding with the sums, or none if all columns that are possible hold the same money.
+    Nothing is left of a question whose columns hold the same money.
     """
     text, order = finding.finding, columns.profile(columns.source("order_id"))
     sums = set()

@@ -35,16 +35,7 @@ def mapping_of(answers: Sequence[str]) -> Mapping:
 def offered_answers(text: str) -> list[list[str]]:
     """Read the answers that a question offers, the best first.
 
-    Parameters
-    ----------
-    text : str
-        A `Finding`'s answer, such as ``[orders] day_first = true (or false)``.
-
-    Returns
-    -------
-    list of list of str
-        Each an answer, which may take several lines of a mapping; "..." where the audit knows no
-        value.
+    Each may take several lines of a mapping; "..." stands where the audit knows no value.
 
     Examples
     --------

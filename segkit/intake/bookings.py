@@ -62,16 +62,8 @@ def ledger_kinds(
 ) -> dict[str, str]:
     """Give the kind of row of each word of a ledger; empty where a column holds none.
 
-    Parameters
-    ----------
-    words : dict of str to str
-        The words of the column, and how `segkit.intake.statuses.spelt` writes them.
-    cells : Series of String
-        The word of each row.
-    worth : Series of Float64 or None
-        The money of each row.
-    columns : Columns
-        The raw rows.
+    ``words`` are as `segkit.intake.statuses.spelt` writes them; ``cells`` and ``worth`` are the
+    word and the money of each row.
     """
     parts = {
         word: next((kind for kind in _PARTS if _LEDGER[kind].fullmatch(text)), None)

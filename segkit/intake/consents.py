@@ -143,11 +143,8 @@ def word_meaning(word: str, yes: int = AGREED, no: int = REFUSED) -> int | None:
 def read_consents(columns: Columns) -> dict[str, pl.Series]:
     """Read each consent that a table of orders or customers states, row by row.
 
-    Returns
-    -------
-    dict of str to Series of Int8
-        ``REFUSED``, ``NOT_REFUSED``, ``AGREED``, null where a row says nothing. Of several columns
-        of one channel a refusal holds.
+    Levels are ``REFUSED``, ``NOT_REFUSED``, ``AGREED``, null where a row says nothing. Of several
+    columns of one channel a refusal holds.
     """
     parts: dict[str, list[pl.Series]] = {}
     for header, (role, yes, no) in consent_columns(columns).items():
@@ -182,15 +179,6 @@ def consents_of_orders(
     """Return each customer's consents as the latest order states them; at one time a refusal holds.
 
     Of rejected lines, such as those of cancelled orders, refusals alone count.
-
-    Parameters
-    ----------
-    columns : Columns
-        Raw order lines.
-    orders : DataFrame
-        Clean ones: customer_id, order_time, source_row.
-    rejects : DataFrame
-        Rejected ones: resolved_customer_id, source_row.
     """
     stated = read_consents(columns)
     levels = pl.DataFrame(stated).with_row_index("source_row").cast({"source_row": pl.Int64})
@@ -313,12 +301,7 @@ def _about_likely(columns: Columns) -> list[Finding]:
 def say_consents(tables: Iterable[Columns], people: pl.DataFrame) -> str:
     """Say who may be contacted by which channel, and by which columns and words; empty if none.
 
-    Parameters
-    ----------
-    tables : iterable of Columns
-        Raw tables of orders and customers.
-    people : DataFrame
-        One row per buyer, with the consents as read.
+    ``people`` has one row per buyer, with the consents as read.
     """
     stated: dict[str, list[str]] = {}
     for columns in tables:

@@ -18,12 +18,8 @@ from segkit.intake.store import Intake
 def count_lines(lines: pl.DataFrame) -> pl.DataFrame:
     """Count clean order lines by customer, order, day and whether they are returns, once for all.
 
-    Returns
-    -------
-    polars.DataFrame
-        ``customer`` and ``order`` (64-bit hashes, which are counted much faster than texts),
-        ``day``, ``is_return``, ``rows`` and ``micro`` (the amount in whole millionths, so that a
-        sum does not depend on the order in which threads add the lines).
+    Customers and orders are 64-bit hashes, which are counted much faster than texts; ``micro`` is
+    the amount in whole millionths, so that no sum depends on the order in which threads add.
     """
     return (
         lines.lazy()

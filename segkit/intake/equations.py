@@ -157,15 +157,6 @@ def weigh_equations(
 
     Refunds are taken off an amount by themselves, and would come off twice; fees are no discount.
     An amount with tax comes before the one without.
-
-    Parameters
-    ----------
-    scores : dict
-        Scores by role and column, which are changed.
-    equations : list of Equation
-        As found.
-    least, lead : float
-        Smallest score of a column that is proposed, and smallest lead over the next.
     """
     amounts, prices = scores["amount"], scores["unit_price"]
     for one in equations:

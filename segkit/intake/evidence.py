@@ -123,15 +123,7 @@ class ColumnProfile:
 
 
 def profile_columns(frame: pl.DataFrame, nulls: Sequence[str]) -> dict[str, ColumnProfile]:
-    """Profile every column that holds a value; empty columns are left out, lists have no evidence.
-
-    Parameters
-    ----------
-    frame : polars.DataFrame
-        Raw rows.
-    nulls : sequence of str
-        Words that mean 'no value'.
-    """
+    """Profile every column that holds a value; lists have no evidence."""
     part = sample(frame)
     usable = {
         name: kind

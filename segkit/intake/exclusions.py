@@ -61,15 +61,9 @@ _PAID = frozenset(["amount", "total", "revenue", "price"])
 def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[Finding]:
     """Ask about each unused column of orders that could exclude orders or reduce their money.
 
-    Parameters
-    ----------
-    columns : Columns
-        Raw order lines, with the mapping as completed.
-    asked : list of str
-        The questions so far; a column that one of them begins with is not asked about again.
-    own : bool
-        Whether the mapping file (or a preset) is complete: then what it says about states stands,
-        and only kinds that it does not name are asked.
+    A column that one of the questions so far (``asked``) begins with is not asked about again.
+    Where the mapping file or a preset is complete (``own``), what it says about states stands, and
+    only kinds that it does not name are asked.
     """
     frame, mapping = columns.raw, columns.mapping
     part = mapping.tables["orders"]

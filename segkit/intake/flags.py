@@ -141,19 +141,8 @@ def place_flags(
 ) -> tuple[dict[str, str], dict[str, dict[str, object]]]:
     """Find columns of yes and no that say whether an order is refunded or cancelled, as states.
 
-    Parameters
-    ----------
-    mapping : TableMapping
-        The columns chosen so far.
-    profiles : dict of str to ColumnProfile
-        Their profiles.
-    fixed : set of str
-        The roles that the mapping file gives itself.
-
-    Returns
-    -------
-    tuple of (dict, dict)
-        Columns for free states, and the meanings of their words.
+    Return columns for free states, and the meanings of their words; ``fixed`` are the roles that
+    the mapping file gives itself.
     """
     columns: dict[str, str] = {}
     values: dict[str, dict[str, object]] = {}

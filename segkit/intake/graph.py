@@ -169,14 +169,7 @@ class Bridge:
 def find_bridge(edges: np.ndarray, members: np.ndarray, counted: np.ndarray) -> Bridge:
     """Find, among a component's five largest hubs, the one whose removal splits it most.
 
-    Parameters
-    ----------
-    edges : numpy.ndarray
-        Links inside the component, m x 2.
-    members : numpy.ndarray
-        Its nodes.
-    counted : numpy.ndarray
-        Boolean by member: customers (all nodes where there is no customer id).
+    ``counted`` marks the customers among the members (all nodes where there is no customer id).
     """
     number = {int(node): place for place, node in enumerate(members)}
     local = np.array([[number[int(a)], number[int(b)]] for a, b in edges]).reshape(-1, 2)

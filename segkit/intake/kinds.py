@@ -56,20 +56,7 @@ _NOT_CARTS = re.compile(r"url|token|link")
 
 
 def about_other_rows(columns: Columns, given: Mapping) -> list[Finding]:
-    """Ask which rows are orders where a list also holds events, other documents or carts.
-
-    Parameters
-    ----------
-    columns : Columns
-        Raw order lines, with the mapping as completed.
-    given : Mapping
-        The mapping as given.
-
-    Returns
-    -------
-    list of Finding
-        One of severity "block", or none.
-    """
+    """Ask which rows are orders where a list also holds events, other documents or carts."""
     part = given.tables.get("orders")
     frame, used = columns.raw, columns.mapping
     mapped = {} if part is None else {**part.columns, **part.constants}

@@ -27,14 +27,7 @@ from segkit.intake.whole_orders import states_of, unnumbered_orders
 
 
 def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, object], list[Finding]]:
-    """Find amounts that are an order's total on its lines, and rows that sum up others.
-
-    Returns
-    -------
-    tuple of (dict of str to value, list of Finding)
-        The section's additions (``amount_of``, or columns and values of ``row_kind``), and the
-        questions.
-    """
+    """Find amounts that are an order's total on its lines; return ``amount_of`` or questions."""
     order, amount = columns.source("order_id"), columns.source("amount")
     if amount is None or columns.mapping.is_set("orders", "amount_of"):
         return {}, []
@@ -400,13 +393,7 @@ MOSTLY = 0.95  # a kind of row stands on nearly every row
 
 
 def about_tests(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping, list[Finding]]:
-    """Find the column whose words mark lines as tests, which are rejected.
-
-    Returns
-    -------
-    tuple of (TableMapping, list of Finding)
-        The column and values of ``row_kind``, and what to say.
-    """
+    """Find the column whose words mark lines as tests, to be rejected as a ``row_kind``."""
     amount = columns.source("amount")
     if amount is None or columns.has("row_kind"):
         return TableMapping(), []
@@ -441,13 +428,7 @@ def _say_tests(
 
 
 def about_minor_units(columns: Columns) -> tuple[dict[str, object], list[Finding]]:
-    """Find amounts that are in hundredths, by names such as ``amount_cents``.
-
-    Returns
-    -------
-    tuple of (dict of str to value, list of Finding)
-        The option ``minor_units``, and what to say.
-    """
+    """Find amounts that are in hundredths, by names such as ``amount_cents``: ``minor_units``."""
     if columns.mapping.is_set("orders", "minor_units"):
         return {}, []
     names = [n for n in ("amount", "unit_price", "refund") if columns.source(n) is not None]

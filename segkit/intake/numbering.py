@@ -23,11 +23,8 @@ _NO_SERIES = frozenset(WORDS["headers"]["no_series"].split())
 def about_numbering(columns: Columns) -> tuple[TableMapping, list[Finding]]:
     """Find the columns within which order numbers are unique, where several customers share them.
 
-    Returns
-    -------
-    tuple of (TableMapping, list of Finding)
-        The order id and the option ``order_within``, and what to say; both empty where numbers
-        are unique, or nothing tells orders of one number apart.
+    Return the order id and the option ``order_within``, and what to say; both empty where numbers
+    are unique, or nothing tells orders of one number apart.
     """
     needed = [columns.source(name) for name in ("customer_id", "order_time")]
     named = columns.source("order_id")

@@ -45,18 +45,6 @@ def total_lines(columns: Columns, customers: pl.Series) -> pl.Series:
 
     Such a row has no customer, or has a word for total as customer and no date, or an amount that
     is the sum of the rows before it. A customer named Total keeps its orders.
-
-    Parameters
-    ----------
-    columns : Columns
-        The raw order lines, with their mapping.
-    customers : polars.Series
-        The customer of each row, if known.
-
-    Returns
-    -------
-    polars.Series
-        Boolean, one value per row.
     """
     raw = columns.raw
     nobody = pl.Series("total", [False]).new_from_index(0, raw.height)
@@ -115,23 +103,7 @@ TEXTS = ("category", "brand", "currency", "channel", "country", "region", "compa
 def clean_orders(
     columns: Columns, frame: pl.DataFrame, people: People, fx: pl.DataFrame | None
 ) -> Cleaned:
-    """Clean order lines that were read by `read_orders`.
-
-    Parameters
-    ----------
-    columns : Columns
-        The raw table with its mapping.
-    frame : polars.DataFrame
-        Its columns as read.
-    people : People
-        Identities, consent and erasure.
-    fx : polars.DataFrame or None
-        Clean rates to the reporting currency.
-
-    Returns
-    -------
-    Cleaned
-    """
+    """Clean order lines that `read_orders` has read; ``fx`` are rates to the reporting currency."""
     parsed = mark_given_back(columns, _with_customers(columns, frame, people))
     _note_unread(columns, parsed)
     parsed = _convert(columns, parsed, fx)

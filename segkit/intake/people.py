@@ -88,10 +88,7 @@ def links_from(identities: Any) -> pl.DataFrame | None:
 def customers_of(columns: Columns, people_links: pl.DataFrame | None) -> pl.DataFrame:
     """Return the customer of each raw row, by its id or else by its linked identifiers.
 
-    Returns
-    -------
-    polars.DataFrame
-        ``customer_id`` and ``__unlinked``: whether the row has only an unknown identifier.
+    ``__unlinked`` says whether the row has only an unknown identifier.
     """
     given = columns.id("customer_id") if columns.has("customer_id") else pl.lit(None, pl.String)
     # With the row numbers, so that a constant fills all rows.
@@ -129,16 +126,8 @@ def match_lists(
 ) -> list[str]:
     """Note which lists and tables match no customer, or only some.
 
-    Parameters
-    ----------
-    listed : polars.DataFrame
-        The ids to be erased (``id``), and who each is after linking (``customer_id``).
-    people : People
-        With the erased ids that were found.
-    clean : mapping of str to polars.DataFrame
-        The clean tables.
-    rejects : int
-        Rows that were erased.
+    ``listed`` are the ids to be erased (``id``), with who each is after linking (``customer_id``);
+    ``rejects`` is how many rows were erased.
     """
     messages = []
     if listed.height:

@@ -411,19 +411,8 @@ def settle_mapping(
 ) -> tuple[Mapping, list[Finding]]:
     """Complete a mapping by proposals where it lacks required columns; list open questions.
 
-    Parameters
-    ----------
-    raw : dict of str to polars.DataFrame
-        The raw tables.
-    given : Mapping
-        The mapping as given.
-    shared : dict, optional
-        Collects the cells read of each table, so that they need not be read again.
-
-    Returns
-    -------
-    tuple of (Mapping, list of Finding)
-        The mapping to use, and the open questions; one of severity "block" prevents its use.
+    A question of severity "block" prevents the mapping's use. ``shared`` collects the cells read of
+    each table, so that they need not be read again.
     """
     if "orders" in raw and "customers" not in raw:
         _refuse_without_table(given, raw["orders"])

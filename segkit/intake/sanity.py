@@ -60,21 +60,8 @@ def doubt_orders(
 ) -> list[Finding]:
     """List the doubts about proposed columns of orders that the clean lines raise.
 
-    Parameters
-    ----------
-    raw : polars.DataFrame
-        The raw order lines.
-    given, used : Mapping
-        The mapping as given, and as completed.
-    taken : Intake
-        The result of cleaning by it.
-    counts : polars.DataFrame, optional
-        Its lines as `segkit.intake.counts.count_lines` counts them, where that is done already.
-
-    Returns
-    -------
-    list of Finding
-        Each says which mapping line settles it; one of severity "block" must be answered.
+    ``given`` and ``used`` are the mapping as given and as completed; ``counts`` are the clean lines
+    as `segkit.intake.counts.count_lines` counts them, where that is done already.
     """
     with without_prefix(raw.columns):
         return _doubts(Columns("orders", raw, used), given, taken, counts)
@@ -188,13 +175,7 @@ def doubt_rejected(columns: Columns, taken: Intake) -> list[Finding]:
 
 
 def refuse_other_tables(raw: pl.DataFrame, given: Mapping, used: Mapping) -> list[Finding]:
-    """Refuse a list of customers or an export of events that is given as orders.
-
-    Returns
-    -------
-    list of Finding
-        One of severity "block" if the rows are no order lines; else none.
-    """
+    """Refuse a list of customers or an export of events that is given as orders."""
     if raw.height < 2 or (_is_given(given, "customer_id") and _is_given(given, "amount")):
         return []
     part = used.tables["orders"]
@@ -225,13 +206,7 @@ def refuse_other_tables(raw: pl.DataFrame, given: Mapping, used: Mapping) -> lis
 
 
 def refuse_without_customers(columns: Columns) -> list[Finding]:
-    """Refuse order lines of which no column could say who ordered.
-
-    Returns
-    -------
-    list of Finding
-        One of severity "block" if only the customer is lacking and no column is offered; else none.
-    """
+    """Refuse order lines of which no column could say who ordered, if nothing else is lacking."""
     rows = columns.raw.height
     if rows < ENOUGH or lacks("orders", columns.mapping.tables["orders"]) != ["customer_id"]:
         return []

@@ -58,12 +58,7 @@ def spelt(word: object) -> str:
 def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str | None:
     """Return what a status word means: a member of ``STATUSES``, or None where it is not known.
 
-    Parameters
-    ----------
-    word : str
-        A status as the source writes it.
-    own_words : mapping of str to str, optional
-        The mapping file's words and their meanings; they go first. "*" is every other word.
+    The mapping file's words (``own_words``) go first; "*" is every other word.
 
     Examples
     --------
@@ -188,14 +183,8 @@ def on_account_words(words: Iterable[object]) -> set[str]:
 def likely_status(word: object, others: Iterable[object] = (), *, paid: bool = False) -> str:
     """Return the meaning to offer for a status word that is not known; "..." if none is likely.
 
-    Parameters
-    ----------
-    word : str
-        A status as the source writes it.
-    others : iterable of str
-        All words of the column.
-    paid : bool
-        Whether another column tells what is paid: then an open order can count.
+    ``others`` are all words of the column; where another column tells what is ``paid``, an open
+    order can count.
     """
     texts = [*map(str, others)]
     for codes in _CODES:

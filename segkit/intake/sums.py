@@ -32,12 +32,7 @@ def line_money(columns: Columns) -> pl.Series | None:
 def counted_rows(columns: Columns, but: Collection[str] = ()) -> pl.Series:
     """Mark the raw rows that count, as far as the mapping says: with customer and time, of a sale.
 
-    Parameters
-    ----------
-    columns : Columns
-        The raw order lines, with their mapping.
-    but : collection of str
-        Columns of the contract that are not looked at, as the one that is asked about.
+    Columns of the contract in ``but`` are not looked at, as the one that is asked about.
     """
     rows = pl.Series([True]).new_from_index(0, columns.raw.height)
     used = {name for name in columns.mapping.tables["orders"].columns if name not in but}
@@ -115,23 +110,10 @@ def counted_money(columns: Columns, rows: pl.Series) -> pl.Series | None:
 def sum_of(
     columns: Columns, header: str, name: str = "amount", *, of_orders: bool = False
 ) -> float | None:
-    """Sum a raw column over the rows that count, read as a column of the contract.
+    """Sum a raw column over the rows that count, read as the column ``name`` of the contract.
 
-    Parameters
-    ----------
-    columns : Columns
-        The raw order lines, with the mapping as completed.
-    header : str
-        The raw column.
-    name : str
-        The column of the contract: amount, refund, unit_price, ...
-    of_orders : bool
-        Whether an amount is an order's total on each of its lines, which counts once.
-
-    Returns
-    -------
-    float or None
-        None where it is not sure how its numbers are read.
+    With ``of_orders``, an amount is an order's total on each of its lines, which counts once. None
+    where it is not sure how the numbers are read.
     """
     own = TableMapping({name: header}, options={"amount_of": "order" if of_orders else "line"})
     mapping = Mapping({"orders": own}).over(columns.mapping)
@@ -162,19 +144,8 @@ def say_sum(total: float | None, *, of_orders: bool = False) -> str:
 def count_words(columns: Columns, words: pl.Series, but: Collection[str] = ()) -> pl.DataFrame:
     """Count the rows and the money of each word on rows that count, the most frequent first.
 
-    Parameters
-    ----------
-    columns : Columns
-        The raw order lines, with their mapping.
-    words : Series of String
-        The word of each row.
-    but : collection of str
-        Columns of the contract by which no row is left out; see `counted_rows`.
-
-    Returns
-    -------
-    polars.DataFrame
-        ``word``, ``rows``, ``money`` (null without any) and ``positive`` (whether some is above 0).
+    The columns are ``word``, ``rows``, ``money`` (null without any) and ``positive`` (whether some
+    is above 0); for ``but`` see `counted_rows`.
     """
     rows = counted_rows(columns, but)
     worth = counted_money(columns, rows)

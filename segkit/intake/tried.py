@@ -28,15 +28,7 @@ SAMPLE = 1_000
 
 
 def try_decimals(columns: Columns, name: str, raw_column: str) -> dict[str, float]:
-    """Return the share of a column's cells that can be read with each decimal sign, best first.
-
-    Parameters
-    ----------
-    columns : Columns
-        The raw table with its mapping.
-    name, raw_column : str
-        The contract's column, and the column of text behind it.
-    """
+    """Return the share of a column's cells that can be read with each decimal sign, best first."""
     unique = columns.spellings(raw_column)
     units = columns.units(name)
     seen = columns.dialect(raw_column)

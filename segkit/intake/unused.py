@@ -62,14 +62,8 @@ def unused_words(
 ) -> dict[str, dict[str, str]]:
     """List the unused columns of few words that say nothing else, with what is known of the words.
 
-    Parameters
-    ----------
-    columns : Columns
-        Raw order lines, with the mapping as completed.
-    profiles : dict of str to ColumnProfile
-        The unused columns, without those that a question is about.
-    still_counted : Series of Boolean
-        The rows that nothing excludes so far.
+    ``profiles`` are those that no question is about, ``still_counted`` the rows that nothing
+    excludes so far.
     """
     unused = {}
     for header, shown in profiles.items():
@@ -125,22 +119,8 @@ def likely_unknown(
 ) -> dict[str, str]:
     """Find columns of unknown words that are spread as states are, the costliest first.
 
-    Parameters
-    ----------
-    columns : Columns
-        Raw order lines, with the mapping as completed.
-    headers : iterable of str
-        The columns of few words that say nothing known.
-    still_counted : Series of Boolean
-        The rows that nothing excludes so far.
-    worth : Series or None
-        The money of each row, or each row counts as one.
-
-    Returns
-    -------
-    dict of str to str
-        Their headers with the word that most orders have; what one column puts at stake, another
-        does not.
+    Return their headers with the word that most orders have; what one column puts at stake, another
+    does not. Without their money (``worth``) all rows count alike.
     """
     each = pl.Series([1.0]).new_from_index(0, columns.raw.height) if worth is None else worth
     money = each.fill_null(0.0).abs()

@@ -24,18 +24,8 @@ ROUNDED = MICRO // 50  # what rounded prices may be off an order's total
 def settle_orders(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
     """Share totals over the lines of an order, take refunds off, and read each line's state.
 
-    Parameters
-    ----------
-    columns : Columns
-        The raw order lines, with their mapping.
-    parsed : polars.DataFrame
-        Their columns as `segkit.intake.orders.read_orders` reads them.
-
-    Returns
-    -------
-    polars.DataFrame
-        With ``__state`` (a status of ``STATUSES``) where states or refunds are mapped,
-        ``__conflict`` where amounts are of orders, and the amounts (``__micro``) as settled.
+    ``__state`` (a status of ``STATUSES``) is added where states or refunds are mapped,
+    ``__conflict`` where amounts are of orders.
     """
     states = _states(columns)
     if states:
