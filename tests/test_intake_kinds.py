@@ -269,6 +269,23 @@ def test_credit_notes_of_positive_money_are_offered_as_given_back() -> None:
         assert f'"{note}" = "return"' in _question(named)
 
 
+def test_rows_that_name_the_sale_they_give_back_are_refunds_and_no_state() -> None:
+    link = "Refunded transaction ID"
+    sales = _paid(Zone=pl.lit("Europe/London")).with_columns(
+        pl.lit(None, pl.String).alias(link), pl.col("Transaction ID").alias("Order ID")
+    ).rename({"Zone": "Created timezone", "Date": "Created date"})  # fmt: skip
+    back = sales.gather_every(10).with_columns(
+        pl.col("Transaction ID").str.replace("T", "R"), pl.col("Transaction ID").alias(link),
+        pl.col("Total") / 2,
+    )  # fmt: skip
+    frame, net = pl.concat([sales, back]), sales["Total"].sum() - back["Total"].sum()
+    (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
+    assert asked.finding.startswith(repr(link))
+    lines = segkit.clean_data(frame, mapping_of(offered_answers(asked.answer)[0])).orders
+    assert lines["amount"].sum() == pytest.approx(net)
+    assert lines["order_id"].n_unique() == len(ORDERS)
+
+
 def test_a_status_question_offers_our_own_reading_first() -> None:
     kinds = pl.when(pl.int_range(pl.len()) % 6 == 0).then(pl.lit("Refund"))
     frame = _paid(Status=kinds.otherwise(pl.lit("Completed")))

@@ -404,6 +404,14 @@ def test_several_ids_of_one_telephone_number_may_be_one_customer():
     spelled = frame.with_columns(ways).drop("Client")
     (question,) = asked(spelled)  # two spellings of a number are one customer
     assert question.answer.startswith('[orders.columns] customer_id = "Phone" (30 customers)')
+    tested, part = pl.int_range(pl.len()) < 8, pl.int_range(pl.len()) % 10 > 0
+    (question,) = asked(frame.drop("Client").with_columns(
+        pl.when(part).then(pl.format("{}@x.org", "Phone")).alias("Email"),
+        pl.when(tested).then(pl.lit("Test Testsson")).alias("Customer name"),
+    ))  # fmt: skip
+    assert [line.split('"')[1] for line in question.answer.split("; or ")] == [
+        *("Phone", "Email", "Client no")  # the fuller one first; of whose ids none is asked before
+    ]
     answered = segkit.clean_data(spelled, {"orders": {"columns": {"customer_id": "Phone"}}})
     assert answered.orders["customer_id"].n_unique() == 30
 

@@ -8,7 +8,7 @@ from segkit.display import counted, number
 from segkit.intake.cells import is_text
 from segkit.intake.evidence import ENOUGH, FEW, ColumnProfile
 from segkit.intake.factors import EXACT, Scores
-from segkit.intake.headers import concepts, is_personal_number
+from segkit.intake.headers import concepts, is_personal_number, names_recipient
 from segkit.intake.mapping import Mapping
 from segkit.intake.questions import Finding
 from segkit.intake.spellings import spell_cells
@@ -93,7 +93,7 @@ def _fuller_number(frame: pl.DataFrame, email: str) -> str | None:
     """Return the telephone that tells the same customers as the address, on more rows."""
     for header in frame.columns:
         meant = concepts(header)[0]
-        if "phone" not in meant or "shipping" in meant or header == email:
+        if "phone" not in meant or names_recipient(header) or header == email:
             continue
         rows = spell_rows(frame[header], frame[email])
         numbers, emails = (rows.drop_nulls(name)["rows"].sum() for name in ("id", "other"))

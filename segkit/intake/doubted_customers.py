@@ -102,14 +102,16 @@ def doubt_customers(
         return guests + returns
     customers = _Customers(columns, who, shown)
     rows, orders = columns.raw.height, counts["order"].n_unique()
-    till = [] if no_customer else _doubt_counter(customers) or _doubt_shared(customers)
-    if till:
-        guests = _warnings(till) if named and is_file else till
     doubts = _doubt_single_orders(customers, counts) + _doubt_missing(customers, taken)
     if not _asks(doubts):
         doubts += _doubt_beside(customers, _judge_masks, MOST, orders) or _doubt_beside(
             customers, _judge_splits, MOST_OF, rows
         )
+    if _asks(doubts) and not named:  # whose ids are nobody's is asked once it is settled
+        return doubts + returns
+    till = [] if no_customer else _doubt_counter(customers) or _doubt_shared(customers)
+    if till:
+        guests = _warnings(till) if named and is_file else till
     if not _asks(doubts + guests):
         doubts += (
             _doubt_beside(customers, _judge_names, MOST, 2 * rows)
@@ -156,18 +158,16 @@ def _doubt_single_orders(customers: _Customers, counts: pl.DataFrame) -> list[Fi
         f"{customers.who!r}. Is that the customer, or the order?"
     )
     lines = int(counts["rows"].sum())
-    return customers.ask(others[:1], (text, "if nobody did buy twice", lines))
+    return customers.ask(others[:2], (text, "if nobody did buy twice", lines))
 
 
 def _doubt_beside(
     customers: _Customers, judge: Callable[[_Customers, str], Doubt | None], least: float, rows: int
 ) -> list[Finding]:
-    """Ask by the first other column that a judge doubts the ids by; see `other_customers`."""
-    for other, people in other_customers(customers.columns, rows, least):
-        doubt = judge(customers, other)
-        if doubt is not None:
-            return customers.ask([(other, people)], doubt)
-    return []
+    """Ask by the other columns that a judge doubts the ids by; see `other_customers`."""
+    others = other_customers(customers.columns, rows, least)
+    doubts = {other: doubt for other in others if (doubt := judge(customers, other[0]))}
+    return customers.ask([*doubts][:2], next(iter(doubts.values()))) if doubts else []
 
 
 def _judge_masks(customers: _Customers, other: str) -> Doubt | None:

@@ -27,6 +27,7 @@ from segkit.intake.flags import (
     flag_words,
     kind_of,
     marks_others,
+    names_sales,
     words_of,
     yes_and_no,
 )
@@ -76,6 +77,7 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
         if name not in settled
         and not counts_returns(name, shown)
         and not is_consent(columns, name)
+        and not names_sales(columns, name)
         and not any(text.startswith(repr(name)) for text in asked)
     }
     if not profiles or not frame.height:

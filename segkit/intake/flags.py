@@ -121,6 +121,20 @@ def kind_of(header: str) -> str | None:
     return None if kind in ALONE and (unknown or meant - OF_ORDER != {kind}) else kind
 
 
+def names_sales(columns: Columns, header: str) -> bool:
+    """Return whether a column of refunds holds the ids of other rows: of the sales given back."""
+    if not {"refund", "id"} <= concepts(header)[0]:
+        return False
+    named = columns.cells(header).cast(pl.String)
+    for other in columns.raw.columns:
+        if other != header and "id" in concepts(other)[0]:
+            ids = columns.cells(other).cast(pl.String)
+            met = named.drop_nulls().is_in(ids.drop_nulls().implode())
+            if met.sum() > 0.5 * met.len() and not (named == ids).any():
+                return True
+    return False
+
+
 def yes_and_no(header: str) -> tuple[str, str] | None:
     """Return what yes and no mean of the order, by a header such as Refunded, Paid or Deleted."""
     meant, _ = concepts(header)

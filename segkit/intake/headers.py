@@ -316,6 +316,20 @@ def is_personal_number(header: str) -> bool:
 _PERSONAL_NUMBER = re.compile(pattern("personal_number"))
 
 
+def names_recipient(header: str) -> bool:
+    """Return whether a header is of who receives an order, which may be another than who buys.
+
+    Examples
+    --------
+    >>> names_recipient("Adresse de livraison : nom"), names_recipient("Billing Name")
+    (True, False)
+    """
+    return "shipping" in concepts(header)[0] or bool(_RECIPIENT.search(plain(header)))
+
+
+_RECIPIENT = re.compile(pattern("recipient"))
+
+
 def language_of(headers: Iterable[str]) -> str | None:
     """Return the one language that columns are named in, if two or more of its words show it."""
     words = [word for name in headers for word in re.split(r"\W+|_", name.casefold()) if word]

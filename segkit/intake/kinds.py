@@ -19,6 +19,7 @@ from segkit.intake.cells import YES, is_text
 from segkit.intake.columns import Columns
 from segkit.intake.consents import is_consent
 from segkit.intake.evidence import sample
+from segkit.intake.flags import names_sales
 from segkit.intake.headers import WORDS, concepts, pattern, plain
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping
 from segkit.intake.questions import Finding
@@ -94,7 +95,11 @@ def about_other_rows(columns: Columns, given: Mapping) -> list[Finding]:
             findings = ask(name, spelling, row_words, columns)
             if findings:
                 return findings
-    return _refuse_histories(sample(frame), columns) or _ask_carts(frame, mapped, columns)
+    return (
+        _refuse_histories(sample(frame), columns)
+        or _ask_links(columns)
+        or _ask_carts(frame, mapped, columns)
+    )
 
 
 _Words = Callable[[], pl.Series]
@@ -113,7 +118,7 @@ def _ask_unnamed(name: str, kinds: dict[str, object], columns: Columns) -> list[
     stems = cells.n_unique() > MOST_KINDS
     counts = counted_rows(columns, ("row_kind",))
     unnamed = cells.filter(counts & ~cells.is_in([*kinds])).drop_nulls().unique()
-    unnamed = unnamed.filter(~stem(unnamed).is_in([*kinds]))
+    unnamed = unnamed.filter(~stem(unnamed).is_in([*kinds]) & ("*" not in kinds))
     worth = line_money(columns)
     if stems:
         cells, unnamed = stem(cells), stem(unnamed).unique()
@@ -502,6 +507,25 @@ def _are_beside_others(cells: pl.Series, charges: list[str], columns: Columns) -
     orders = lines.group_by("order").agg(pl.col("charge").sum(), rows=pl.len())
     orders = orders.filter(pl.col("charge") > 0)
     return orders.filter(pl.col("rows") > pl.col("charge")).height >= BESIDE * orders.height
+
+
+def _ask_links(columns: Columns) -> list[Finding]:
+    """Ask about rows of positive money that name the sale they give back, if nothing else does."""
+    settled = {*columns.option("not_states"), *columns.mapping.tables["orders"].columns.values()}
+    for name in columns.raw.columns:
+        worth = line_money(columns) if name not in settled and names_sales(columns, name) else None
+        rows = columns.cells(name).is_not_null()
+        if worth is None or not (worth.filter(rows) > 0).any():
+            continue
+        text = (
+            f"{name!r} names the sale that a row gives back "
+            f"({say_rows(int(rows.sum()), float(worth.filter(rows).sum()))}): are these refunds?"
+        )
+        answer = f"[orders.columns] row_kind = {quote_text(name)} with [orders.values.row_kind] "
+        answer += '"" = "line" and "*" = "return"; or [orders] not_states = '
+        answer += f"[{quote_text(name)}], if they are sales"
+        return [Finding("block", "orders", "row_kind", text, int(rows.sum()), answer=answer)]
+    return []
 
 
 def _ask_carts(frame: pl.DataFrame, mapped: dict[str, object], columns: Columns) -> list[Finding]:

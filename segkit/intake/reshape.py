@@ -12,7 +12,14 @@ from segkit.display import counted
 from segkit.intake.cells import is_text
 from segkit.intake.dates import DATE_LIKE, formats
 from segkit.intake.evidence import are_sums
-from segkit.intake.headers import WORDS, concepts, is_personal_number, pattern, plain
+from segkit.intake.headers import (
+    WORDS,
+    concepts,
+    is_personal_number,
+    names_recipient,
+    pattern,
+    plain,
+)
 from segkit.intake.mapping import TOTALS, Mapping, TableMapping, list_time_zones
 
 FEWEST = 2  # groups that make a report
@@ -185,6 +192,8 @@ TIME_WORDS, DATE_WORDS, ZONE_WORDS = pattern("time"), pattern("date"), pattern("
 def join_names(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     """Join first and last names where nothing else tells customers apart: no id, no address.
 
+    Those of who receives the order are joined only where no others are there.
+
     Examples
     --------
     >>> frame = pl.DataFrame({"Vorname": ["Ann", "Bo"], "Nachname": ["Lee", "Lee"], "Nr": [1, 2]})
@@ -197,7 +206,7 @@ def join_names(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         "email" in meant or ("customer" in meant and "name" not in meant) for meant in named
     ):
         return frame, []
-    for header in frame.columns:
+    for header in sorted(frame.columns, key=names_recipient):
         words = plain(header).split("_")
         pairs = ((word, last) for word in words for last in _LAST_NAMES.get(word, "").split())
         for first, last in pairs:

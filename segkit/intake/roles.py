@@ -78,6 +78,8 @@ def _fits(role: str, header: str, shown: ColumnProfile) -> float | None:
     if role == "email":
         return _fits_email(shown)
     if role == "order_time":
+        if not shown.dated and shown.words and not any(re.search(r"\d", w) for w in shown.words):
+            return None  # names of time zones
         return 0.5 if shown.dated else -0.5
     if role == "currency" and not shown.currency:
         return None if enough or shown.numbers is not None else 0.0

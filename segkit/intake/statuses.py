@@ -245,6 +245,8 @@ def stem(words: pl.Series) -> pl.Series:
 def read_kinds(cells: pl.Series, kinds: Map[str, str]) -> pl.Series:
     """Return the kind of each row by the mapping's words; a word stands for its numbered ones too.
 
+    The word "*" stands for each word not named, "" for an empty cell.
+
     Examples
     --------
     >>> read_kinds(pl.Series(["Sale", "Payout #55", None]), {"Payout": "other"}).to_list()
@@ -259,7 +261,7 @@ def read_kinds(cells: pl.Series, kinds: Map[str, str]) -> pl.Series:
         )
         read = read.scatter(other.arg_true(), by_stem)
     blank = kinds.get("", "line")
-    return read.set(cells.is_null(), blank).fill_null("line")
+    return read.set(cells.is_null(), blank).fill_null(kinds.get("*", "line"))
 
 
 def read_statuses(

@@ -13,7 +13,7 @@ from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.dates import Clock
 from segkit.intake.evidence import constant_within, is_dated
-from segkit.intake.headers import WORDS, concepts, is_personal_number, plain
+from segkit.intake.headers import WORDS, concepts, is_personal_number, names_recipient, plain
 from segkit.intake.numbers import Dialect, read_numbers
 from segkit.intake.spellings import spell_cells
 
@@ -124,10 +124,12 @@ def other_dates(columns: Columns, name: str) -> str:
 def other_customers(
     columns: Columns, orders: int, least: float = 0.5, *, named: bool = True
 ) -> list[tuple[str, int]]:
-    """List the columns that could be customers and whose values repeat, e-mail addresses first.
+    """List the columns that could be customers and whose values repeat, the likeliest first.
 
-    A value must stand on the share ``least`` of the rows. Without ``named``, columns come last
-    whose headers say nothing known, and whose values repeat as customers do.
+    Addresses, ids, cards and telephones come before names, those on nearly all rows first, and the
+    recipients of orders last. A value must stand on the share ``least`` of the rows. Without
+    ``named``, columns come last whose headers say nothing known, and whose values repeat as
+    customers do.
     """
     raw = columns.raw
     ranked = []
@@ -151,8 +153,11 @@ def other_customers(
             and 1 < people < 0.9 * orders <= 0.9 * MOST_EACH * people
             and not is_dated(cells)
         ):
-            ranked.append((rank + 9 * _is_other_on_refunds(columns, cells), name, people))
-    return [(name, people) for _, name, people in sorted(ranked)]
+            of_other = _is_other_on_refunds(columns, cells), names_recipient(name)
+            is_name = rank >= _PERSONS.index("company")
+            part = not is_name and values.len() < MOSTLY * cells.len()
+            ranked.append((*of_other, is_name, part, rank, name, people))
+    return [(name, people) for *_, name, people in sorted(ranked)]
 
 
 def say_people(columns: Columns, name: str, rows: int) -> str:
@@ -174,7 +179,7 @@ def _person_rank(name: str) -> int | None:
     meant, _ = concepts(name)
     if is_personal_number(name):
         return _PERSONS.index("customer")
-    if meant & _NO_PERSON:
+    if meant & _NO_PERSON - ({"place"} if "phone" in meant else set()):
         return None
     if {"customer", "name"} <= meant and "id" not in meant:  # two customers can have one name
         return _PERSONS.index("name")
