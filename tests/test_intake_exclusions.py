@@ -444,9 +444,15 @@ def test_states_of_refunds_are_asked_and_read_as_refunds(good, bad, more):
 ZEROS = ["0000-00-00 00:00:00", "0001-01-01T00:00:00", "1970-01-01 01:00:00", "1899-12-30"]
 
 
-@pytest.mark.parametrize("none", [*ZEROS, "00.00.0000", "30.12.1899", "01/01/1900", "-0001-11-30"])
+OTHER_ZEROS = {"00.00.0000": "%d.%m.%Y", "30.12.1899": "%d.%m.%Y", "01.01.70": "%d.%m.%y",
+               "01/01/1900": "%d/%m/%Y", "1/0/00": "%m/%d/%y", "01-JAN-1900": "%d-%b-%Y",
+               "0-Jan-00": "%d-%b-%y", "Dec 31, 1969": "%b %d, %Y",
+               "Thu, 01 Jan 1970 00:00:00 GMT": "%a, %d %b %Y %H:%M:%S GMT"}  # fmt: skip
+
+
+@pytest.mark.parametrize("none", [*ZEROS, "-0001-11-30", "1900-01-00", "9999-12-31", *OTHER_ZEROS])
 def test_a_date_of_payment_of_zeros_is_none_and_asked_about_as_an_empty_one_is(none):
-    written = "%d.%m.%Y" if "." in none else "%d/%m/%Y" if "/" in none else "%Y-%m-%d %H:%M:%S"
+    written = OTHER_ZEROS.get(none, "%Y-%m-%d %H:%M:%S")
     paid = [datetime(2024, 1 + i % 12, 1 + i % 28, 15).strftime(written) for i in range(N)]
     found = {}
     for empty in (none, ""):
@@ -485,7 +491,14 @@ def test_an_empty_date_of_payment_is_asked_about_in_every_language(header):
 
 
 @pytest.mark.parametrize(
-    ("day", "none"), [("20240503", "00000000"), ("20240503", "0"), (20240503, 0)]
+    ("day", "none"),
+    [
+        ("20240503", "00000000"),
+        ("20240503", "0"),
+        (20240503, 0),
+        (1714694400, 0),
+        ("1714694400000", "0"),
+    ],
 )
 def test_a_zero_beside_days_written_as_numbers_is_no_date_of_payment(day, none):
     paid = pl.Series("Paid on", [none if out else day for out in BAD])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -153,9 +154,7 @@ class Columns:
             part = self.mapping.tables[self.table]
             names = [name for name, column in part.columns.items() if column == raw_column]
             words = [str(word) for name in names for word in part.values.get(name, ())]
-            as_is = {"order_time", "event_time"} & {*names} or any(
-                w.lstrip("-")[:1].isdigit() for w in words
-            )
+            as_is = {"order_time", "event_time"} & {*names} or re.search(r"\d", " ".join(words))
             key = ("as it is", raw_column, self.nulls) if as_is else (raw_column, self.nulls)
             if key not in self.shared:
                 cells = present_cells(self.raw[raw_column], self.nulls)

@@ -17,6 +17,7 @@ from segkit.display import counted
 from segkit.intake.answers import quote_text
 from segkit.intake.cells import NO, NO_MARKS, YES, is_text
 from segkit.intake.columns import Columns
+from segkit.intake.evidence import FIRST_DAY, NO_DATE
 from segkit.intake.headers import WORDS, bare, pattern, without_accents, without_number
 from segkit.intake.mapping import TableMapping
 from segkit.intake.people import WHO
@@ -42,9 +43,7 @@ _DATE = re.compile(
     r"(?:\d{1,4}[-/.年]\d{1,2}[-/.月]\d{1,4}日?|(?:19|20)\d{6})"
     r"(?:[t ]\d{1,2}:\d\d[\d:.]*(?: ?[ap]m)?(?: ?(?:z|utc|gmt|[+-]\d\d:?\d\d))?)?"
 )
-_NO_DATE = re.compile(
-    r"00|(?:01[-/.]01[-/.])?(?:0001|1899|1900|1970|9999)"
-)  # never, as systems write it
+_NEVER = re.compile(rf"{NO_DATE}|{FIRST_DAY}|^(?:1899|1900|1970)")  # as systems write it
 (_REFUSAL, _CONSENT, _GRANTED, _DENIED, _HARMLESS, _UNSETTLED, _ENDED, _MARKETING, _THIRD,
  _OTHER_PURPOSE, _NO_CONSENT, _NO_GRANT, _ALL, _AGREEING, _MAILINGS, _MAYBE) = (
     re.compile(without_accents(pattern(name)))
@@ -120,7 +119,7 @@ def word_meaning(word: str, yes: int = AGREED, no: int = REFUSED) -> int | None:
     """
     low, name = word.strip().lower(), bare(word)
     if _DATE.fullmatch(low):
-        return no if _NO_DATE.match(low) else yes
+        return no if _NEVER.match(low) else yes
     if low in _YES or low in _NO:
         return yes if low in _YES else no
     if _REFUSAL.search(name) or _DENIED.search(name):

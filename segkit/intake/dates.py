@@ -365,7 +365,7 @@ def numeric_format(values: pl.Series) -> str | None:
     '%Y%m%d'
     """
     finite = values.drop_nulls().cast(pl.Float64)
-    finite = finite.filter(finite.is_finite())
+    finite = finite.filter(finite.is_finite() & (finite != 0))  # zeros are no dates
     if not finite.len():
         return None
     low, high = (float(x) for x in (finite.quantile(0.01) or 0, finite.quantile(0.99) or 0))

@@ -10,7 +10,7 @@ import polars as pl
 
 from segkit.intake.cells import NO as NO_WORDS
 from segkit.intake.cells import YES, is_text, present
-from segkit.intake.dates import formats, numeric_format
+from segkit.intake.dates import date_words, formats, in_english, numeric_format
 from segkit.intake.headers import pattern, plain
 from segkit.intake.numbers import CURRENCY_UNITS, TRADED, code_of, read_numbers, seen_dialect
 from segkit.intake.statuses import stem
@@ -32,17 +32,26 @@ _NUMBER = r"^[^\p{L}@]*\d[^\p{L}@]*$|^\D{0,4}\d[\d.,'’\s]*\D{0,4}$"
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 _COUNTED_PERSONS = re.compile(pattern("counted_persons"))
 _FLAGS = frozenset((*YES, *NO_WORDS)) - {"0.0", "1.0", "x"}
-# Dates that stand for none: zeros (databases), the year one (programs), and the first days that
-# systems count from, which are none where all other dates are far later.
-_NO_DATE = (
-    r"^0{1,4}[-/.]0{1,2}[-/.]0{1,4}(?:\D|$)|^0{8}$"
-    r"|^-?0001[-/.]\d\d?[-/.]\d\d?(?:\D|$)|^\d\d?[-/.]\d\d?[-/.]-?0001(?:\D|$)"
+# Dates that stand for none: of a day or year zero, of the year one or 9999 (programs, databases),
+# and the first days that systems count from, which are none where all other dates are far later.
+# Months are in figures or English.
+_GAP = r"[-/. ,年月년월]+"
+_JAN, _DEC = "[Jj][Aa][Nn][A-Za-z]*", "[Dd][Ee][Cc][A-Za-z]*"
+_FIRST = rf"(?:0?1{_GAP}(?:0?1|{_JAN})|{_JAN}{_GAP}0?1)"
+_LAST = rf"(?:3[01]{_GAP}(?:12|{_DEC})|(?:12|{_DEC}){_GAP}3[01])"
+NO_DATE = (
+    r"^0{1,4}[-/.]0{1,2}[-/.]0{1,4}(?:\D|$)|^0{8}$|^(?:00010101|99991231)(?:\D|$)"
+    r"|^(?:\D*\d{1,2}){0,2}\D*(?:0000|0001|9999)(?:\D|$)"
+    rf"|^(?:00?{_GAP}(?:0?1|{_JAN})|(?:0?1|{_JAN}){_GAP}00?){_GAP}(?:1900|00)(?:\D|$)"
+    rf"|^1900{_GAP}0?1{_GAP}00?(?:\D|$)"
 )
-_FIRST_DAY = (
-    r"^(?:1753|1900|1970)[-/.]0?1[-/.]0?[01](?:\D|$)|^(?:1899|1969)[-/.]12[-/.]3[01](?:\D|$)"
-    r"|^0?1[-/.]0?[01][-/.](?:1753|1900|1970)(?:\D|$)"
-    r"|^(?:12[-/.]3[01]|3[01][-/.]12)[-/.](?:1899|1969)(?:\D|$)"
+FIRST_DAY = (
+    rf"^(?:[A-Za-z]{{2,}}[., ]+)?(?:{_FIRST}{_GAP}(?:1753|1900|(?:19)?70)"
+    rf"|{_LAST}{_GAP}(?:1899|(?:19)?69))(?:\D|$)"
+    rf"|^(?:1753|1900|1970){_GAP}0?1{_GAP}0?1(?:\D|$)|^(?:1899|1969){_GAP}12{_GAP}3[01](?:\D|$)"
+    r"|^(?:17530101|19000101|19700101|1899123[01]|19691231)(?:\D|$)"
 )
+_SHORT_YEAR = r"^\D*\d{1,2}\D+(?:\d{1,2}\D+)?(\d\d)(?:\D|$)"
 FAR = 20  # years
 
 
@@ -226,34 +235,46 @@ def without_zero_dates(cells: pl.Series) -> pl.Series:
     --------
     >>> without_zero_dates(pl.Series(["2024-01-31 10:15:00", "0000-00-00 00:00:00"])).to_list()
     ['2024-01-31 10:15:00', None]
+    >>> without_zero_dates(pl.Series(["31.01.24", "01.01.70"])).to_list()
+    ['31.01.24', None]
     >>> without_zero_dates(pl.Series([20240131, 0])).to_list()
     [20240131, None]
     >>> without_zero_dates(pl.Series(["1970-01-01", "1981-05-17"])).to_list()  # days of birth
     ['1970-01-01', '1981-05-17']
     """
     if cells.dtype.is_integer():
-        zero = (cells == 0).fill_null(value=False)
-        return cells.set(zero, None) if zero.any() and is_dated(cells.filter(~zero)) else cells
-    if is_text(cells.dtype):
+        if not is_dated(cells):
+            return cells
+        texts = cells.cast(pl.String).str.zfill(8)
+    elif is_text(cells.dtype):
         texts = cells.cast(pl.String)
         seen = texts.drop_nulls().head(1000)
-        if seen.str.contains(f"{_DATE}|{_NO_DATE}").sum() <= 0.5 * seen.len():
+        if seen.str.contains(f"{_DATE}|{NO_DATE}").sum() <= 0.5 * seen.len():
             return cells
+        words = date_words(seen)
+        if words:
+            ways = texts.drop_nulls().unique()
+            in_words = ways.to_frame("way").select(in_english(pl.col("way"), words)).to_series()
+            texts = texts.replace(ways, in_words)
     elif cells.dtype == pl.Date or isinstance(cells.dtype, pl.Datetime):
         texts = cells.dt.strftime("%Y-%m-%d")
     else:
         return cells
-    none = texts.str.contains(_NO_DATE).fill_null(value=False)
-    first = texts.str.contains(_FIRST_DAY).fill_null(value=False)
-    others = texts.filter(~(none | first)).drop_nulls()
+    none = texts.str.contains(NO_DATE).fill_null(value=False)
+    first = texts.str.contains(FIRST_DAY).fill_null(value=False)
+    others = cells.filter(~(none | first)).drop_nulls()
     if first.any() and others.len():
-        start, least = (
-            part.str.extract(r"(\d{4})").cast(pl.Int32) for part in (texts.filter(first), others)
-        )
-        none |= first & ((least.min() or 0) >= start.max() + FAR)  # type: ignore[operator]
+        start, years = (_years(texts.filter(rows)) for rows in (first, ~(none | first)))
+        none |= first & ((years.min() or 0) >= start.max() + FAR)  # type: ignore[operator]
     if not none.any() or (others.len() and not is_dated(others)):
         return cells
     return cells.set(none, None)
+
+
+def _years(dates: pl.Series) -> pl.Series:
+    """Return the year of each date; of two figures, from 1951 on."""
+    years, short = (dates.str.extract(one).cast(pl.Int32) for one in (r"(\d{4})", _SHORT_YEAR))
+    return years.fill_null(short + 1900 + 100 * (short <= 50).cast(pl.Int32))
 
 
 def same_groups(frame: pl.DataFrame, one: str, other: str) -> bool:

@@ -361,8 +361,8 @@ def _owed(
 ) -> dict[str, str] | None:
     """Return the meanings of an empty date of payment, an open balance, or nothing paid."""
     values = shown.numbers
-    days = None if values is None else numeric_format(values.filter(values != 0))
-    if (shown.dated or days == "%Y%m%d") and "payment" in meant and "balance" not in meant:
+    counted_time = values is not None and numeric_format(values) not in (None, "excel")
+    if (shown.dated or counted_time) and "payment" in meant and "balance" not in meant:
         zeros = [] if values is None else _zeros(shown)
         paid = shown.filled if values is None else float((values.fill_null(0) != 0).mean() or 0)  # type: ignore[arg-type]
         meanings = {**dict.fromkeys(zeros, "unpaid"), "": "unpaid", "*": "sale"}
