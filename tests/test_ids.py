@@ -412,8 +412,8 @@ def test_telephone_numbers_of_each_country_are_read_as_the_library_reads_them():
         example = phonenumbers.example_number_for_type(country, mobile)
         e164 = phonenumbers.format_number(example, form.E164)
         assert e164.startswith("+" + facts["phone"][0])
-        if country == "AR":  # a nine that only callers from abroad dial
-            continue
+        number = str(example.national_number)
+        number = number.removeprefix("9") if country == "AR" else number  # dialled from abroad only
         ways = [e164, f"00{e164[1:]}", str(example.national_number)]
         ways += [
             phonenumbers.format_number(example, way) for way in (form.INTERNATIONAL, form.NATIONAL)
@@ -421,8 +421,26 @@ def test_telephone_numbers_of_each_country_are_read_as_the_library_reads_them():
         # As long as numbers of Austria and Indonesia are without it: not told, and left alone.
         ways += [] if country in ("AT", "ID") else [e164[1:]]
         read = read_telephones(pl.Series(ways), country)
-        assert read.unique().to_list() == [str(example.national_number)], country
+        assert read.unique().to_list() == [number], country
         assert read_telephones(pl.Series(ways[:2])).to_list() == [e164] * 2
+
+
+@pytest.mark.parametrize(
+    ("country", "number", "ways"),
+    [
+        ("AR", "1123456789", "+54 9 11 2345-6789|011 15-2345-6789|11 15 2345 6789|5491123456789"),
+        ("AR", "2214567890", "+54 221 456-7890|0221 15 456-7890|+54 9 221 4567890"),
+        ("AR", "2966123456", "02966 15-123456|+54 9 2966 123456|2966 123456"),
+        ("MX", "5512345678", "+52 1 55 1234 5678|5215512345678|044 55 1234 5678|01 55 1234 5678"),
+        ("BR", "11987654321", "+55 11 8765-4321|0 15 11 98765-4321|551187654321|011987654321"),
+        ("BR", "1132345678", "+55 11 3234-5678|(11) 3234-5678|0 21 11 3234-5678"),
+        ("LT", "61234567", "+370 612 34567|8 612 34567|(8-612) 34567|0 612 34567"),
+        ("CL", "912345678", "+56 9 1234 5678|09 1234 5678"),
+    ],
+)
+def test_digits_that_only_some_write_in_mobile_numbers_are_left_out(country, number, ways):
+    read = read_telephones(pl.Series(ways.split("|")), country)
+    assert read.unique().to_list() == [number]
 
 
 def test_texts_that_are_no_telephone_numbers_stay_as_they_are():

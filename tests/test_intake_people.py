@@ -297,8 +297,10 @@ def test_first_and_last_names_are_joined_where_nothing_else_names_customers(plac
     assert orders["customer_id"].n_unique() == 12
     assert "Ann Lee" in orders["customer_id"].to_list()
     sent = {"Lieferadresse Vorname": lambda *_: "Oma", "Lieferadresse Nachname": lambda *_: "Ek"}
-    with_phones = {"Lieferadresse Telefon": lambda *_: "0301234567",
-                   f"{place}Telefon": lambda first, last: f"040{len(first)}{ord(last[0])}67"}
+    with_phones = {
+        "Lieferadresse Telefon": lambda *_: "0301234567",
+        f"{place}Telefon": lambda first, last: f"040{len(first)}{ord(last[0])}67",
+    }
     for more in (sent, sent | with_phones):  # those who receive presents are not who bought
         assert settle_first(named_orders(**more, **named))["customer_id"].n_unique() == 12
     with_id = named_orders(**named, Kundennummer=lambda first, last: f"K{first}{last}")

@@ -78,9 +78,7 @@ def _fits(role: str, header: str, shown: ColumnProfile) -> float | None:
     if role == "email":
         return _fits_email(shown)
     if role == "order_time":
-        if not shown.dated and shown.words and not any(re.search(r"\d", w) for w in shown.words):
-            return None  # names of time zones
-        return 0.5 if shown.dated else -0.5
+        return _fits_time(shown)
     if role == "currency" and not shown.currency:
         return None if enough or shown.numbers is not None else 0.0
     if role == "status":
@@ -92,6 +90,13 @@ def _fits(role: str, header: str, shown: ColumnProfile) -> float | None:
         is_date = shown.dated and (shown.filled < 1 or not enough)
         return 0.0 if shown.is_flag or is_date or says_so else None
     return None if shown.is_money or shown.dated else 0.0
+
+
+def _fits_time(shown: ColumnProfile) -> float | None:
+    """Return what dates add; words without a figure, as of time zones, are none."""
+    if shown.words and not any(re.search(r"\d", word) for word in shown.words):
+        return None
+    return 0.5 if shown.dated else -0.5
 
 
 def _fits_email(shown: ColumnProfile) -> float | None:

@@ -25,8 +25,8 @@ MOST, NEARLY_ALL = 0.5, 0.9  # of the international numbers: of a likely country
 def read_telephones(numbers: pl.Series, country: str | None = None) -> pl.Series:
     """Write telephone numbers as their digits, after a plus where the country's code leads them.
 
-    Of numbers of ``country`` (ISO 3166) the code is left out, and what is dialled before a number
-    within it. A code without a plus is one only where the digits after it make a number and all of
+    Of numbers of ``country`` (ISO 3166) the code is left out, what is dialled before a number
+    within it, and digits that only some write before or in mobile numbers (as in Argentina). A code without a plus is one only where the digits after it make a number and all of
     them make none. Texts that are no telephone numbers stay as they are.
 
     Examples
@@ -46,8 +46,11 @@ def read_telephones(numbers: pl.Series, country: str | None = None) -> pl.Series
         .with_columns(digits=bare.str.replace_all(r"\D", ""))
         .with_columns(digits=short)
     )
-    plain = pl.when("abroad").then("+" + digits).otherwise("digits")
-    read = plain if country is None else pl.coalesce(_national(digits, abroad, country), plain)
+    read = pl.when("abroad").then("+" + digits).otherwise("digits")
+    if country is not None:
+        read = pl.coalesce(_national(digits, abroad, country), read)
+        for pattern, rewritten in countries()[country].get("rewritten", {}).items():
+            read = read.str.replace(pattern, rewritten)
     is_number = pl.col("shaped") & digits.str.len_chars().is_between(_FEWEST, _MOST)
     return frame.select(
         pl.when(is_number).then(read).otherwise("text").alias(numbers.name)
