@@ -10,6 +10,7 @@ import pytest
 import segkit
 from segkit.errors import DataError, MappingError
 from segkit.intake.answers import mapping_of, offered_answers
+from segkit.intake.evidence import without_zero_dates
 
 N = 60
 BAD = [i % 10 == 3 for i in range(N)]
@@ -467,6 +468,11 @@ def test_a_date_of_payment_of_zeros_is_none_and_asked_about_as_an_empty_one_is(n
     stated["orders"]["values"]["status"][none] = stated["orders"]["values"]["status"].pop("")
     cells = [none if out else day for day, out in zip(paid, BAD, strict=True)]
     assert taken_money(frame.with_columns(Paid=pl.Series(cells)), stated)[0] == SOLD
+
+
+def test_prices_of_many_decimals_are_no_dates():
+    prices = pl.Series(["12.0000", "12.000000", "0.9999", "00.0001", "9999.00"])
+    assert without_zero_dates(prices).equals(prices)
 
 
 def test_a_state_that_says_nothing_of_payment_hides_no_empty_date_of_payment():

@@ -26,8 +26,9 @@ def read_telephones(numbers: pl.Series, country: str | None = None) -> pl.Series
     """Write telephone numbers as their digits, after a plus where the country's code leads them.
 
     Of numbers of ``country`` (ISO 3166) the code is left out, what is dialled before a number
-    within it, and digits that only some write before or in mobile numbers (as in Argentina). A code without a plus is one only where the digits after it make a number and all of
-    them make none. Texts that are no telephone numbers stay as they are.
+    within it, and digits that only some write before or in mobile numbers (as in Argentina). A code
+    without a plus is one only where the digits after it make a number and all of them make none.
+    Texts that are no telephone numbers stay as they are.
 
     Examples
     --------
