@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.display import counted, number, percent
-from segkit.errors import ModelError, ParameterError, SourceError, require_columns
+from segkit.display import counted, join_words, number, percent
+from segkit.errors import DataError, ModelError, ParameterError, SourceError, require_columns
 from segkit.frames import takes_frames
 from segkit.intake import ProfileArchive
+from segkit.intake.mapping import Mapping
+from segkit.intake.spellings import SPELLINGS
+from segkit.intake.store import MAPPING
 from segkit.intake.versions import Recorded
 from segkit.result import Result
 from segkit.spreadsheets import restore
@@ -163,7 +166,7 @@ def score_file(
                 f"value and churn are forecast from raw orders; {path.name} is a customer table"
             )
         return _scored(scorer, table, "a customer table")
-    built, taken = _built(scorer, path, mapping, as_of)
+    built, taken = _built(model, scorer, path, mapping, as_of)
     made = f"raw orders up to {built.as_of.isoformat()}"
     scored = _scored(scorer, built.frame, made)
     own = ValueModel.load(value) if isinstance(value, str | Path) else value
@@ -308,15 +311,58 @@ def stored_definitions(scorer: Any) -> dict[str, str]:
     return {name: words[name] for name in scorer.features}
 
 
+def fitted_spelling(model: Any) -> Mapping:
+    """Return how customer ids were spelled where a saved model's segments were made.
+
+    That is in the mapping beside the model, or of the run that it is of; nothing without one.
+    """
+    place = Path(model) if isinstance(model, str | Path) else Path()
+    near = [place.with_name(MAPPING)] if place.is_file() else []
+    if place.parent.name == "data":
+        near += sorted(place.absolute().parents[2].glob(f"*/data/clean/{MAPPING}"))
+    saved = next((Mapping.load(path) for path in near if path.is_file()), Mapping())
+    decided = {name: saved.option("orders", name) for name in SPELLINGS}
+    return Mapping(options={name: value for name, value in decided.items() if value is not None})
+
+
+def check_spelling(fitted: Mapping, settled: Mapping, file: str) -> None:
+    """Refuse data that decide themselves how ids are spelled, other than where segments were made.
+
+    Raises
+    ------
+    DataError
+        If so: the same customer would have another id.
+    """
+    own = {name: settled.option("orders", name) for name in SPELLINGS if name not in fitted.options}
+    others = [f'{name} = "{value}"' for name, value in own.items() if value is not None]
+    if others:
+        raise DataError(
+            f"the data of {file} would decide by {join_words(others)} how customer ids are "
+            "spelled; for the segments that was not decided, as far as is known. Give the mapping "
+            "of the segments' data, or one that decides it"
+        )
+
+
+def clean_as_fitted(model: Any, data: Path, mapping: Any) -> Intake:
+    """Clean raw data; without a mapping, ids are spelled as where a model's segments were made."""
+    from segkit.intake import clean_data
+
+    if mapping is not None:
+        return clean_data(data, mapping)
+    fitted = fitted_spelling(model)
+    taken = clean_data(data, fitted)
+    check_spelling(fitted, taken.mapping, data.name)
+    return taken
+
+
 def _built(
-    scorer: Any, path: Path, mapping: Any, as_of: date | None
+    model: Any, scorer: Any, path: Path, mapping: Any, as_of: date | None
 ) -> tuple[CustomerTable, Intake]:
     """Build the model's features from raw data, as the model defines them; return both."""
     from segkit.features import rebuild_features
-    from segkit.intake import clean_data
 
     wanted = stored_definitions(scorer)
-    taken = clean_data(path, mapping)
+    taken = clean_as_fitted(model, path, mapping)
     if taken.orders is None:
         raise SourceError(f"features need orders; {path.name} has {', '.join(taken.tables)}")
     table = rebuild_features(

@@ -1,4 +1,6 @@
+import shutil
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -7,9 +9,10 @@ from typer.testing import CliRunner
 
 from segkit import cli
 from segkit.cluster import cluster_customers, cluster_latent, cluster_mixed, cluster_mixture
-from segkit.errors import ColumnError, ModelError, ParameterError, SourceError
+from segkit.errors import ColumnError, DataError, ModelError, ParameterError, SourceError
 from segkit.features import build_features
-from segkit.intake import clean_data
+from segkit.intake import Mapping, clean_data
+from segkit.monitor.play import play_refreshes
 from segkit.predict import estimate_value, fit_churn
 from segkit.scoring import score_file, write_assignments
 
@@ -69,6 +72,34 @@ def test_every_kind_of_file_gets_the_segments_of_the_fit(shop, tmp_path, file):
     assert written["unlike_any"].dtype == pl.Boolean
     made = "raw orders up to 2024" if file == "orders.csv" else "a customer table"
     assert made in ran.output
+
+
+def test_ids_are_spelled_as_where_the_segments_were_made(shop, tmp_path):
+    folder, _ = shop
+    clean, model = (tmp_path / part / "data" for part in ("01_data_audit", "05_segments"))
+    for place in (clean / "clean", model):
+        place.mkdir(parents=True)
+    model = Path(shutil.copy(folder / "model.json", model / "segment_model.json"))
+    lines = pl.read_csv(folder / "orders.csv").with_columns(
+        pl.format("{}@x.org", "customer_id").alias("email"),
+        customer_id=pl.format("00{}", pl.col("customer_id").rank("dense").cast(pl.Int64) + 100),
+    )
+    lines.write_csv(tmp_path / "orders.csv")
+    joined = Mapping(options={"leading_zeros": "join"})
+    for saved, first in ((Mapping(), "00101"), (joined, "101")):
+        saved.save(clean / "clean" / "mapping.toml")
+        assert score_file(model, tmp_path / "orders.csv").assignments["customer_id"].min() == first
+    Mapping().save(clean / "clean" / "mapping.toml")
+    bare = lines.with_columns(
+        pl.col("customer_id").str.strip_prefix("00"), pl.format("b{}", "order_id").alias("order_id")
+    )
+    pl.concat([lines, bare]).write_csv(tmp_path / "both.csv")
+    for made in (model, folder / "model.json"):
+        for score in (score_file, play_refreshes):
+            with pytest.raises(DataError, match=r'decide by leading_zeros = "join"'):
+                score(made, tmp_path / "both.csv")
+    whole = score_file(model, tmp_path / "both.csv", mapping=joined)
+    assert whole.assignments["customer_id"].min() == "101"
 
 
 def test_the_day_up_to_which_raw_orders_count_is_asked(shop, tmp_path):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Figures, and the signs that part them; how numbers begin after which a country's code follows.
 _NUMBER, _ABROAD = r"^[(+\s]*\d[\d\s().\-–/·]*$", r"^[\s(]*(?:\+|00)"
 _FEWEST, _MOST = 7, 15  # digits of a number, by ITU-T E.164
+# Options that decide how customer ids are spelled.
+SPELLINGS = ("phone_country", "leading_zeros", "similar_ids", "pseudonymise")
 MOST, NEARLY_ALL = 0.5, 0.9  # of the international numbers: of a likely country, or of another
 
 

@@ -22,14 +22,14 @@ from segkit.features.build import FeaturePlan, plan_features
 from segkit.features.calendar import day_number
 from segkit.features.rebuild import plan_rebuilt
 from segkit.intake.ledger import Ledger
-from segkit.intake.store import Intake
+from segkit.intake.store import MAPPING, Intake
 from segkit.large.job import Job, scan_clean
 from segkit.large.work import Stage, Work
 from segkit.pipeline import WINDOWS, choose_products, choose_variables, find_attributes
 from segkit.profile import profile_segments
 from segkit.progress import steps
 from segkit.result import Result
-from segkit.scoring import list_segments, stored_definitions
+from segkit.scoring import check_spelling, fitted_spelling, list_segments, stored_definitions
 
 if TYPE_CHECKING:
     from segkit.cluster.model import SegmentModel
@@ -201,7 +201,8 @@ def _segment(
     if stage.done("all") is None:
         path = stage.folder / "segment_model.json"
         model.save(path)
-        stage.written.append(path)
+        job.prepared.mapping.save(stage.folder / MAPPING)
+        stage.written.extend([path, stage.folder / MAPPING])
         stage.write(segments, "segments", "all")
         stage.write(profile.to_frame(), "profile", "all")
         stage.write(profile.variables, "profile", "variables")
@@ -289,8 +290,12 @@ def score_large_files(
     scorer = load_model(model) if isinstance(model, str | Path) else model
     words = stored_definitions(scorer)
     _check_day(as_of)
+    fitted = fitted_spelling(model) if mapping is None else None
     with Work.open(work) as folder:
-        job = Job(source, folder, mapping, preset, partitions)
+        job = Job(source, folder, mapping if fitted is None else fitted, preset, partitions)
+        job.clean()
+        if fitted is not None:
+            check_spelling(fitted, job.prepared.mapping, str(source))
         return _score(job, scorer, words, as_of)
 
 

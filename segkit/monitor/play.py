@@ -12,10 +12,10 @@ import polars as pl
 
 from segkit.cluster import SegmentModel, load_model
 from segkit.errors import DataError, ParameterError, SourceError, require_choice
-from segkit.intake import clean_data
 from segkit.monitor.alerts import AlertRule, Alerts, find_alerts, read_rules
 from segkit.monitor.kpis import KpiSeries, measure_kpis
 from segkit.monitor.series import EPOCH, RefreshSeries, fit_earlier, month_ends, refresh_series
+from segkit.scoring import clean_as_fitted
 from segkit.writing import write_frame, write_whole
 
 EVERY = ("week", "month", "quarter")
@@ -103,7 +103,7 @@ def play_refreshes(
     in_force = load_model(model)
     if not isinstance(in_force, SegmentModel):
         raise ParameterError(f"{model.name} has no centres; a refresh needs a model of segments")
-    taken = clean_data(data, mapping)
+    taken = clean_as_fitted(model, data, mapping)
     orders, events = taken.orders, taken.events
     if orders is None:
         raise SourceError(f"a refresh needs orders; {data.name} has {', '.join(taken.tables)}")
