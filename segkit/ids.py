@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from unicodedata import normalize
 
@@ -304,6 +304,35 @@ def is_no_customer(ids: pl.Series, words: Sequence[str] = NO_CUSTOMER) -> pl.Ser
     if not listed:
         return pl.repeat(False, len(ids), eager=True, dtype=pl.Boolean)
     return ids.str.contains(f"^(?i:{listed})$").fill_null(value=False)
+
+
+_OF_COLUMN = re.compile(r"(.+?) (=|!=) (.+)")
+
+
+def is_of_column(entry: object) -> bool:
+    """Return whether an entry of ``no_customer`` names the column whose value it speaks of."""
+    return _OF_COLUMN.fullmatch(str(entry)) is not None
+
+
+def split_nobody(entries: Iterable[object]) -> tuple[list[str], dict[str, dict[str, bool]]]:
+    """Split the entries of ``no_customer``: bare ids, and by column whether a value is nobody's.
+
+    Bare ids stand in place of the usual words, which are those without any.
+
+    Examples
+    --------
+    >>> split_nobody(["guest", "Account = 1", "Account != 7"])
+    (['guest'], {'Account': {'1': True, '7': False}})
+    """
+    bare: list[str] = []
+    told: dict[str, dict[str, bool]] = {}
+    for entry in map(str, entries):
+        match = _OF_COLUMN.fullmatch(entry)
+        if match is None:
+            bare.append(entry)
+        else:
+            told.setdefault(match[1], {})[match[3].lower()] = match[2] == "="
+    return bare if bare or not told else [*NO_CUSTOMER], told
 
 
 def names_nobody(names: pl.Series) -> pl.Series:

@@ -407,6 +407,14 @@ def test_marketplaces_are_no_states():
 def test_columns_that_two_answers_name_as_no_states_add_up():
     mapping = mapping_of(["orders.not_states=['A']", "orders.not_states=['B']"])
     assert mapping.option("orders", "not_states") == ["A", "B"]
+    lists = [["guest"], ["Till = 1"], ["walk-in"], ["Till != 2"], []]
+    joined = [mapping_of([f"orders.no_customer={one}" for one in lists[:n]]) for n in range(2, 6)]
+    assert [one.option("orders", "no_customer") for one in joined] == [
+        ["guest", "Till = 1"],
+        ["Till = 1", "walk-in"],
+        ["Till = 1", "walk-in", "Till != 2"],
+        [],
+    ]
 
 
 def test_a_question_on_a_column_with_empty_cells_is_answered_at_once():

@@ -162,9 +162,21 @@ def test_the_account_of_counter_sales_is_asked_about_with_its_id() -> None:
         Nom=pl.when(counter).then(pl.lit("COMPTOIR")).otherwise("From Email Address"),
     ).rename({"Code": "CodeClient"}).drop("From Email Address")  # fmt: skip
     (asked,) = [f for f in segkit.audit_data(paid).findings if "'COMPTOIR'" in f.finding]
-    assert offered_answers(asked.answer)[0] == ["orders.no_customer=['CL0']"]
+    assert offered_answers(asked.answer)[0] == ["orders.no_customer=['CodeClient = CL0']"]
     taken = segkit.clean_data(paid, mapping_of(offered_answers(asked.answer)[0]))
     assert taken.ledger.reasons() == {"missing_customer_id": 5}
+    # The answer holds, too, where another one takes another customer; a bare id does not.
+    both = paid.with_columns(Phone="Nom")
+    who = "orders.columns.customer_id=Phone"
+    for account, reasons in (
+        ("CodeClient = CL0", {"missing_customer_id": 5}),
+        ("CodeClient != CL0", {}),
+        ("CL0", {}),
+    ):
+        told = mapping_of([who, f"orders.no_customer=['{account}']"])
+        assert segkit.clean_data(both, told).ledger.reasons() == reasons
+    (void,) = [f for f in segkit.audit_data(both, told).findings if "no effect" in f.finding]
+    assert "'CodeClient', customers in 'Phone'" in void.finding
     for header, word in (
         ("Email", "test@example.com"),
         ("Nom", "测试用户"),

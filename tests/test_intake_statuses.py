@@ -5,6 +5,7 @@ import pytest
 
 import segkit
 from segkit.errors import DataError, MappingError
+from segkit.intake.answers import mapping_of
 from segkit.intake.statuses import likely_status, on_account_words, row_meaning, status_meaning
 
 WORDS = {
@@ -247,3 +248,23 @@ def test_rows_of_payments_without_an_amount_are_left_out_unasked():
     audit = segkit.audit_data(pl.DataFrame(rows, schema=names, orient="row"))
     assert not audit.blocked
     assert segkit.clean_data(audit).orders["amount"].sum() == sum(2 * n + 12.5 for n in range(40))
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        (["columns.status=Paid", "values.status.Lurp=unpaid"], "stand in 'State', and status is"),
+        (["values.row_kind.Lurp=other"], "no column is read as row_kind"),
+        (["discount_taken=false"], "no column is read as discount"),
+        (["columns.refund=Back", "constants.refund=0"], "refunds are read from 'Back'"),
+        (["columns.status=Paid", "columns.payment_status=Paid"], "orders.columns.status = 'Paid'"),
+    ],
+)
+def test_an_answer_that_another_one_makes_void_is_named(answers, said):
+    states, paid = ["Lurp", "Completed", "Completed"] * 40, ["Paid", "Paid", "Unpaid"] * 40
+    lines = {"Customer": [f"c{i % 50}" for i in range(120)], "Date": ["2024-05-17"] * 120}
+    lines |= {"Order": [str(i) for i in range(120)], "Amount": [9.5] * 120, "Back": [0.0] * 120}
+    frame = pl.DataFrame(lines | {"State": states, "Paid": paid})
+    told = mapping_of([f"orders.{one}" for one in answers])
+    voids = [f for f in segkit.audit_data(frame, told).findings if "no effect" in f.finding]
+    assert [said in void.finding for void in voids] == [True]

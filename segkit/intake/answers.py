@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping as Map
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,23 +14,40 @@ from segkit.intake.mapping import OPTIONS, Mapping
 
 # An assignment in an answer of the audit: [table] "word" = value (or other values).
 _TEXT = r'"(?:[^"\\]|\\.)*"'
+_LIST = rf'\[(?:{_TEXT}|[^\]"])*\]'
 _ASSIGNED = re.compile(
-    rf"(?:\[([\w.]+)\]\s*)?([\w.]+|{_TEXT})\s*=\s*({_TEXT}|\[[^\]]*\]|[^\s,;()]+)"
+    rf"(?:\[((?:[\w.]|{_TEXT})+)\]\s*)?([\w.]+|{_TEXT})\s*=\s*({_TEXT}|{_LIST}|[^\s,;()]+)"
     rf"(\s*\(or (?:{_TEXT}|[^)\"])*\))?"
 )
-_QUOTED = rf"{_TEXT}|\([^)]*\)|\[[^\]]*\]"
+_QUOTED = rf"{_TEXT}|\([^)]*\)|{_LIST}"
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def mapping_of(answers: Sequence[str]) -> Mapping:
-    """Read answers as a mapping; a later one overrules an earlier one.
+    """Read answers as a mapping; a later one overrules an earlier one, which is kept in mind.
 
     However many columns they name, the rest of a proposal stays.
     """
-    mapping = Mapping()
+    mapping, overruled = Mapping(), []
     for text in answers:
-        mapping = Mapping.from_dict(read_answer(text)).over(mapping)
-    return replace(mapping, answered=frozenset(mapping.tables))
+        merged = Mapping.from_dict(read_answer(text)).over(mapping)
+        stays = _entries(merged.to_dict())
+        overruled += [
+            f"{path} = {value!r}"
+            for path, value in _entries(mapping.to_dict()).items()
+            if stays.get(path) != value and not isinstance(value, list)
+        ]
+        mapping = merged
+    return replace(mapping, answered=frozenset(mapping.tables), overruled=tuple(overruled))
+
+
+def _entries(data: Map[str, Any], before: str = "") -> dict[str, Any]:
+    """List the entries of a mapping by their path."""
+    entries: dict[str, Any] = {}
+    for key, value in data.items():
+        path = f"{before}{key}"
+        entries |= _entries(value, f"{path}.") if isinstance(value, Map) else {path: value}
+    return entries
 
 
 def offered_answers(text: str) -> list[list[str]]:
@@ -61,9 +79,14 @@ def as_options(text: str) -> list[str]:
     ['--answer "orders.day_first=true"', '--answer "orders.day_first=false"']
     """
     return [
-        " ".join(f"--answer '{one}'" if '"' in one else f'--answer "{one}"' for one in offer)
-        for offer in offered_answers(text)
+        " ".join(f"--answer {_quoted(one)}" for one in offer) for offer in offered_answers(text)
     ]
+
+
+def _quoted(answer: str) -> str:
+    if '"' in answer and "'" not in answer:
+        return f"'{answer}'"
+    return '"' + answer.replace('"', '\\"') + '"'
 
 
 def _alternatives(text: str) -> list[list[str]]:
@@ -91,7 +114,7 @@ def _unquoted(value: str) -> str:
     """Take quotes off a text, so that no command line does: it is read without them too."""
     bare = value.strip()
     if bare.startswith("["):
-        return bare.replace('"', "'")
+        return bare if "'" in bare or "\\" in bare else bare.replace('"', "'")
     if len(bare) > 1 and bare[0] == bare[-1] == '"':
         return re.sub(r"\\(.)", r"\1", bare[1:-1])
     return bare

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from segkit.display import counted, number
-from segkit.ids import WHOLE, is_no_customer, mangled_ids, read_ids
+from segkit.ids import WHOLE, is_no_customer, mangled_ids, read_ids, split_nobody
 from segkit.intake.headers import WORDS
 from segkit.intake.spellings import are_telephones, is_placeholder, spell_ids
 
@@ -180,6 +180,7 @@ def read_column(
     mapping: Mapping,
     notes: list[str],
     repeated: bool | None = None,
+    somebody: pl.Series | None = None,
 ) -> pl.Series:
     """Read a raw column of ids; note how many are changed or count as missing.
 
@@ -194,6 +195,8 @@ def read_column(
         Collects the notes.
     repeated : bool, optional
         Whether an id occurs twice among all rows, where these are a part.
+    somebody : polars.Series of Boolean, optional
+        Rows of a customer whatever the id's word, as another column tells.
 
     Returns
     -------
@@ -224,7 +227,7 @@ def read_column(
                 + " mangled by a spreadsheet (1.23457E+12); such ids count as missing"
             )
     if name in PERSONS:
-        read = _without_nobody(read, name, what, mapping, notes, repeated)
+        read = _without_nobody(read, name, what, mapping, notes, repeated, somebody)
     if name == "customer_id":
         changes: list[str] = []
         read = spell_ids(read, mapping, changes)
@@ -253,13 +256,14 @@ def _without_nobody(
     mapping: Mapping,
     notes: list[str],
     repeated: bool | None,
+    somebody: pl.Series | None,
 ) -> pl.Series:
     """Treat ids that mean "no customer" as missing, with their counts.
 
     If each id has one row (a survey, a list of customers), 0 is an ordinary id, not a shared
     account for guests.
     """
-    words = mapping.option(what.partition(":")[0], "no_customer")
+    words, told = split_nobody(mapping.option(what.partition(":")[0], "no_customer"))
     empty = is_no_customer(read, words)
     if name == "customer_id" and words and are_telephones(mapping):
         empty |= is_placeholder(read)
@@ -268,18 +272,21 @@ def _without_nobody(
         repeated = bool(read.drop_nulls().is_duplicated().any())
     if single and empty.any() and not repeated:
         empty &= ~read.str.contains(r"^-?\d+(\.0)?$").fill_null(value=False)
+    for word, is_nobody in told.get(read.name, {}).items():
+        empty = empty.set((read.str.to_lowercase() == word).fill_null(value=False), is_nobody)
+    empty &= pl.Series([True]) if somebody is None else ~somebody
     if not empty.any():
         return read
     counts = read.filter(empty).value_counts(sort=True, name="rows")
-    listed = [
+    shown = [
         f"{word!r} {number(rows)}"
         for word, rows in counts.sort("rows", read.name, descending=[True, False]).iter_rows()
     ]
-    more = f" and {number(len(listed) - MOST_NAMED)} more" if len(listed) > MOST_NAMED else ""
+    more = f" and {number(len(shown) - MOST_NAMED)} more" if len(shown) > MOST_NAMED else ""
     kind = "customer ids" if name == "customer_id" else name.replace("_id", " ids")
     notes.append(
         what.format(f"{kind} of {counted(int(empty.sum()), 'row')}")
-        + f" stand for nobody ({', '.join(listed[:MOST_NAMED])}{more}) and count as missing "
+        + f" stand for nobody ({', '.join(shown[:MOST_NAMED])}{more}) and count as missing "
         "(no_customer = [] keeps them)"
     )
     return read.set(empty, None)

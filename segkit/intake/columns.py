@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -11,6 +13,7 @@ import polars as pl
 
 from segkit.display import counted, number
 from segkit.errors import MappingError, unknown
+from segkit.ids import read_ids, split_nobody
 from segkit.intake.cells import (
     MICRO,
     as_text,
@@ -236,6 +239,8 @@ class Columns:
             return constant
         if name not in self._ids:
             cells = self.cells(raw_column)
+            told = self.told_nobody() if name == "customer_id" else {}
+            somebody = [rows[False] for rows in told.values()]
             self._ids[name] = read_column(
                 cells,
                 self.table,
@@ -243,7 +248,10 @@ class Columns:
                 self.mapping,
                 self.notes,
                 self.shared.get(("repeated", raw_column)),
+                functools.reduce(operator.or_, somebody) if somebody else None,
             )
+            for header, rows in told.items():
+                self._ids[name] = self._without_nobody(self._ids[name], header, rows[True])
         read = pl.lit(self._ids[name])
         if name == "order_id":
             read = self._within(read)
@@ -251,6 +259,35 @@ class Columns:
         if words:
             read = read.replace({str(key): str(value) for key, value in words.items()})
         return read if self.constant(name) is None else pl.coalesce(read, constant)
+
+    def told_nobody(self) -> dict[str, dict[bool, pl.Series]]:
+        """Mark the rows that ``no_customer`` calls nobody's, and somebody's, by each column."""
+        _, told = split_nobody(self.option("no_customer"))
+        marked: dict[str, dict[bool, pl.Series]] = {}
+        for header, values in told.items():
+            if header not in self.raw.columns and self.table != "orders":
+                continue  # said for all tables
+            if header not in self.raw.columns:
+                message = unknown("column", header, self.raw.columns)
+                raise MappingError(f"[{self.table}] no_customer: {message}")
+            ids = read_ids(self.fill_orders(self.cells(header))).str.to_lowercase()
+            marked[header] = {
+                kind: ids.is_in([one for one, is_nobody in values.items() if is_nobody == kind])
+                .fill_null(value=False)
+                for kind in (True, False)
+            }  # fmt: skip
+        return marked
+
+    def _without_nobody(self, ids: pl.Series, header: str, rows: pl.Series) -> pl.Series:
+        """Leave out the customer of rows that another column's value says are nobody's."""
+        nobody = rows & ids.is_not_null()
+        if not nobody.any():
+            return ids
+        self.notes.append(
+            f"{self.table}: {counted(int(nobody.sum()), 'row')} are nobody's by {header!r} and "
+            "count as without a customer (no_customer)"
+        )
+        return ids.set(nobody, None)
 
     def _within(self, numbers: pl.Expr) -> pl.Expr:
         """Join order numbers with what they are unique within, as a kind of document or a day."""

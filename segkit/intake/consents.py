@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from collections.abc import Mapping as Map
 from dataclasses import replace
+from itertools import product
 
 import polars as pl
 
@@ -247,7 +248,9 @@ def about_consents(columns: Columns) -> list[Finding]:
     findings = []
     if columns.table not in ("orders", "customers"):
         return []
-    for header, (role, yes, no) in consent_columns(columns).items():
+    consents = consent_columns(columns)
+    roles = [role for role, _, _ in consents.values()]
+    for header, (role, yes, no) in consents.items():
         cells = _texts(columns, header)
         levels = _levels(columns, cells, role, yes, no)
         unread = [word for word, level in levels.items() if level is None]
@@ -262,8 +265,9 @@ def about_consents(columns: Columns) -> list[Finding]:
             "answered these customers count as refusing, and no mailing list is written."
         )
         offered = ", ".join(f"{quote_text(word)} = false" for word in masked.values())
+        column = role if roles.count(role) == 1 else quote_text(header)  # each its own words
         answer = (
-            f"[customers.values.{role}] {offered} (or true); or [customers] "
+            f"[customers.values.{column}] {offered} (or true); or [customers] "
             f"not_consents = [{quote_text(header)}], if it says neither"
         )
         findings.append(Finding("warn", "customers", role, text, rows, "", answer, "consent"))
@@ -394,11 +398,12 @@ def _texts(columns: Columns, header: str) -> pl.Series:
     return cells.cast(pl.String)
 
 
-def _own_words(columns: Columns, role: str) -> dict[str, int]:
-    """Return the mapping's words for a consent, in lower case."""
+def _own_words(columns: Columns, role: str, header: str) -> dict[str, int]:
+    """Return the mapping's words for a consent, and for its column, in lower case."""
     own: dict[str, int] = {}
-    for table in {"customers", columns.table} & {*columns.mapping.tables}:
-        words = columns.mapping.tables[table].values.get(role, {})
+    tables = {"customers", columns.table} & {*columns.mapping.tables}
+    for table, name in product(tables, (role, header)):
+        words = columns.mapping.tables[table].values.get(name, {})
         own |= {
             str(word).lower(): AGREED if meant is True else REFUSED for word, meant in words.items()
         }
@@ -409,7 +414,7 @@ def _levels(
     columns: Columns, cells: pl.Series, role: str, yes: int, no: int
 ) -> dict[str, int | None]:
     """Return what each word of a column says of a consent, the most frequent word first."""
-    own = _own_words(columns, role)
+    own = _own_words(columns, role, str(cells.name))
     words = cells.drop_nulls().value_counts(sort=True, name="rows")[cells.name]
     return {
         word: own[word.lower()] if word.lower() in own else word_meaning(word, yes, no)

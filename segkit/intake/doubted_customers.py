@@ -14,6 +14,7 @@ import polars as pl
 
 from segkit.display import counted, money, number, percent
 from segkit.ids import is_no_customer, names_nobody
+from segkit.intake.answers import quote_text
 from segkit.intake.cells import MICRO
 from segkit.intake.columns import Columns
 from segkit.intake.customers import holds_names, pair_rows, spell_rows, sum_by_id
@@ -319,13 +320,14 @@ def _doubt_shared(customers: _Customers) -> list[Finding]:
 
 
 def _ask_nobody(customers: _Customers, text: str, accounts: list[str], rows: int) -> list[Finding]:
-    """Ask whether accounts are no customer, beside the words that are none already."""
-    ids = customers.columns.cells(customers.who).cast(pl.String)
-    words = [f'"{each}"' for each in (*ids.filter(is_no_customer(ids)).unique().sort(), *accounts)]
-    none, others = (", ".join(part) for part in (words, words[: -len(accounts)]))
+    """Ask whether accounts are no customer; the answer holds whoever is the customer then."""
     are = "it is a customer" if len(accounts) == 1 else "they are"
-    answers = f"[{none}], if so", f"[{others}], if {are}"
-    return _finding("block", text, rows, *(f"[orders] no_customer = {line}" for line in answers))
+    answers = (
+        f"[orders] no_customer = [{', '.join(listed)}], if {so}"
+        for sign, so in (("=", "so"), ("!=", are))
+        if (listed := [quote_text(f"{customers.who} {sign} {each}") for each in accounts])
+    )
+    return _finding("block", text, rows, *answers)
 
 
 def _doubt_missing(customers: _Customers, taken: Intake) -> list[Finding]:
@@ -357,6 +359,9 @@ def _doubt_counter(customers: _Customers) -> list[Finding]:
     """Ask about the accounts of sales without a customer, which another column names as nobody."""
     columns = customers.columns
     ids = columns.cells(customers.who).cast(pl.String)
+    asked = columns.raw.select(columns.id("customer_id")).to_series().is_not_null()
+    for rows in columns.told_nobody().values():
+        asked &= ~(rows[True] | rows[False])
     for name in columns.raw.columns:
         meant = concepts(name)[0]
         is_email = "email" in meant  # of which only those of tests are nobody's by themselves
@@ -369,7 +374,7 @@ def _doubt_counter(customers: _Customers) -> list[Finding]:
             unnamed = is_no_customer(named) & named.str.contains(f"^{_TEST}").fill_null(value=False)
         accounts = (
             pl.DataFrame({"id": ids, "name": named, "unnamed": unnamed})
-            .filter(~is_no_customer(ids))
+            .filter(asked)
             .drop_nulls("id")
             .group_by("id")
             .agg(pl.col("unnamed").all(), pl.col("name").first(), rows=pl.len())
@@ -415,7 +420,8 @@ def _doubt_guests(columns: Columns, each: pl.DataFrame, *, is_given: bool) -> li
     )
     answers, account = _keep_or_replace(columns, each), _name_of_account(columns, rows)
     if account:
-        answers.insert(0, f'[orders] no_customer = ["{account}"], if it is no customer')
+        nobody = quote_text(f"{columns.source('customer_id')} = {account}")
+        answers.insert(0, f"[orders] no_customer = [{nobody}], if it is no customer")
     else:
         answers.append("[orders] no_customer with that id, if it is no customer")
     large = rows >= max(GUEST_SHARE * height, GUEST_TIMES * next_rows)

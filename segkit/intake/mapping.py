@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from segkit.errors import MappingError, SourceError, unknown
-from segkit.ids import NO_CUSTOMER
+from segkit.ids import NO_CUSTOMER, is_of_column
 from segkit.intake.country import countries
 from segkit.intake.headers import WORDS
 from segkit.intake.statuses import ROW_KINDS, STATUSES
@@ -157,6 +157,8 @@ class Mapping:
         Options for every table (``timezone``, ``currency``, ...); a table's own go first.
     answered : frozenset of str
         Tables that answers complete: what is proposed for the rest of their columns stays.
+    overruled : tuple of str
+        Answers that a later answer overrules.
 
     Examples
     --------
@@ -172,6 +174,7 @@ class Mapping:
     tables: dict[str, TableMapping] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     answered: frozenset[str] = field(default=frozenset(), compare=False)
+    overruled: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         for name, value in self.options.items():
@@ -281,7 +284,8 @@ class Mapping:
                 {**below.options, **part.options, **_joined_lists(below, part)},
             )
         answered = {t for t in self.answered | other.answered if self.leaves(t) and other.leaves(t)}
-        return Mapping(tables, {**other.options, **self.options}, frozenset(answered))
+        options = {**other.options, **self.options}
+        return Mapping(tables, options, frozenset(answered), self.overruled)
 
     def leaves(self, table: str) -> bool:
         """Return whether columns of a table are left to propose: some are required, or answered."""
@@ -299,11 +303,20 @@ class Mapping:
 
 
 def _joined_lists(below: TableMapping, part: TableMapping) -> dict[str, Any]:
-    """Join the columns that are no states: one answer adds to another."""
-    name = "not_states"
-    if not all(isinstance(one.options.get(name), list | tuple) for one in (below, part)):
-        return {}
-    return {name: list(dict.fromkeys([*below.options[name], *part.options[name]]))}
+    """Join the lists that answers fill: one answer adds to another.
+
+    Of ids that stand for nobody, a later list of bare ones replaces an earlier one.
+    """
+    joined: dict[str, Any] = {}
+    for name in ("not_states", "nulls", "no_customer"):
+        lists = [one.options.get(name) for one in (below, part)]
+        if not all(isinstance(one, list | tuple) for one in lists):
+            continue
+        first, last = ([*one] for one in lists if one is not None)
+        if name == "no_customer" and not (last and all(map(is_of_column, last))):
+            first = [*filter(is_of_column, first)] if last else []
+        joined[name] = list(dict.fromkeys([*first, *last]))
+    return joined
 
 
 def lacks(table: str, part: TableMapping) -> list[str]:

@@ -72,6 +72,7 @@ from segkit.intake.roles import (
 from segkit.intake.sanity import refuse_other_tables, refuse_without_customers
 from segkit.intake.states import about_returns, about_statuses
 from segkit.intake.statuses import status_meaning
+from segkit.intake.void import about_void
 from segkit.schema import CONTRACTS
 
 MOST_OFFERED = 3
@@ -456,6 +457,7 @@ def _settle(
         is_own = "orders" not in proposed
         asked = [item.finding for item in questions if item.severity == "block"]
         questions += about_exclusions(columns_of("orders"), asked, own=is_own)
+        questions += about_void(columns_of("orders"), own)
     summed = (say_sums(columns_of("orders"), q) if q.sums else [q] for q in questions)
     completed, asks = settle_spellings(raw, completed)
     return completed, [*chain.from_iterable(summed), *asks]

@@ -67,8 +67,8 @@ class Finding:
         The mapping line that settles it.
     kind : str
         "rivals" (several columns are possible), "tax" (rivals with and without tax), "unknown"
-        (words that only look like states), "decimal", "calendar", or empty where nothing depends
-        on it.
+        (words that only look like states), "void" (an answer without effect), "decimal",
+        "calendar", or empty where nothing depends on it.
     sums : tuple of str
         The columns of money whose sums are said behind their names, once it is settled which rows
         count and how numbers are read.

@@ -12,6 +12,7 @@ from collections.abc import Mapping as Map
 import polars as pl
 
 from segkit.display import counted, number, percent
+from segkit.ids import is_of_column, split_nobody
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.consents import is_consent
@@ -81,12 +82,19 @@ def _doubts(
     ]
     counts = count_lines(lines) if counts is None else counts
     named = _is_given(given, "customer_id")
-    no_customer = columns.mapping.is_set("orders", "no_customer")
+    no_customer = columns.mapping.is_set("orders", "no_customer") and _tells_nobody(columns)
     is_file = not given.leaves("orders")
     findings += doubt_customers(
         columns, taken, counts, named=named, no_customer=no_customer, is_file=is_file
     )
     return findings
+
+
+def _tells_nobody(columns: Columns) -> bool:
+    """Return whether ``no_customer`` speaks of the customer's own column, or of bare ids."""
+    listed = columns.option("no_customer")
+    told = split_nobody(listed)[1]
+    return columns.source("customer_id") in told or not (listed and all(map(is_of_column, listed)))
 
 
 def _is_given(given: Mapping, name: str) -> bool:
