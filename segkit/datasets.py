@@ -15,7 +15,8 @@ import polars as pl
 
 from segkit.errors import ParameterError, SourceError, require_choice
 from segkit.intake import Mapping
-from segkit.intake.readers import read_table, readable
+from segkit.intake.readers import read_table
+from segkit.intake.workbooks import readable
 
 __all__ = ["Source", "list_notes", "load_complete_journey", "load_source"]
 

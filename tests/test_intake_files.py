@@ -9,7 +9,7 @@ import pytest
 import segkit
 from segkit.errors import DataError, MappingError, SourceError
 from segkit.intake import Mapping
-from segkit.intake.readers import read_excel
+from segkit.intake.workbooks import read_excel
 
 HEADER = "customer_id,order_time,amount"
 ROWS = [f"c{i},2024-01-0{i + 1},{amount}" for i, amount in enumerate(("10.50", "20.25", "30.00"))]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.display import counted, lower_first, number, percent
+from segkit.display import counted, lower_first, number, percent, sentences
 from segkit.errors import SegkitError
 from segkit.intake.answers import as_options, quote_text
 from segkit.intake.cells import is_text
@@ -33,8 +33,6 @@ from segkit.schema import CONTRACTS
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
-
-RANK = {"block": 0, "warn": 1, "info": 2}
 
 
 def trial(
@@ -81,42 +79,38 @@ def findings_of(
     ]
     if taken is not None:
         for step in taken.ledger.steps:
-            rows = max(raw[step.table].height, 1)
-            findings += [
-                Finding(
-                    "warn",
-                    step.table,
-                    "",
-                    f"{item.reason.replace('_', ' ').capitalize()}: rejected "
-                    f"({percent(item.rows / rows)} of its rows).",
-                    item.rows,
-                    item.examples[0] if item.examples else "",
-                    _advise(item.reason, item.change),
-                )
-                for item in step.rejected
-            ]
+            for item in step.rejected:
+                share = percent(item.rows / max(raw[step.table].height, 1))
+                reason = item.reason.replace("_", " ").capitalize()
+                text = f"{reason}: rejected ({share} of its rows)."
+                example = item.examples[0] if item.examples else ""
+                advice = _advise(item.reason, item.change)
+                findings.append(Finding("warn", step.table, "", text, item.rows, example, advice))
         if taken.orders is not None and taken.orders.height:
-            findings += [
-                *about_shared_orders(counts),
-                *_about_prefix(mapping),
-                _about_country(taken),
-            ]
+            findings += about_shared_orders(counts)
+            prefix = mapping.option("orders", "return_prefix")
+            if prefix:
+                text = f"Order ids that start with {prefix!r} are returns."
+                answer = f'[orders] return_prefix = "{prefix}"'
+                findings.append(Finding("info", "orders", "order_id", text, answer=answer))
+            findings.append(_about_country(taken))
         findings += _about_zones(readings, mapping, taken)
         nothing_left = taken.orders is not None and not taken.orders.height
         if nothing_left and not any(item.severity == "block" for item in findings):
             findings += doubt_rejected(Columns("orders", raw["orders"], mapping), taken)
     notes = reading_notes if taken is None else taken.notes
-    findings += [Finding("info", _table_of(note), "", note) for note in notes]
+    for note in notes:  # those about consent belong to the customers
+        table = note.partition(":")[0]
+        findings.append(Finding("info", table if table in CONTRACTS else "customers", "", note))
     findings += _about_columns(raw, mapping, readings)
-    odd = [
-        name for frame in raw.values() for name in frame.columns if quote_text(name)[1:-1] != name
-    ]
-    for name in odd:
-        findings = [
-            replace(one, answer=one.answer.replace(f'"{name}"', quote_text(name)))
-            for one in findings
-        ]
-    return tuple(sorted(findings, key=lambda item: (RANK[item.severity], -(item.rows or 0))))
+    for name in (name for frame in raw.values() for name in frame.columns):
+        quoted = quote_text(name)
+        if quoted[1:-1] != name:
+            findings = [
+                replace(one, answer=one.answer.replace(f'"{name}"', quoted)) for one in findings
+            ]
+    rank = {"block": 0, "warn": 1, "info": 2}
+    return tuple(sorted(findings, key=lambda item: (rank[item.severity], -(item.rows or 0))))
 
 
 def _advise(reason: str, change: str) -> str:
@@ -128,12 +122,6 @@ def _advise(reason: str, change: str) -> str:
     }.get(reason)
     change = change.replace("the source", "correct the source")
     return f"nothing, if these rows are {rows}; else {change}" if rows else change
-
-
-def _table_of(note: str) -> str:
-    """Return the table that a note is about; notes about consent belong to the customers table."""
-    table = note.partition(":")[0]
-    return table if table in CONTRACTS else "customers"
 
 
 def _about_zones(readings: dict[str, Reading], mapping: Mapping, taken: Intake) -> list[Finding]:
@@ -173,11 +161,11 @@ def _about_zone(columns: Columns, name: str, raw_column: str) -> list[Finding]:
     listed = ", ".join(offsets[:4]) + (" ..." if len(offsets) > 4 else "")
     finding = (
         f"Times in {raw_column!r} carry their offset or zone ({listed}) and are stored in UTC; "
+        f"each day is the day in {zone or 'UTC'}."
     )
-    finding += f"each day is the day in {zone or 'UTC'}."
     if bare:
-        finding += f" {counted(bare, 'time')} without one {'is' if bare == 1 else 'are'} taken in "
-        finding += f"{zone or 'UTC'}."
+        times = counted(bare, "time without one is", "times without one are")
+        finding += f" {times} taken in {zone or 'UTC'}."
     if zone:
         return [Finding("info", table, name, finding)]
     named = "/" in offsets[0] and offsets[0] in list_time_zones()
@@ -197,16 +185,6 @@ def _about_country(taken: Intake) -> Finding:
     return Finding("info", "orders", "", finding, answer=answer, kind="calendar")
 
 
-def _about_prefix(mapping: Mapping) -> list[Finding]:
-    """Report which order ids are read as returns."""
-    prefix = mapping.option("orders", "return_prefix")
-    if not prefix:
-        return []
-    finding = f"Order ids that start with {prefix!r} are returns."
-    answer = f'[orders] return_prefix = "{prefix}"'
-    return [Finding("info", "orders", "order_id", finding, answer=answer)]
-
-
 def _about_columns(
     raw: dict[str, pl.DataFrame], mapping: Mapping, readings: dict[str, Reading]
 ) -> list[Finding]:
@@ -220,10 +198,8 @@ def _about_columns(
             contacts |= {email_column(readings[table].columns)} if "customers" not in raw else set()
         spare = [name for name in frame.columns if name not in {*used.values(), *contacts}]
         if spare and table != "survey":
-            text, answer = (
-                f"Columns not used: {', '.join(spare)}.",
-                f'[{table}.columns] name = "column"',
-            )
+            text = f"Columns not used: {', '.join(spare)}."
+            answer = f'[{table}.columns] name = "column"'
             findings.append(Finding("info", table, "", text, answer=answer))
         if table != "orders":
             continue
@@ -317,17 +293,11 @@ class Audit(Result):
         )
         if len(blocks) > MOST_ASKED:
             asked_answers += f" Then {number(len(blocks) - MOST_ASKED)} more."
-        opening = f"{self._opening()} {asked_answers}".strip()
-        look = self._look()
         consent = [item.finding for item in self.findings if item.finding.startswith(CONSENT)]
-        return " ".join(
-            [
-                opening,
-                *([f"{look[0].upper()}{look[1:]}."] if look else []),
-                *(f"{one[0].upper()}{one[1:]}." for one in consent),
-                *(item.finding for item in self.findings if item.kind == "calendar"),
-            ]
-        )
+        look = filter(None, [self._look(), *consent])
+        calendar = (item.finding for item in self.findings if item.kind == "calendar")
+        said = (f"{one[0].upper()}{one[1:]}." for one in look)
+        return sentences(self._opening(), asked_answers, *said, *calendar)
 
     def _opening(self) -> str:
         """Say what was read, and whether it can be used."""
@@ -401,10 +371,8 @@ class Audit(Result):
 
     def __str__(self) -> str:
         lines = [self._opening()]
-        questions, others = (
-            self._of("block"),
-            [one for one in self.findings if one.severity != "block"],
-        )
+        questions = self._of("block")
+        others = [one for one in self.findings if one.severity != "block"]
         if self.understood:
             lines.append("")
             lines += ["Provisional, until the questions are answered:"] if questions else []

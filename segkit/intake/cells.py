@@ -91,6 +91,27 @@ def present_cells(cells: pl.Series, nulls: Sequence[str]) -> pl.Series:
     return trimmed.set(empty.fill_null(value=False), None) if empty.any() else trimmed
 
 
+def is_header(cells: pl.Series, orders: pl.Series) -> bool:
+    """Return whether a column has a cell on one line of each order at most, and orders have more.
+
+    Examples
+    --------
+    >>> orders = pl.Series(["1", "1", "2"])
+    >>> is_header(pl.Series(["paid", None, "paid"]), orders)
+    True
+    >>> is_header(pl.Series([None, "x", "y"]), pl.Series(["1", "2", "2"]))
+    False
+    """
+    stated = cells.is_not_null() & orders.is_not_null()
+    once, lines = orders.filter(stated), orders.drop_nulls()
+    return (
+        once.len() > 0
+        and once.len() < lines.len()
+        and once.n_unique() == once.len()
+        and bool(lines.filter(lines.is_in(once.implode())).is_duplicated().any())
+    )
+
+
 def as_text(column: pl.Expr, dtype: pl.DataType, nulls: Sequence[str]) -> pl.Expr:
     """Read a column of any type as text; whole numbers lose their decimals.
 
@@ -162,8 +183,7 @@ def flag(
     low = text(column, nulls).str.to_lowercase()
     yes = [*YES, *(str(word).lower() for word, meant in words.items() if meant is True)]
     no = [*NO, *(str(word).lower() for word, meant in words.items() if meant is False)]
-    own_words = {str(word).lower() for word in words}
-    yes = [word for word in yes if word not in own_words or words.get(word) is not False]
+    yes = [word for word in yes if words.get(word) is not False]
     return pl.when(low.is_in(yes)).then(True).when(low.is_in(no)).then(False)
 
 
@@ -184,23 +204,9 @@ def read_column(
 ) -> pl.Series:
     """Read a raw column of ids; note how many are changed or count as missing.
 
-    Parameters
-    ----------
-    cells : polars.Series
-        The raw column, with null for missing values.
-    table, name : str
-        The contract's table and column.
-    mapping : Mapping
-    notes : list of str
-        Collects the notes.
-    repeated : bool, optional
-        Whether an id occurs twice among all rows, where these are a part.
-    somebody : polars.Series of Boolean, optional
-        Rows of a customer whatever the id's word, as another column tells.
-
-    Returns
-    -------
-    polars.Series of String
+    ``cells`` have null for missing values. ``repeated`` tells whether an id occurs twice among all
+    rows, where these are a part; ``somebody`` marks rows of a customer whatever the id's word, as
+    another column tells.
     """
     read = read_ids(cells)
     what = f"{table}: {{}} in {cells.name!r}"
@@ -216,7 +222,7 @@ def read_column(
                 what.format(counted(decimals, "id")) + " ending in '.0'; such ids are read as "
                 "whole numbers (123.0 is 123)"
             )
-        if name == "customer_id":
+        if name == "customer_id" and (cells != read).any():
             _note_emails(cells, read, what, notes)
     if name in DECISIVE:
         mangled = mangled_ids(cells)
@@ -227,7 +233,7 @@ def read_column(
                 + " mangled by a spreadsheet (1.23457E+12); such ids count as missing"
             )
     if name in PERSONS:
-        read = _without_nobody(read, name, what, mapping, notes, repeated, somebody)
+        read = _without_nobody(read, table, name, mapping, notes, repeated, somebody)
     if name == "customer_id":
         changes: list[str] = []
         read = spell_ids(read, mapping, changes)
@@ -237,8 +243,6 @@ def read_column(
 
 def _note_emails(cells: pl.Series, read: pl.Series, what: str, notes: list[str]) -> None:
     """Note that e-mail addresses are compared in lower case, if that joins or changes any."""
-    if not (cells != read).any():
-        return
     emails = cells.filter(read.str.contains("@", literal=True)).unique()
     changed = int((emails != read_ids(emails)).sum())
     if changed:
@@ -251,8 +255,8 @@ def _note_emails(cells: pl.Series, read: pl.Series, what: str, notes: list[str])
 
 def _without_nobody(
     read: pl.Series,
+    table: str,
     name: str,
-    what: str,
     mapping: Mapping,
     notes: list[str],
     repeated: bool | None,
@@ -263,15 +267,15 @@ def _without_nobody(
     If each id has one row (a survey, a list of customers), 0 is an ordinary id, not a shared
     account for guests.
     """
-    words, told = split_nobody(mapping.option(what.partition(":")[0], "no_customer"))
+    words, told = split_nobody(mapping.option(table, "no_customer"))
     empty = is_no_customer(read, words)
     if name == "customer_id" and words and are_telephones(mapping):
         empty |= is_placeholder(read)
-    single = what.partition(":")[0] not in ("orders", "events")
-    if repeated is None and single and empty.any():
-        repeated = bool(read.drop_nulls().is_duplicated().any())
-    if single and empty.any() and not repeated:
-        empty &= ~read.str.contains(r"^-?\d+(\.0)?$").fill_null(value=False)
+    if table not in ("orders", "events") and empty.any():
+        if repeated is None:
+            repeated = bool(read.drop_nulls().is_duplicated().any())
+        if not repeated:
+            empty &= ~read.str.contains(r"^-?\d+(\.0)?$").fill_null(value=False)
     for word, is_nobody in told.get(read.name, {}).items():
         empty = empty.set((read.str.to_lowercase() == word).fill_null(value=False), is_nobody)
     empty &= pl.Series([True]) if somebody is None else ~somebody
@@ -285,8 +289,8 @@ def _without_nobody(
     more = f" and {number(len(shown) - MOST_NAMED)} more" if len(shown) > MOST_NAMED else ""
     kind = "customer ids" if name == "customer_id" else name.replace("_id", " ids")
     notes.append(
-        what.format(f"{kind} of {counted(int(empty.sum()), 'row')}")
-        + f" stand for nobody ({', '.join(shown[:MOST_NAMED])}{more}) and count as missing "
-        "(no_customer = [] keeps them)"
+        f"{table}: {kind} of {counted(int(empty.sum()), 'row')} in {read.name!r} stand for nobody "
+        f"({', '.join(shown[:MOST_NAMED])}{more}) and count as missing (no_customer = [] keeps "
+        "them)"
     )
     return read.set(empty, None)

@@ -15,7 +15,7 @@ from segkit.errors import DataError, MappingError
 from segkit.intake.columns import Columns, Shared
 from segkit.intake.consents import add_refusals
 from segkit.intake.ledger import Ledger, Part, Step
-from segkit.intake.mapping import Mapping, lacks
+from segkit.intake.mapping import Mapping, TableMapping, lacks
 from segkit.intake.orders import clean_orders, read_orders
 from segkit.intake.people import (
     CONSENT,
@@ -43,18 +43,10 @@ ORDER = ("fx", "customers", "products", "prices", "campaigns", "survey", "assign
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A raw table read column by column, before its rows are matched to customers.
+    """A raw table read column by column, before its rows are matched to customers."""
 
-    Attributes
-    ----------
-    columns : Columns
-        The raw rows with their mapping; its notes list the changes made in reading.
-    frame : polars.DataFrame
-        One row per raw row: the contract's columns and helpers that rules ask for.
-    """
-
-    columns: Columns
-    frame: pl.DataFrame
+    columns: Columns  # the raw rows with their mapping, and notes on changes made in reading
+    frame: pl.DataFrame  # one row per raw row: the contract's columns and helpers of rules
 
 
 def read_columns(
@@ -78,21 +70,11 @@ def read_columns(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Audited:
-    """The tables that an audit has read.
+    """The tables that an audit has read."""
 
-    Attributes
-    ----------
-    gathered : Gathered
-        The raw tables, with the mapping as completed.
-    questions : list of Finding
-        Open questions.
-    readings : dict of str to Reading
-        The columns as read; `segkit.clean_data` removes each after use, to free memory.
-    """
-
-    gathered: Gathered
-    questions: list[Finding]
-    readings: dict[str, Reading]
+    gathered: Gathered  # the raw tables, with the mapping as completed
+    questions: list[Finding]  # those that are open
+    readings: dict[str, Reading]  # `segkit.clean_data` removes each after use, to free memory
 
 
 def clean_data(
@@ -250,7 +232,8 @@ def run(
         listed = listed.select("id").join(linked, on="id", how="left")
         erased = pl.concat([erased.alias("customer_id"), also["customer_id"]]).unique()
     people = People(links, erased, nobody)
-    if mapping.option("customers", "consent_default") == "refused" and _enforced(mapping):
+    in_force = mapping.option("customers", "consent") == "enforce"
+    if in_force and mapping.option("customers", "consent_default") == "refused":
         people = replace(people, allowed=nobody)
     clean: dict[str, pl.DataFrame] = {}
     rejects: dict[str, pl.DataFrame] = {}
@@ -305,10 +288,6 @@ def usable_links(identities: Any, mapping: Mapping) -> pl.DataFrame | None:
     return links.with_columns(customer_id=customers, identifier=spelled)
 
 
-def _enforced(mapping: Mapping) -> bool:
-    return bool(mapping.option("customers", "consent") == "enforce")
-
-
 def _with_customers(people: People, frame: pl.DataFrame, refused: pl.Series | None) -> People:
     """Add data of the customers table: refusals and grants of consent, birth dates."""
     births = None
@@ -328,8 +307,8 @@ def _note_consent(
     notes: list[str],
 ) -> None:
     """Note how many customers have no recorded consent to profiling, and what is assumed."""
-    part = mapping.tables.get("customers")
-    is_recorded = part is not None and "profiling_consent" in {**part.columns, **part.constants}
+    part = mapping.tables.get("customers", TableMapping())
+    is_recorded = "profiling_consent" in {**part.columns, **part.constants}
     customer_ids = [clean[name]["customer_id"] for name in ("orders", "events") if name in clean]
     refused = [_refused_in(rejects[name]) for name in ("orders", "events") if name in rejects]
     recorded = []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import operator
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from functools import partial, reduce
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -19,6 +20,7 @@ from segkit.intake.cells import (
     as_text,
     flag,
     from_micro,
+    is_header,
     is_text,
     micro,
     null_numbers,
@@ -27,6 +29,7 @@ from segkit.intake.cells import (
 )
 from segkit.intake.dates import (
     LIMITS,
+    NUMERIC,
     Clock,
     DayOrder,
     date_words,
@@ -35,18 +38,15 @@ from segkit.intake.dates import (
     numeric_format,
 )
 from segkit.intake.evidence import ColumnProfile, profile_columns, without_zero_dates
-from segkit.intake.headers import language_of
-from segkit.intake.mapping import Mapping, as_date
+from segkit.intake.mapping import Mapping, TableMapping, as_date
 from segkit.intake.numbers import (
     CODES,
     CURRENCY_UNITS,
-    MILLS,
     PLAIN,
-    WITHOUT_MILLS,
     Dialect,
     currencies,
     foreign_units,
-    parts_thousands,
+    other_decimal,
     read_numbers,
     seen_dialect,
     units_of,
@@ -54,58 +54,20 @@ from segkit.intake.numbers import (
 from segkit.schema import fields
 
 NUMBERS = ("money", "number")
-
-
-def is_header(cells: pl.Series, orders: pl.Series) -> bool:
-    """Return whether a column has a cell on one line of each order at most, and orders have more.
-
-    Examples
-    --------
-    >>> orders = pl.Series(["1", "1", "2"])
-    >>> is_header(pl.Series(["paid", None, "paid"]), orders)
-    True
-    >>> is_header(pl.Series([None, "x", "y"]), pl.Series(["1", "2", "2"]))
-    False
-    """
-    stated = cells.is_not_null() & orders.is_not_null()
-    once, lines = orders.filter(stated), orders.drop_nulls()
-    return (
-        once.len() > 0
-        and once.len() < lines.len()
-        and once.n_unique() == once.len()
-        and bool(lines.filter(lines.is_in(once.implode())).is_duplicated().any())
-    )
-
-
 Shared = dict[tuple[object, ...], Any]
+Fact = TypeVar("Fact")
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns of one raw table, read as the mapping says.
-
-    Attributes
-    ----------
-    table : str
-        The contract's table.
-    raw : polars.DataFrame
-        The raw rows.
-    mapping : Mapping
-        The mapping; its part for the table must exist.
-    notes : list of str
-        Collects what was changed or assumed without rejecting rows.
-    first_line : int or None
-        The line of the file on which row 0 stands, where that is known.
-    shared : dict
-        Trimmed cells, numbers and what they show, of the same raw rows: for several mappings.
-    """
+    """The columns of one raw table, read as the mapping says."""
 
     table: str
     raw: pl.DataFrame
-    mapping: Mapping
-    notes: list[str] = field(default_factory=list)
-    first_line: int | None = None
-    shared: Shared = field(default_factory=dict, repr=False)
+    mapping: Mapping  # its part for the table must exist
+    notes: list[str] = field(default_factory=list)  # what is changed without rejecting rows
+    first_line: int | None = None  # of the file: where row 0 stands, if that is known
+    shared: Shared = field(default_factory=dict, repr=False)  # of these rows, by any mapping
     _cells: dict[str, pl.Series] = field(default_factory=dict, repr=False)
     _ids: dict[str, pl.Series] = field(default_factory=dict, repr=False)
     _read: dict[tuple[str, str], pl.Series] = field(default_factory=dict, repr=False)
@@ -122,6 +84,13 @@ class Columns:
         self.shared.update(facts)
         self._ids.update(customers)
 
+    def _once(self, key: tuple[object, ...], read: Callable[[], Fact]) -> Fact:
+        """Return what the raw rows show, read once for all mappings."""
+        if key not in self.shared:
+            self.shared[key] = read()
+        fact: Fact = self.shared[key]
+        return fact
+
     def option(self, name: str) -> Any:
         """Return an option's value for this table."""
         return self.mapping.option(self.table, name)
@@ -131,13 +100,17 @@ class Columns:
         """Words that mean 'no value'."""
         return tuple(self.option("nulls"))
 
+    @property
+    def _part(self) -> TableMapping:
+        return self.mapping.tables[self.table]
+
     def source(self, name: str) -> str | None:
         """Return the raw column behind a contract's column, if there is one."""
-        return self.mapping.tables[self.table].columns.get(name)
+        return self._part.columns.get(name)
 
     def constant(self, name: str) -> Any:
         """Return the constant that the mapping sets for a column, if any."""
-        return self.mapping.tables[self.table].constants.get(name)
+        return self._part.constants.get(name)
 
     def has(self, *names: str) -> bool:
         """Return whether the mapping provides all these columns."""
@@ -154,9 +127,8 @@ class Columns:
         and where the mapping gives dates a meaning.
         """
         if raw_column not in self._cells:
-            part = self.mapping.tables[self.table]
-            names = [name for name, column in part.columns.items() if column == raw_column]
-            words = [str(word) for name in names for word in part.values.get(name, ())]
+            names = [name for name, column in self._part.columns.items() if column == raw_column]
+            words = [str(word) for name in names for word in self._part.values.get(name, ())]
             as_is = {"order_time", "event_time"} & {*names} or re.search(r"\d", " ".join(words))
             key = ("as it is", raw_column, self.nulls) if as_is else (raw_column, self.nulls)
             if key not in self.shared:
@@ -192,12 +164,10 @@ class Columns:
         stated = self.shared.get(("header", cells.name))  # of all rows, where these are a part
         if not (is_header(cells, orders) if stated is None else stated):
             return cells
-        return pl.DataFrame({"cell": cells, "order": orders}).select(
-            pl.when(pl.col("order").is_null())
-            .then("cell")
-            .otherwise(pl.col("cell").drop_nulls().first().over("order"))
-            .alias(cells.name)
-        ).to_series()  # fmt: skip
+        of_order = pl.col("cell").drop_nulls().first().over("order")
+        filled = pl.when(pl.col("order").is_null()).then("cell").otherwise(of_order)
+        both = pl.DataFrame({"cell": cells, "order": orders})
+        return both.select(filled.alias(cells.name)).to_series()
 
     @property
     def headers(self) -> tuple[str, ...]:
@@ -206,14 +176,13 @@ class Columns:
         names += ["cancelled_at", "email", "device_id", "loyalty_id"]
         names += ["amount"] if self.option("amount_of") == "order" else []
         of_lines = self.option("refund_of") == "line" or self.option("refund_is") == "pieces"
-        names += [] if of_lines else ["refund"]
-        return tuple(names)
+        return (*names, *([] if of_lines else ["refund"]))
 
     def header_columns(self) -> list[str]:
         """List the raw columns that may stand on an order's first line only."""
         order = self.source("order_id") if self.table == "orders" else None
-        named = [self.source(name) for name in self.headers] if order else []
-        return [name for name in dict.fromkeys(named) if name and name != order]
+        named = dict.fromkeys(self.shown(*self.headers)) if order else ()
+        return [name for name in named if name != order]
 
     def blank(self, name: str) -> pl.Expr:
         """Return whether the raw cell holds no value."""
@@ -234,31 +203,27 @@ class Columns:
     def id(self, name: str) -> pl.Expr:
         """Read a column of ids as text; see `segkit.intake.cells.read_column`."""
         raw_column = self.source(name)
-        constant = pl.lit(self.constant(name), dtype=pl.String)
         if raw_column is None:
-            return constant
+            return pl.lit(self.constant(name), dtype=pl.String)
         if name not in self._ids:
-            cells = self.cells(raw_column)
+            cells, repeated = self.cells(raw_column), self.shared.get(("repeated", raw_column))
             told = self.told_nobody() if name == "customer_id" else {}
-            somebody = [rows[False] for rows in told.values()]
+            marked = [rows[False] for rows in told.values()]
+            somebody = reduce(operator.or_, marked) if marked else None
             self._ids[name] = read_column(
-                cells,
-                self.table,
-                name,
-                self.mapping,
-                self.notes,
-                self.shared.get(("repeated", raw_column)),
-                functools.reduce(operator.or_, somebody) if somebody else None,
+                cells, self.table, name, self.mapping, self.notes, repeated, somebody
             )
             for header, rows in told.items():
                 self._ids[name] = self._without_nobody(self._ids[name], header, rows[True])
         read = pl.lit(self._ids[name])
-        if name == "order_id":
-            read = self._within(read)
-        words = self.mapping.tables[self.table].values.get(name)
+        return self._worded(name, self._within(read) if name == "order_id" else read)
+
+    def _worded(self, name: str, read: pl.Expr) -> pl.Expr:
+        """Replace words as the mapping says, and missing cells by the constant that it sets."""
+        words, constant = self._part.values.get(name), self.constant(name)
         if words:
             read = read.replace({str(key): str(value) for key, value in words.items()})
-        return read if self.constant(name) is None else pl.coalesce(read, constant)
+        return read if constant is None else pl.coalesce(read, pl.lit(constant, dtype=pl.String))
 
     def told_nobody(self) -> dict[str, dict[bool, pl.Series]]:
         """Mark the rows that ``no_customer`` calls nobody's, and somebody's, by each column."""
@@ -315,15 +280,10 @@ class Columns:
     def text(self, name: str) -> pl.Expr:
         """Read a column as trimmed text, its words replaced as the mapping says."""
         raw_column = self.source(name)
-        constant = pl.lit(self.constant(name), dtype=pl.String)
         if raw_column is None:
-            return constant
+            return pl.lit(self.constant(name), dtype=pl.String)
         cells = pl.lit(self.cells(raw_column))
-        read = as_text(cells, self.raw.schema[raw_column], self.nulls)
-        words = self.mapping.tables[self.table].values.get(name)
-        if words:
-            read = read.replace({str(key): str(value) for key, value in words.items()})
-        return read if self.constant(name) is None else pl.coalesce(read, constant)
+        return self._worded(name, as_text(cells, self.raw.schema[raw_column], self.nulls))
 
     def micro(self, name: str) -> pl.Expr:
         """Read a column of money or quantities exactly, as whole millionths (Int64)."""
@@ -343,21 +303,17 @@ class Columns:
                 dialect, units = self.dialect(raw_column), self.units(name)
                 # Cells that were filled for the whole order are this mapping's own.
                 is_own = cells is not self.shared.get((raw_column, self.nulls))
-                store = {} if is_own else self.shared
+                reading = partial(read_numbers, cells.cast(pl.String), dialect, units)
                 key = (raw_column, self.nulls, dialect, units)
-                if key not in store:
-                    store[key] = read_numbers(cells.cast(pl.String), dialect, units)
-                cells = store[key]
-            read = pl.lit(None, dtype=pl.Int64)
-            if cells.dtype.is_numeric():
-                read = micro(pl.col("cell"), cells.dtype)
+                cells = reading() if is_own else self._once(key, reading)
+            is_number = cells.dtype.is_numeric()
+            read = micro(pl.col("cell"), cells.dtype) if is_number else pl.lit(None, pl.Int64)
             micros = cells.to_frame("cell").with_columns(read.alias("micro"))["micro"]
             is_rate = name == "discount" and self.option("discount_unit") != "money"
             minor = self.option("minor_units")
             is_minor = minor if isinstance(minor, bool) else name in minor
-            if is_minor and self._kind(name) == "money" and not is_rate:
-                micros = micros // 100
-            self._read[name, raw_column] = micros
+            in_cents = is_minor and self._kind(name) == "money" and not is_rate
+            self._read[name, raw_column] = micros // 100 if in_cents else micros
         return self._read[name, raw_column]
 
     def numbers(self, name: str) -> pl.Series:
@@ -392,21 +348,14 @@ class Columns:
 
         With ``sure``, a sign that several currencies share does not count.
         """
-        home = self.option("currency")
-        currency: pl.Series | None = None
-        for name in names:
-            raw_column = self.source(name)
-            if raw_column is None or self.is_plain(raw_column):
-                continue
-            stated = currencies(self.cells(raw_column).cast(pl.String), home, sure=sure)
-            currency = (
-                stated if currency is None else currency.zip_with(currency.is_not_null(), stated)
-            )
-        return (
-            None
-            if currency is None or not currency.drop_nulls().len()
-            else currency.alias("currency")
-        )
+        stated = [
+            currencies(self.cells(column).cast(pl.String), self.option("currency"), sure=sure)
+            for column in self.shown(*names)
+            if not self.is_plain(column)
+        ]
+        if all(one.null_count() == one.len() for one in stated):
+            return None
+        return pl.select(pl.coalesce(stated).alias("currency")).to_series()
 
     def number(self, name: str) -> pl.Expr:
         """Read a column of numbers (Float64)."""
@@ -414,20 +363,18 @@ class Columns:
 
     def is_plain(self, raw_column: str) -> bool:
         """Return whether a column holds numbers as computers write them, or no texts at all."""
-        key = ("plain", raw_column, self.nulls)
-        if key not in self.shared:
-            cells = self.cells(raw_column)
-            is_bare = is_text(cells.dtype) and self.spellings(raw_column).str.contains(PLAIN).all()
-            self.shared[key] = not is_text(cells.dtype) or is_bare
-        return bool(self.shared[key])
+        return self._once(
+            ("plain", raw_column, self.nulls),
+            lambda: (
+                not is_text(self.cells(raw_column).dtype)
+                or bool(self.spellings(raw_column).str.contains(PLAIN).all())
+            ),
+        )
 
     def seen_dialect(self, raw_column: str) -> tuple[Dialect, bool]:
         """Return the number format that a text column shows, and whether it is certain."""
         key = ("dialect", raw_column, self.nulls)
-        if key not in self.shared:
-            self.shared[key] = seen_dialect(self.spellings(raw_column))
-        seen: tuple[Dialect, bool] = self.shared[key]
-        return seen
+        return self._once(key, lambda: seen_dialect(self.spellings(raw_column)))
 
     def dialect(self, raw_column: str) -> Dialect:
         """Return the number format of a text column, as set or as detected."""
@@ -443,37 +390,26 @@ class Columns:
     def stated_decimal(self, raw_column: str) -> str | None:
         """Return the decimal sign that the other columns of money show; None if they show none."""
         signs = set()
-        for name in self.money:
-            other = self.source(name)
-            if other in (None, raw_column) or not is_text(self.raw.schema[other]):
+        for other in self.shown(*self.money):
+            if other == raw_column or not is_text(self.raw.schema[other]):
                 continue
-            seen, sure = self.seen_dialect(str(other))
-            if sure and bool(self.spellings(str(other)).str.contains(r"[.,]").any()):
+            seen, sure = self.seen_dialect(other)
+            if sure and bool(self.spellings(other).str.contains(r"[.,]").any()):
                 signs.add(seen.decimal)
         return signs.pop() if len(signs) == 1 else None
 
     def grouped_decimal(self, raw_column: str) -> str | None:
-        """Return the decimal sign of an amount whose only sign parts thousands; None if unclear.
-
-        Three figures stand behind each sign, and the currency, or else the language, has no three
-        decimals.
-        """
-        seen, sure = self.seen_dialect(raw_column)
-        columns = self.mapping.tables[self.table].columns
-        if sure or raw_column not in [columns.get(name) for name in self.money]:
+        """Return the decimal sign of an amount whose only sign parts thousands; None if unclear."""
+        (seen, sure), columns = self.seen_dialect(raw_column), self._part.columns
+        if sure or raw_column not in self.shown(*self.money):
             return None
-        home = self.option("currency") or self.constant("currency")
-        codes = set(currencies(self.spellings(raw_column), home).drop_nulls())
+        texts, home = self.spellings(raw_column), self.option("currency")
+        home = home or self.constant("currency")
+        codes = {*currencies(texts, home).drop_nulls(), *([str(home)] if home else [])}
         if home is None and "currency" in columns:
             stated = self.cells(columns["currency"]).cast(pl.String).str.to_uppercase()
             codes |= {code for code in stated.unique() if code in CODES}
-        codes |= {str(home)} if home else set()
-        has_mills = bool(codes & MILLS) if codes else None
-        if has_mills is None:
-            has_mills = language_of(columns.values()) not in WITHOUT_MILLS
-        if has_mills or not parts_thousands(self.spellings(raw_column), seen.decimal):
-            return None
-        return "," if seen.decimal == "." else "."
+        return other_decimal(texts, seen.decimal, codes, columns.values())
 
     def flag(self, name: str) -> pl.Expr:
         """Read a column of yes and no."""
@@ -481,7 +417,7 @@ class Columns:
         constant = pl.lit(self.constant(name), dtype=pl.Boolean)
         if raw_column is None:
             return constant
-        words = self.mapping.tables[self.table].values.get(name, {})
+        words = self._part.values.get(name, {})
         cells = pl.lit(self.cells(raw_column))
         read = flag(cells, self.raw.schema[raw_column], self.nulls, words)
         return read if self.constant(name) is None else pl.coalesce(read, constant)
@@ -493,22 +429,19 @@ class Columns:
         return self._clocks[name]
 
     def _clock(self, name: str) -> Clock:
-        raw_column = self.source(name)
+        raw_column, given = self.source(name), self.option("date_format")
         date_formats: tuple[str, ...] = ()
         words: dict[str, str] = {}
         if raw_column is not None:
-            dtype, cells = self.raw.schema[raw_column], self.cells(raw_column)
-            if is_text(dtype):
-                cells = self.spellings(raw_column)
-                words = date_words(cells)
-            given = self.option("date_format")
+            dtype = self.raw.schema[raw_column]
+            words = date_words(self.spellings(raw_column)) if is_text(dtype) else words
             if given:
                 date_formats = (given,) if isinstance(given, str) else tuple(given)
             elif is_text(dtype):
-                order = self.day_order(name)
+                order, cells = self.day_order(name), self.spellings(raw_column)
                 date_formats = tuple(formats(cells, day_first=order.guess, short=order.short[0]))
             elif dtype.is_numeric():
-                guess = numeric_format(cells)
+                guess = numeric_format(self.cells(raw_column))
                 date_formats = (guess,) if guess else ()
         return Clock(
             self.option("timezone") or "UTC",
@@ -522,11 +455,7 @@ class Columns:
     @property
     def profiles(self) -> dict[str, ColumnProfile]:
         """What the values of each column show, by `segkit.intake.evidence.profile_columns`."""
-        key = ("profiles", self.nulls)
-        if key not in self.shared:
-            self.shared[key] = profile_columns(self.raw, self.nulls)
-        profiles: dict[str, ColumnProfile] = self.shared[key]
-        return profiles
+        return self._once(("profiles", self.nulls), lambda: profile_columns(self.raw, self.nulls))
 
     def profile(self, raw_column: str | None) -> ColumnProfile | None:
         """Return what one column's values show, without those of all others; None if none does."""
@@ -534,40 +463,36 @@ class Columns:
             return None
         if ("profiles", self.nulls) in self.shared:
             return self.profiles.get(raw_column)
-        key = ("profile", raw_column, self.nulls)
-        if key not in self.shared:
-            self.shared[key] = profile_columns(self.raw.select(raw_column), self.nulls)
-        profiles: dict[str, ColumnProfile] = self.shared[key]
-        return profiles.get(raw_column)
+        read = partial(profile_columns, self.raw.select(raw_column), self.nulls)
+        return self._once(("profile", raw_column, self.nulls), read).get(raw_column)
 
     def spellings(self, raw_column: str) -> pl.Series:
         """Return the different texts of a raw column, in the order in which they first occur."""
-        key = ("", raw_column, self.nulls)
-        if key not in self.shared:
-            texts = self.cells(raw_column).cast(pl.String)
-            self.shared[key] = texts.unique(maintain_order=True).drop_nulls()
-        spellings: pl.Series = self.shared[key]
-        return spellings
+        return self._once(
+            ("", raw_column, self.nulls),
+            lambda: self.cells(raw_column).cast(pl.String).unique(maintain_order=True).drop_nulls(),
+        )
+
+    @property
+    def day_limits(self) -> tuple[date, date]:
+        """The first and the last day on which an order or event can be."""
+        tomorrow = datetime.now(tz=UTC).date() + timedelta(days=1)
+        last = as_date(self.option("latest_date")) or tomorrow
+        return as_date(self.option("earliest_date")) or LIMITS[0], last
 
     def day_order(self, name: str) -> DayOrder:
         """Return the order of day, month and year in a text column, as set or as detected."""
-        raw_column, limits = str(self.source(name)), LIMITS
-        if self._kind(name) == "time":
-            first = as_date(self.option("earliest_date")) or LIMITS[0]
-            tomorrow = datetime.now(tz=UTC).date() + timedelta(days=1)
-            limits = first, as_date(self.option("latest_date")) or tomorrow
+        raw_column = str(self.source(name))
+        limits = self.day_limits if self._kind(name) == "time" else LIMITS
         key = ("order", raw_column, self.nulls, limits)
-        if key not in self.shared:
-            self.shared[key] = day_order(self.spellings(raw_column), limits)
-        seen: DayOrder = self.shared[key]
+        seen = self._once(key, lambda: day_order(self.spellings(raw_column), limits))
         first = self.option("day_first")
         short = seen.short or ("dmy" if (seen.guess if first is None else first) else "mdy",)
         if first is None:
             return replace(seen, short=short)
-        if first:
-            return replace(seen, day_first=1, month_first=0, short=("dmy",))
         listed = [order for order in ("mdy", "ymd") if order in seen.short] or ["mdy"]
-        return replace(seen, day_first=0, month_first=1, short=tuple(listed))
+        short = ("dmy",) if first else tuple(listed)
+        return replace(seen, day_first=int(first), month_first=int(not first), short=short)
 
     def time(self, name: str) -> tuple[pl.Expr, pl.Expr, Clock]:
         """Read a column of times: UTC, how to get the business day, and the clock used."""
@@ -577,45 +502,20 @@ class Columns:
             moment = pl.Series([str(self.constant(name))]).str.to_datetime(time_unit="us")
             utc = clock.to_utc(pl.lit(moment[0], dtype=pl.Datetime("us")))
         else:
-            clock = replace(clock, skips=self._note_clock(raw_column, clock))
-            utc = clock.utc(pl.lit(self.cells(raw_column)), self.raw.schema[raw_column])
-            self._note_numbers(raw_column, clock)
+            cells, dtype = pl.lit(self.cells(raw_column)), self.raw.schema[raw_column]
+            if clock.zone != "UTC":
+                local = self.raw.select(t=clock.naive(cells, dtype)).to_series()
+                changes, skips = clock.note_changes(local, f"in {raw_column!r}")
+                self.notes.extend(f"{self.table}: {change}" for change in changes)
+                clock = replace(clock, skips=skips)
+            utc = clock.utc(cells, dtype)
+            said = f"{self.table}: numbers in {raw_column!r} are read as"
+            self.notes.extend(
+                f'{said} {NUMERIC[form]} (date_format = "{form}")'
+                for form in clock.formats
+                if form in NUMERIC
+            )
         return utc, clock.day(utc), clock
-
-    def _note_numbers(self, raw_column: str, clock: Clock) -> None:
-        """Note how numbers are read as dates."""
-        readings = {
-            "excel": "days of Excel (45292 is 2024-01-01)",
-            "epoch_s": "seconds since 1970 in UTC",
-            "epoch_ms": "milliseconds since 1970 in UTC",
-            "epoch_us": "microseconds since 1970 in UTC",
-        }
-        for form in clock.formats:
-            if form in readings:
-                self.notes.append(
-                    f"{self.table}: numbers in {raw_column!r} are read as {readings[form]} "
-                    f'(date_format = "{form}")'
-                )
-
-    def _note_clock(self, raw_column: str, clock: Clock) -> bool:
-        """Count the times that are ambiguous at clock changes; return if any do not exist."""
-        if clock.zone == "UTC":
-            return False
-        local = clock.naive(pl.lit(self.cells(raw_column)), self.raw.schema[raw_column])
-        twice, skipped = clock.doubtful(self.raw.select(local.alias("t")).to_series())
-        if twice:
-            self.notes.append(
-                f"{self.table}: {counted(twice, 'time')} in {raw_column!r}, when the clock "
-                f"goes back in {clock.zone}, can be read as two moments; the {clock.ambiguous} is "
-                "taken (ambiguous_time)"
-            )
-        if skipped:
-            treatment = "an hour is added" if clock.missing == "shift" else "they are rejected"
-            self.notes.append(
-                f"{self.table}: {counted(skipped, 'time')} in {raw_column!r} never shown in "
-                f"{clock.zone} (the clock goes forward); {treatment} (missing_time)"
-            )
-        return skipped > 0
 
     def date(self, name: str) -> pl.Expr:
         """Read a column of calendar dates."""
@@ -629,12 +529,8 @@ class Columns:
         clock = self.clock(name)
         # A date without an offset keeps its day; with an offset it is the day in the zone.
         local = clock.naive(cells, dtype).dt.date()
-        local_day = clock.day(clock.utc(cells, dtype)).cast(pl.Date)
-        return self._past(name, clock, pl.coalesce(local, local_day))
-
-    def _past(self, name: str, clock: Clock, day: pl.Expr) -> pl.Expr:
-        """Move birth dates in the future, from years with two digits, back by a century."""
+        day = pl.coalesce(local, clock.day(clock.utc(cells, dtype)).cast(pl.Date))
         if name != "birth_date" or not any("%y" in form for form in clock.formats):
             return day
-        today = datetime.now(tz=UTC).date()
+        today = datetime.now(tz=UTC).date()  # a year of two digits is of the century before
         return pl.when(day > today).then(day.dt.offset_by("-100y")).otherwise(day)

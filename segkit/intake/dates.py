@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
 import polars as pl
 
+from segkit.display import counted
 from segkit.intake.cells import is_text, text
 from segkit.intake.headers import WORDS
 
@@ -23,44 +23,18 @@ IDLE = frozenset(WORDS["dates"]["idle"].split())
 WORD = r"\p{L}{2,}"
 ZONES: dict[str, str] = WORDS["dates"]["zones"]
 # Signs of dates and times that are no words: what tells that they are used, and their meaning.
-_SIGNS: tuple[tuple[str, dict[str, str]], ...] = (
-    (r"\d年\d", {"年": "-", "月": "-", "日": " ", "時": ":", "时": ":", "点": ":", "分": ""}),
-    (r"\d ?[AaPp]\. ?[Mm]\.", {f"{a}.{gap}{m}.": f"{a}{m}".upper() for a in "aApP" for m in "mM"
-                               for gap in ("", " ", "\u00a0")}),
-    (r"^\p{L}{3,9}\. \d|^\d{4}\.\d{1,2}\.\d{1,2}\. ", {". ": " "}),
-    (r"^\d{1,2}\. \d{1,2}\. \d{4}", {". ": "."}),
-)  # fmt: skip
-
-
-# Spellings that are rewritten as a whole: 2024. 1. 9. (Hungarian, Korean), a Japanese weekday, the
-# half of the day before the hour, 9.1.2024 klo 15.20, the Russian sign of a year, 9/1/2024 - 15:20.
-_AT = "(?:[-–|@àuoв]|um|at|alle|ore|om|kl[.]?)"  # between day and hour
-_REWRITTEN: tuple[tuple[str, str], ...] = (
-    (r"^(\d{4})(?:[.] ?|년 )(\d{1,2})(?:[.] ?|월 )(\d{1,2})(?:[.]|일)(?: +|$)", "${1}-${2}-${3} "),
-    (r"^(\d{4})[.] (\d{1,2})[.] (\d{1,2})$", "${1}-${2}-${3}"),
-    (r" ?[(][月火水木金土日월화수목금토일][)]", ""),
-    (r"(?:오전|午前|上午) ?(\d{1,2}:[\d:]+)", "${1} AM"),
-    (r"(?:오후|午後|下午) ?(\d{1,2}:[\d:]+)", "${1} PM"),
-    (r"^(\d{1,2}[.]\d{1,2}[.]\d{4}),? (?:klo? |kl[.] )?(\d{1,2})[.](\d\d)$", "${1} ${2}:${3}"),
-    (r"(\d{4}) [гр][.]", "${1}"),
-    (rf"^(\d{{1,4}}[-./]\d{{1,2}}[-./]\d{{1,4}})(?:,| {_AT}) (\d\d?:\d\d(?::\d\d)?)(?: Uhr)?$",
-     "${1} ${2}"),
-)  # fmt: skip
+_SIGNS: dict[str, dict[str, str]] = WORDS["dates"]["signs"]
+_AT: str = WORDS["dates"]["between"]  # day and hour
+# Spellings that are rewritten as a whole.
+_REWRITTEN = {
+    spelling.replace("(between)", _AT): new for spelling, new in WORDS["dates"]["rewritten"].items()
+}
 
 
 def date_words(values: pl.Series) -> dict[str, str]:
     """Find the words in a text column of dates that strptime cannot read.
 
-    Parameters
-    ----------
-    values : polars.Series
-        Text.
-
-    Returns
-    -------
-    dict of str to str
-        Replacement of each word ("août" by "Aug", "lundi" by nothing); empty if the column has no
-        names of months, or only English ones.
+    Empty if the column has no names of months, or only English ones.
 
     Examples
     --------
@@ -77,16 +51,18 @@ def date_words(values: pl.Series) -> dict[str, str]:
         return {}
     signs = {
         sign: meant
-        for pattern, meanings in _SIGNS
+        for pattern, meanings in _SIGNS.items()
         if spelt.head(200).str.contains(pattern).any()
         for sign, meant in meanings.items()
     }
-    if any(spelt.head(200).str.contains(pattern).any() for pattern, _ in _REWRITTEN):
+    if any(spelt.head(200).str.contains(pattern).any() for pattern in _REWRITTEN):
         signs |= {"\0": ""}  # no cell holds it; `in_english` rewrites the column
     words = spelt.str.extract_all(WORD).explode().drop_nulls().unique(maintain_order=True)
     meanings = {word: _read(word) for word in words.head(200)}
-    strange = [
-        word for word, meant in meanings.items() if meant != word and not _english(word, meant)
+    strange = [  # a date format reads Aug and August as they are
+        word
+        for word, meant in meanings.items()
+        if meant != word and word.lower() not in (meant.lower(), *NAMES.get(meant, "").split()[:1])
     ]
     if not (any(meant in NAMES for meant in meanings.values()) and strange):
         meanings = {word: meant for word, meant in meanings.items() if word in ZONES}
@@ -105,7 +81,7 @@ def in_english(cell: pl.Expr, words: dict[str, str]) -> pl.Expr:
     """
     if not words:
         return cell
-    for pattern, rewritten in _REWRITTEN if "\0" in words else ():
+    for pattern, rewritten in _REWRITTEN.items() if "\0" in words else ():
         cell = cell.str.replace(pattern, rewritten)
     longest = sorted(words, key=len, reverse=True)
     # "mar. 5 mars": a word before the day is read as a weekday ("mar." is Tuesday and March).
@@ -127,11 +103,6 @@ def _read(word: str) -> str:
     return "" if bare in IDLE else word
 
 
-def _english(word: str, meant: str) -> bool:
-    """Return whether a date format reads the word as it is: Aug or August."""
-    return word.lower() in (meant.lower(), *NAMES.get(meant, "").split()[:1])
-
-
 _PARTS = r"^(\d{1,2})([-/.])(\d{1,2})[-/.](\d{4}|\d{2})(?:\D|$)"
 # Positions of day, month and year among a date's three numbers.
 ORDERS = {"dmy": ("1", "3", "4"), "mdy": ("3", "1", "4"), "ymd": ("4", "3", "1")}
@@ -141,28 +112,14 @@ LIMITS = (date(1900, 1, 1), date(2100, 1, 1))
 
 @dataclass(frozen=True, slots=True)
 class DayOrder:
-    """Evidence in a text column about the order of day, month and year.
+    """Evidence in a text column about the order of day, month and year."""
 
-    Attributes
-    ----------
-    day_first, month_first : int
-        Cells with a year of four figures that can only be read one way (a first, or second,
-        number above 12).
-    either : int
-        Cells with a year of four digits that give different days in the two orders.
-    dots : bool
-        Whether all cells separate numbers by dots, which is usual where the day comes first.
-    short : tuple of str
-        The orders that cells with a year of two figures can have ("dmy", "mdy", "ymd"), the
-        likeliest first; empty where there are none. More than one is a question.
-    example : str
-        A cell with a year of two figures.
-    """
-
+    # Cells with a year of four figures that have only one reading, as a number is above 12; others.
     day_first: int
     month_first: int
     either: int
-    dots: bool
+    dots: bool  # separate all numbers, which is usual where the day comes first
+    # Orders of cells with a year of two figures, the likeliest first (several are a question).
     short: tuple[str, ...] = ()
     example: str = ""
 
@@ -185,12 +142,7 @@ class DayOrder:
 def day_order(values: pl.Series, limits: tuple[date, date] = LIMITS) -> DayOrder:
     """Detect the order of day, month and year in a text column of dates.
 
-    Parameters
-    ----------
-    values : polars.Series
-        Text.
-    limits : tuple of datetime.date
-        The first and the last day that a date with a year of two figures can mean.
+    ``limits`` are the first and the last day that a date with a year of two figures can mean.
 
     Examples
     --------
@@ -212,14 +164,14 @@ def day_order(values: pl.Series, limits: tuple[date, date] = LIMITS) -> DayOrder
     )
     long = pl.col("4").str.len_chars() == 4
     first, second = pl.col("1").cast(pl.Int32) > 12, pl.col("3").cast(pl.Int32) > 12
-    row = parts.select(
-        day=(long & first & ~second).sum(),
-        month=(long & second & ~first).sum(),
-        either=(long & ~first & ~second & (pl.col("1") != pl.col("3"))).sum(),
-        dots=(pl.col("2") == ".").all(),
-    ).row(0, named=True)
-    dots = bool(row["dots"]) and parts.height > 0
-    order = DayOrder(row["day"], row["month"], row["either"], dots)
+    order = DayOrder(
+        *parts.select(
+            day=(long & first & ~second).sum(),
+            month=(long & second & ~first).sum(),
+            either=(long & ~first & ~second & (pl.col("1") != pl.col("3"))).sum(),
+            dots=(pl.col("2") == ".").all() & (pl.len() > 0),
+        ).row(0)
+    )
     brief = parts.filter(~long)
     if not brief.height:
         return order
@@ -258,17 +210,9 @@ def _short_orders(
 def formats(values: pl.Series, *, day_first: bool, short: str = "") -> list[str]:
     """Return the strptime formats that the texts are written in, short years first.
 
-    Numbers among the texts are read by `numeric_format`.
-
-    Parameters
-    ----------
-    values : polars.Series
-        Text.
-    day_first : bool
-        Whether 03/04/2024 is the third of April.
-    short : str
-        The order of dates with a year of two figures: "dmy", "mdy" or "ymd"; by default as
-        ``day_first`` says.
+    Numbers among the texts are read by `numeric_format`. ``short`` is the order of dates with a
+    year of two figures: "dmy", "mdy" or "ymd"; by default as ``day_first`` says (03/04/2024 is the
+    third of April).
 
     Examples
     --------
@@ -346,13 +290,10 @@ def _clock(rest: str) -> str | None:
     gap, seconds, fraction, half, zone = match.groups()
     # A twelve-hour clock is only one where the letters are AM or PM.
     hour = "%I" if half else "%H"
-    clock_format = f"{gap}{hour}:%M" + (":%S" if seconds else "")
-    clock_format += "%.f" if fraction else ""
-    clock_format += (" %p" if half and half.startswith(" ") else "%p") if half else ""
-    if zone:
-        clock_format += (" " if zone.startswith(" ") else "") + (
-            "Z" if zone.strip() == "Z" else "%z"
-        )
+    clock_format = f"{gap}{hour}:%M" + (":%S" if seconds else "") + ("%.f" if fraction else "")
+    for part, form in ((half, "%p"), (zone, "%z")):
+        if part:
+            clock_format += part[: part.startswith(" ")] + ("Z" if part.strip() == "Z" else form)
     return clock_format
 
 
@@ -369,7 +310,7 @@ def numeric_format(values: pl.Series) -> str | None:
     if not finite.len():
         return None
     low, high = (float(x) for x in (finite.quantile(0.01) or 0, finite.quantile(0.99) or 0))
-    ranges: Sequence[tuple[float, float, str]] = (
+    ranges = (
         (19000101, 21001231, "%Y%m%d"),
         (3e8, 4e9, "epoch_s"),
         (3e11, 4e12, "epoch_ms"),
@@ -383,7 +324,13 @@ DATE_LIKE = (
     r"^\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}|^\d{8}(\D|$)|^\d{1,2}[-/. ]{0,2}\p{L}{3,10}"
     r"|^\p{L}{2,10}(?:[.,]* |[-/])\d{1,2}\D"
 )
-NUMERIC = ("epoch_s", "epoch_ms", "epoch_us", "excel")
+# Numbers as times, and what they are called.
+NUMERIC = {
+    "epoch_s": "seconds since 1970 in UTC",
+    "epoch_ms": "milliseconds since 1970 in UTC",
+    "epoch_us": "microseconds since 1970 in UTC",
+    "excel": "days of Excel (45292 is 2024-01-01)",
+}
 # An offset after a time of day: Z, UTC, GMT, +01:00, -0500.
 OFFSET = (
     r"\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?: ?[AaPp][Mm])? ?(Z|UTC|GMT|"
@@ -394,32 +341,15 @@ OFFSET = (
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Rules by which one column's times are read.
+    """Rules by which one column's times are read."""
 
-    Attributes
-    ----------
-    zone : str
-        IANA zone of local times and of the business day.
-    formats : tuple of str
-        strptime formats, or one of epoch_s, epoch_ms, excel.
-    nulls : tuple of str
-        Words for 'no value'.
-    ambiguous : str
-        "earliest" or "latest", for times that the clock shows twice.
-    missing : str
-        "shift" (an hour later) or "reject", for times that the clock skips.
-    skips : bool
-        Whether there are such times (False saves a pass over the column).
-    words : dict of str to str
-        Names of months and weekdays in other languages, as `date_words` finds them.
-    """
-
-    zone: str = "UTC"
-    formats: tuple[str, ...] = ()
-    nulls: tuple[str, ...] = ("",)
-    ambiguous: str = "earliest"
-    missing: str = "shift"
-    skips: bool = True
+    zone: str = "UTC"  # IANA zone of local times and of the business day
+    formats: tuple[str, ...] = ()  # of strptime, or epoch_s, epoch_ms, epoch_us, excel
+    nulls: tuple[str, ...] = ("",)  # words for "no value"
+    ambiguous: str = "earliest"  # or "latest": of times that the clock shows twice
+    missing: str = "shift"  # "shift" (an hour later) or "reject": times that the clock skips
+    skips: bool = True  # whether there are such times; False saves a pass over the column
+    # Names in other languages, as `date_words` finds them.
     words: dict[str, str] = field(default_factory=dict)
 
     def utc(self, column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
@@ -480,24 +410,28 @@ class Clock:
             self.zone, ambiguous="latest" if choice == "latest" else "earliest", non_existent="null"
         )
 
-    def doubtful(self, naive: pl.Series) -> tuple[int, int]:
-        """Count the times that the clock shows twice, and those that it skips."""
-        if self.zone == "UTC":
-            return 0, 0
+    def note_changes(self, naive: pl.Series, where: str) -> tuple[list[str], bool]:
+        """Count the times that the clock shows twice, and skips; tell whether it skips any."""
         # Clock changes happen at night in all zones, so only those times are checked.
         small = naive.drop_nulls().to_frame("t").filter(pl.col("t").dt.hour() < 4)
         local = self._localised(pl.col("t"), "earliest")
         twice = local != self._localised(pl.col("t"), "latest")
-        row = (
-            small.group_by("t")
-            .len()
-            .select(
-                twice=pl.col("len").filter(twice).sum(),
-                skipped=pl.col("len").filter(local.is_null()).sum(),
+        rows, counts = pl.col("len"), small.group_by("t").len()
+        sums = counts.select(two=rows.filter(twice).sum(), none=rows.filter(local.is_null()).sum())
+        two, none = sums.row(0)
+        notes = []
+        if two:
+            notes.append(
+                f"{counted(two, 'time')} {where}, when the clock goes back in {self.zone}, can be "
+                f"read as two moments; the {self.ambiguous} is taken (ambiguous_time)"
             )
-            .row(0)
-        )
-        return int(row[0]), int(row[1])
+        if none:
+            treatment = "an hour is added" if self.missing == "shift" else "they are rejected"
+            notes.append(
+                f"{counted(none, 'time')} {where} never shown in {self.zone} (the clock goes "
+                f"forward); {treatment} (missing_time)"
+            )
+        return notes, none > 0
 
 
 def stated_offsets(cells: pl.Series) -> tuple[list[str], int]:

@@ -35,24 +35,9 @@ def seen_encoding(data: bytes, name: str = "the file", table: str = "orders") ->
 
     Unicode is seen by its marks, by its zero bytes, or because the text decodes as UTF-8. Of older
     encodings those that the detector finds plausible (library *charset-normalizer*) are compared by
-    the share of letters that are common in their languages.
-
-    Parameters
-    ----------
-    data : bytes
-        The text.
-    name, table : str
-        The file and the contract's table, for the question.
-
-    Returns
-    -------
-    str
-        Name of the encoding; "mixed" if some lines are in UTF-8 and others are not.
-
-    Raises
-    ------
-    SourceError
-        If two encodings give different texts that are equally plausible.
+    the share of letters that are common in their languages. "mixed" stands for some lines in UTF-8
+    and others not. Where two encodings give different texts that are equally plausible, a
+    `SourceError` asks which of them the file ``name`` is in.
 
     Examples
     --------
@@ -76,15 +61,10 @@ def seen_encoding(data: bytes, name: str = "the file", table: str = "orders") ->
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
-        return "mixed" if _is_mixed(data) else older_encoding(data, name, table)
+        beyond = [line for line in data.split(b"\n") if not line.isascii()]
+        is_mixed = sum(_decodes(line, "utf-8") for line in beyond) >= MIXED * len(beyond)
+        return "mixed" if is_mixed else older_encoding(data, name, table)
     return "utf-8"
-
-
-def _is_mixed(data: bytes) -> bool:
-    """Return whether a large part of the lines beyond ASCII is in UTF-8."""
-    beyond = [line for line in data.split(b"\n") if not line.isascii()]
-    good = sum(_decodes(line, "utf-8") for line in beyond)
-    return good >= MIXED * len(beyond)
 
 
 def _decodes(data: bytes, encoding: str) -> bool:
@@ -102,7 +82,8 @@ def older_encoding(data: bytes, name: str, table: str) -> str:
         cells[match[0].strip()] = None
         if len(cells) == CELLS:
             break
-    readings = _plausible(b"\n".join(cells))
+    sample = b"\n".join(cells)
+    readings = _plausible(sample)
     if not readings:
         undefined = (b"\x81", b"\x8d", b"\x8f", b"\x90", b"\x9d")
         return "latin-1" if any(byte in data for byte in undefined) else "cp1252"
@@ -111,9 +92,9 @@ def older_encoding(data: bytes, name: str, table: str) -> str:
     best = ranked[0]
     if best == "cp1252" and "cp1250" in readings and _is_hungarian(readings[best]):
         best = "cp1250"
-    if best == "cp1252" and _is_czech(b"\n".join(cells)):
+    if best == "cp1252" and _is_czech(sample):
         return "cp1250"
-    if best in ("cp1250", "cp1252") and _is_turkish(b"\n".join(cells)):
+    if best in ("cp1250", "cp1252") and _is_turkish(sample):
         return "cp1254"
     letters = max(1, sum(letter > "\x7f" for letter in readings[best]))
     is_clear = best in LATIN and scores[best] > CLEAR
@@ -186,22 +167,13 @@ def _plausible(sample: bytes) -> dict[str, str]:
     }
     # The detector keeps one of two encodings that read a text alike, and drops Hebrew and Arabic
     # for their lack of capitals: alphabets that give mostly common letters are compared, too.
-    chosen = [
-        one
-        for one in COMMON
-        if one in near
-        or _same(sample, one, near)
-        or (one == "cp1252" and _decodes(sample, one))
-        or (one in DROPPED and _decodes(sample, one) and _share(sample.decode(one), one) > HALF)
-    ]
-    return {one: sample.decode(one) for one in chosen}
-
-
-def _same(sample: bytes, encoding: str, near: set[str]) -> bool:
-    if not _decodes(sample, encoding):
-        return False
-    text = sample.decode(encoding)
-    return any(sample.decode(one) == text for one in near)
+    texts = {one: sample.decode(one) for one in COMMON if _decodes(sample, one)}
+    alike = {sample.decode(one, "replace") for one in near}
+    return {
+        one: text
+        for one, text in texts.items()
+        if text in alike or one == "cp1252" or (one in DROPPED and _share(text, one) > HALF)
+    }
 
 
 def _share(text: str, encoding: str) -> float:

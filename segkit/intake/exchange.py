@@ -34,15 +34,10 @@ def about_currencies(columns: Columns, *, with_fx: bool) -> list[Finding]:
     header = str(columns.source("amount"))
     named = named_currency(header) if name == "currency" else None
     if counts.height < 2:
-        if (
-            name != "currency"
-            and counts.height
-            and columns.stated_currency(name, sure=True) is None
-        ):
-            code = _code(counts.item(0, 0))
-            text = (
-                f"The sign in {columns.source(name)!r} is of several currencies: {code} is taken."
-            )
+        is_read = name != "currency" and counts.height
+        if is_read and columns.stated_currency(name, sure=True) is None:
+            code, cash = _code(counts.item(0, 0)), columns.source(name)
+            text = f"The sign in {cash!r} is of several currencies: {code} is taken."
             return [Finding("info", table, "currency", text, answer=f'currency = "{code}"')]
         if named is None or named in counts["code"]:
             return []
@@ -55,12 +50,11 @@ def about_currencies(columns: Columns, *, with_fx: bool) -> list[Finding]:
     main = _code(counts.item(0, 0))
     answer = f'currency = "{main}" rejects the other lines'
     if table == "orders":
-        answer = f'a table fx (currency, valid_from, rate) and currency = "{main}"; or '
-        answer += (
-            f'[orders.constants] currency = "{named or main}", if all amounts are in it already'
+        answer = (
+            f"{_stated_rates(columns, stated)}a table fx (currency, valid_from, rate) and currency "
+            f'= "{main}"; or [orders.constants] currency = "{named or main}", if all amounts are '
+            "in it already; currency alone rejects the other lines"
         )
-        answer += "; currency alone rejects the other lines"
-        answer = _stated_rates(columns, stated) + answer
     text = f"Amounts are in {counts.height} currencies: {listed}; without rates they cannot be "
     rows = int(counts["count"].sum() - counts["count"][0])
     return [Finding("block", table, name, text + "added up.", rows, answer=answer)]

@@ -33,23 +33,11 @@ from segkit.schema import CONTRACTS
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One file or frame of a source.
+    """One file or frame of a source."""
 
-    Attributes
-    ----------
-    table : str or None
-        The contract's table, if it is given; None if the layout decides.
-    default : str or None
-        The table if no layout is recognised.
-    name : str
-        The file's name; empty for a frame.
-    read : RawTable
-        Its rows.
-    """
-
-    table: str | None
-    default: str | None
-    name: str
+    table: str | None  # the contract's, if it is given; else the layout decides
+    default: str | None  # the table if no layout is recognised
+    name: str  # the file's; empty for a frame
     read: RawTable
 
 
@@ -95,24 +83,9 @@ def holds_contacts(names: Iterable[str], name: str = "") -> bool:
 def put_together(parts: list[Part], given: Mapping) -> tuple[dict[str, RawTable], list[str]]:
     """Tell the tables of several files, and append files that hold the same table.
 
-    Parameters
-    ----------
-    parts : list of Part
-        The files as read. One whose table is neither given nor told by its layout or name is left
-        out, with a note.
-    given : Mapping
-        The mapping as far as it is given.
-
-    Returns
-    -------
-    tuple of (dict of str to RawTable, list of str)
-        The tables, and notes.
-
-    Raises
-    ------
-    SourceError
-        If a preset is set and the file has none of its layouts, or if files of orders have
-        different layouts.
+    A file whose table is neither given nor told by its layout or name is left out, with a note.
+    Where a preset is set and a file has none of its layouts, or files of orders have different
+    ones, a `SourceError` is raised.
     """
     notes: list[str] = []
     by_table: dict[str, list[tuple[Part, Layout | None]]] = {}
@@ -223,13 +196,11 @@ def _in_last_state(
     for place, earlier in enumerate(ranked):
         for later in ranked[place + 1 :]:
             old, new = kept[earlier], frames[later]
-            again = old.join(new, on=same, how="semi", nulls_equal=True)[order].drop_nulls()
-            there = old.filter(pl.col(order).is_in(again.implode()))
-            differ = there.join(new, on=old.columns, how="anti", nulls_equal=True)[order].unique()
-            changed += differ.len()
-            kept[earlier] = old.filter(
-                ~pl.col(order).is_in(differ.implode()).fill_null(value=False)
-            )
+            again = old.join(new, on=same, how="semi", nulls_equal=True).select(order)
+            there = old.join(again, on=order, how="semi")
+            differ = there.join(new, on=old.columns, how="anti", nulls_equal=True).select(order)
+            changed += differ.n_unique()
+            kept[earlier] = old.join(differ, on=order, how="anti", maintain_order="left")
     if changed and ends.select("time", "first").is_duplicated().any():
         raise SourceError(
             f"orders: {' and '.join(names)} hold {counted(changed, 'order')} in different states, "

@@ -13,13 +13,10 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-
-def read_words() -> dict[str, dict[str, Any]]:
-    """Read the words that tell what columns, rows and states mean; see ``words.toml``."""
-    return tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))
-
-
-WORDS = read_words()
+# The words that tell what columns, rows and states mean.
+WORDS: dict[str, dict[str, Any]] = tomllib.loads(
+    Path(__file__).with_name("words.toml").read_text(encoding="utf-8")
+)
 
 
 def pattern(name: str) -> str:

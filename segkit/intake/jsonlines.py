@@ -33,43 +33,30 @@ def read_json_lines(
 
     A nested object becomes columns with dotted names (``customer.email``), so does a list of keys
     and values. One list of objects, such as the items of an order, makes a row of each object, with
-    the rest repeated. A list of plain values is joined by commas.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file, for messages.
-    text : str
-        Its text.
-    table : str
-        The contract's table.
-    explode : str or None
-        The list whose objects become rows; "" for none: then a list of one object is flattened,
-        and longer ones stay as text.
-    default : callable
-        Gives ``explode``, where it is None, for the names of the columns.
-
-    Raises
-    ------
-    SourceError
-        If a line is no object, or several lists of objects could become rows.
+    the rest repeated. A list of plain values is joined by commas. ``explode`` names that list (""
+    for none: then a list of one object is flattened, and longer ones stay as text); where it is
+    None, ``default`` gives it for the names of the columns. ``path`` and ``table`` are for
+    messages.
     """
-    notes: list[str] = []
     frames: list[pl.DataFrame] = []
     lists: dict[str, None] = {}
     objects = 0
     for records in _chunks(path, text):
         flat = [_flatten(record) for record in records]
         objects += len(flat)
-        lists |= dict.fromkeys(_lists(flat))
+        lists |= dict.fromkeys(
+            name
+            for record in flat
+            for name, value in record.items()
+            if isinstance(value, list) and any(isinstance(item, dict) for item in value)
+        )
         if explode is None:
             explode = default(list(dict.fromkeys(name for record in flat for name in record)))
         if explode is None and len(lists) > 1:
             listed = " or ".join(f'"{name}"' for name in lists)
             raise SourceError(
                 f"{path.name} holds {counted(len(lists), 'list')} of objects; say which of them "
-                "makes the "
-                f'rows: [{table}] explode = {listed}, or "" for none'
+                f'makes the rows: [{table}] explode = {listed}, or "" for none'
             )
         # Objects read before the first list have none: they are one row each in any case.
         rows_of = next(iter(lists), "") if explode is None else explode
@@ -83,21 +70,20 @@ def read_json_lines(
             f"{path.name}: explode = {explode!r}: expected a list of objects, found: {available}"
         )
     frame = pl.concat(frames, how="diagonal")
-    columns, changes = distinct_names(frame.columns)
-    notes += [f"{path.name}: {change}" for change in changes]
+    frame.columns, changes = distinct_names(frame.columns)
+    notes = [f"{path.name}: {change}" for change in changes]
     if rows_of:
         notes.append(
             f"{path.name}: {counted(objects, 'object')} with {counted(frame.height, 'row')} of "
             f"{rows_of!r}; what an object says once is repeated in each of its rows (explode)"
         )
-    frame.columns = columns
     return RawTable(frame, 1 if frame.height == objects else None, tuple(notes))
 
 
 def _frame(rows: list[dict[str, str | None]]) -> pl.DataFrame:
     names = dict.fromkeys(name for row in rows for name in row)
     return pl.DataFrame(
-        [pl.Series(name, [row.get(name) for row in rows], dtype=pl.String) for name in names]
+        pl.Series(name, [row.get(name) for row in rows], dtype=pl.String) for name in names
     )
 
 
@@ -110,7 +96,8 @@ def _chunks(path: Path, text: str) -> Iterator[list[Record]]:
         except (ValueError, RecursionError) as error:
             raise SourceError(f"{path.name} is not valid JSON: {error}") from error
         if isinstance(whole, dict):  # the answer of a web service: the records are in one list
-            nested = [item for item in whole.values() if _is_table(item)]
+            lists = (item for item in whole.values() if isinstance(item, list) and item)
+            nested = [item for item in lists if all(isinstance(one, dict) for one in item)]
             whole = nested[0] if len(nested) == 1 else [whole]
         for start in range(0, len(whole), CHUNK):
             yield _objects(path, whole[start : start + CHUNK], start)
@@ -134,10 +121,6 @@ def _chunks(path: Path, text: str) -> Iterator[list[Record]]:
         yield _objects(path, chunk, read)
 
 
-def _is_table(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
-
-
 def _objects(path: Path, records: list[Any], before: int) -> list[Record]:
     for place, record in enumerate(records, before + 1):
         if not isinstance(record, dict):
@@ -153,7 +136,11 @@ def _flatten(record: Record, prefix: str = "") -> Record:
     flat: Record = {}
     for name, value in record.items():
         key = prefix + name
-        if isinstance(value, list) and value and all(_is_pair(item) for item in value):
+        if (
+            isinstance(value, list)
+            and value
+            and all(isinstance(item, dict) and set(item) in PAIRS for item in value)
+        ):
             value = {str(item.get("key", item.get("name"))): item["value"] for item in value}
             value = {name: _only(item) for name, item in value.items()}
         if isinstance(value, dict):
@@ -163,28 +150,12 @@ def _flatten(record: Record, prefix: str = "") -> Record:
     return flat
 
 
-def _is_pair(item: Any) -> bool:
-    return isinstance(item, dict) and any(pair == set(item) for pair in PAIRS)
-
-
 def _only(value: Any) -> Any:
     """Return the one value of an object with a value for each type, as in GA4."""
     if isinstance(value, dict) and all(name.endswith("_value") for name in value):
         given = [item for item in value.values() if item is not None]
         return given[0] if given else None
     return value
-
-
-def _lists(flat: list[Record]) -> list[str]:
-    """List the columns that hold lists of objects."""
-    return list(
-        dict.fromkeys(
-            name
-            for record in flat
-            for name, value in record.items()
-            if isinstance(value, list) and any(isinstance(item, dict) for item in value)
-        )
-    )
 
 
 def _exploded(flat: list[Record], name: str) -> list[Record]:

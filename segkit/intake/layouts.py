@@ -24,10 +24,8 @@ from segkit.intake.lookups import email_column
 from segkit.intake.mapping import PRESET_FOLDER, PRESETS, Mapping, TableMapping, lacks
 from segkit.intake.store import Intake
 
-# A column is preferred to a fuller one if it has this share of its values.
-NEARLY = 0.9
-# Of orders, a column of customers is preferred to a fuller one if it has this share of its values.
-HALF = 0.5
+# A column is preferred to a fuller one with this share of its values; if of orders' customers.
+NEARLY, HALF = 0.9, 0.5
 # The share of ids that two columns must have in common to be taken for the same ids.
 LEAST_MET = 0.2
 # What a sentence says of the columns that matter most.
@@ -44,36 +42,20 @@ ROLES = {
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One kind of file that a system exports.
+    """One kind of file that a system exports."""
 
-    Attributes
-    ----------
-    preset, title, kind : str
-        The preset's name, the system's name, and the kind of file ("order export").
-    table : str
-        The contract's table that it becomes.
-    header : tuple of str
-        Columns that all such files have.
-    file : tuple of str
-        How the file's name begins, where the header alone does not tell.
-    columns : dict of str to tuple of str
-        For each column of the contract, the source's columns, the preferred first.
-    constants, values, options : dict
-        As in a mapping.
-    also : dict or None
-        A second table that the file holds: ``table``, ``columns``, ``latest_by``.
-    """
-
-    preset: str
-    title: str
-    kind: str
-    table: str
-    header: tuple[str, ...]
-    file: tuple[str, ...] = ()
+    preset: str  # the preset's name
+    title: str  # the system's name
+    kind: str  # as in "order export"
+    table: str  # the contract's, that it becomes
+    header: tuple[str, ...]  # columns that all such files have
+    file: tuple[str, ...] = ()  # how the file's name begins, where the header alone does not tell
+    # For each of the contract the source's, the preferred first.
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     constants: dict[str, Any] = field(default_factory=dict)
     values: dict[str, dict[str, Any]] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    # A second table in the file: ``table``, ``columns``, ``latest_by``.
     also: dict[str, Any] | None = None
 
     def fits(self, names: Iterable[str], file: str = "") -> bool:
@@ -99,14 +81,7 @@ def list_layouts() -> tuple[Layout, ...]:
 def find_layout(names: Sequence[str], preset: str | None, file: str = "") -> Layout | None:
     """Find the layout of a file by its columns.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Its columns.
-    preset : str or None
-        The preset to look in; "none" for none; None for all.
-    file : str
-        Its name.
+    Of ``preset`` None is for all, "none" for none; ``file`` is the file's name.
 
     Examples
     --------
@@ -149,8 +124,7 @@ def layout_mapping(layout: Layout, frame: pl.DataFrame) -> TableMapping:
             is_buyer = ours == "customer_id" and layout.table == "orders"
             least = most * (HALF if is_buyer else NEARLY)
             columns[ours] = next(name for name in present if filled[name] >= least)
-    used = set(columns)
-    values = {name: words for name, words in layout.values.items() if name in used}
+    values = {name: words for name, words in layout.values.items() if name in columns}
     return TableMapping(columns, dict(layout.constants), values, dict(layout.options))
 
 
@@ -218,16 +192,6 @@ def add_contacts(taken: Intake) -> Intake:
     A customer's address and consent are those of its latest order that states them; of a consent
     and a refusal at one time the refusal. Of rejected lines only a refusal counts.
 
-    Parameters
-    ----------
-    taken : Intake
-        As `segkit.clean_data` returns it, with its raw tables.
-
-    Returns
-    -------
-    Intake
-        The same where its customers have addresses, or its orders state nothing about them.
-
     Examples
     --------
     >>> from segkit.intake import clean_data
@@ -291,14 +255,9 @@ def preset_part(
     return layout, layout_mapping(layout, frame)
 
 
-def preset_mapping(
-    raw: Map[str, pl.DataFrame], given: Mapping, files: Map[str, str] | None = None
-) -> Mapping:
+def preset_mapping(raw: Map[str, pl.DataFrame], given: Mapping) -> Mapping:
     """Return what the presets say of raw tables, as a mapping under the given one."""
-    parts = {
-        name: preset_part(name, frame, given, (files or {}).get(name, ""))
-        for name, frame in raw.items()
-    }
+    parts = {name: preset_part(name, frame, given) for name, frame in raw.items()}
     return Mapping({name: part[1] for name, part in parts.items() if part is not None})
 
 
@@ -329,8 +288,7 @@ def match_customer_columns(
         address = part.columns.get("email") if table == "customers" and now is None else None
         told_by = best if enough else address
         if told_by:
-            columns = {**part.columns, "customer_id": told_by}
-            tables[table] = replace(part, columns=columns)
+            tables[table] = replace(part, columns={**part.columns, "customer_id": told_by})
     return replace(mapping, tables=tables)
 
 

@@ -14,18 +14,8 @@ from segkit.intake.questions import Finding, about_rivals
 from segkit.intake.roles import assign_roles, close_rivals, name_score
 from segkit.schema import CONTRACTS, EVENT_TYPES
 
-# The other tables: roles of orders, and columns of their own by literal headers.
-_WHO = ("customer_id", "email", "device_id", "loyalty_id")
-_SHARED: dict[str, tuple[str, ...]] = {
-    "events": (*_WHO, "product_id", "channel"),
-    "customers": _WHO,
-    "products": ("product_id", "category"),
-    "prices": ("product_id", "unit_price"),
-    "fx": ("currency",),
-    "survey": _WHO,
-    "links": _WHO,
-    "assignments": ("customer_id",),
-}
+# The other tables have roles of orders, and columns of their own by literal headers.
+_SHARED: dict[str, list[str]] = WORDS["shared_roles"]
 _ADDRESS, LEAST_ADDRESSES = r"[^@\s,;]@[^@\s,;]+\.\w", 0.3
 EVENT_WORDS = {word: kind for kind, words in WORDS["events"].items() for word in words.split()}
 
@@ -35,19 +25,7 @@ def propose_by_header(
 ) -> tuple[TableMapping, list[Finding]]:
     """Propose the columns of a table other than orders from its headers and filled cells.
 
-    Parameters
-    ----------
-    table : str
-        The contract's table.
-    frame : polars.DataFrame
-        Its raw rows.
-    given : Mapping
-        The mapping as far as it is given.
-
-    Returns
-    -------
-    tuple of (TableMapping, list of Finding)
-        Columns and words, and the questions where several columns are possible.
+    Returned are columns and words, and the questions where several columns are possible.
     """
     fixed = given.tables.get(table, TableMapping()).columns
     nulls = {"", *map(str, given.option(table, "nulls"))}
@@ -63,7 +41,13 @@ def propose_by_header(
             columns[time] = dated[0]
     if table == "survey":
         columns = {o: t for o, t in columns.items() if o in ("customer_id", "nps", "csat")}
-    questions = _ask_rivals(table, frame, columns, scores, used)
+    questions = []
+    for role, rivals in close_rivals(
+        scores, columns, used, lambda _, one, other: frame[one].equals(frame[other])
+    ):
+        must = role in ("customer_id", "event_time", "event_type")
+        answer = f'[{table}.columns] {role} = "{rivals[0]}"'
+        questions.append(about_rivals(table, role, map(repr, rivals), answer, must))
     return TableMapping(columns, {}, _words(table, frame, columns)), questions
 
 
@@ -121,22 +105,6 @@ def find_attributes(frame: pl.DataFrame, used: set[str]) -> dict[str, str]:
 _OF_COUNTRY = frozenset(["country", "customer", "shipping", "payment", "order", "buy", "name"])
 
 
-def _ask_rivals(
-    table: str, frame: pl.DataFrame, columns: dict[str, str], scores: Scores, used: set[str]
-) -> list[Finding]:
-    """Ask which column is meant where several headers fit a role alike."""
-    questions = []
-
-    def is_same(_: str, one: str, other: str) -> bool:
-        return frame[one].equals(frame[other])
-
-    for role, rivals in close_rivals(scores, columns, used, is_same):
-        must = role in ("customer_id", "event_time", "event_type")
-        answer = f'[{table}.columns] {role} = "{rivals[0]}"'
-        questions.append(about_rivals(table, role, map(repr, rivals), answer, must))
-    return questions
-
-
 def _words(
     table: str, frame: pl.DataFrame, columns: dict[str, str]
 ) -> dict[str, dict[str, object]]:
@@ -144,24 +112,27 @@ def _words(
     if table != "events" or "event_type" not in columns:
         return {}
     cells = frame[columns["event_type"]].drop_nulls().cast(pl.String).unique().to_list()
-    event_types = {cell: _event(cell) for cell in sorted(cells)}
-    words = {cell: word for cell, word in event_types.items() if word and word != cell}
-    return {"event_type": dict(words)} if words else {}
+    event_types = {cell: plain(cell) for cell in sorted(cells)}
+    words: dict[str, object] = {
+        cell: word
+        for cell, spelt in event_types.items()
+        if (word := spelt if spelt in EVENT_TYPES else EVENT_WORDS.get(spelt)) not in (None, cell)
+    }
+    return {"event_type": words} if words else {}
 
 
 def _filled(frame: pl.DataFrame, names: list[str], nulls: set[str]) -> list[str]:
     """Return the columns that hold a value: of text one that is not a word for none."""
     first = frame.head(1).select(names).to_dict(as_series=False)  # most columns show it there
-    empty = [name for name, cells in first.items() if not _has_value(cells, nulls)]
+    empty = [
+        name
+        for name, cells in first.items()
+        if all(str(cell or "").strip() in nulls for cell in cells)
+    ]
     for rows in (frame.head(1_000), frame):
         is_blank = rows.select(_is_empty(name, frame.schema[name], nulls) for name in empty)
         empty = [name for name in empty if is_blank[name].item()]
     return [name for name in names if name not in empty]
-
-
-def _has_value(cells: list[object], nulls: set[str]) -> bool:
-    """Return whether a cell surely holds a value."""
-    return any(str(cell or "").strip() not in nulls for cell in cells)
 
 
 def _is_empty(name: str, kind: pl.DataType, nulls: set[str]) -> pl.Expr:
@@ -180,8 +151,3 @@ def squeezed(spelt: str) -> str:
     True
     """
     return "".join(word for word in spelt.split("_") if word not in SMALL) or spelt
-
-
-def _event(word: str) -> str | None:
-    spelt = plain(word)
-    return spelt if spelt in EVENT_TYPES else EVENT_WORDS.get(spelt)

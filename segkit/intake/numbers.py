@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import polars as pl
 
 from segkit.intake.cells import is_text, null_numbers, text
-from segkit.intake.headers import WORDS, concepts
+from segkit.intake.headers import WORDS, concepts, language_of
 
 # Thousands separators that are never a decimal sign: spaces and apostrophes.
 SPACES = (" ", "\u00a0", "\u2009", "\u202f")
@@ -61,22 +61,11 @@ def code_of(word: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a column writes numbers.
-
-    Attributes
-    ----------
-    decimal : str
-        The decimal sign, "." or ",".
-    thousands : str
-        The sign between thousands; "" for none. Spaces and apostrophes are accepted beside "."
-        and ",".
-    lakh : bool
-        Whether groups are India's: 12,34,567.
-    """
+    """How a column writes numbers."""
 
     decimal: str = "."
-    thousands: str = ","
-    lakh: bool = False
+    thousands: str = ","  # "" for none; spaces and apostrophes are accepted beside "." and ","
+    lakh: bool = False  # whether groups are India's: 12,34,567
 
     @property
     def pattern(self) -> str:
@@ -93,31 +82,17 @@ class Dialect:
         )
 
     def _signs(self) -> list[str]:
-        if not self.thousands:
-            return []
-        kinds: tuple[str, ...] = (self.thousands,)
-        if self.thousands in ".,":
-            kinds = (self.thousands, *SPACES, *APOSTROPHES)
-        elif self.thousands in SPACES:
-            kinds = SPACES
-        elif self.thousands in APOSTROPHES:
-            kinds = APOSTROPHES
-        return [re.escape(sign) for sign in kinds]
+        alike = {sign: kind for kind in (SPACES, APOSTROPHES) for sign in kind}
+        signs = alike.get(self.thousands, (self.thousands,))
+        more = (*SPACES, *APOSTROPHES) if self.thousands in (".", ",") else ()
+        return [re.escape(sign) for sign in (*signs, *more) if sign]
 
 
 def parts(texts: pl.Series) -> pl.DataFrame:
-    """Split cells into digits with separators, sign and unit.
+    """Split trimmed cells into digits with separators, sign and unit.
 
-    Parameters
-    ----------
-    texts : polars.Series
-        Trimmed texts.
-
-    Returns
-    -------
-    polars.DataFrame
-        Per text ``core`` (null where it is not one number), ``negative``, ``unit`` (lower case,
-        null where there is none) and ``tail``, a sign without digits after it ("12,-").
+    ``core`` is null where a cell is not one number, ``unit`` (in lower case) where it has none;
+    ``tail`` is a sign without digits after it ("12,-").
 
     Examples
     --------
@@ -146,16 +121,8 @@ def read_numbers(texts: pl.Series, dialect: Dialect, units: Collection[str] = ()
     """Read texts exactly, as ``Decimal(38, 6)``; null where they are no number of the dialect.
 
     Currency signs and codes, a trailing or a typographic minus and accountants' brackets are
-    understood; figures beyond the sixth decimal are rounded to the nearest millionth.
-
-    Parameters
-    ----------
-    texts : polars.Series
-        Trimmed texts.
-    dialect : Dialect
-        How the column writes numbers.
-    units : collection of str
-        What may stand before or after a number, in lower case; see `CURRENCY_UNITS`.
+    understood; figures beyond the sixth decimal are rounded to the nearest millionth. Texts are
+    trimmed; ``units``, in lower case, may stand before or after a number (`CURRENCY_UNITS`).
 
     Examples
     --------
@@ -241,17 +208,7 @@ def _each(texts: pl.Series, once: pl.Series, read: pl.Series) -> pl.Series:
 
 
 def seen_dialect(values: pl.Series) -> tuple[Dialect, bool]:
-    """Detect how a column writes numbers.
-
-    Parameters
-    ----------
-    values : polars.Series
-        Text.
-
-    Returns
-    -------
-    tuple of (Dialect, bool)
-        The likeliest dialect, and whether the decimal sign is certain.
+    """Detect how a column writes numbers, and whether its decimal sign is certain.
 
     Examples
     --------
@@ -263,30 +220,24 @@ def seen_dialect(values: pl.Series) -> tuple[Dialect, bool]:
     True
     """
     texts = values.cast(pl.String).unique().str.strip_chars()
-    tests: dict[str, pl.Expr] = {}
+    tests: dict[str, str] = {}
     for name, sign, rival in (("comma", ",", r"\."), ("point", r"\.", ",")):
         if not texts.str.contains(sign).any():
             continue
-        not_sign = "[^,]" if sign == "," else r"[^.]"
         tests |= {
-            name: pl.col("c").str.contains(sign),
-            f"{name}_last": pl.col("c").str.contains(rf"{rival}\d{{3}}{sign}\d+$"),
-            f"{name}_sure": pl.col("c").str.contains(
-                rf"^{not_sign}*{sign}(\d{{1,2}}|\d{{4,}})$|^0?{sign}\d"
-            ),
-            f"{name}_parts": pl.col("c").str.contains(rf"\d{sign}\d{{2,3}}{sign}\d{{3}}"),
-            f"{name}_lakh": pl.col("c").str.contains(
-                rf"^\d{{1,2}}{sign}(\d{{2}}{sign})+\d{{3}}(\D|$)"
-            ),
-            f"{name}_threes": pl.col("c").str.contains(
-                rf"^\d{{3}}({sign}\d{{3}})+(\D|$)|^\d{{1,3}}({sign}\d{{3}}){{2,}}(\D|$)"
-            ),
+            name: sign,
+            f"{name}_last": rf"{rival}\d{{3}}{sign}\d+$",
+            f"{name}_sure": rf"^[^{sign}]*{sign}(\d{{1,2}}|\d{{4,}})$|^0?{sign}\d",
+            f"{name}_parts": rf"\d{sign}\d{{2,3}}{sign}\d{{3}}",
+            f"{name}_lakh": rf"^\d{{1,2}}{sign}(\d{{2}}{sign})+\d{{3}}(\D|$)",
+            f"{name}_threes": rf"^(\d{{3}}({sign}\d{{3}})+|\d{{1,3}}({sign}\d{{3}}){{2,}})(\D|$)",
         }
     marks: defaultdict[str, bool] = defaultdict(bool)
     if tests:
         core = pl.col("core").str.replace(r"[eE][+-]?\d+$", "").str.replace_all(f"[{_GAPS}]", "")
         read = parts(texts).select(core.alias("c"))
-        signs = read.select(test.any().alias(name) for name, test in tests.items())
+        shown = pl.col("c").str
+        signs = read.select(shown.contains(test).any().alias(n) for n, test in tests.items())
         marks.update(signs.row(0, named=True))
 
     def dialect(decimal: str) -> Dialect:
@@ -323,6 +274,20 @@ def parts_thousands(texts: pl.Series, sign: str) -> bool:
     plain = core.filter(~core.str.contains(sign, literal=True)).str.len_chars() <= 3
     fits = signed.str.contains(groups).all() and plain.all() and signed.str.contains(r"^\d\d").any()
     return signed.len() >= FEWEST_GROUPS and bool(fits)
+
+
+def other_decimal(
+    texts: pl.Series, decimal: str, codes: Collection[str], headers: Iterable[str]
+) -> str | None:
+    """Return the other decimal sign where the one seen parts thousands; None if that is unclear.
+
+    Three figures stand behind each sign, and the currencies, or else the language of the headers,
+    have no three decimals.
+    """
+    has_mills = MILLS & {*codes} if codes else language_of(headers) not in WITHOUT_MILLS
+    if has_mills or not parts_thousands(texts, decimal):
+        return None
+    return "," if decimal == "." else "."
 
 
 def named_currency(header: str) -> str | None:
@@ -376,7 +341,6 @@ def title_currency(title: str) -> str | None:
 
 
 CURRENCY_UNITS = frozenset({*(code.lower() for code in CODES), *SYMBOLS})
-
 
 YES_NO = {"yes": 1.0, "no": 0.0}
 # A rating scale: it begins at 1 or below, and has no more answers than 0 to 10.
@@ -438,20 +402,11 @@ def count_unreadable(item: pl.Series, read: pl.Series, nulls: Sequence[object]) 
 def doubted_answers(item: pl.Series) -> list[tuple[float, int]]:
     """List the values of an item that look like codes for 'no answer' outside its scale.
 
-    The item must look like a scale apart from such codes: whole numbers that
-    begin between -5 and 1 and span at most 11 answers. Doubted are then numbers that surveys use
-    as codes (-9, 9, 99, 998, …) and that do not continue the scale: a high one that leaves a gap,
-    a negative one where the scale is not symmetric around 0, and a 0 below a scale to 5 or 7.
-
-    Parameters
-    ----------
-    item : polars.Series
-        Answers as numbers; missing ones as null or NaN.
-
-    Returns
-    -------
-    list of (float, int)
-        Each doubted value and how often it occurs, ascending.
+    The item must look like a scale apart from such codes: whole numbers that begin between -5 and 1
+    and span at most 11 answers. Doubted are then numbers that surveys use as codes (-9, 9, 99, 998,
+    …) and that do not continue the scale: a high one that leaves a gap, a negative one where the
+    scale is not symmetric around 0, and a 0 below a scale to 5 or 7. Each is returned with its
+    count, ascending.
 
     Examples
     --------
@@ -466,8 +421,7 @@ def doubted_answers(item: pl.Series) -> list[tuple[float, int]]:
     counts = dict(values.value_counts().sort(values.name).iter_rows())
     if any(value != round(value) for value in counts):
         return []
-    doubted = _codes_among(list(counts))
-    return [(value, counts[value]) for value in doubted]
+    return [(value, counts[value]) for value in _codes_among(list(counts))]
 
 
 def _codes_among(values: list[float]) -> list[float]:

@@ -19,7 +19,7 @@ from segkit.ids import ids_of, read_ids, unmatched
 from segkit.intake.columns import Columns
 from segkit.intake.lookups import email_column
 from segkit.intake.mapping import Mapping
-from segkit.intake.textfiles import read_decoded
+from segkit.intake.textfiles import read_utf8
 
 # Column of rejects that holds the customer as intake understood it, for `trace`.
 WHO = "resolved_customer_id"
@@ -226,7 +226,7 @@ def erased_ids(erase: Any, file: str | None, base: Path | None = None) -> pl.Ser
         path = Path(file) if Path(file).is_absolute() or base is None else base / file
         if not path.is_file():
             raise SourceError(f"expected an erasure list (one customer id per line) at {path.name}")
-        lines = read_decoded(path, Mapping(), "customers", []).splitlines()
+        lines = read_utf8(path, Mapping(), "customers", []).decode().splitlines()
         cells = [line.split(",")[0].strip().strip('"') for line in lines]
         listed = [cell for cell in cells if cell and cell.lower() != "customer_id"]
         ids += ids_of(pl.Series(listed, dtype=pl.String), path.name).to_list()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segkit import errors
+from segkit.intake.headers import WORDS
 from segkit.writing import close_to_others, private_folder, relative_path, write_whole
 
 if TYPE_CHECKING:
@@ -59,22 +60,7 @@ _ANY = re.compile(f"(?P<email>{EMAIL})|(?P<iban>{IBAN})|(?P<phone>{PHONE})|(?P<c
 # Quick test in polars whether a cell needs `mask_text` at all.
 SUSPECT = r"@|\d(?:[ ()/.-]*\d){6}"
 LEAST_PHONE, MOST_PHONE = 7, 15
-# Short words that dates, times and amounts are written with; other short words can be names.
-_WORDS = frozenset(
-    re.split(
-        r"\s+",
-        "am pm st nd rd th t z utc gmt cet cest bst est edt pst pdt cst mst h min s kg g cm m "
-        "pc pcs x e jan feb mar mär mrz apr may mai jun jul aug sep sept oct okt nov dec dez "
-        "ene abr ago set dic fév fev avr aoû déc gen mag giu lug ott mei mrt out",
-    )
-)
-_NO_VALUE = frozenset(
-    re.split(
-        r"\s+",
-        "n/a na nan n.a. none null nil tbd tba unknown missing empty free gratis true false yes no "
-        "inf ? - -- usd eur gbp",
-    )
-)
+_WORDS, _NO_VALUE = (frozenset(WORDS["shown"][kind].split()) for kind in ("short", "no_value"))
 _LETTERS = re.compile(r"[^\W\d_]+")
 LONGEST, LONGEST_STATE, LONGEST_CODE, LEAST_DIGITS = 30, 60, 3, 3
 LEAST_HOLDERS = 5  # smallest number of cells with a value for it to be shown
@@ -118,13 +104,6 @@ def mask_error(text: str, kind: str = "") -> str:
     messages, quoted text is shown if it can be a name in code, a type or a relative path; otherwise
     it is masked by `mask_cell`. Two capitalised words in a row are treated as a person's name.
 
-    Parameters
-    ----------
-    text : str
-        The message.
-    kind : str
-        The class of the error.
-
     Examples
     --------
     >>> mask_error("could not convert string to float: 'Ann Lee'", "ValueError")
@@ -137,14 +116,13 @@ def mask_error(text: str, kind: str = "") -> str:
     own_error = getattr(errors, kind, None)
     if isinstance(own_error, type) and issubclass(own_error, errors.SegkitError):
         return mask_text(text)
-    shown = mask_text(_QUOTED.sub(_quoted, text))
+
+    def shown_quote(match: re.Match[str]) -> str:
+        quote, quoted = match[1], match[2]
+        return f"{quote}{quoted if _CODE.fullmatch(quoted) else mask_cell(quoted)}{quote}"
+
+    shown = mask_text(_QUOTED.sub(shown_quote, text))
     return _NAMES.sub(lambda name: f"text of {len(name[0])} characters", shown)
-
-
-def _quoted(match: re.Match[str]) -> str:
-    quote, text = match[1], match[2]
-    shown = text if _CODE.fullmatch(text) else mask_cell(text)
-    return f"{quote}{shown}{quote}"
 
 
 def mask_outputs(cells: Iterable[Any]) -> None:
@@ -152,11 +130,6 @@ def mask_outputs(cells: Iterable[Any]) -> None:
 
     Of what was printed or shown, what `mask_text` finds; of errors, their tracebacks and warnings,
     the messages too (`mask_error`). Pictures stay, and so does the code: it is the author's.
-
-    Parameters
-    ----------
-    cells : iterable
-        Cells as nbformat reads them.
     """
     for cell in cells:
         for output in cell.get("outputs", ()):
@@ -249,17 +222,17 @@ def mask_cell(value: object) -> str:
     digits = sum(sign.isdigit() for sign in plain)
     if len(plain) > LONGEST or not digits:
         return hidden
-    words = [word for word in _LETTERS.findall(plain) if not _is_code(word)]
+    words = [
+        word
+        for word in _LETTERS.findall(plain)
+        if not (len(word) == 1 or (len(word) <= LONGEST_CODE and word.isupper()))
+        and word.casefold() not in _WORDS
+    ]
     if not words:
         return text
     if len(words) == 1 and digits >= LEAST_DIGITS:
         return text.replace(words[0], "…")
     return hidden
-
-
-def _is_code(word: str) -> bool:
-    short = len(word) <= LONGEST_CODE
-    return len(word) == 1 or (short and word.isupper()) or word.casefold() in _WORDS
 
 
 def mask_word(word: object, cells: pl.Series) -> str:
@@ -303,13 +276,8 @@ def show_state(word: object, cells: pl.Series) -> str:
 def fold_rare(column: pl.Series, *, most: int, least: int | None = None) -> pl.Series:
     """Replace rare values in a column of texts by "other", since they can be personal.
 
-    Parameters
-    ----------
-    column : Series of String
-    most : int
-        Values kept where there are more: one fewer, and "other".
-    least : int, optional
-        Fewest holders of a value that is kept; as for `mask_word` by default.
+    Where there are more values than ``most``, one fewer is kept. A value with fewer holders than
+    ``least`` (as for `mask_word` by default) is rare.
 
     Examples
     --------
@@ -322,19 +290,14 @@ def fold_rare(column: pl.Series, *, most: int, least: int | None = None) -> pl.S
 
     if least is None:
         least = _few(column.len() - column.null_count())
-    counts = (
-        column.drop_nulls()
-        .value_counts(name="n")
-        .sort(["n", column.name], descending=[True, False])
-    )
+    counts = column.drop_nulls().value_counts(name="n")
+    counts = counts.sort("n", column.name, descending=[True, False])
     common = counts.filter(pl.col("n") >= least)
     if common.height == counts.height <= most:
         return column
     common_values = common.get_column(column.name).head(most - 1)
-    frame = pl.DataFrame({"value": column})
-    rest = pl.when(pl.col("value").is_not_null()).then(pl.lit("other"))
-    value = pl.when(pl.col("value").is_in(common_values.to_list())).then("value").otherwise(rest)
-    return frame.select(value.alias(column.name)).to_series()
+    is_rare = ~column.is_in(common_values.implode()) & column.is_not_null()
+    return column.set(is_rare, "other")
 
 
 def _few(rows: int) -> int:
@@ -373,12 +336,7 @@ _STALE, _YOUNG = 24 * 3600.0, 600.0  # seconds: half-written stores, references 
 def private_root(home: Path, chosen: str = "") -> Path:
     """Return the folder that holds the stores.
 
-    Parameters
-    ----------
-    home : pathlib.Path
-        The working folder, where relative paths start.
-    chosen : str
-        The folder asked for; empty takes ``$SEGKIT_PRIVATE``, else ``private`` in ``home``.
+    It is the one chosen, else ``$SEGKIT_PRIVATE``, else ``private`` in the working folder.
 
     Examples
     --------
@@ -391,14 +349,8 @@ def private_root(home: Path, chosen: str = "") -> Path:
 def keep_private(root: Path, owner: Path, fill: Callable[[Path], None]) -> dict[str, str]:
     """Fill a store, and return the pointer to it.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-        Holds the stores; made for its owner alone, with a ``.gitignore`` of all that is in it.
-    owner : pathlib.Path
-        The run's folder.
-    fill : callable
-        Writes the files into the folder that it is given.
+    ``root`` holds the stores; it is made for its owner alone, with a ``.gitignore`` of all that is
+    in it. ``owner`` is the run's folder; ``fill`` writes the files.
     """
     private_folder(root)
     if not (root / ".gitignore").exists():
@@ -438,13 +390,8 @@ def find_private(folder: Path, pointer: dict[str, str]) -> Path | None:
 def settle_private(root: Path, owner: Path | None = None) -> int:
     """Remove the stores that no run refers to, and return how many were removed.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-        Holds the stores.
-    owner : pathlib.Path, optional
-        The run whose references are settled; by default all runs', those of runs that are gone
-        included.
+    Settled are the references of the run ``owner``; by default all runs', those of runs that are
+    gone included.
     """
     removed = 0
     for store in sorted(root.glob("*")) if root.is_dir() else ():
@@ -470,12 +417,7 @@ def settle_private(root: Path, owner: Path | None = None) -> int:
 def free_with(root: Path, removed: Collection[Path]) -> Counter[Path]:
     """Count the bytes of the stores that become unused if some runs are removed, by run.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-        Holds the stores.
-    gone : collection of pathlib.Path
-        Runs that are or will be removed; a shared store counts for the first run listed.
+    A shared store counts for the first run listed.
     """
     freed: Counter[Path] = Counter()
     run_by_path = {run.resolve(): run for run in removed}

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -17,16 +17,9 @@ from typing import Any, Literal, get_args
 import polars as pl
 
 from segkit.display import counted
-from segkit.errors import (
-    ColumnError,
-    DataError,
-    ParameterError,
-    SourceError,
-    require_columns,
-    unknown,
-)
+from segkit.errors import DataError, ParameterError, SourceError, require_columns, unknown
 from segkit.frames import takes_frames
-from segkit.ids import ids_of, read_ids
+from segkit.ids import ids_of
 from segkit.intake.mapping import Mapping as ColumnMapping
 from segkit.intake.spellings import require_met, spell_list
 from segkit.intake.versions import (
@@ -36,11 +29,16 @@ from segkit.intake.versions import (
     Recorded,
     Snapshot,
     as_utc,
+    check_rows,
     compare_dump,
     digest_of,
+    drop_known,
+    event_times,
     fold_versions,
     latest_facts,
+    name_versions,
     read_meta,
+    recording_time,
     repeat_dumps,
     show_time,
     state_at,
@@ -220,7 +218,7 @@ class ProfileStore:
         """
         valid = as_utc(valid_at)
         with self._locked():
-            recorded = self._next(recorded_at, valid)
+            recorded = recording_time(recorded_at, valid, self.recordings)
             rows = self._checked(frame)
             doubled = rows.filter(pl.col(self.key).is_duplicated())
             if doubled.height:
@@ -229,7 +227,7 @@ class ProfileStore:
                     f"{show_time(valid)} have more than one row; a dump has one row each"
                 )
             digest = digest_of(rows.sort(self.key))
-            dumps = [one for one in self.recordings if one.kind == "snapshot"]
+            dumps = self._dumps()
             same = [one for one in dumps if one.valid_at == valid]
             if same and same[-1].digest == digest:
                 return Recorded(rows.height, repeated=True)
@@ -238,9 +236,8 @@ class ProfileStore:
                 what = "differs from" if same else "comes after"
                 raise DataError(
                     f"the dump of {show_time(valid)} {what} that of {show_time(last)}, which is "
-                    "recorded: "
-                    "record dumps in the order of their times, or give late=True where it "
-                    "corrects the past"
+                    "recorded: record dumps in the order of their times, or give late=True where "
+                    "it corrects the past"
                 )
             rows, refused, returned = self._without_erased(rows, pl.lit(valid, TIME), recorded)
             facts = self._facts()
@@ -248,13 +245,8 @@ class ProfileStore:
             facts_now, account = compare_dump(
                 before, rows, self.key, self.deletes, valid=valid, recorded=recorded
             )
-            anchors = repeat_dumps(
-                facts, facts_now, self.key, self.deletes, dumps=dumps, recorded=recorded
-            )
-            self._write(
-                pl.concat([facts_now, anchors], how="diagonal_relaxed"),
-                Snapshot(len(self._files()) + 1, "snapshot", valid, recorded, digest),
-            )
+            number = len(self._files()) + 1
+            self._write(facts, facts_now, Snapshot(number, "snapshot", valid, recorded, digest))
         return replace(account, rows=frame.height, refused=refused, returned=returned)
 
     @takes_frames
@@ -298,33 +290,21 @@ class ProfileStore:
         with self._locked():
             rows = self._events(frame, changed_at, deleted)
             latest: Any = rows["_valid"].max()
-            recorded = self._next(recorded_at, latest)
+            recorded = recording_time(recorded_at, latest, self.recordings)
             rows, refused, returned = self._without_erased(rows, pl.col("_valid"), recorded)
             facts = self._facts()
-            new = self._unknown(rows, latest_facts(facts, self.key))
+            new = drop_known(rows, latest_facts(facts, self.key), self.key)
             new = new.with_columns(_recorded=pl.lit(recorded, TIME))
-            first = new.join(facts.select(self.key).unique(), on=self.key, how="anti")
-            dumps = [one for one in self.recordings if one.kind == "snapshot"]
             if new.height:
-                anchors = repeat_dumps(
-                    facts, new, self.key, self.deletes, dumps=dumps, recorded=recorded
-                )
-                self._write(
-                    pl.concat([new, anchors], how="diagonal_relaxed"),
-                    Snapshot(
-                        len(self._files()) + 1,
-                        "changes",
-                        latest,
-                        recorded,
-                        digest_of(new),
-                    ),
-                )
-        added = first[self.key].n_unique()
+                number = len(self._files()) + 1
+                meta = Snapshot(number, "changes", latest, recorded, digest_of(new))
+                self._write(facts, new, meta)
+        added = new.join(facts, on=self.key, how="anti")[self.key].n_unique()
         ended = int(new["_deleted"].sum())
         return Recorded(
             frame.height,
             added=added,
-            changed=new.height - added - ended if new.height > added + ended else 0,
+            changed=max(0, new.height - added - ended),
             deleted=ended,
             unchanged=frame.height - refused - new.height,
             refused=refused,
@@ -334,14 +314,7 @@ class ProfileStore:
 
     def _events(self, frame: pl.DataFrame, changed_at: str, deleted: str | None) -> pl.DataFrame:
         """Return change events as rows with ``_valid`` and ``_deleted``; refuse contradictions."""
-        try:
-            times = frame[changed_at].cast(TIME)
-        except pl.exceptions.PolarsError as error:
-            raise DataError(
-                f"{changed_at} must hold times, got {frame[changed_at].dtype}"
-            ) from error
-        if times.null_count():
-            raise DataError(f"{counted(times.null_count(), 'event')} without {changed_at}")
+        times = event_times(frame[changed_at])
         ends = pl.lit(frame[deleted].fill_null(value=False)) if deleted else pl.lit(value=False)
         rows = self._checked(frame.drop([changed_at, *([deleted] if deleted else [])]))
         rows = rows.with_columns(_valid=times, _deleted=ends).unique(maintain_order=True)
@@ -352,24 +325,6 @@ class ProfileStore:
                 "time that differ; which one holds?"
             )
         return rows
-
-    def _unknown(self, rows: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
-        """Return the events that say other than what is known of the same customer and time."""
-        names = [c for c in rows.columns if c != self.key and not c.startswith("_")]
-        stored = stored.with_columns(
-            pl.lit(None, rows.schema[c]).alias(c) for c in names if c not in stored.columns
-        )
-        met = rows.join(
-            stored.with_columns(_there=pl.lit(value=True)).drop("_recorded"),
-            on=[self.key, "_valid"],
-            how="left",
-            suffix="_was",
-        )
-        same = pl.col("_there").fill_null(value=False) & pl.all_horizontal(
-            pl.col("_deleted") == pl.col("_deleted_was"),
-            *(pl.col(c).eq_missing(pl.col(f"{c}_was")) for c in names),
-        )
-        return met.filter(~same).select(rows.columns)
 
     def as_of(self, valid_at: Moment, recorded_at: Moment | None = None) -> pl.DataFrame:
         """Return the rows as they were at a moment, by what was known at another.
@@ -399,7 +354,7 @@ class ProfileStore:
             half-open interval in which it holds; ``valid_to`` is null for the version in force.
             With ``deletes="new_record"`` deletions are rows too.
         """
-        return self._named(self._fold(self._facts(recorded_at)))
+        return name_versions(self._fold(self._facts(recorded_at)), self.key, self.names)
 
     def history(self) -> pl.DataFrame:
         """Return every version that was ever believed, with the interval in which it was believed.
@@ -413,29 +368,23 @@ class ProfileStore:
         believed = self._fold(facts.clear()).with_columns(
             recorded_from=pl.lit(None, TIME), recorded_to=pl.lit(None, TIME)
         )
-        content = [
-            c for c in believed.columns if c not in ("recorded_from", "recorded_to", "_recorded")
-        ]
+        own = {"recorded_from", "recorded_to", "_recorded"}
+        content = [c for c in believed.columns if c not in own]
         for moment in facts["_recorded"].unique().sort():
             fresh = facts.filter(pl.col("_recorded") == moment)[self.key].unique()
             concerned = pl.col(self.key).is_in(fresh.implode())
             now = self._fold(facts.filter(concerned & (pl.col("_recorded") <= moment)))
-            held = pl.col("recorded_to").is_null() & concerned
-            held_rows, rest = believed.filter(held), believed.filter(~held)
-            kept = held_rows.join(now, on=content, how="semi", nulls_equal=True)
-            ended = held_rows.join(now, on=content, how="anti", nulls_equal=True)
-            begun = now.join(held_rows, on=content, how="anti", nulls_equal=True)
-            believed = pl.concat(
-                [
-                    rest,
-                    kept,
-                    ended.with_columns(recorded_to=pl.lit(moment, TIME)),
-                    begun.with_columns(
-                        recorded_from=pl.lit(moment, TIME), recorded_to=pl.lit(None, TIME)
-                    ),
-                ]
+            is_held = pl.col("recorded_to").is_null() & concerned
+            held, rest = believed.filter(is_held), believed.filter(~is_held)
+            kept = held.join(now, on=content, how="semi", nulls_equal=True)
+            ended = held.join(now, on=content, how="anti", nulls_equal=True)
+            begun = now.join(held, on=content, how="anti", nulls_equal=True)
+            ended = ended.with_columns(recorded_to=pl.lit(moment, TIME))
+            begun = begun.with_columns(
+                recorded_from=pl.lit(moment, TIME), recorded_to=pl.lit(None, TIME)
             )
-        return self._named(believed)
+            believed = pl.concat([rest, kept, ended, begun])
+        return name_versions(believed, self.key, self.names)
 
     def erase(
         self, customers: Any, *, at: Moment | None = None, mapping: ColumnMapping | None = None
@@ -466,7 +415,6 @@ class ProfileStore:
         """
         what = "the customers to erase"
         ids = spell_list(ids_of(customers, what), mapping, what, []).unique()
-        moment = datetime.now(UTC) if at is None else as_utc(at)
         with self._locked():
             held = self._facts()[self.key].unique()
             if mapping is None:
@@ -477,18 +425,17 @@ class ProfileStore:
                 left = frame.filter(~pl.col(self.key).is_in(ids.implode()))
                 if left.height < frame.height:
                     write_facts(left, path, meta)
-            marks = pl.DataFrame(
-                {"mark": [self._mark(one) for one in ids]}, schema={"mark": pl.String}
-            ).with_columns(erased_at=pl.lit(moment, TIME))
+            marks = self._marks(ids).to_frame().with_columns(erased_at=pl.lit(as_utc(at), TIME))
             buffer = BytesIO()
             pl.concat([self._erased(), marks]).write_parquet(buffer)
             write_whole(self.folder / "erased.parquet", buffer.getvalue(), private=True)
         return count
 
-    # what follows is not for users
-
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("[0-9]*.parquet"))
+
+    def _dumps(self) -> list[Snapshot]:
+        return [one for one in self.recordings if one.kind == "snapshot"]
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -507,87 +454,26 @@ class ProfileStore:
             schema={self.key: pl.String, "_valid": TIME, "_recorded": TIME, "_deleted": pl.Boolean}
         )
         frames = [empty, *(pl.read_parquet(path) for path in self._files())]
-        facts = pl.concat(frames, how="diagonal")
-        if recorded_at is not None:
-            facts = facts.filter(pl.col("_recorded") <= as_utc(recorded_at))
-        return facts
-
-    def _next(self, recorded_at: Moment | None, valid: datetime) -> datetime:
-        """Return the time of this recording, checked against those that are there."""
-        recorded = datetime.now(UTC) if recorded_at is None else as_utc(recorded_at)
-        last = max((one.recorded_at for one in self.recordings), default=None)
-        if last is not None and recorded < last:
-            raise DataError(
-                f"recorded_at must not be before the last recording, {show_time(last)}; got "
-                f"{show_time(recorded)}"
-            )
-        if valid > recorded:
-            raise DataError(f"{show_time(valid)} lies after the recording of {show_time(recorded)}")
-        return recorded
+        is_known = recorded_at is None or pl.col("_recorded") <= as_utc(recorded_at)
+        return pl.concat(frames, how="diagonal").filter(is_known)
 
     def _checked(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Check key and attributes of a recording against those before."""
-        require_columns(frame.columns, [self.key], "a recording of versions")
-        reserved = sorted({*self.names.values(), *FACT} & set(frame.columns))
-        if reserved:
-            raise ColumnError(f"{reserved[0]} is a name of the versions' own columns; rename it")
-        rows = frame.with_columns(read_ids(frame[self.key]).alias(self.key))
-        empty = rows[self.key].null_count()
-        if empty:
-            raise DataError(f"{counted(empty, 'row')} without {self.key}")
-        stored = {c: kind for c, kind in self._facts().schema.items() if c not in FACT}
-        lacking = [c for c in stored if c not in rows.columns]
-        if lacking:
-            raise ColumnError(
-                f"{lacking[0]} is missing; every recording holds all attributes so far "
-                f"({', '.join(c for c in stored if c != self.key)})"
-            )
-        for name, kind in stored.items():
-            if rows.schema[name] == kind:
-                continue
-            if rows.schema[name] != pl.Null and kind != pl.Null:
-                raise DataError(
-                    f"{name} was {kind} in earlier recordings and is {rows.schema[name]} now; "
-                    "convert it first"
-                )
-            if rows.schema[name] == pl.Null:
-                rows = rows.with_columns(pl.col(name).cast(kind))
-        return rows
+        return check_rows(frame, self.key, self.names.values(), self._facts().schema)
 
     def _fold(self, facts: pl.DataFrame) -> pl.DataFrame:
         return fold_versions(facts, self.key, self.deletes)
 
-    def _named(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Give versions their id and the names of their columns."""
-        start = pl.col("_valid").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
-        texts = rows.select(pl.concat_str([pl.col(self.key), start], separator="|")).to_series()
-        ids = [hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() for text in texts]
-        names = self.names
-        attributes = [
-            c for c in rows.columns if c not in (self.key, *FACT) and not c.startswith("_")
-        ]
-        own = [c for c in attributes if c in ("recorded_from", "recorded_to")]
-        order = [self.key, *([names["recorded_from"]] if own else []), names["valid_from"]]
-        return rows.select(
-            self.key,
-            *(c for c in attributes if c not in own),
-            pl.Series(names["version_id"], ids, dtype=pl.String),
-            pl.col("_recorded").alias(names["updated_at"]),
-            pl.col("_valid").alias(names["valid_from"]),
-            pl.col("_valid_to").alias(names["valid_to"]),
-            pl.col("_deleted").alias(names["is_deleted"]),
-            *(pl.col(c).alias(names[c]) for c in own),
-        ).sort(order)
-
-    def _mark(self, customer: str) -> str:
+    def _marks(self, ids: pl.Series) -> pl.Series:
+        """Return the salted fingerprints of ids."""
         salt = json.loads((self.folder / "store.json").read_text())["salt"]
-        return hashlib.sha256(f"{salt}|{customer}".encode()).hexdigest()
+        marks = [hashlib.sha256(f"{salt}|{one}".encode()).hexdigest() for one in ids]
+        return pl.Series("mark", marks, dtype=pl.String)
 
     def _erased(self) -> pl.DataFrame:
         path = self.folder / "erased.parquet"
-        if path.exists():
-            return pl.read_parquet(path)
-        return pl.DataFrame(schema={"mark": pl.String, "erased_at": TIME})
+        empty = pl.DataFrame(schema={"mark": pl.String, "erased_at": TIME})
+        return pl.read_parquet(path) if path.exists() else empty
 
     def _without_erased(
         self, rows: pl.DataFrame, valid: pl.Expr, recorded: datetime
@@ -597,16 +483,17 @@ class ProfileStore:
         if not erased.height:
             return rows, 0, 0
         last = erased.group_by("mark").agg(pl.col("erased_at").max())
-        marks = pl.Series("mark", [self._mark(one) for one in rows[self.key]], dtype=pl.String)
-        met = rows.with_columns(marks).join(last, on="mark", how="left", maintain_order="left")
+        marked = rows.with_columns(self._marks(rows[self.key]))
+        met = marked.join(last, on="mark", how="left", maintain_order="left")
         old = (valid < pl.col("erased_at")).fill_null(value=False)
-        refused = met.filter(old).height
         kept = met.filter(~old)
-        present = self._facts()[self.key].unique()
-        back = kept.filter(
-            pl.col("erased_at").is_not_null() & ~pl.col(self.key).is_in(present.implode())
-        )
-        return kept.select(rows.columns), refused, back[self.key].n_unique()
+        back = kept.filter(pl.col("erased_at").is_not_null())
+        back = back.join(self._facts(), on=self.key, how="anti")
+        return kept.select(rows.columns), met.height - kept.height, back[self.key].n_unique()
 
-    def _write(self, facts: pl.DataFrame, meta: Snapshot) -> None:
-        write_facts(facts, self.folder / f"{meta.number:06d}.parquet", meta)
+    def _write(self, facts: pl.DataFrame, new: pl.DataFrame, meta: Snapshot) -> None:
+        """Write a recording, with what later dumps said where it slips in before them."""
+        dumps, recorded = self._dumps(), meta.recorded_at
+        anchors = repeat_dumps(facts, new, self.key, self.deletes, dumps=dumps, recorded=recorded)
+        whole = pl.concat([new, anchors], how="diagonal_relaxed")
+        write_facts(whole, self.folder / f"{meta.number:06d}.parquet", meta)

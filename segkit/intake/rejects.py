@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -18,7 +17,7 @@ from segkit.intake.mapping import STATUS_COLUMNS, as_date
 from segkit.intake.people import WHO, People
 from segkit.intake.privacy import mask_cell, mask_word
 from segkit.intake.tried import better_dates, better_decimal
-from segkit.schema import CONTRACTS
+from segkit.schema import fields
 
 # Helper columns used during cleaning; they are not part of the result.
 CODE, MICROS, REPEAT = "__code", "__micro", "__repeat"
@@ -28,62 +27,31 @@ WORDS = ("cancelled", "total_words", "non_products")  # options that list words
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One reason for rejecting rows.
+    """One reason for rejecting rows."""
 
-    Attributes
-    ----------
-    step, reason : str
-        The ledger's step and the reason's name.
-    condition : polars.Expr
-        Over the parsed table; null counts as false.
-    show : tuple of str
-        Raw columns to quote in examples; never those that identify the customer.
-    change : str
-        The mapping line that would change the decision.
-    """
-
-    step: str
+    step: str  # of the ledger
     reason: str
-    condition: pl.Expr
+    condition: pl.Expr  # over the parsed table; null counts as false
+    # Raw columns to quote in examples; never those that identify the customer.
     show: tuple[str, ...] = ()
-    change: str = ""
+    change: str = ""  # the mapping line that would change the decision
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A table after its rules.
+    """A table after its rules."""
 
-    Attributes
-    ----------
-    kept : polars.DataFrame
-        Parsed rows that met no rule.
-    rejects : polars.DataFrame
-        ``source_row``, ``reason``, ``resolved_customer_id``, and the raw columns.
-    steps : tuple of Step
-        The ledger's part for this table.
-    """
-
-    kept: pl.DataFrame
+    kept: pl.DataFrame  # parsed rows that met no rule
+    # ``source_row``, ``reason``, ``resolved_customer_id``, and the raw columns.
     rejects: pl.DataFrame
-    steps: tuple[Step, ...]
+    steps: tuple[Step, ...]  # the ledger's part for this table
 
 
 def settle(columns: Columns, parsed: pl.DataFrame, rules: Sequence[Rule]) -> Settled:
     """Apply rules in order: each row is kept, or rejected for the first reason that applies.
 
-    Parameters
-    ----------
-    columns : Columns
-        The table, and its raw rows; row i has ``source_row`` i.
-    parsed : polars.DataFrame
-        As many rows, with ``source_row``, perhaps ``customer_id``, and ``__micro`` where the
-        table holds money (millionths of the reporting currency).
-    rules : sequence of Rule
-        In the order in which they are tried.
-
-    Returns
-    -------
-    Settled
+    ``parsed`` has the rows of the raw table (row i has ``source_row`` i), perhaps ``customer_id``,
+    and ``__micro`` where the table holds money (millionths of the reporting currency).
     """
     raw = columns.raw
     code: pl.Expr = pl.lit(0, dtype=pl.UInt8)
@@ -96,21 +64,17 @@ def settle(columns: Columns, parsed: pl.DataFrame, rules: Sequence[Rule]) -> Set
     names = [rule.reason for rule in rules]
     reasons = pl.Series("reason", ["", *names], dtype=pl.String)
     named = reasons.gather(rejected[CODE].cast(pl.UInt32)).alias("reason")
-    rejects = pl.DataFrame([rejected["source_row"], named]).with_columns(
-        rejected["customer_id"].alias(WHO)
-        if "customer_id" in rejected.columns
-        else pl.lit(None, dtype=pl.String).alias(WHO)
-    )
-    originals = raw[rejected["source_row"]]
+    has_who = "customer_id" in rejected.columns
+    who = rejected["customer_id"] if has_who else pl.lit(None, dtype=pl.String)
+    rejects = pl.DataFrame([rejected["source_row"], named]).with_columns(who.alias(WHO))
     clash = {name: f"raw_{name}" for name in rejects.columns if name in raw.columns}
-    originals = originals.rename(clash)
+    originals = raw[rejected["source_row"]].rename(clash)
     hidden = rejects["reason"].is_in(HIDDEN)
     if hidden.any():
         originals = originals.select(pl.when(~hidden).then(pl.all()))
         rejects = rejects.with_columns(pl.when(~hidden).then(pl.col(WHO)).alias(WHO))
     rejects = pl.concat([rejects, originals], how="horizontal")
-    steps = _steps(columns, coded, rules, rejects)
-    return Settled(kept_rows, rejects, steps)
+    return Settled(kept_rows, rejects, _steps(columns, coded, rules, rejects))
 
 
 def _steps(
@@ -142,50 +106,35 @@ def _steps(
         .collect()
     )
     reach = dict(last.iter_rows())
-    rows = coded.height
-    micro = sum(row["money"] or 0 for row in counts.values())
-    customers = sum(reach.values())
+    rows, customers = coded.height, sum(reach.values())
+    money_left = sum(row["money"] or 0 for row in counts.values())
+    before = money_from_micro(money_left) if has_money else None
     steps = []
     for place, name in enumerate(order):
-        rejected = tuple(
-            _rejection(columns, rules[number - 1], counts[number], rejects)
-            for number in sorted(counts)
-            if number and rules[number - 1].step == name
-        )
-        after = rows - sum(item.rows for item in rejected)
-        micro_after = micro - sum(
-            counts[number]["money"] or 0
-            for number in counts
-            if number and rules[number - 1].step == name
-        )
+        met = [code for code in sorted(counts) if code and rules[code - 1].step == name]
+        rejected = tuple(_rejection(columns, rules[n - 1], counts[n], rejects) for n in met)
+        left = rows - sum(item.rows for item in rejected)
+        money_left -= sum(counts[code]["money"] or 0 for code in met)
+        after = money_from_micro(money_left) if has_money else None
         still = sum(count for reached, count in reach.items() if reached > place)
         steps.append(
-            Step(
-                columns.table,
-                name,
-                rows,
-                after,
-                customers,
-                still,
-                money_from_micro(micro) if has_money else None,
-                money_from_micro(micro_after) if has_money else None,
-                rejected,
-            )
+            Step(columns.table, name, rows, left, customers, still, before, after, rejected)
         )
-        rows, micro, customers = after, micro_after, still
+        rows, customers, before = left, still, after
     return tuple(steps)
 
 
 def _rejection(
     columns: Columns, rule: Rule, counts: dict[str, Any], rejects: pl.DataFrame
 ) -> Rejection:
-    money: Decimal | None = money_from_micro(counts["money"])
+    money, first_line = money_from_micro(counts["money"]), columns.first_line
     examples: tuple[str, ...] = ()
     if rule.reason not in HIDDEN:
         shown = [name for name in dict.fromkeys(rule.show) if name in rejects.columns]
         first = rejects.filter(pl.col("reason") == rule.reason).sort("source_row").head(3)
         examples = tuple(
-            _place(row["source_row"], columns.first_line)
+            f"row {row['source_row']}"  # counted from 0; then the line of the file if known
+            + (f" (line {row['source_row'] + first_line})" if first_line is not None else "")
             + (": " if shown else "")
             + ", ".join(f"{name} = {_shown(columns, name, row[name])}" for name in shown)
             for row in first.iter_rows(named=True)
@@ -200,7 +149,7 @@ def _shown(columns: Columns, name: str, value: object) -> str:
     """
     part = columns.mapping.tables[columns.table]
     column = next((our for our, raw_column in part.columns.items() if raw_column == name), "")
-    field = next((f for f in CONTRACTS[columns.table] if f.name == column), None)
+    field = fields(columns.table).get(column)
     if field is None or name not in columns.raw.columns:
         return mask_cell(value)
     known_words = {str(word).casefold() for option in WORDS for word in columns.option(option)}
@@ -209,11 +158,6 @@ def _shown(columns: Columns, name: str, value: object) -> str:
     if field.kind in ("text", "flag") or column == "product_id":
         return mask_word(value, columns.raw.get_column(name))
     return mask_cell(value)
-
-
-def _place(row: int, first_line: int | None) -> str:
-    """Write a row's position: counted from 0, and the line of the file if known."""
-    return f"row {row}" if first_line is None else f"row {row} (line {row + first_line})"
 
 
 def repeats(raw: pl.DataFrame) -> pl.Series:
@@ -234,21 +178,12 @@ def repeats(raw: pl.DataFrame) -> pl.Series:
         return pl.zeros(raw.height, dtype=pl.UInt8, eager=True).cast(pl.Boolean)
     rows = hashes.is_duplicated().arg_true()
     again = ~raw[rows].select(pl.struct(pl.all()).is_first_distinct()).to_series()
-    marked = rows.filter(again)
     index = pl.int_range(raw.height, dtype=pl.UInt32, eager=True)
-    return index.is_in(marked.implode()).alias("repeat")
+    return index.is_in(rows.filter(again).implode()).alias("repeat")
 
 
 MONEY = ("amount", "unit_price", "discount", "refund")
 EPOCH = date(1970, 1, 1)
-
-
-def day_limits(columns: Columns) -> tuple[int, int]:
-    """Return the first and the last possible day, as days since 1970-01-01."""
-    first = as_date(columns.option("earliest_date")) or date(1900, 1, 1)
-    tomorrow = datetime.now(tz=UTC).date() + timedelta(days=1)
-    last = as_date(columns.option("latest_date")) or tomorrow
-    return (first - EPOCH).days, (last - EPOCH).days
 
 
 def left_out(columns: Columns) -> tuple[str, ...]:
@@ -318,11 +253,9 @@ def _line_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
             Rule("lines", "unpaid", state == "unpaid", shown, change),
         ]
     if columns.has("row_kind"):
-        change = '[orders.values.row_kind] "word" = "line"'
+        shown, change = columns.shown("row_kind"), '[orders.values.row_kind] "word" = "line"'
         rules += [
-            Rule(
-                "lines", f"{kind}_line", pl.col(f"__{kind}_row"), columns.shown("row_kind"), change
-            )
+            Rule("lines", f"{kind}_line", pl.col(f"__{kind}_row"), shown, change)
             for kind in left_out(columns)
         ]
     codes = [str(code) for code in columns.option("non_products")]
@@ -413,20 +346,12 @@ def people_rules(people: People, parsed: pl.DataFrame) -> list[Rule]:
     who = pl.col("customer_id")
     rules = []
     if people.erased.len():
-        met = parsed["customer_id"].is_in(people.erased.implode())
-        people.met.append(parsed["customer_id"].filter(met).unique().alias("id"))
-        rules.append(
-            Rule("people", "erased", who.is_in(people.erased.implode()), change="the erasure list")
-        )
+        met = who.is_in(people.erased.implode())
+        people.met.append(parsed.select(id=who.filter(met).unique()).to_series())
+        rules.append(Rule("people", "erased", met, change="the erasure list"))
     if parsed["__unlinked"].any():
-        rules.append(
-            Rule(
-                "people",
-                "unlinked_identifier",
-                pl.col("__unlinked"),
-                change="identities (segkit.intake.link_identifiers)",
-            )
-        )
+        change, unlinked = "identities (segkit.intake.link_identifiers)", pl.col("__unlinked")
+        rules.append(Rule("people", "unlinked_identifier", unlinked, change=change))
     rules.append(Rule("people", "missing_customer_id", who.is_null(), change="the source"))
     return rules
 
@@ -454,7 +379,7 @@ def _like_dates(columns: Columns, name: str) -> pl.Series | None:
 def date_rules(columns: Columns, time: str, day: str, parsed: pl.DataFrame) -> list[Rule]:
     """List the reasons that concern dates."""
     shown = columns.shown(time)
-    first, last = day_limits(columns)
+    first, last = ((limit - EPOCH).days for limit in columns.day_limits)
     col = pl.col
     lost = parsed.select((col(time).is_null() & ~col("__no_time")).any()).item()
     fix = (better_dates(columns, time) if lost else "") or "the source"

@@ -30,19 +30,9 @@ def spread_groups(frame: pl.DataFrame, title: str) -> tuple[pl.DataFrame, list[s
     """Write the name of each group into its rows, and leave out lines of names and of totals.
 
     A table is a grouped report if its first column is empty on the rows, and filled on lines that
-    hold nothing else, or a total named after the group.
-
-    Parameters
-    ----------
-    frame : polars.DataFrame
-        Rows of texts.
-    title : str
-        What stands above the header; if it names customers, the column without a name is theirs.
-
-    Returns
-    -------
-    tuple of (polars.DataFrame, list of str)
-        The rows, and what was changed, in sentences; the frame as it is where it is no such report.
+    hold nothing else, or a total named after the group. If ``title``, above the header, names
+    customers, the column without a name is theirs. The frame is returned as it is where it is no
+    such report.
 
     Examples
     --------
@@ -263,21 +253,8 @@ def join_times(
     """Replace a column of dates and one of times of day by one column of times.
 
     Nothing is joined if the mapping names one of the two columns itself. Times in a column whose
-    name ends in "(UTC)" are marked as such.
-
-    Parameters
-    ----------
-    frame : polars.DataFrame
-        Raw orders or events.
-    mapping : Mapping
-        The mapping as far as it is given.
-    table : str
-        "orders" or "events".
-
-    Returns
-    -------
-    tuple of (polars.DataFrame, str or None, list of str)
-        The frame, the time zone that a column of zones states for all rows, and notes.
+    name ends in "(UTC)" are marked as such. Also returned is the time zone that a column of zones
+    states for all rows.
 
     Examples
     --------
@@ -314,8 +291,8 @@ def _in_utc(frame: pl.DataFrame) -> pl.DataFrame:
     """Write "UTC" behind the times of columns whose names say so, as in "Created (UTC)"."""
     named = [
         name
-        for name, dtype in frame.schema.items()
-        if _UTC.search(name) and is_text(dtype) and _all_match(frame[name], _DAY_AND_TIME)
+        for name in frame.columns
+        if _UTC.search(name) and _all_match(frame[name], _DAY_AND_TIME)
     ]
     bare = pl.col(named).str.strip_chars()
     ends = bare.str.contains(r"\d:\d\d(:\d\d(\.\d+)?)?$")
@@ -336,7 +313,9 @@ def _pair(names: list[str], frame: pl.DataFrame) -> tuple[str, str] | None:
     times = [
         name
         for name in names
-        if re.search(TIME_WORDS, name) and _holds_times(frame[name]) and name not in dates
+        if re.search(TIME_WORDS, name)
+        and name not in dates
+        and (frame.schema[name] == pl.Time or _all_match(frame[name], TIME_OF_DAY))
     ]
     for time in times:
         stem = re.sub(TIME_WORDS, "", time).strip(" _-.")
@@ -348,12 +327,6 @@ def _pair(names: list[str], frame: pl.DataFrame) -> tuple[str, str] | None:
     return None
 
 
-def _holds_times(cells: pl.Series) -> bool:
-    if cells.dtype == pl.Time:
-        return True
-    return is_text(cells.dtype) and _all_match(cells, TIME_OF_DAY)
-
-
 def _holds_dates(cells: pl.Series) -> bool:
     """Return whether a column holds dates without a time of day."""
     if isinstance(cells.dtype, pl.Datetime):
@@ -361,14 +334,16 @@ def _holds_dates(cells: pl.Series) -> bool:
         return given.len() > 0 and given.dt.time().unique().to_list() == [time_of_day(0)]
     if cells.dtype == pl.Date:
         return True
-    if not is_text(cells.dtype) or not _all_match(cells, DATE_LIKE):
+    if not _all_match(cells, DATE_LIKE):
         return False
     sample = cells.head(SAMPLE_ROWS).cast(pl.String).drop_nulls()
     return bool(formats(sample, day_first=True)) and not sample.str.contains(r"\d:\d\d").any()
 
 
 def _all_match(cells: pl.Series, pattern: str) -> bool:
-    """Return whether nearly all cells that are not empty match a pattern."""
+    """Return whether a column of text matches a pattern in nearly all cells that are not empty."""
+    if not is_text(cells.dtype):
+        return False
     sample = pl.col("cell").cast(pl.String).str.strip_chars()
     given = sample.filter(sample != "")
     counts = (given.str.contains(pattern).sum(), given.len().alias("given"))
@@ -382,7 +357,7 @@ def _zone(frame: pl.DataFrame, table: str) -> tuple[str | None, list[str]]:
     if not named:
         return None, []
     cells = frame[named[0]].unique().cast(pl.String).str.strip_chars()
-    stated = sorted(cells.filter(cells != "").unique().to_list())
+    stated = sorted(cells.filter(cells != "").unique())
     zones = [known_zone(item) for item in stated]
     if len(set(zones)) == 1 and zones[0]:
         note = f"{table}: times are read in {zones[0]}, as {named[0]!r} says (timezone)"

@@ -108,8 +108,7 @@ def are_telephones(mapping: Mapping) -> bool:
 def is_placeholder(numbers: pl.Series) -> pl.Series:
     """Return which telephone numbers are zeros, but for a country's code: nobody's."""
     bare = numbers.str.replace_all(r"[^\p{L}\d+]", "")
-    zeros = bare.str.contains(r"^(?:\+\d{1,3})?0{7,}$")
-    return zeros.fill_null(value=False)
+    return bare.str.contains(r"^(?:\+\d{1,3})?0{7,}$").fill_null(value=False)
 
 
 def _ways(mapping: Mapping) -> Iterator[tuple[Callable[[pl.Series], pl.Series], str]]:
@@ -160,15 +159,7 @@ def spell_ids(ids: pl.Series, mapping: Mapping, notes: list[str] | None = None) 
 def spell_list(ids: pl.Series, mapping: Mapping | None, what: str, notes: list[str]) -> pl.Series:
     """Write the ids of a list that came later as the data's are written; note how many changed.
 
-    Parameters
-    ----------
-    ids : polars.Series of String
-    mapping : Mapping, optional
-        The data's; without one the ids stay as they are.
-    what : str
-        "the opt-outs".
-    notes : list of str
-        Collects the note.
+    Without the data's mapping the ids stay as they are.
 
     Examples
     --------
@@ -193,11 +184,6 @@ def require_met(listed: pl.Series, present: pl.Series, what: str) -> None:
 
     It is for lists without the data's mapping: whose numbers have which country is not known. Of
     figures alone, such as 4791234567, most have to be another spelling by one country's code.
-
-    Raises
-    ------
-    DataError
-        Since customers who refused would be contacted, or who asked for erasure kept.
 
     Examples
     --------

@@ -313,19 +313,13 @@ class Trace(Result):
 def _raw_rows(
     taken: Intake, table: str, clean: pl.DataFrame, rejects: pl.DataFrame
 ) -> pl.DataFrame:
-    fates = pl.concat(
-        [
-            clean.select("source_row", pl.lit(None, dtype=pl.String).alias("reason")),
-            rejects.select("source_row", "reason"),
-        ]
-    ).sort("source_row")
     if taken.raw is None or table not in taken.raw:
         return rejects.drop(WHO)
+    kept = clean.select("source_row", reason=pl.lit(None, dtype=pl.String))
+    fates = pl.concat([kept, rejects.select("source_row", "reason")]).sort("source_row")
     source = taken.raw[table].lazy()
     names = source.collect_schema().names()
-    clash: dict[str, str] = {
-        name: f"raw_{name}" for name in ("source_row", "reason") if name in names
-    }
+    clash = {name: f"raw_{name}" for name in names if name in REJECTED[:2]}
     numbered = source.rename(clash).with_row_index("source_row")
     numbered = numbered.with_columns(pl.col("source_row").cast(pl.Int64))
     picked = numbered.filter(pl.col("source_row").is_in(fates["source_row"].implode())).collect()
@@ -335,31 +329,17 @@ def _raw_rows(
 def _totals(
     customer_id: str, raw: dict[str, pl.DataFrame], clean: dict[str, pl.DataFrame]
 ) -> Trace:
-    lines = clean.get("orders")
-    events = clean.get("events")
-    counts = {"lines": 0, "returns": 0, "orders": 0}
-    amount = sales = Decimal(0)
-    if lines is not None and lines.height:
-        micro = (pl.col("amount") * MICRO).round(0).cast(pl.Int64)
-        sold = lines.filter(~pl.col("is_return"))
-        amount = money_from_micro(lines.select(micro.sum()).item()) or Decimal(0)
-        sales = money_from_micro(sold.select(micro.sum()).item()) or Decimal(0)
-        counts = {
-            "lines": lines.height,
-            "returns": lines.height - sold.height,
-            "orders": sold["order_id"].n_unique(),
-        }
-    return Trace(
-        customer_id,
-        raw,
-        clean,
-        counts["lines"],
-        counts["returns"],
-        counts["orders"],
-        0 if events is None else events.height,
-        amount,
-        sales,
+    lines, nothing = clean.get("orders"), Decimal(0)
+    events = clean["events"].height if "events" in clean else 0
+    if lines is None:
+        return Trace(customer_id, raw, clean, 0, 0, 0, events, nothing, nothing)
+    sold = lines.filter(~pl.col("is_return"))
+    micro = (pl.col("amount") * MICRO).round(0).cast(pl.Int64)
+    amount, sales = (
+        money_from_micro(part.select(micro.sum()).item()) or nothing for part in (lines, sold)
     )
+    returns, orders = lines.height - sold.height, sold["order_id"].n_unique()
+    return Trace(customer_id, raw, clean, lines.height, returns, orders, events, amount, sales)
 
 
 def _write_rows(taken: Intake, folder: Path) -> None:
@@ -402,13 +382,7 @@ def _without_erased(rows: pl.DataFrame | pl.LazyFrame, rejects: pl.DataFrame) ->
 
 
 class StoredTables(Map[str, pl.DataFrame]):
-    """Tables of a saved intake; each is read on first use.
-
-    Parameters
-    ----------
-    paths : mapping of str to pathlib.Path
-        Name to Parquet file.
-    """
+    """Tables of a saved intake; each is read on first use."""
 
     def __init__(self, paths: Map[str, Path]) -> None:
         self._paths = dict(paths)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
@@ -25,29 +26,15 @@ from segkit.intake.rejects import (
 )
 from segkit.schema import CONTRACTS, DTYPES, EVENT_TYPES, OPEN, Field
 
-CHANNEL_CONSENTS = CONSENTS[1:]
-
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """Clean table with its rejected rows.
+    """Clean table with its rejected rows."""
 
-    Attributes
-    ----------
-    frame : polars.DataFrame
-        Clean rows, as the contract has them.
-    settled : Settled
-        Rejected rows and the ledger's steps.
-    refused : polars.Series or None
-        Customers without profiling consent (customers table only).
-    parts : tuple of Part
-        Sales and returns among the rows kept (orders only).
-    """
-
-    frame: pl.DataFrame
-    settled: Settled
-    refused: pl.Series | None = None
-    parts: tuple[Part, ...] = ()
+    frame: pl.DataFrame  # clean rows, as the contract has them
+    settled: Settled  # rejected rows and the ledger's steps
+    refused: pl.Series | None = None  # customers without profiling consent (customers table only)
+    parts: tuple[Part, ...] = ()  # sales and returns among the rows kept (orders only)
 
 
 def time_columns(columns: Columns, name: str) -> dict[str, pl.Expr]:
@@ -174,10 +161,9 @@ def clean_table(columns: Columns, frame: pl.DataFrame, people: People) -> Cleane
         kept_rows = _marketing_consent(columns, kept_rows)
     if table == "fx":
         kept_rows = kept_rows.with_columns(pl.col("currency").str.to_uppercase())
-    extra = [
-        n for n in kept_rows.columns if not n.startswith("__") and n not in _names(table, kept_rows)
-    ]
-    return Cleaned(kept_rows.select(*_names(table, kept_rows), *extra), settled, refused)
+    names = _names(table, kept_rows)
+    extra = [n for n in kept_rows.columns if not n.startswith("__") and n not in names]
+    return Cleaned(kept_rows.select(*names, *extra), settled, refused)
 
 
 def _value_rules(columns: Columns, listed: list[Field], frame: pl.DataFrame) -> list[Rule]:
@@ -239,15 +225,12 @@ def _extras(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
     free = [n for n in columns.raw.columns if n not in used and n not in contract]
     if columns.table == "survey" and not named:
         named = {n: n for n in free}
-    columns_read: list[pl.Expr] = []
-    for name, raw_column in named.items():
-        if name in frame.columns or name.startswith("__"):
-            continue
-        item = pl.lit(columns.cells(raw_column))
-        if columns.table == "survey":
-            item = pl.lit(_read_survey_item(columns, raw_column))
-        columns_read.append(item.alias(name))
-    return columns.raw.select(columns_read)
+    read = partial(_read_survey_item, columns) if columns.table == "survey" else columns.cells
+    return columns.raw.select(
+        pl.lit(read(raw_column)).alias(name)
+        for name, raw_column in named.items()
+        if name not in frame.columns and not name.startswith("__")
+    )
 
 
 def _read_survey_item(columns: Columns, raw_column: str) -> pl.Series:
@@ -278,10 +261,7 @@ def _uniqueness(columns: Columns, frame: pl.DataFrame) -> list[Rule]:
         return []
     again = frame.select(~pl.struct(keys).is_first_distinct()).to_series()
     name = f"repeated_{keys[0].removesuffix('_id')}"
-    if not again.any():
-        return []
-    rows = pl.Series(again.arg_true(), dtype=pl.Int64)
-    return [Rule("repeats", name, pl.col("source_row").is_in(rows.implode()), (), "the source")]
+    return [Rule("repeats", name, pl.lit(again), (), "the source")] if again.any() else []
 
 
 def _note_blanked(columns: Columns, field: Field, frame: pl.DataFrame) -> None:
@@ -299,7 +279,7 @@ def _note_blanked(columns: Columns, field: Field, frame: pl.DataFrame) -> None:
 
 def _marketing_consent(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
     """Take consent to marketing from that by channel, where only that is recorded."""
-    by_channel = [name for name in CHANNEL_CONSENTS if name in frame.columns]
+    by_channel = [name for name in CONSENTS[1:] if name in frame.columns]
     if not by_channel or "marketing_consent" in frame.columns:
         return frame
     columns.notes.append(

@@ -38,24 +38,12 @@ Row = Sequence[str | None]
 
 @dataclass(frozen=True, slots=True)
 class RawTable:
-    """Rows of a file, query or frame.
-
-    Attributes
-    ----------
-    frame : polars.DataFrame
-        Its rows.
-    first_line : int or None
-        The line of a text file on which row 0 stands; None where rows are not lines.
-    notes : tuple of str
-        Notes on how it was read.
-    title : str
-        What stands above the header.
-    """
+    """Rows of a file, query or frame, with notes on how they were read."""
 
     frame: pl.DataFrame
-    first_line: int | None = None
+    first_line: int | None = None  # of a text file: where row 0 stands, if rows are lines
     notes: tuple[str, ...] = ()
-    title: str = ""
+    title: str = ""  # what stands above the header
 
 
 def header_place(rows: Sequence[Row]) -> int:
@@ -63,16 +51,6 @@ def header_place(rows: Sequence[Row]) -> int:
 
     Titles are rows narrower than most; the row taken instead is as wide as most and holds names,
     no numbers and no dates. Otherwise the first row is the header.
-
-    Parameters
-    ----------
-    rows : sequence of sequence of (str or None)
-        The first rows of a file or sheet.
-
-    Returns
-    -------
-    int
-        Its index, from 0.
 
     Examples
     --------
@@ -98,10 +76,7 @@ def header_place(rows: Sequence[Row]) -> int:
 def distinct_names(names: Row) -> tuple[list[str], list[str]]:
     """Make names distinct: the second of two gets " (2)", an empty name its position.
 
-    Returns
-    -------
-    tuple of (list of str, list of str)
-        The names, and what was changed, in sentences.
+    The changes are returned in sentences.
 
     Examples
     --------
@@ -136,41 +111,23 @@ _MARKS |= {b"\xd0\xcf\x11\xe0": "an old Excel workbook", b"SQLite format 3": "a 
 
 @dataclass(frozen=True, slots=True)
 class TextLayout:
-    """How the rows of a text file are written.
+    """How the rows of a text file are written."""
 
-    Attributes
-    ----------
-    columns : list of str
-        Distinct names.
-    delimiter : str
-    quote : str or None
-    body : int
-        Position of the first row, in bytes of UTF-8.
-    first_line : int
-        Line on which it stands.
-    title : str
-        What stands above the header.
-    """
-
-    columns: list[str]
+    columns: list[str]  # distinct names
     delimiter: str
     quote: str | None
-    body: int
-    first_line: int
-    title: str
+    body: int  # position of the first row, in bytes of UTF-8
+    first_line: int  # line on which it stands
+    title: str  # what stands above the header
 
 
 def read_text(path: Path, mapping: Mapping, table: str) -> RawTable:
     """Read a text file, every cell as text; delimiter, encoding and header set or detected.
 
     The apostrophe that keeps a spreadsheet from running a cell is taken away
-    (`segkit.spreadsheets.restore`), so that segkit reads its own files back.
-
-    Raises
-    ------
-    SourceError
-        If the file is cut short, is no text, or its lines do not make a table; the message says
-        where and names the options that help.
+    (`segkit.spreadsheets.restore`), so that segkit reads its own files back. A file that is cut
+    short, is no text, or makes no table is a `SourceError`, which says where, and which options
+    help.
     """
     notes: list[str] = []
     data = read_utf8(path, mapping, table, notes)
@@ -210,10 +167,14 @@ def find_text_layout(
     sample = _start(data, above)
     delimiter = delimiter or seen_delimiter(sample)
     if delimiter == "whitespace":
-        data, delimiter, above = _squeezed(data[above:].decode()).encode(), "\t", 0
+        parted = (re.sub(r"\s+", "\t", line.strip()) for line in data[above:].decode().split("\n"))
+        data, delimiter, above = "\n".join(filter(None, parted)).encode(), "\t", 0
         sample = _start(data, above)
     if not mapping.is_set(table, "skip_rows"):
-        titles = _titles(sample, delimiter, quote)
+        above_lines = sample.split("\n")[:SEARCHED]
+        titles = header_place(
+            [row for line in above_lines for row in _parsed([line], delimiter, quote) or [[]]]
+        )
         if titles:
             skip, above = skip + titles, _after_lines(data, titles, above)
             notes.append(
@@ -277,13 +238,8 @@ def _unpacked(path: Path) -> bytes:
     return data
 
 
-def read_decoded(path: Path, mapping: Mapping, table: str, notes: list[str]) -> str:
-    """Read a file's text, unpacked, in the encoding that is set or detected."""
-    return read_utf8(path, mapping, table, notes).decode()
-
-
 def read_utf8(path: Path, mapping: Mapping, table: str, notes: list[str]) -> bytes:
-    """Read a file's text as `read_decoded` does, in UTF-8: text that is stays as it is."""
+    """Read a file, unpacked, from the encoding that is set or detected; text in UTF-8 as it is."""
     return in_utf8(path, _unpacked(path), mapping.option(table, "encoding"), table, notes)
 
 
@@ -339,9 +295,7 @@ def _mixed(data: bytes, name: str, table: str) -> tuple[str, int, str]:
             lines.append(line)
     odd = [line for line in lines if isinstance(line, bytes)]
     older = older_encoding(b"\n".join(odd), name, table)
-    decoded = (
-        line if isinstance(line, str) else line.decode(older, errors="replace") for line in lines
-    )
+    decoded = (one if isinstance(one, str) else one.decode(older, "replace") for one in lines)
     return "\n".join(decoded), len(odd), older
 
 
@@ -383,19 +337,11 @@ def _parsed(lines: list[str], delimiter: str, quote: str | None) -> list[list[st
         return [line.split(delimiter) for line in lines]
 
 
-def _cells(lines: Iterable[str], delimiter: str, quote: str | None) -> Any:
+def _cells(lines: Iterable[str], delimiter: str, quote: str | None, *, strict: bool = False) -> Any:
     """Split lines into cells with Python's own reader."""
     if not quote:
         return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
-    return csv.reader(lines, delimiter=delimiter, quotechar=quote)
-
-
-def _titles(sample: str, delimiter: str, quote: str | None) -> int:
-    """Count the lines above the header."""
-    lines = sample.split("\n")[:SEARCHED]
-    return header_place(
-        [row for line in lines for row in _parsed([line], delimiter, quote) or [[]]]
-    )
+    return csv.reader(lines, delimiter=delimiter, quotechar=quote, strict=strict)
 
 
 def _after_lines(data: bytes, lines: int, place: int = 0) -> int:
@@ -406,11 +352,6 @@ def _after_lines(data: bytes, lines: int, place: int = 0) -> int:
             return len(data)
         place = end + 1
     return place
-
-
-def _squeezed(text: str) -> str:
-    parted = [re.sub(r"\s+", "\t", line.strip()) for line in text.split("\n")]
-    return "\n".join(line for line in parted if line)
 
 
 def _header(text: str, delimiter: str, quote: str | None) -> tuple[list[str], int]:
@@ -428,14 +369,14 @@ def _header(text: str, delimiter: str, quote: str | None) -> tuple[list[str], in
 
 def read_rows(path: Path, body: bytes, layout: TextLayout, notes: list[str]) -> pl.DataFrame:
     """Read rows under a header; on lines that do not fit, read them one by one."""
-    names, delimiter, quote = layout.columns, layout.delimiter, layout.quote
-    schema = dict.fromkeys(names, pl.String)
+    delimiter, quote = layout.delimiter, layout.quote or None
+    schema = dict.fromkeys(layout.columns, pl.String)
     try:
         return pl.read_csv(
-            body, separator=delimiter, quote_char=quote or None, has_header=False, schema=schema
+            body, separator=delimiter, quote_char=quote, has_header=False, schema=schema
         )
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError):
-        return _one_by_one(path, body.decode(), names, delimiter, quote, layout.first_line, notes)
+        return _one_by_one(path, body.decode(), layout, notes)
 
 
 def restore_cells(frame: pl.DataFrame, body: bytes) -> pl.DataFrame:
@@ -444,18 +385,11 @@ def restore_cells(frame: pl.DataFrame, body: bytes) -> pl.DataFrame:
     return restore(frame) if defused else frame
 
 
-def _one_by_one(
-    path: Path,
-    body: str,
-    names: list[str],
-    delimiter: str,
-    quote: str | None,
-    first_line: int,
-    notes: list[str],
-) -> pl.DataFrame:
+def _one_by_one(path: Path, body: str, layout: TextLayout, notes: list[str]) -> pl.DataFrame:
     """Read rows that the fast reader rejects: quotes within cells, or extra empty cells."""
+    names, delimiter, quote = layout.columns, layout.delimiter, layout.quote
     reader = _cells(io.StringIO(body, newline=""), delimiter, quote)
-    width, line = len(names), first_line
+    width, line = len(names), layout.first_line
     rows: list[list[str | None]] = []
     beyond = False
     options = "delimiter, quote and skip_rows say how to read it"
@@ -469,7 +403,7 @@ def _one_by_one(
                 )
             beyond = beyond or len(row) > width
             rows.append([*row[:width], *[None] * (width - len(row))])
-            line = first_line + reader.line_num
+            line = layout.first_line + reader.line_num
     except csv.Error as error:
         raise SourceError(
             f"{path.name} cannot be read as text parted by {delimiter!r}: line {number(line)}: "
@@ -485,20 +419,15 @@ def _one_by_one(
     notes.append(f"{path.name}: {what}")
     columns = list(zip(*rows, strict=True)) or [()] * width
     return pl.DataFrame(
-        [
-            pl.Series(name, [cell or None for cell in cells], dtype=pl.String)
-            for name, cells in zip(names, columns, strict=True)
-        ]
+        pl.Series(name, [cell or None for cell in cells], dtype=pl.String)
+        for name, cells in zip(names, columns, strict=True)
     )
 
 
 def _unclosed(body: str, delimiter: str, quote: str) -> bool:
     """Return whether the last quoted cell runs to the end of the file."""
     try:
-        strict = csv.reader(
-            io.StringIO(body, newline=""), delimiter=delimiter, quotechar=quote, strict=True
-        )
-        for _ in strict:
+        for _ in _cells(io.StringIO(body, newline=""), delimiter, quote, strict=True):
             pass
     except csv.Error as error:
         return "unexpected end of data" in str(error)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +13,8 @@ from pathlib import Path
 import polars as pl
 
 from segkit.display import counted, number
-from segkit.errors import SourceError
+from segkit.errors import ColumnError, DataError, SourceError, require_columns
+from segkit.ids import read_ids
 from segkit.writing import write_whole
 
 Moment = datetime | date
@@ -25,27 +26,13 @@ FACT = ("_valid", "_recorded", "_deleted")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One recording: a dump of all rows, or a set of changes.
+    """One recording: a dump of all rows, or a set of changes."""
 
-    Attributes
-    ----------
-    number : int
-        Place in the order of recordings, from 1.
-    kind : {"snapshot", "changes"}
-        Dump of everybody, or change events.
-    valid_at : datetime
-        When the dump was true; for changes the latest of their times.
-    recorded_at : datetime
-        When this store learnt it.
-    digest : str
-        Hash of the rows: the same dump twice is recorded once.
-    """
-
-    number: int
-    kind: str
-    valid_at: datetime
-    recorded_at: datetime
-    digest: str
+    number: int  # place in the order of recordings, from 1
+    kind: str  # "snapshot", of everybody, or "changes"
+    valid_at: datetime  # when the dump was true; for changes the latest of their times
+    recorded_at: datetime  # when this store learnt it
+    digest: str  # of the rows: the same dump twice is recorded once
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +128,7 @@ def compare_dump(
     fresh = marked.filter("_differs")
     changes = fresh.select(key, *names).with_columns(**times, _deleted=pl.lit(value=False))
     absent = before.filter(~pl.col("_deleted")).join(rows, on=key, how="anti")
-    if deletes == "ignore":
-        absent = absent.clear()
+    absent = absent.clear() if deletes == "ignore" else absent
     ended = absent.drop(FACT).with_columns(**times, _deleted=pl.lit(value=True))
     account = Recorded(
         rows.height,
@@ -211,17 +197,92 @@ def fold_versions(facts: pl.DataFrame, key: str, deletes: str) -> pl.DataFrame:
     return rows if deletes == "new_record" else rows.filter(~pl.col("_deleted"))
 
 
+def drop_known(rows: pl.DataFrame, stored: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Return the events that say other than what is known of the same customer and time."""
+    names = [c for c in rows.columns if c != key and not c.startswith("_")]
+    stored = stored.with_columns(
+        pl.lit(None, rows.schema[c]).alias(c) for c in names if c not in stored.columns
+    )
+    there = stored.with_columns(_there=pl.lit(value=True)).drop("_recorded")
+    met = rows.join(there, on=[key, "_valid"], how="left", suffix="_was")
+    same = pl.col("_there").fill_null(value=False) & pl.all_horizontal(
+        pl.col("_deleted") == pl.col("_deleted_was"),
+        *(pl.col(c).eq_missing(pl.col(f"{c}_was")) for c in names),
+    )
+    return met.filter(~same).select(rows.columns)
+
+
+def name_versions(rows: pl.DataFrame, key: str, names: Mapping[str, str]) -> pl.DataFrame:
+    """Give versions their id and the names of their columns."""
+    start = pl.col("_valid").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+    texts = rows.select(pl.concat_str([pl.col(key), start], separator="|")).to_series()
+    ids = [hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() for text in texts]
+    own = [c for c in ("recorded_from", "recorded_to") if c in rows.columns]
+    attributes = [c for c in rows.columns if c not in (key, *own) and not c.startswith("_")]
+    order = [key, *(names[c] for c in own[:1]), names["valid_from"]]
+    return rows.select(
+        key,
+        *attributes,
+        pl.Series(names["version_id"], ids, dtype=pl.String),
+        pl.col("_recorded").alias(names["updated_at"]),
+        pl.col("_valid").alias(names["valid_from"]),
+        pl.col("_valid_to").alias(names["valid_to"]),
+        pl.col("_deleted").alias(names["is_deleted"]),
+        *(pl.col(c).alias(names[c]) for c in own),
+    ).sort(order)
+
+
+def recording_time(
+    recorded_at: Moment | None, valid: datetime, recordings: Sequence[Snapshot]
+) -> datetime:
+    """Return the time of this recording, checked against those that are there."""
+    recorded = as_utc(recorded_at)
+    last = max((one.recorded_at for one in recordings), default=None)
+    if last is not None and recorded < last:
+        raise DataError(
+            f"recorded_at must not be before the last recording, {show_time(last)}; got "
+            f"{show_time(recorded)}"
+        )
+    if valid > recorded:
+        raise DataError(f"{show_time(valid)} lies after the recording of {show_time(recorded)}")
+    return recorded
+
+
+def check_rows(
+    frame: pl.DataFrame, key: str, reserved_names: Iterable[str], schema: Mapping[str, pl.DataType]
+) -> pl.DataFrame:
+    """Check key and attributes of a recording against those before."""
+    require_columns(frame.columns, [key], "a recording of versions")
+    reserved = sorted({*reserved_names, *FACT} & set(frame.columns))
+    if reserved:
+        raise ColumnError(f"{reserved[0]} is a name of the versions' own columns; rename it")
+    rows = frame.with_columns(read_ids(frame[key]).alias(key))
+    empty = rows[key].null_count()
+    if empty:
+        raise DataError(f"{counted(empty, 'row')} without {key}")
+    stored = {c: kind for c, kind in schema.items() if c not in FACT}
+    lacking = [c for c in stored if c not in rows.columns]
+    if lacking:
+        raise ColumnError(
+            f"{lacking[0]} is missing; every recording holds all attributes so far "
+            f"({', '.join(c for c in stored if c != key)})"
+        )
+    for name, kind in stored.items():
+        now = rows.schema[name]
+        if pl.Null not in (now, kind) and now != kind:
+            raise DataError(
+                f"{name} was {kind} in earlier recordings and is {now} now; convert it first"
+            )
+        if now == pl.Null:
+            rows = rows.with_columns(pl.col(name).cast(kind))
+    return rows
+
+
 def write_facts(facts: pl.DataFrame, path: Path, meta: Snapshot) -> None:
     """Write the facts of one recording whole, with what it is in the file's metadata."""
-    stored = {
-        "number": meta.number,
-        "kind": meta.kind,
-        "valid_at": meta.valid_at.isoformat(),
-        "recorded_at": meta.recorded_at.isoformat(),
-        "digest": meta.digest,
-    }
     buffer = BytesIO()
-    facts.write_parquet(buffer, metadata={META: json.dumps(stored)})
+    stored = json.dumps(asdict(meta), default=datetime.isoformat)
+    facts.write_parquet(buffer, metadata={META: stored})
     write_whole(path, buffer.getvalue(), private=True)
 
 
@@ -235,6 +296,17 @@ def read_meta(path: Path) -> Snapshot:
     return Snapshot(**{**stored, **moments})
 
 
+def event_times(cells: pl.Series) -> pl.Series:
+    """Return the times of change events in UTC."""
+    try:
+        times = cells.cast(TIME)
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"{cells.name} must hold times, got {cells.dtype}") from error
+    if times.null_count():
+        raise DataError(f"{counted(times.null_count(), 'event')} without {cells.name}")
+    return times
+
+
 def digest_of(rows: pl.DataFrame) -> str:
     """Hash rows, whatever the order of their columns."""
     buffer = BytesIO()
@@ -242,8 +314,10 @@ def digest_of(rows: pl.DataFrame) -> str:
     return hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
-def as_utc(value: Moment) -> datetime:
-    """Return a time in UTC: a date is its first moment, a time without a zone is UTC."""
+def as_utc(value: Moment | None) -> datetime:
+    """Return a time in UTC: a date is its first moment, a time without a zone is UTC, None now."""
+    if value is None:
+        return datetime.now(UTC)
     if not isinstance(value, datetime):
         return datetime.combine(value, time(), UTC)
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

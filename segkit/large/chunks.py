@@ -20,7 +20,7 @@ from segkit.intake.calendars import Calendar, write_gregorian
 from segkit.intake.encodings import seen_encoding
 from segkit.intake.folders import is_file_of_table, table_by_name
 from segkit.intake.mapping import Mapping as ColumnMapping
-from segkit.intake.readers import FILE_ENDINGS, TEXT_ENDINGS, readable
+from segkit.intake.readers import FILE_ENDINGS, TEXT_ENDINGS
 from segkit.intake.readers import read_table as read_whole
 from segkit.intake.reshape import join_names
 from segkit.intake.textfiles import (
@@ -30,6 +30,7 @@ from segkit.intake.textfiles import (
     read_rows,
     restore_cells,
 )
+from segkit.intake.workbooks import readable
 from segkit.schema import CONTRACTS
 from segkit.writing import PARQUET
 

@@ -15,8 +15,8 @@ import polars as pl
 from segkit.display import counted, number
 from segkit.errors import DataError, MappingError
 from segkit.ids import read_ids
-from segkit.intake.cells import is_text, present_cells
-from segkit.intake.columns import Columns, Shared, is_header
+from segkit.intake.cells import is_header, is_text, present_cells
+from segkit.intake.columns import Columns, Shared
 from segkit.intake.mapping import Mapping
 from segkit.intake.orders import named_totals
 from segkit.intake.people import customers_of
