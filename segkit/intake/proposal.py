@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 
@@ -71,7 +71,7 @@ from segkit.intake.roles import (
 )
 from segkit.intake.sanity import refuse_other_tables, refuse_without_customers
 from segkit.intake.states import about_returns, about_statuses
-from segkit.intake.statuses import status_meaning
+from segkit.intake.statuses import read_statuses, status_meaning
 from segkit.intake.void import about_void
 from segkit.schema import CONTRACTS
 
@@ -82,78 +82,86 @@ FEW_CUSTOMERS, RIVAL = 20, 0.1  # of a column of places, beside ten times as man
 _LATER = frozenset(["refund", "cancelled", "shipping", "deadline", "updated", "dispute", "age"])
 
 
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A mapping of orders in the making: the columns chosen so far, and what chooses them."""
+
+    frame: pl.DataFrame
+    given: Mapping
+    part: TableMapping
+    profiles: dict[str, ColumnProfile]
+    scores: Scores
+    columns: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> dict[str, str]:
+        return {**self.columns, **self.part.columns}
+
+    @property
+    def used(self) -> set[str]:
+        return {*self.part.columns.values(), *self.columns.values()}
+
+    @property
+    def fixed(self) -> set[str]:
+        """The roles that the mapping as given fills itself."""
+        return {*self.part.columns, *({*STATUS_COLUMNS, "is_return"} & {*self.part.constants})}
+
+    def profile(self, role: str) -> ColumnProfile | None:
+        return self.profiles.get(self.whole.get(role, ""))
+
+
 def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     """Propose columns and options for raw order lines, from names, values and their fit."""
     frame, given, profiles = raw_columns.raw, raw_columns.mapping, raw_columns.profiles
     part = given.tables.get("orders", TableMapping())
     equations = find_equations(profiles)
     scores = score_columns(profiles, equations)
-    fixed = {*part.columns, *({*STATUS_COLUMNS, "is_return"} & {*part.constants})}
+    draft = _Draft(frame, given, part, profiles, scores)
+    columns, fixed, taken = draft.columns, draft.fixed, set(part.columns.values())
     consents = [name for name in profiles if is_consent(raw_columns, name)]
-    for header in [*given.option("orders", "not_states"), *consents]:
-        for role in ("status", "cancelled_at", "is_return"):
-            scores[role].pop(header, None)
-    taken = set(part.columns.values())
+    no_states = {*given.option("orders", "not_states"), *consents}
+    for role in ("status", "cancelled_at", "is_return"):
+        scores[role] = {h: score for h, score in scores[role].items() if h not in no_states}
     adjusted = _favour_adjusted(scores, profiles)
-    columns = assign_roles(scores, taken, fixed)
-    _settle_returns(frame, columns, part, scores, profiles)
+    columns.update(assign_roles(scores, taken, fixed))
+    _settle_returns(draft)
     if "order_time" not in fixed:
-        best = columns.get("order_time")
-        used = {*taken, *columns.values()}
-        columns |= (
-            _only_date(profiles, used) if best is None else _full_date(best, scores, profiles)
-        )
+        columns.update(_better_date(draft))
     questions: list[Finding] = []
-    whole = {**columns, **part.columns}
     if "customer_id" not in fixed:
-        questions += choose_customer(frame, columns, whole, scores)
+        questions += choose_customer(frame, columns, draft.whole, scores)
         take_personal_number(columns, profiles, taken)
-    numbered = _number_orders(columns, part, fixed, profiles, taken)
-    whole = {**columns, **part.columns}
+    numbered = _number_orders(draft)
     constants, asks = ({}, []) if "currency" in fixed else take_home(columns, scores, profiles)
-    settled, more = settle_totals(columns, scores, profiles, whole, given)
-    questions += _rivals(frame, columns, scores, taken, profiles, whole)
-    questions += [*numbered, *asks, *more]
+    settled, more = settle_totals(columns, scores, profiles, draft.whole, given)
+    questions += [*_rivals(draft), *numbered, *asks, *more]
     pair = credit_and_debit(profiles) if "amount" not in fixed else None
     if pair is not None:
-        columns |= {"amount": pair[0]}
-        questions = [item for item in questions if item.column != "amount"]
-        questions += ask_debits(*pair)
-    constants |= _leave_refunds(columns, part, profiles)
+        columns["amount"] = pair[0]
+        questions = [item for item in questions if item.column != "amount"] + ask_debits(*pair)
+    if "refund" in columns and is_net_of_refunds(draft.whole, profiles):
+        del columns["refund"]  # they have come off the amount already
+        constants["refund"] = 0
     asks = about_equations(columns, equations)
     questions += asks
     questions += [item for item in _note_money(columns) if not asks or item.column != "amount"]
-    whole = {**columns, **part.columns}
+    whole = draft.whole
     if not {"currency"} & {*whole, *constants, *part.constants}:
         constants |= stated_currency(whole, profiles, given)
     named = profiles[columns["currency"]].words if "currency" in columns else ()
     codes = {word: code for word in named if (code := code_of(word)) not in (None, word.upper())}
-    values = _place_states(columns, part, profiles, scores, given, consents)
+    values = _place_states(draft, no_states)
     values |= {"currency": {**codes}} if codes else {}
-    attributes = find_attributes(frame, {*taken, *columns.values()})
+    attributes = find_attributes(frame, draft.used)
     columns.update({role: header for role, header in attributes.items() if role not in fixed})
     options: dict[str, object] = {**settled}
     changed = adjusted.get(whole.get("amount", ""))
     if changed is not None and not {"refund", "is_return"} & {*columns, *fixed}:
         columns["refund"], options["refund_is"] = changed, "left"
-    prefix = return_prefix(frame, TableMapping(whole))
-    if prefix:
-        options["return_prefix"] = prefix
-    unit = discount_unit(whole, profiles)
-    if unit:
-        options["discount_unit"] = unit
+    prefix, unit = return_prefix(frame, TableMapping(whole)), discount_unit(whole, profiles)
+    told = {"return_prefix": prefix, "discount_unit": unit}
+    options |= {name: value for name, value in told.items() if value}
     return TableMapping(columns, constants, values, options), questions
-
-
-def _leave_refunds(
-    columns: dict[str, str], part: TableMapping, profiles: dict[str, ColumnProfile]
-) -> dict[str, object]:
-    """Take refunds out that have come off the amount already."""
-    whole = {**columns, **part.columns}
-    if "refund" not in columns or not is_net_of_refunds(whole, profiles):
-        return {}
-    del columns["refund"]
-    return {"refund": 0}
 
 
 def _favour_adjusted(scores: Scores, profiles: dict[str, ColumnProfile]) -> dict[str, str]:
@@ -166,62 +174,47 @@ def _favour_adjusted(scores: Scores, profiles: dict[str, ColumnProfile]) -> dict
     return adjusted
 
 
-def _settle_returns(
-    frame: pl.DataFrame,
-    columns: dict[str, str],
-    part: TableMapping,
-    scores: Scores,
-    profiles: dict[str, ColumnProfile],
-) -> None:
+def _settle_returns(draft: _Draft) -> None:
     """Take a flag of returns out where it is a state, or where a refund's money says it better."""
-    returned, whole = columns.get("is_return"), {**columns, **part.columns}
+    returned, whole = draft.columns.get("is_return"), draft.whole
     if returned is None:
         return
-    is_named = scores["is_return"][returned] >= EXACT
-    is_state = not is_named and is_state_flag(frame, TableMapping(whole), profiles[returned])
+    is_named = draft.scores["is_return"][returned] >= EXACT
+    shown = draft.profiles[returned]
+    is_state = not is_named and is_state_flag(draft.frame, TableMapping(whole), shown)
     if is_state or "refund" in whole:
-        del columns["is_return"]
+        del draft.columns["is_return"]
 
 
-def _only_date(profiles: dict[str, ColumnProfile], used: set[str]) -> dict[str, str]:
-    """Return the only column of dates that could be the time of the order; empty if none is."""
-    dated = [
-        name
-        for name, shown in profiles.items()
-        if shown.dated and name not in used and not _LATER & concepts(name)[0]
-    ]
-    return {"order_time": dated[0]} if len(dated) == 1 else {}
+def _better_date(draft: _Draft) -> dict[str, str]:
+    """Return the only column of dates where none is the time of the order yet.
 
-
-def _full_date(best: str, scores: Scores, profiles: dict[str, ColumnProfile]) -> dict[str, str]:
-    """Return a date that all rows have instead of one that a part lacks, as that of delivery."""
-    if profiles[best].rows < ENOUGH or not MOSTLY_DATED <= profiles[best].filled < NEARLY_ALL:
+    A date that a part of the rows lacks, as that of delivery, gives way to one that all have.
+    """
+    best = draft.columns.get("order_time")
+    dated = {h: shown for h, shown in draft.profiles.items()
+             if shown.dated and not _LATER & concepts(h)[0]}  # fmt: skip
+    if best is None:
+        free = [header for header in dated if header not in draft.used]
+        return {"order_time": free[0]} if len(free) == 1 else {}
+    shown = draft.profiles[best]
+    if shown.rows < ENOUGH or not MOSTLY_DATED <= shown.filled < NEARLY_ALL:
         return {}
-    full = {
-        header: score
-        for header, score in scores["order_time"].items()
-        if profiles[header].dated and profiles[header].filled >= NEARLY_ALL
-        and score >= LEAST and not _LATER & concepts(header)[0]
-    }  # fmt: skip
-    return {"order_time": max(full, key=lambda header: full[header])} if full else {}
+    scores = draft.scores["order_time"]
+    full = [h for h in scores if h in dated and dated[h].filled >= NEARLY_ALL]
+    full = [header for header in full if scores[header] >= LEAST]
+    return {"order_time": max(full, key=lambda header: scores[header])} if full else {}
 
 
-def _number_orders(
-    columns: dict[str, str],
-    part: TableMapping,
-    fixed: set[str],
-    profiles: dict[str, ColumnProfile],
-    taken: set[str],
-) -> list[Finding]:
+def _number_orders(draft: _Draft) -> list[Finding]:
     """Take the order id by its values where no header names one, and say so."""
-    whole = {**columns, **part.columns}
-    who, when = (profiles.get(whole.get(name, "")) for name in ("customer_id", "order_time"))
-    if "order_id" in {*whole, *fixed} or who is None or when is None:
+    who, when = draft.profile("customer_id"), draft.profile("order_time")
+    if "order_id" in {*draft.whole, *draft.fixed} or who is None or when is None:
         return []
-    header = find_order_numbers(profiles, who, when, {*taken, *columns.values()})
+    header = find_order_numbers(draft.profiles, who, when, draft.used)
     if header is None:
         return []
-    columns["order_id"] = header
+    draft.columns["order_id"] = header
     text = (
         f"{header!r} is read as the order id: it is one on all rows that a customer has at one "
         "time, and another on all others."
@@ -230,86 +223,52 @@ def _number_orders(
     return [Finding("info", "orders", "order_id", text, answer=answer)]
 
 
-def _place_states(
-    columns: dict[str, str],
-    part: TableMapping,
-    profiles: dict[str, ColumnProfile],
-    scores: Scores,
-    given: Mapping,
-    consents: list[str],
-) -> dict[str, dict[str, object]]:
+def _place_states(draft: _Draft, no_states: set[str]) -> dict[str, dict[str, object]]:
     """Add a second status and flags to the columns; return what their words mean."""
-    used = {*part.columns.values(), *columns.values()}
-    values, more = _words(columns, profiles, scores, used)
-    columns.update(more)
-    skipped = set(given.option("orders", "not_states"))
-    skipped |= {*consents}
-    flagged, meanings = place_flags(
-        TableMapping({**columns, **part.columns}),
-        {header: shown for header, shown in profiles.items() if header not in skipped},
-        {*part.columns, *({*STATUS_COLUMNS, "is_return"} & {*part.constants})},
-    )
-    columns.update(flagged)
-    return values | meanings
-
-
-def _words(
-    columns: dict[str, str], profiles: dict[str, ColumnProfile], scores: Scores, used: set[str]
-) -> tuple[dict[str, dict[str, object]], dict[str, str]]:
-    """Give the meaning of yes and no in a status, and find a second status."""
-    more: dict[str, str] = {}
-    status = columns.get("status")
-    if status is not None:
-        others = {h: s for h, s in scores["status"].items() if h not in used and s >= LEAST}
-        for header in sorted(others, key=lambda name: -others[name]):
-            meanings = {status_meaning(word) for word in profiles[header].words}
-            if _contradicts(profiles[status], profiles[header]):
-                continue
-            are_codes = not profiles[header].words  # states as numbers are asked
-            if profiles[header].is_flag or are_codes or meanings - {None, "sale"}:
-                more["payment_status"] = header
-                break
+    status, profiles, scores = draft.columns.get("status"), draft.profiles, draft.scores["status"]
+    used = draft.used
+    others = [h for h, score in scores.items() if h not in used and score >= LEAST]
+    for header in sorted(others, key=lambda name: -scores[name]) if status is not None else ():
+        meanings = {status_meaning(word) for word in profiles[header].words}
+        if _contradicts(profiles[str(status)], profiles[header]):
+            continue
+        are_codes = not profiles[header].words  # states as numbers are asked
+        if profiles[header].is_flag or are_codes or meanings - {None, "sale"}:
+            draft.columns["payment_status"] = header
+            break
     values: dict[str, dict[str, object]] = {}
-    for role, flagged in (("status", status), ("payment_status", more.get("payment_status"))):
-        if flagged is not None and profiles[flagged].is_flag:
-            values[role] = {**flag_meanings(profiles[flagged], "sale", "unpaid")}
-    return values, more
+    for role in ("status", "payment_status"):
+        header_ = draft.columns.get(role)
+        if header_ is not None and profiles[header_].is_flag:
+            values[role] = {**flag_meanings(profiles[header_], "sale", "unpaid")}
+    left = {header: shown for header, shown in profiles.items() if header not in no_states}
+    flagged, meanings_ = place_flags(TableMapping(draft.whole), left, draft.fixed)
+    draft.columns.update(flagged)
+    return values | meanings_
 
 
 def _contradicts(first: ColumnProfile, other: ColumnProfile) -> bool:
     """Return whether a second status would exclude most of what the first says is a sale."""
     states = [
-        shown.cells.cast(pl.String).replace_strict(
-            {word: status_meaning(word) for word in shown.words},
-            default=None,
-            return_dtype=pl.String,
-        )
-        for shown in (first, other)
+        read_statuses(shown.cells.cast(pl.String), {}, blank=None) for shown in (first, other)
     ]
     sales = states[1].filter(states[0] == "sale")
     return bool(sales.len() and sales.drop_nulls().len() and (sales != "sale").mean() > 0.5)  # type: ignore[operator]
 
 
-def _rivals(
-    frame: pl.DataFrame,
-    columns: dict[str, str],
-    scores: Scores,
-    taken: set[str],
-    profiles: dict[str, ColumnProfile],
-    whole: dict[str, str],
-) -> list[Finding]:
+def _rivals(draft: _Draft) -> list[Finding]:
     """Ask which column is meant where the lead of the best is too small, with what each gives."""
     questions = []
-    used = {*taken, *columns.values()}
-    is_no_rival = partial(_is_no_rival, frame, profiles)
-    for role, rivals in close_rivals(scores, columns, used, is_no_rival):
-        order = profiles.get(whole.get("order_id", "")) if role == "amount" else None
+    profiles, is_no_rival = draft.profiles, partial(_is_no_rival, draft)
+    for role, rivals in close_rivals(draft.scores, draft.columns, draft.used, is_no_rival):
+        order = draft.profile("order_id") if role == "amount" else None
         totals = {name for name in rivals if is_total_of_orders(profiles[name], order)}
         if len(totals) < len(rivals):  # an order's total before a part of it
-            state = profiles.get(whole.get("status", ""))
+            state = draft.profile("status")
             of_lines = order and state and not is_of_order(order.cells, state.cells)
             rivals = sorted(rivals, key=lambda name: (name not in totals) != bool(of_lines))
-        listed = [repr(n) + _yield_of(frame, role, n, profiles) for n in rivals[:MOST_OFFERED]]
+        is_money = role in ("amount", "refund", "unit_price")
+        listed = [repr(name) + _say_yield(draft, role, name) for name in rivals[:MOST_OFFERED]]
         kind = "tax" if role == "amount" and differ_by_tax(profiles, rivals) else "rivals"
         answer = "; or ".join(
             f'[orders.columns] {role} = "{name}"'
@@ -317,9 +276,8 @@ def _rivals(
             for name in rivals
         )
         must = role in ("customer_id", "order_time", "amount")
-        must = must or (role == "unit_price" and "amount" not in whole)  # it makes the amount
+        must = must or (role == "unit_price" and "amount" not in draft.whole)  # it makes the amount
         asked = about_rivals("orders", role, listed, answer, must, kind)
-        is_money = role in ("amount", "refund", "unit_price")
         questions.append(replace(asked, sums=tuple(rivals[:MOST_OFFERED]) if is_money else ()))
     return questions
 
@@ -342,14 +300,12 @@ def _note_money(columns: dict[str, str]) -> list[Finding]:
     return findings
 
 
-def _is_no_rival(
-    frame: pl.DataFrame, profiles: dict[str, ColumnProfile], role: str, header: str, best: str
-) -> bool:
+def _is_no_rival(draft: _Draft, role: str, header: str, best: str) -> bool:
     """Return whether a column says the same as the best one: equal numbers, or groups of rows.
 
     A time that many rows lack is of payment, delivery or the end beside one that they all have.
     """
-    shown, leading = profiles[header], profiles[best]
+    frame, shown, leading = draft.frame, draft.profiles[header], draft.profiles[best]
     if role == "customer_id" and shown.rows >= ENOUGH and shown.distinct < FEW_CUSTOMERS:
         return shown.distinct < RIVAL * leading.distinct
     if role == "order_time" and shown.rows >= ENOUGH and shown.filled < 0.8 * leading.filled:
@@ -360,14 +316,13 @@ def _is_no_rival(
     return is_same(shown.numbers, leading.numbers)
 
 
-def _yield_of(frame: pl.DataFrame, role: str, name: str, profiles: dict[str, ColumnProfile]) -> str:
-    """Say in brackets what a column would give, tried on the data."""
-    shown = profiles[name]
+def _say_yield(draft: _Draft, role: str, name: str) -> str:
+    """Say in brackets what a column would give; sums are said once all is settled."""
+    filled = draft.profiles[name].filled
     if role == "customer_id":
-        return f" ({counted(frame[name].drop_nulls().n_unique(), 'customer')})"
-    if role in ("amount", "refund", "unit_price"):  # their sums are said once all is settled
-        return ""
-    return f" ({percent(shown.filled)} filled)" if shown.filled < 1 else ""
+        return f" ({counted(draft.frame[name].drop_nulls().n_unique(), 'customer')})"
+    is_said = filled < 1 and role not in ("amount", "refund", "unit_price")
+    return f" ({percent(filled)} filled)" if is_said else ""
 
 
 def return_prefix(frame: pl.DataFrame, part: TableMapping) -> str | None:
@@ -383,9 +338,6 @@ def return_prefix(frame: pl.DataFrame, part: TableMapping) -> str | None:
     order = part.columns.get("order_id")
     if not sign or not order or not is_text(frame.schema[order]):
         return None
-    lettered = frame[order].cast(pl.String).str.contains(r"^[A-Za-z]{1,3}-?\d+$")
-    if not 0 < int(lettered.sum()) <= 0.5 * frame.height:
-        return None
     value = pl.col(sign)
     negative = (
         value.cast(pl.String).str.strip_chars().str.contains(r"^[-−(]|-$")
@@ -393,18 +345,12 @@ def return_prefix(frame: pl.DataFrame, part: TableMapping) -> str | None:
         else value < 0
     )
     letters = pl.col(order).cast(pl.String).str.extract(r"^([A-Za-z]{1,3})-?\d+$", 1)
-    marked = (
-        frame.lazy()
-        .select(prefix=letters, negative=negative)
-        .group_by("prefix")
-        .agg(rows=pl.len(), negative=pl.col("negative").mean())
-        .collect()
-    )
-    bare = marked.filter(pl.col("prefix").is_null())["rows"].sum()
-    if bare < 0.5 * frame.height:
+    rows = frame.lazy().group_by(prefix=letters).agg(pl.len(), negative.mean().alias("negative"))
+    marked = rows.filter(pl.col("prefix").is_not_null()).collect()
+    if not 0 < marked["len"].sum() <= 0.5 * frame.height:
         return None
-    prefixes = marked.filter(pl.col("prefix").is_not_null() & (pl.col("negative") > 0.95))
-    return str(prefixes.sort("rows", descending=True)["prefix"][0]) if prefixes.height else None
+    prefixes = marked.filter(pl.col("negative") > 0.95).sort("len", descending=True)
+    return str(prefixes["prefix"][0]) if prefixes.height else None
 
 
 def settle_mapping(
@@ -440,8 +386,10 @@ def _settle(
         refused = _refuse(own, given, columns_of("orders"), is_proposed=is_proposed)
         if refused:
             return completed, refused
-        totals = _total_rows(columns_of("orders"))
-        if totals.any():  # rejected for certain: their words and money are nothing to ask about
+        orders = columns_of("orders")
+        who = orders.raw.select(orders.id("customer_id")).to_series()
+        if orders.source("customer_id") and (totals := total_lines(orders, who)).any():
+            # Rejected for certain: their words and money are nothing to ask about.
             return _settle({**raw, "orders": raw["orders"].filter(~totals)}, own, {})
     other_rows = about_other_rows(columns_of("orders"), given) if "orders" in raw else []
     if "orders" in proposed and raw["orders"].height:
@@ -452,7 +400,9 @@ def _settle(
     for name, frame in raw.items():
         completed.check_columns(name, frame)
         questions += _ask_table(columns_of(name), with_fx="fx" in raw)
-    questions = other_rows + _without_repeats(questions, other_rows)
+    # The question after kinds of rows asks for returns, and for states of a history, too.
+    again = {"is_return" if item.column == "row_kind" else item.column for item in other_rows}
+    questions = other_rows + [item for item in questions if item.column not in again]
     if "orders" in raw and not lacks("orders", completed.tables["orders"]):
         is_own = "orders" not in proposed
         asked = [item.finding for item in questions if item.severity == "block"]
@@ -481,13 +431,6 @@ def _ask_table(columns: Columns, *, with_fx: bool) -> list[Finding]:
     if columns.table == "orders":
         questions += [*about_statuses(columns), *about_returns(columns)]
     return questions
-
-
-def _total_rows(columns: Columns) -> pl.Series:
-    """Mark the rows that the intake rejects as sums of others, where the customer is known."""
-    if columns.source("customer_id") is None:
-        return pl.Series([False]).new_from_index(0, columns.raw.height)
-    return total_lines(columns, columns.raw.select(columns.id("customer_id")).to_series())
 
 
 def _refuse(own: Mapping, given: Mapping, columns: Columns, *, is_proposed: bool) -> list[Finding]:
@@ -520,13 +463,6 @@ def _propose_tables(
             proposed[name], more = propose_by_header(name, frame, given)
         questions += more
     return proposed, questions
-
-
-def _without_repeats(questions: list[Finding], other_rows: list[Finding]) -> list[Finding]:
-    """Leave out what the question after kinds of rows asks too: returns, states of a history."""
-    asked = {item.column for item in other_rows}
-    again = {"is_return" if name == "row_kind" else name for name in asked}
-    return [item for item in questions if item.column not in again]
 
 
 def _complete_orders(columns: Columns, other_rows: list[Finding]) -> tuple[Mapping, list[Finding]]:
@@ -572,17 +508,12 @@ def _complete_orders(columns: Columns, other_rows: list[Finding]) -> tuple[Mappi
         options["non_products"] = codes
     pieces, asked_back = take_pieces_off(columns)
     questions += asked_back
-    added = replace(
-        summaries,
-        columns={**summaries.columns, **pieces.columns},
-        options=options | pieces.options,
-    )
     part = mapping.tables["orders"]
     whole = TableMapping(
-        {**added.columns, **part.columns},
+        {**summaries.columns, **pieces.columns, **part.columns},
         part.constants,
-        {**added.values, **part.values},
-        {**added.options, **part.options},
+        {**summaries.values, **part.values},
+        {**options, **pieces.options, **part.options},
     )
     mapping = replace(mapping, tables={**mapping.tables, "orders": whole})
     return mapping, numbered + questions + more
