@@ -24,6 +24,12 @@ def pattern(name: str) -> str:
     return str(WORDS["patterns"][name]).replace("\n", "")
 
 
+@cache
+def regex(name: str) -> re.Pattern[str]:
+    """Return `pattern` as it is searched for."""
+    return re.compile(pattern(name))
+
+
 SMALL = frozenset(WORDS["headers"]["small"].split())
 _JOINTS = ("", "s", "n", "en", "es", "e")  # letters that join compounds
 _LATIN = re.compile(r"[a-z0-9_]+$")

@@ -45,6 +45,7 @@ MINUS_WORDS = (-1, -999, -9_999, -99_999, -999_999, -9_999_999)
 NINES = (9_999, 99_999, 999_999, 9_999_999, 99_999_999)
 FAR = 10  # a number of nines only is suspicious from this multiple of the next value
 FEWEST = 2  # smallest number of other values for a suspicion
+GIVE_AS = 'give it as "{0}", beside a table of order lines: {{"orders": ..., "{0}": ...}}'
 
 
 @dataclass(frozen=True, slots=True)

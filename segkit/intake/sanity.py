@@ -22,7 +22,7 @@ from segkit.intake.evidence import ENOUGH
 from segkit.intake.headers import pattern, plain, without_prefix
 from segkit.intake.lookups import EVENT_WORDS
 from segkit.intake.mapping import Mapping, lacks
-from segkit.intake.questions import Finding
+from segkit.intake.questions import GIVE_AS, Finding
 from segkit.intake.store import Intake
 from segkit.intake.tried import (
     better_dates,
@@ -192,7 +192,7 @@ def refuse_other_tables(raw: pl.DataFrame, given: Mapping, used: Mapping) -> lis
     without = amount is None or 2 * Columns("orders", raw, used).cells(amount).count() < raw.height
     if events and not {"order_id", "row_kind"} & {*part.columns} and without:
         text = f"This is an export of events ({events}), not of orders: most rows have no amount."
-        return [Finding("block", "orders", "", text, raw.height, answer=_AS.format("events"))]
+        return [Finding("block", "orders", "", text, raw.height, answer=GIVE_AS.format("events"))]
     names = pl.Series(raw.columns, dtype=pl.String)
     headers = pl.Series([plain(name) for name in raw.columns], dtype=pl.String)
     summed = names.filter(headers.str.contains(_SUMMED_UP)).to_list()
@@ -210,7 +210,7 @@ def refuse_other_tables(raw: pl.DataFrame, given: Mapping, used: Mapping) -> lis
         f"another customer, and {', '.join(map(repr, (*summed, *persons)[:3]))} "
         "describe customers."
     )
-    return [Finding("block", "orders", "", text, raw.height, answer=_AS.format("customers"))]
+    return [Finding("block", "orders", "", text, raw.height, answer=GIVE_AS.format("customers"))]
 
 
 def refuse_without_customers(columns: Columns) -> list[Finding]:
@@ -230,9 +230,6 @@ def refuse_without_customers(columns: Columns) -> list[Finding]:
         '[orders.columns] customer_id = "..."'
     )
     return [Finding("block", "orders", "", text, rows, answer=answer)]
-
-
-_AS = 'give it as "{0}", beside a table of order lines: {{"orders": ..., "{0}": ...}}'
 
 
 def _search(header: str, pattern: str) -> bool:

@@ -1,8 +1,9 @@
-"""Questions on the states of orders and on returns: what their words mean."""
+"""Questions on the states of orders and on returns; histories of states, carts left behind."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 
 import polars as pl
@@ -11,7 +12,7 @@ from segkit.display import counted, money
 from segkit.intake.answers import quote_text
 from segkit.intake.cells import YES, flag, is_text
 from segkit.intake.columns import Columns
-from segkit.intake.headers import WORDS, concepts, pattern, plain
+from segkit.intake.headers import WORDS, concepts, plain, regex
 from segkit.intake.mapping import STATUS_COLUMNS
 from segkit.intake.privacy import mask_word, show_state
 from segkit.intake.questions import MOST_KINDS, Finding
@@ -30,11 +31,10 @@ from segkit.intake.sums import count_words, counted_rows, say_rows
 from segkit.intake.whole_orders import states_of
 
 MOST_STATUSES = 40
-PARTLY = re.compile(pattern("partly"))
-INVOICE = re.compile(pattern("invoice_number"))
 COLLECTED = re.compile("dunning_status|auto_collection|collection_method")
 INVOICE_WORD = re.compile(rf"(?:{WORDS['documents']['invoice']})\b".replace("\n", ""))
-WHOLE = 0.95  # share of a word's orders that are refunded as a whole
+FEWEST_ORDERS = 5
+WHOLE = 0.95  # share of orders that are refunded as a whole, or differ in their state alone
 
 
 def has_invoices(columns: Columns) -> bool:
@@ -46,7 +46,7 @@ def has_invoices(columns: Columns) -> bool:
     meant = {header: concepts(header)[0] for header in profiles}
     if any(COLLECTED.search(plain(header)) for header in profiles):
         return False
-    numbered = any("id" in meant[h] and INVOICE.search(plain(h)) for h in profiles)
+    numbered = any("id" in meant[h] and regex("invoice_number").search(plain(h)) for h in profiles)
     due = any("deadline" in meant[h] and profiles[h].dated for h in profiles)
     kinds = {str(w) for h in profiles if "payment" not in meant[h] for w in profiles[h].words}
     named = any(INVOICE_WORD.match(spelt(word)) for word in kinds)
@@ -115,7 +115,7 @@ def _ask_words(
         sum_ = money(float(issued["money"].sum()))
         text += f" Invoices count when they are issued; {sum_} is not, or not wholly, paid."
     text += _say_part(
-        columns, words.is_in([w for w in few["word"] if w and PARTLY.search(spelt(w))])
+        columns, words.is_in([w for w in few["word"] if w and regex("partly").search(spelt(w))])
     )
     first, rows = _say(unknown["word"][0], words).strip("'"), int(unknown["rows"].sum())
     return Finding("block", columns.table, name, text, rows, first, answer), if_paid
@@ -296,3 +296,71 @@ def _return_question(column: str, what: str, rows: pl.DataFrame, cells: pl.Serie
 def _some(words: pl.Series) -> str:
     words_shown = words.drop_nulls().unique().sort().head(4).to_list()
     return ", ".join(repr(mask_word(word, words)) for word in words_shown)
+
+
+def ask_histories(rows: pl.DataFrame, columns: Columns) -> list[Finding]:
+    """Ask about a history of states: rows of one order that differ in nothing but state and time.
+
+    It is refused where no time tells which state is the last.
+    """
+    order, state = columns.source("order_id"), columns.source("status")
+    if order is None or state is None or columns.source("product_id") is not None:
+        return []
+    if columns.option("state_time") is not None:
+        return []
+    moving = {order, state, columns.source("order_time")}
+    moving |= {name for name in rows.columns if {"date", "created", "updated"} & concepts(name)[0]}
+    fixed = [name for name in rows.columns if name not in moving]
+    groups = (
+        rows.group_by(order)
+        .agg(pl.len().alias("\0rows"), pl.col(state).n_unique().alias("\0states"),
+             pl.all_horizontal(pl.col(fixed).n_unique() == 1).alias("\0same") if fixed
+             else pl.lit(value=True).alias("\0same"))
+        .filter(pl.col("\0rows") > 1)
+    )  # fmt: skip
+    histories = groups.filter(pl.col("\0same") & (pl.col("\0states") == pl.col("\0rows"))).height
+    if groups.height < FEWEST_ORDERS or histories < WHOLE * groups.height:
+        return []
+    text = (
+        f"This is a history of states: the rows of an order differ only in {state!r} and time "
+        f"({counted(histories, 'order')}), and each would count again."
+    )
+    times = [n for n in rows.columns if n in moving and columns.profiles[n].dated]
+    at = [n for n in times if rows.select(pl.struct(order, n).n_unique()).item() == rows.height]
+    other = "a file with one row per order, in its last state"
+    answer = other
+    if at:
+        own = columns.source("order_time")
+        answer = f"[orders] state_time = {quote_text(own if own in at else at[0])} with [orders] "
+        answer += f'amount_of = "line", so that the last state of each order counts; or {other}'
+    return [Finding("block", "orders", "status", text, columns.raw.height, answer=answer)]
+
+
+def ask_carts(columns: Columns, mapped: Iterable[str]) -> list[Finding]:
+    """Ask whether carts that were left behind are orders."""
+    headers = {name: plain(name) for name in columns.raw.columns}
+    for name in [name for name, text in headers.items() if re.search(r"url|token|link", text)]:
+        del headers[name]
+    abandoned = [name for name, text in headers.items() if regex("abandoned").search(text)]
+    back = [name for name, text in headers.items() if regex("recovered").search(text)]
+    if not abandoned and not (back and any(map(regex("cart").search, headers.values()))):
+        return []
+    is_mapped = bool({"status", "payment_status"} & {*mapped})
+    if is_mapped or not any(columns.cells(name).count() for name in (*abandoned, *back)):
+        return []
+    listed = ", ".join(map(repr, [*abandoned, *back][:3]))
+    text = (
+        f"These look like carts that were left behind ({listed}), not like orders: do they count?"
+    )
+    answer = '[orders.constants] status = "sale", if all were paid'
+    if back:
+        words = columns.cells(back[0]).cast(pl.String).drop_nulls().unique().sort().to_list()
+        words.sort(key=lambda word: spelt(word) not in (*YES, "recovered"))
+        is_yes = [spelt(word) in (*YES, "recovered") for word in words]
+        if is_yes == [True, False]:
+            yes, no = words
+            answer = (
+                f'[orders.columns] status = "{back[0]}" with [orders.values.status] "{yes}" = '
+                f'"sale" and "{no}" = "cancelled", if the recovered ones count; or {answer}'
+            )
+    return [Finding("block", "orders", "status", text, columns.raw.height, answer=answer)]

@@ -8,7 +8,7 @@ from collections.abc import Mapping as Map
 
 import polars as pl
 
-from segkit.intake.headers import LETTERS, WORDS, pattern, without_accents
+from segkit.intake.headers import LETTERS, WORDS, pattern, regex, without_accents
 
 # The worst first: where an order has two statuses, the first of these decides.
 STATUSES = ("cancelled", "refunded", "unpaid", "sale")
@@ -28,18 +28,12 @@ def _pattern(stems: str) -> re.Pattern[str]:
 
 _MEANS = {"asked": None, "part_refunded": "sale", "paid_waiting": "sale"}
 _PATTERNS = {name: _pattern(stems) for name, stems in WORDS["states"].items()}
-TAX_INVOICE = re.compile(pattern("tax_invoice"))
-UNBINDING = re.compile(pattern("unbinding"))
+TAX_INVOICE, UNBINDING = regex("tax_invoice"), regex("unbinding")
 _ROW_PATTERNS = (
-    (re.compile(CREDIT_NOTE), "return"),
+    (regex("credit_note"), "return"),
     (UNBINDING, "other"),
     (TAX_INVOICE, "line"),
     *((_pattern(stems), name) for name, stems in WORDS["rows"].items()),
-)
-
-# "Not delivered" is no sale for certain.
-_NEGATED, _NOTHING, _PARTLY = (
-    re.compile(pattern(name)) for name in ("negated", "nothing", "partly")
 )
 
 
@@ -83,9 +77,9 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
     if rest is not None:
         return rest
     name = next((name for name, pattern in _PATTERNS.items() if pattern.search(text)), None)
-    if name is None or (name in ("sale", "part_refunded", "refunded") and _NEGATED.search(text)):
-        return None
-    return _MEANS.get(name, name)
+    if name in ("sale", "part_refunded", "refunded") and regex("negated").search(text):
+        return None  # "not delivered" is no sale for certain
+    return _MEANS.get(str(name), name)
 
 
 def refund_meaning(word: object) -> str | None:
@@ -97,11 +91,11 @@ def refund_meaning(word: object) -> str | None:
     ['refunded', 'sale', 'sale', 'refunded']
     """
     text = _state_text(word)
-    if _NEGATED.search(text) or _NOTHING.search(text):
+    if regex("negated").search(text) or regex("nothing").search(text):
         return "sale"
     meaning = status_meaning(word)
     if meaning == "sale":
-        return "sale" if _PARTLY.search(text) else "refunded"
+        return "sale" if regex("partly").search(text) else "refunded"
     return "sale" if meaning in ("cancelled", "unpaid") else meaning  # refused, or not yet decided
 
 
@@ -118,12 +112,6 @@ _CODES = (
 )  # fmt: skip
 
 
-_CLOSED, _NEW, _OPEN, _ISSUED, _BILLED, _OWED, _PAID, _ON_ACCOUNT = (
-    re.compile(pattern(name))
-    for name in ("closed", "new", "open", "issued", "billed", "owed", "paid", "on_account")
-)
-
-
 def closed_words(words: Iterable[object]) -> dict[str, str]:
     """Read "closed" as a sale where no other word of the column means one.
 
@@ -138,7 +126,7 @@ def closed_words(words: Iterable[object]) -> dict[str, str]:
     texts = [str(word) for word in words]
     if any(status_meaning(word) == "sale" for word in texts):
         return {}
-    return {word: "sale" for word in texts if _CLOSED.fullmatch(spelt(word))}
+    return {word: "sale" for word in texts if regex("closed").fullmatch(spelt(word))}
 
 
 def unpaid_words(words: Iterable[object]) -> set[str]:
@@ -153,10 +141,11 @@ def unpaid_words(words: Iterable[object]) -> set[str]:
     (['Overdue', 'Sent'], set())
     """
     texts = {str(word): _state_text(word) for word in words}
-    owed = {word for word, text in texts.items() if _OWED.search(text)}
-    issued = {word for word, text in texts.items() if owed and _ISSUED.search(text)} - owed
-    has_paid = any(_PAID.fullmatch(text) for text in texts.values())
-    billed = {word for word, text in texts.items() if has_paid and _BILLED.search(text)} - owed
+    owed = {word for word, text in texts.items() if regex("owed").search(text)}
+    issued = {word for word, text in texts.items() if owed and regex("issued").search(text)} - owed
+    has_paid = any(map(regex("paid").fullmatch, texts.values()))
+    billed = {word for word, text in texts.items() if has_paid and regex("billed").search(text)}
+    billed -= owed
     return issued | billed | (owed if issued | billed else set())
 
 
@@ -175,8 +164,8 @@ def on_account_words(words: Iterable[object]) -> set[str]:
     return issued | {
         word
         for word, text in texts.items()
-        if _OWED.search(text)
-        or (status_meaning(word) in (None, "unpaid") and _ON_ACCOUNT.search(text))
+        if regex("owed").search(text)
+        or (status_meaning(word) in (None, "unpaid") and regex("on_account").search(text))
     }
 
 
@@ -195,20 +184,19 @@ def likely_status(word: object, others: Iterable[object] = (), *, paid: bool = F
     meant = status_meaning(word)
     if meant is not None:
         return meant
-    if row_meaning(word) in ("other", "charge") or _NEGATED.search(spelt(word)):
+    if row_meaning(word) in ("other", "charge") or regex("negated").search(spelt(word)):
         return "cancelled"
-    if _OWED.search(_state_text(word)):
+    if regex("owed").search(_state_text(word)):
         return "unpaid"
     meanings_of_others = {status_meaning(other) for other in texts if other != str(word)}
     if meanings_of_others and not meanings_of_others & {None, "sale"}:  # all others do not count
         return "sale"
     bare = spelt(word)
-    if _OPEN.fullmatch(bare) and any(spelt(other) in ("paid", "bezahlt") for other in texts):
+    is_open = regex("open").fullmatch(bare)
+    if is_open and {"paid", "bezahlt"} & {*map(spelt, texts)}:
         return "unpaid"  # a state of payments
-    counts = (paid and _OPEN.fullmatch(bare)) or (
-        "sale" in meanings_of_others and _NEW.fullmatch(bare)
-    )
-    return "sale" if counts or _ISSUED.search(bare) else "..."
+    counts = (paid and is_open) or ("sale" in meanings_of_others and regex("new").fullmatch(bare))
+    return "sale" if counts or regex("issued").search(bare) else "..."
 
 
 def _state_text(word: object) -> str:

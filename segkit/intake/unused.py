@@ -19,7 +19,7 @@ from segkit.intake.columns import Columns
 from segkit.intake.country import country_code
 from segkit.intake.evidence import ENOUGH, ColumnProfile, constant_within
 from segkit.intake.flags import OF_ORDER
-from segkit.intake.headers import WORDS, concepts, pattern, plain
+from segkit.intake.headers import WORDS, concepts, pattern, plain, regex
 from segkit.intake.numbers import CODES
 from segkit.intake.privacy import show_state
 from segkit.intake.questions import Finding
@@ -37,10 +37,6 @@ CONSTANT, BESIDE = 0.98, 0.9
 _SMALL = 0.5  # what does not count is the smaller part
 # What a header names that is no state of an order.
 _ELSE = frozenset(WORDS["headers"]["no_state"].split())
-_STATE_HEADER, _METHOD, _NOTES, _ELSE_HEADER, _ELSE_WORDS = (
-    re.compile(pattern(name))
-    for name in ("state_header", "method", "notes", "else_header", "else_words")
-)
 _TENDERS = re.compile(rf"\b(?:{pattern('tenders')})\b")
 
 
@@ -54,7 +50,7 @@ def is_named_state(header: str) -> bool:
     >>> is_named_state("Estate")
     False
     """
-    return bool(_STATE_HEADER.search(plain(header)))
+    return bool(regex("state_header").search(plain(header)))
 
 
 def unused_words(
@@ -134,7 +130,7 @@ def likely_unknown(
         meant = concepts(header)[0]
         cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
         is_flag = cells.str.to_lowercase().drop_nulls().is_in([*YES, *NO]).all()
-        if meant - OF_ORDER or (meant and is_flag) or _NOTES.search(plain(header)):
+        if meant - OF_ORDER or (meant and is_flag) or regex("notes").search(plain(header)):
             continue
         word = _usual_word(columns, cells)
         if word is not None:
@@ -186,9 +182,9 @@ def _says_something_else(header: str, shown: ColumnProfile) -> bool:
         return True
     if {"dispute", "accepted"} <= meant or (meant & _ELSE and not is_named_state(header)):
         return True
-    if _ELSE_HEADER.search(plain(header)) and not is_named_state(header):
+    if regex("else_header").search(plain(header)) and not is_named_state(header):
         return True
-    is_way = "type" in meant or bool(_METHOD.search(plain(header)))
+    is_way = "type" in meant or bool(regex("method").search(plain(header)))
     if is_way and {"payment", "shipping"} & meant:
         return True
     if not (shown.words or shown.is_flag):
@@ -199,7 +195,7 @@ def _says_something_else(header: str, shown: ColumnProfile) -> bool:
     alike = [
         word.upper() in CODES
         or country_code(word) is not None
-        or bool(re.search(r"\d", word) or _ELSE_WORDS.fullmatch(spelt(word)))
+        or bool(re.search(r"\d", word) or regex("else_words").fullmatch(spelt(word)))
         or bool(_TENDERS.search(spelt(word)))
         for word in words
     ]
