@@ -97,13 +97,10 @@ def _agrees_to_mailings(name: str) -> bool:
 def _channel(name: str, default: str) -> str:
     """Return the consent of the one channel that a header names; of all if it names several."""
     named = [role for role, words in _CHANNELS.items() if words.search(name)]
-    if len(named) == 1 and (named[0] != "email_consent" or not _is_of_all(name)):
+    is_of_all = _ALL.search(name) and not re.search(r"e_?mail", name)
+    if len(named) == 1 and (named[0] != "email_consent" or not is_of_all):
         return named[0]
-    return "marketing_consent" if named or _is_of_all(name) else default
-
-
-def _is_of_all(name: str) -> bool:
-    return bool(_ALL.search(name)) and not re.search(r"e_?mail", name)
+    return "marketing_consent" if named or is_of_all else default
 
 
 def word_meaning(word: str, yes: int = AGREED, no: int = REFUSED) -> int | None:
@@ -398,23 +395,15 @@ def _texts(columns: Columns, header: str) -> pl.Series:
     return cells.cast(pl.String)
 
 
-def _own_words(columns: Columns, role: str, header: str) -> dict[str, int]:
-    """Return the mapping's words for a consent, and for its column, in lower case."""
-    own: dict[str, int] = {}
-    tables = {"customers", columns.table} & {*columns.mapping.tables}
-    for table, name in product(tables, (role, header)):
-        words = columns.mapping.tables[table].values.get(name, {})
-        own |= {
-            str(word).lower(): AGREED if meant is True else REFUSED for word, meant in words.items()
-        }
-    return own
-
-
 def _levels(
     columns: Columns, cells: pl.Series, role: str, yes: int, no: int
 ) -> dict[str, int | None]:
     """Return what each word of a column says of a consent, the most frequent word first."""
-    own = _own_words(columns, role, str(cells.name))
+    own: dict[str, int] = {}  # the mapping's words for the consent, and for its column
+    tables = {"customers", columns.table} & {*columns.mapping.tables}
+    for table, name in product(tables, (role, str(cells.name))):
+        told = columns.mapping.tables[table].values.get(name, {})
+        own |= {str(word).lower(): AGREED if told[word] is True else REFUSED for word in told}
     words = cells.drop_nulls().value_counts(sort=True, name="rows")[cells.name]
     return {
         word: own[word.lower()] if word.lower() in own else word_meaning(word, yes, no)

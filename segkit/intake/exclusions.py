@@ -97,9 +97,11 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
         cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
         if is_owed and owed:  # what is open and what is paid say the same
             continue
-        if _is_at_stake(cells, meanings, worth(), still_counted):
+        counted_here = _counted(cells, meanings)
+        lost, money = still_counted & ~counted_here, worth()
+        if (lost if money is None else lost & (money > 0)).any():
             owed = owed or is_owed
-            still_counted &= _counted(cells, meanings)
+            still_counted &= counted_here
             findings.append(_question(columns, shown, meanings, named))
             named.add(findings[-1].column)  # two answers must not overwrite each other
     cash = worth()
@@ -125,9 +127,7 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
 
 
 def _about_blank_dates(
-    columns: Columns,
-    unread: dict[str, ColumnProfile],
-    paid: pl.Series,
+    columns: Columns, unread: dict[str, ColumnProfile], paid: pl.Series
 ) -> list[Finding]:
     """Ask about a date in words that are not known, which some orders lack, as unpaid ones do."""
     for header, shown in unread.items():
@@ -148,11 +148,9 @@ def _read_unused(
     unread: dict[str, ColumnProfile],
 ) -> dict[str, str] | None:
     """Read the words of an unused column as states; what cannot be read is added to ``unread``."""
-    part, rows = columns.mapping.tables["orders"], columns.raw.height
-    meant, _ = concepts(shown.name)
-    if not shown.distinct or ("refund" in meant and _is_money(shown)):
-        return None
-    if "refund" in meant and not _leaves_refunds(columns, shown):
+    rows, meant = columns.raw.height, concepts(shown.name)[0]
+    is_stated = "refund" in meant and (_is_money(shown) or not _leaves_refunds(columns, shown))
+    if not shown.distinct or is_stated:
         return None
     cells = columns.fill_orders(columns.cells(shown.name)).cast(pl.String)
     if shown.filled < 1 and shown.rows == rows:
@@ -162,8 +160,11 @@ def _read_unused(
     meanings = _doubt(shown, of_all, is_open=is_open)
     if not meanings:
         unread[shown.name] = shown
-    elif "status" in part.columns and _excludes_most(columns, cells, meanings):
-        return None  # a stage that the sales have, too
+    elif "status" in columns.mapping.tables["orders"].columns:
+        sales = (states_of(columns, "status") == "sale").fill_null(value=False)
+        others = _counted(cells, meanings).filter(sales)
+        if ((~others).mean() or 0.0) > 0.5:  # type: ignore[operator]
+            return None  # a stage that the sales have, too
     return meanings
 
 
@@ -203,26 +204,20 @@ def _about_refunds(
         meant, _ = concepts(header)
         if not _is_money(shown) or meant & _OF_OTHERS:
             continue
+        answer = f'[orders.columns] refund = "{header}"'
+        net = "[orders.constants] refund = 0, if"
         if header in changed and meant & _PAID:
-            findings.append(_adjusted_question(shown, changed[header]))
-        elif "refund" in meant:
-            findings += _ask_refunds(columns, header)
+            rows, base = shown.cells.count(), changed[header]
+            text = f"{header!r} is not used and holds changed totals: do they replace {base!r}?"
+            answer = f'[orders.columns] amount = "{base}" with {answer} and [orders] refund_is = '
+            answer += f'"left"; or {net} they do not'
+            findings.append(Finding("block", "orders", "refund", text, rows, answer=answer))
+        elif "refund" in meant and (total := sum_of(columns, header, "refund")) != 0:
+            text = f"{header!r} is not used and holds refunds{say_sum(total)}: are they taken off?"
+            answer = f"{answer}; or {net} the amounts are net of them"
+            rows = columns.raw.height
+            findings.append(Finding("block", "orders", "refund", text, rows, answer=answer))
     return findings
-
-
-def _excludes_most(columns: Columns, cells: pl.Series, meanings: dict[str, str]) -> bool:
-    """Return whether a column would exclude most of what the status says is a sale."""
-    sales = states_of(columns, "status") == "sale"
-    others = _counted(cells, meanings).filter(sales.fill_null(value=False))
-    return bool(others.len() and (~others).mean() > 0.5)  # type: ignore[operator]
-
-
-def _is_at_stake(
-    cells: pl.Series, meanings: dict[str, str], worth: pl.Series | None, still_counted: pl.Series
-) -> bool:
-    """Return whether a row that still counts, and would not, has money above zero."""
-    others = still_counted & ~_counted(cells, meanings)
-    return bool((others if worth is None else others & (worth > 0)).any())
 
 
 def _counted(cells: pl.Series, meanings: dict[str, str]) -> pl.Series:
@@ -239,30 +234,6 @@ def _is_money(shown: ColumnProfile) -> bool:
     """Return whether a column holds numbers beside 0 that are no yes and no."""
     values = shown.numbers
     return values is not None and not shown.is_flag and not shown.dated and (values != 0).any()
-
-
-def _ask_refunds(columns: Columns, header: str) -> list[Finding]:
-    """Ask whether refunds in a column that is not used are to be taken off, if rows that count."""
-    total = sum_of(columns, header, "refund")
-    if total == 0:
-        return []
-    text = f"{header!r} is not used and holds refunds{say_sum(total)}: are they taken off?"
-    answer = (
-        f'[orders.columns] refund = "{header}"; or [orders.constants] refund = 0, if the amounts '
-        "are net of them"
-    )
-    return [Finding("block", "orders", "refund", text, columns.raw.height, answer=answer)]
-
-
-def _adjusted_question(shown: ColumnProfile, base: str) -> Finding:
-    """Ask whether changed totals are those of the orders, where another amount is read."""
-    rows = shown.cells.len() - shown.cells.null_count()
-    text = f"{shown.name!r} is not used and holds changed totals: do they replace {base!r}?"
-    answer = (
-        f'[orders.columns] amount = "{base}" with [orders.columns] refund = "{shown.name}" and '
-        '[orders] refund_is = "left"; or [orders.constants] refund = 0, if they do not'
-    )
-    return Finding("block", "orders", "refund", text, rows, answer=answer)
 
 
 def _doubt(
@@ -284,10 +255,7 @@ def _doubt(
         meanings = _doubt_kind(shown, kind)
         if meanings is not None or "status" not in meant:
             return meanings
-    owed = _owed(shown, meant, worth()) if is_open else None
-    if owed is not None:
-        return owed
-    return _doubt_words(shown, meant)
+    return (_owed(shown, meant, worth()) if is_open else None) or _doubt_words(shown, meant)
 
 
 def _doubt_kind(shown: ColumnProfile, kind: str) -> dict[str, str] | None:
@@ -399,10 +367,7 @@ def _keeps_orders(columns: Columns, cells: pl.Series, meanings: dict[str, str]) 
 
 
 def _question(
-    columns: Columns,
-    shown: ColumnProfile,
-    meanings: dict[str, str],
-    named: set[str],
+    columns: Columns, shown: ColumnProfile, meanings: dict[str, str], named: set[str]
 ) -> Finding:
     """Ask what the words of an unused column say of the order, with rows, money and the answer."""
     header = shown.name

@@ -10,10 +10,9 @@ from segkit.display import counted, money
 from segkit.intake.cells import PERSONS, is_text
 from segkit.intake.columns import Columns
 from segkit.intake.evidence import ENOUGH, repeats_in_orders, sample
-from segkit.intake.headers import concepts, pattern, plain
+from segkit.intake.headers import concepts, pattern, plain, regex
 from segkit.intake.mapping import STATUS_COLUMNS, TableMapping
 from segkit.intake.questions import Finding
-from segkit.intake.statuses import read_kinds
 from segkit.intake.sums import (
     count_words,
     counted_money,
@@ -23,7 +22,7 @@ from segkit.intake.sums import (
     say_sum,
     sum_of,
 )
-from segkit.intake.whole_orders import states_of, unnumbered_orders
+from segkit.intake.whole_orders import kinds_of, states_of, unnumbered_orders
 
 
 def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, object], list[Finding]]:
@@ -35,7 +34,7 @@ def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, objec
         return {}, _about_unnumbered(columns, amount)
     lines = columns.raw.select(order=columns.id("order_id"), amount=columns.number("amount"))
     tried = pl.col("amount").is_null() & _failed(columns)  # an attempt to pay that took nothing
-    lines = lines.filter(pl.col("order").is_not_null() & _counted(columns) & ~tried)
+    lines = lines.filter(pl.col("order").is_not_null() & (kinds_of(columns) == "line") & ~tried)
     few = _several(sample(lines))
     if few.height >= MANY and not any(_stated_once(few, least=0.5)):
         return {}, []  # plain in whole blocks of rows already
@@ -47,24 +46,22 @@ def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, objec
     if not varied or not (on_first or alike):
         return {}, []
     # A file that stands twice repeats no total.
-    once = frame.filter(_counted(columns)).unique().group_by(order).len()
+    once = frame.filter(kinds_of(columns) == "line").unique().group_by(order).len()
     if once.filter(pl.col("len") > 1).height < FEWEST_ORDERS:
         return {}, []
-    explained = columns.has("quantity", "unit_price") and _explained(columns, lines)
-    if explained:
+    if _explained(columns):
         return {}, []
     what = "on one line of each order only" if on_first else "alike on every line of an order"
     text = (
         f"{amount!r} stands {what} ({counted(several.height, 'order')} of several lines): it is "
         "read as the order's total and counted once."
     )
-    rows, answer = int(several["rows"].sum()), '[orders] amount_of = "order"'
+    rows, answer = int(several["rows"].sum()), '[orders] amount_of = "order" (or "line")'
     # A price per line that does not make the amount says that it is a total, too.
     grows = columns.has("quantity", "unit_price") or _grows_with_lines(lines)
     sure = on_first or (grows and bool(concepts(amount)[0] & {"order", "total"}))
     sure |= grows and _beside_total(columns, order, amount)
     severity = "info" if sure else "block"
-    answer += ' (or "line")'
     if not (on_first or grows):  # as tickets of one price
         text = (
             f"{amount!r} stands {what} ({counted(several.height, 'order')} of several lines), and "
@@ -116,16 +113,14 @@ def _about_unnumbered(columns: Columns, amount: str) -> list[Finding]:
         return []
     what = raw[product].hash() if product else raw.hash_rows(seed=0)
     lines = pl.DataFrame({"order": orders, "amount": columns.numbers("amount"), "what": what})
-    lines = lines.filter(pl.col("order").is_not_null() & _counted(columns))
+    lines = lines.filter(pl.col("order").is_not_null() & (kinds_of(columns) == "line"))
     goods = lines.group_by("order").agg(goods=pl.col("what").n_unique())
     several = _several(lines).join(goods, on="order").filter(pl.col("goods") > 1)
     shares = lines["amount"].drop_nulls().value_counts(normalize=True)["proportion"]
     alike = float((several["kinds"] <= 1).mean() or 0.0)  # type: ignore[arg-type]
     chance = float((shares**2).sum())
     few = several.height < FEWEST_ORDERS or several["first"].drop_nulls().n_unique() < 3
-    if few or alike < ALIKE or alike < 3 * chance:
-        return []
-    if columns.has("quantity", "unit_price") and _explained(columns, lines):
+    if few or alike < ALIKE or alike < 3 * chance or _explained(columns):
         return []
     text = (
         f"{amount!r} stands alike on the lines that a customer has at one time "
@@ -155,31 +150,21 @@ def _stated_once(several: pl.DataFrame, *, least: float) -> tuple[bool, bool]:
     return on_first, several.filter(pl.col("kinds") <= 1).height >= least * several.height
 
 
-def _counted(columns: Columns) -> pl.Series:
-    """Mark the rows that are lines of sales, as far as the mapping tells kinds of rows."""
-    raw_column = columns.source("row_kind")
-    everything = pl.Series([True]).new_from_index(0, columns.raw.height)
-    if raw_column is None:
-        return everything
-    kinds = columns.mapping.tables["orders"].values.get("row_kind", {})
-    return read_kinds(columns.cells(raw_column).cast(pl.String), kinds) == "line"
-
-
 def _failed(columns: Columns) -> pl.Series:
     """Mark the rows whose own state is cancelled or unpaid."""
     failed = pl.Series([False]).new_from_index(0, columns.raw.height)
-    for name in STATUS_COLUMNS:
-        if columns.source(name) is not None:
-            bad = states_of(columns, name).is_in(["cancelled", "unpaid"])
-            failed |= bad.fill_null(value=False)
+    for name in filter(columns.source, STATUS_COLUMNS):
+        failed |= states_of(columns, name).is_in(["cancelled", "unpaid"]).fill_null(value=False)
     return failed
 
 
-def _explained(columns: Columns, lines: pl.DataFrame) -> bool:
+def _explained(columns: Columns) -> bool:
     """Return whether quantity times price is the amount on nearly every line."""
+    if not columns.has("quantity", "unit_price"):
+        return False
     gross = columns.numbers("quantity") * columns.numbers("unit_price")
     fits = ((gross - columns.numbers("amount")).abs() <= 0.011).mean()
-    return lines.height > 0 and fits is not None and float(fits) >= 0.95  # type: ignore[arg-type]
+    return fits is not None and float(fits) >= MOSTLY  # type: ignore[arg-type]
 
 
 def about_overlaps(columns: Columns) -> list[Finding]:
@@ -235,15 +220,14 @@ def about_summaries(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping
     if order is None:
         return TableMapping(), []
     kinds, states = columns.source("row_kind"), columns.mapping.tables["orders"].columns
-    part = sample(frame if kinds is None else frame.filter(_counted(columns)))
+    part = sample(frame if kinds is None else frame.filter(kinds_of(columns) == "line"))
     columns = Columns("orders", part, columns.mapping)
     orders = columns.orders
     if orders.null_count() or orders.n_unique() > 0.7 * part.height:
         return TableMapping(), []
-    worth = line_money(columns)
+    worth, product = line_money(columns), columns.source("product_id")
     if worth is None:
         return TableMapping(), []
-    product = columns.source("product_id")
     for name, kind in part.schema.items():
         if name in (order, amount, kinds, *map(states.get, STATUS_COLUMNS)) or not is_text(kind):
             continue
@@ -252,17 +236,17 @@ def about_summaries(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping
             cells = cells.replace_strict({"": ""}, default="\0")
         if not 2 <= cells.n_unique() <= 8:
             continue
-        word = _summing_word(orders, cells, worth)
-        words = _repeating_words(orders, cells, worth) if word is None else [word]
+        lines = pl.DataFrame({"order": orders, "word": cells, "worth": worth})
+        sums = lines.group_by("order", "word").agg(pl.col("worth").sum(), rows=pl.len())
+        word = _summing_word(sums)
+        words = _repeating_words(sums) if word is None else [word]
         if not words or (kinds is not None and "*" in words):  # in states, every other word
             continue
         rows = int(cells.is_in(words).sum())
-        values = dict.fromkeys(words, "total")
         shown = " and ".join(repr(word) if word else "an empty cell" for word in words)
         text = (
             f"Rows with {shown} in {name!r} sum up the other rows of their order "
             f"({counted(rows, 'row')}{' of a sample' if part.height < frame.height else ''}); "
-            "they are rejected, so that no money counts twice."
         )
         if kinds is not None:
             free = next((slot for slot in STATUS_COLUMNS if slot not in states), "")
@@ -270,31 +254,24 @@ def about_summaries(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping
             values_ = ", ".join(f'"{word}" = "{meaning}"' for word, meaning in states_.items())
             answer = f'[orders.columns] {free} = "{name}" with [orders.values.{free}] {values_}'
             answer = answer if free else "a file without these rows"
-            text = text.replace("they are rejected, so that no", "as they stand, their")
-            text = text.replace("counts twice.", "counts twice: are they left out?")
+            text += "as they stand, their money counts twice: are they left out?"
             return TableMapping(), [Finding("block", "orders", free, text, rows, answer=answer)]
+        text += "they are rejected, so that no money counts twice."
         answer = f'[orders.columns] row_kind = "{name}", [orders.values.row_kind] '
         answer += " and ".join(f'"{word}" = "line"' for word in words)
         return (
-            TableMapping({"row_kind": name}, {}, {"row_kind": values}),
+            TableMapping({"row_kind": name}, {}, {"row_kind": dict.fromkeys(words, "total")}),
             [Finding("warn", "orders", "row_kind", text, rows, answer=answer)],
         )
     return TableMapping(), []
 
 
-def _summing_word(orders: pl.Series, words: pl.Series, worth: pl.Series) -> str | None:
+def _summing_word(sums: pl.DataFrame) -> str | None:
     """Return the word whose rows add up to the other rows of each order; None if there is none."""
-    sums = (
-        pl.DataFrame({"order": orders, "word": words, "worth": worth})
-        .group_by("order", "word")
-        .agg(pl.col("worth").sum(), rows=pl.len())
-        .with_columns(
-            whole=pl.col("worth").sum().over("order"),
-            kinds=pl.len().over("order"),
-            most=pl.col("rows").max().over("order"),
-        )
-        .filter((pl.col("kinds") > 1) & (pl.col("whole").abs() > 0.01))
-    )
+    orders = sums["order"].n_unique()
+    sums = sums.with_columns(
+        whole=pl.col("worth").sum().over("order"), kinds=pl.len().over("order")
+    ).filter((pl.col("kinds") > 1) & (pl.col("whole").abs() > 0.01))
     by_word = sums.group_by("word").agg(
         orders=pl.len(),
         fits=((pl.col("worth") * 2 - pl.col("whole")).abs() <= 0.02).mean(),
@@ -303,26 +280,16 @@ def _summing_word(orders: pl.Series, words: pl.Series, worth: pl.Series) -> str 
     summing = by_word.filter(
         (pl.col("orders") >= FEWEST_ORDERS) & (pl.col("fits") >= 0.95) & (pl.col("rows") <= 1)
     ).sort("rows", "orders", descending=[False, True])
-    whole_orders = orders.n_unique()
-    if not summing.height or summing["orders"][0] < 0.5 * whole_orders:
+    if not summing.height or summing["orders"][0] < 0.5 * orders:
         return None
     if summing.height > 1:  # one line beside one total: the word that says so
-        candidates = [
-            w
-            for w in summing["word"].to_list()
-            if re.search(pattern("summing"), w.lower()) or not w
-        ]
-        return candidates[0] if len(candidates) == 1 else None
+        said = [w for w in summing["word"] if not w or regex("summing").search(w.lower())]
+        return str(said[0]) if len(said) == 1 else None
     return str(summing["word"][0])
 
 
-def _repeating_words(orders: pl.Series, words: pl.Series, worth: pl.Series) -> list[str]:
+def _repeating_words(sums: pl.DataFrame) -> list[str]:
     """Return the words whose rows each add up to the lines of their order: sale, payment."""
-    sums = (
-        pl.DataFrame({"order": orders, "word": words, "worth": worth})
-        .group_by("order", "word")
-        .agg(pl.col("worth").sum(), rows=pl.len())
-    )
     most = sums.group_by("word").agg(pl.col("rows").mean(), pl.len()).sort("rows", "word")
     if most.height < 3 or most["rows"][-1] <= 1:
         return []
@@ -409,22 +376,15 @@ def about_tests(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping, li
         distinct = filled.unique().sort().to_list()
         tests = [word for word in distinct if _TEST.fullmatch(word.lower())]
         if tests and any(_REAL.fullmatch(word.lower()) for word in distinct):
-            return _say_tests(name, tests, frame, columns)
+            table = count_words(columns, frame[name].cast(pl.String).str.strip_chars())
+            table = table.filter(pl.col("word").is_in(tests)).select("word", "rows", "money")
+            shown = ", ".join(f"{word!r} ({say_rows(*both)})" for word, *both in table.iter_rows())
+            text, rows = f"{name!r} marks tests: {shown}; they are rejected.", table["rows"].sum()
+            values: dict[str, dict[str, object]] = {"row_kind": dict.fromkeys(tests, "test")}
+            answer = f'[orders.values.row_kind] "{tests[0]}" = "line"'
+            asked = Finding("warn", "orders", "row_kind", text, int(rows), answer=answer)
+            return TableMapping({"row_kind": name}, {}, values), [asked]
     return TableMapping(), []
-
-
-def _say_tests(
-    name: str, tests: list[str], frame: pl.DataFrame, columns: Columns
-) -> tuple[TableMapping, list[Finding]]:
-    """Write the proposal, with the rows and the money of each word."""
-    words = frame[name].cast(pl.String).str.strip_chars()
-    table = count_words(columns, words).filter(pl.col("word").is_in(tests))
-    rows = int(table["rows"].sum())
-    shown = [f"{word!r} ({say_rows(count, worth)})" for word, count, worth, _ in table.iter_rows()]
-    part = TableMapping({"row_kind": name}, {}, {"row_kind": dict.fromkeys(tests, "test")})
-    text = f"{name!r} marks tests: {', '.join(shown)}; they are rejected."
-    change = f'[orders.values.row_kind] "{tests[0]}" = "line"'
-    return part, [Finding("warn", "orders", "row_kind", text, rows, answer=change)]
 
 
 def about_minor_units(columns: Columns) -> tuple[dict[str, object], list[Finding]]:

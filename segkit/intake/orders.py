@@ -21,10 +21,11 @@ from segkit.intake.rejects import (
     repeats,
     settle,
 )
-from segkit.intake.statuses import ROW_KINDS, read_kinds
+from segkit.intake.statuses import ROW_KINDS
 from segkit.intake.tables import Cleaned, join_customers, note_repeats, time_columns
 from segkit.intake.whole_orders import (
     earlier_states,
+    kinds_of,
     mark_given_back,
     settle_orders,
     share_discounts,
@@ -46,13 +47,11 @@ def total_lines(columns: Columns, customers: pl.Series) -> pl.Series:
     Such a row has no customer, or has a word for total as customer and no date, or an amount that
     is the sum of the rows before it. A customer named Total keeps its orders.
     """
-    raw = columns.raw
+    raw, pattern = columns.raw, _total_pattern(columns)
     nobody = pl.Series("total", [False]).new_from_index(0, raw.height)
     texts = [name for name, kind in raw.schema.items() if is_text(kind)]
-    words = [str(word).lower() for word in columns.option("total_words")]
-    if not texts or not words or not raw.height:
+    if not texts or not pattern or not raw.height:
         return nobody
-    pattern = _total_pattern(words)
     named = customers.is_not_null()
     unnamed = raw.lazy().filter(~named).select(pl.col(name).cast(pl.String) for name in texts)
     says = [pl.col(name).str.contains(pattern).fill_null(value=False) for name in texts]
@@ -62,20 +61,20 @@ def total_lines(columns: Columns, customers: pl.Series) -> pl.Series:
     return marks | sure | _sums_before(columns, in_id)
 
 
-def _total_pattern(words: list[str]) -> str:
-    """Match a word for totals, perhaps after that of a month: "January total"."""
-    return rf"^(?i)\s*(?:\p{{L}}+\.?\s+)?(?:{'|'.join(re.escape(word) for word in words)}){_AFTER}"
+def _total_pattern(columns: Columns) -> str:
+    """Match a word for totals, perhaps after that of a month ("January total"); empty without."""
+    words = "|".join(re.escape(str(word).lower()) for word in columns.option("total_words"))
+    return rf"^(?i)\s*(?:\p{{L}}+\.?\s+)?(?:{words}){_AFTER}" if words else ""
 
 
 def named_totals(columns: Columns) -> tuple[pl.Series, pl.Series]:
     """Mark the rows whose customer is a word for totals, and those that are sums for certain."""
-    who, raw = columns.source("customer_id"), columns.raw
-    words = [str(word).lower() for word in columns.option("total_words")]
-    if who is None or not is_text(raw.schema[who]) or not words:
+    who, raw, pattern = columns.source("customer_id"), columns.raw, _total_pattern(columns)
+    if who is None or not is_text(raw.schema[who]) or not pattern:
         nobody = pl.Series("total", [False]).new_from_index(0, raw.height)
         return nobody, nobody
     text = pl.col(who).cast(pl.String)
-    in_id = text.str.contains(_total_pattern(words)).fill_null(value=False)
+    in_id = text.str.contains(pattern).fill_null(value=False)
     sure = text.str.contains(_SURE).fill_null(value=False)
     undated = columns.blank("order_time").fill_null(value=False)
     marks = raw.select(in_id.alias("total"), sure=sure | undated)
@@ -114,10 +113,7 @@ def clean_orders(
 def read_orders(columns: Columns) -> pl.DataFrame:
     """Read every mapped column; helper columns start with two underscores."""
     wanted = time_columns(columns, "order")
-    if columns.has("order_id"):
-        wanted["order_id"] = columns.id("order_id")
-    if columns.has("product_id"):
-        wanted["product_id"] = columns.id("product_id")
+    wanted |= {name: columns.id(name) for name in ("order_id", "product_id") if columns.has(name)}
     wanted |= {name: columns.text(name) for name in TEXTS if columns.has(name)}
     for name in ("amount", "quantity", "unit_price", "discount"):
         if columns.has(name):
@@ -133,25 +129,24 @@ def read_orders(columns: Columns) -> pl.DataFrame:
         wanted["__refund"] = columns.micro("refund")
         wanted["__no_refund"] = columns.blank("refund")
     if columns.has("row_kind"):
-        wanted |= _row_kinds(columns)
+        kinds = kinds_of(columns)
+        wanted |= {f"__{kind}_row": pl.lit(kinds == kind) for kind in ROW_KINDS[1:]}
     frame = _settle_refunds(columns, columns.raw.lazy().select(**wanted).collect())
     frame = frame.with_columns(__coupon=_is_coupon(columns, frame))
     if columns.option("state_time") and columns.source("order_id"):
-        frame = _mark_earlier(columns, frame)
+        order = pl.col("order_id")  # all rows of an order get the time of the first
+        first = (
+            pl.when(order.is_null())
+            .then(name)
+            .otherwise(pl.col(name).min().over(order))
+            .alias(name)
+            for name in ("order_time", "order_day")
+        )
+        frame = frame.with_columns(*first, __earlier=earlier_states(columns))
     frame = share_discounts(columns, frame)
     # Lazy, so that the exact product is computed once.
     summed = frame.lazy().with_columns(repeats(columns.raw).alias(REPEAT), *_sums(columns))
     return settle_orders(columns, summed.collect())
-
-
-def _mark_earlier(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
-    """Mark the rows of an order but that of its last state; all get the time of the first."""
-    known = pl.col("order_id").is_not_null()
-    first = (
-        pl.when(known).then(pl.col(name).min().over("order_id")).otherwise(name).alias(name)
-        for name in ("order_time", "order_day")
-    )
-    return frame.with_columns(*first, __earlier=earlier_states(columns))
 
 
 def _is_coupon(columns: Columns, frame: pl.DataFrame) -> pl.Expr:
@@ -174,13 +169,6 @@ def _is_coupon(columns: Columns, frame: pl.DataFrame) -> pl.Expr:
         goods = pl.when(pl.col("product_id").is_null()).then(goods).otherwise(~is_code)
     in_order = order.is_not_null() & sold.over(order)
     return ((price < 0) & (units > 0) & in_order & ~goods).fill_null(value=False)
-
-
-def _row_kinds(columns: Columns) -> dict[str, pl.Expr]:
-    """Mark each kind of row that is no line of a sale."""
-    kinds = columns.mapping.tables["orders"].values.get("row_kind", {})
-    read = read_kinds(columns.cells(str(columns.source("row_kind"))).cast(pl.String), kinds)
-    return {f"__{kind}_row": pl.lit(read == kind) for kind in ROW_KINDS[1:]}
 
 
 def _settle_refunds(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
@@ -214,12 +202,8 @@ def _with_customers(columns: Columns, frame: pl.DataFrame, people: People) -> pl
 def _note_unread(columns: Columns, parsed: pl.DataFrame) -> None:
     """Count the cells of columns that the amount does not need and that cannot be read."""
     spare = ["quantity", "unit_price"] if columns.has("amount") else []
-    if not discount_comes_off(columns):
-        spare.append("discount")
-    spare.append("refund")
-    for name in spare:
-        if not columns.has(name):
-            continue
+    spare += ["refund"] if discount_comes_off(columns) else ["discount", "refund"]
+    for name in filter(columns.has, spare):
         lost = parsed.filter(pl.col(f"__{name}").is_null() & ~pl.col(f"__no_{name}")).height
         if lost:
             columns.notes.append(
@@ -318,34 +302,27 @@ def _convert(columns: Columns, parsed: pl.DataFrame, fx: pl.DataFrame | None) ->
             __known=pl.lit(value=True), __rate=pl.when(rate > 0).then(rate)
         )
         return _times_rate(columns, parsed, pl.col("__rate") == 1)
-    if "currency" not in parsed.columns:
+    if "currency" in parsed.columns:
+        parsed = parsed.with_columns(pl.col("currency").str.to_uppercase())
+        is_one = fx is None and home is None and parsed["currency"].drop_nulls().n_unique() <= 1
+    if "currency" not in parsed.columns or is_one:
         return parsed.with_columns(__known=pl.lit(value=True), __rate=pl.lit(1.0))
-    parsed = parsed.with_columns(pl.col("currency").str.to_uppercase())
-    if fx is None and home is None:
-        currencies_seen = parsed["currency"].drop_nulls().unique()
-        if currencies_seen.len() <= 1:
-            return parsed.with_columns(__known=pl.lit(value=True), __rate=pl.lit(1.0))
     pairs = parsed.select("currency", "order_day").unique().drop_nulls().sort("order_day")
     if fx is not None and fx.height:
-        rates = fx.select("currency", "rate", order_day=pl.col("valid_from").cast(pl.Int32)).sort(
-            "order_day"
-        )
+        rates = fx.select("currency", "rate", order_day=pl.col("valid_from").cast(pl.Int32))
         pairs = pairs.join_asof(
-            rates, on="order_day", by="currency", strategy="backward", check_sortedness=False
+            rates.sort("order_day"), on="order_day", by="currency", check_sortedness=False
         )
-        known_currencies = {*fx["currency"].to_list(), home}
+        known = {*fx["currency"], home} - {None}
     else:
         pairs = pairs.with_columns(rate=pl.lit(None, dtype=pl.Float64))
-        known_currencies = {home}
+        known = {home} - {None}
     at_home = pl.lit(value=False) if home is None else pl.col("currency") == home
     rate = pl.when(at_home).then(1.0).otherwise(pl.col("rate"))
     joined = parsed.join(pairs, on=["currency", "order_day"], how="left", maintain_order="left")
     joined = joined.with_columns(
         rate.alias("__rate"),
-        pl.col("currency")
-        .is_in([k for k in known_currencies if k])
-        .fill_null(value=False)
-        .alias("__known"),
+        pl.col("currency").is_in([*known]).fill_null(value=False).alias("__known"),
     ).drop("rate")
     return _times_rate(columns, joined, at_home)
 
@@ -377,8 +354,8 @@ def _finish(columns: Columns, settled: Settled) -> Cleaned:
     without_order_id = kept.get_column("order_id").null_count() if has("order_id") else kept.height
     if without_order_id:
         columns.notes.append(
-            f"orders: {_lines(without_order_id, 'has', 'have')} no order id; one order is taken "
-            f"to be one customer's {columns.option('order_grain')} (order_grain)"
+            f"orders: {counted(without_order_id, 'line has', 'lines have')} no order id; one order "
+            f"is taken to be one customer's {columns.option('order_grain')} (order_grain)"
         )
     order_id = pl.coalesce("order_id", grain) if has("order_id") else grain
     wanted: dict[str, pl.Expr] = {
@@ -402,10 +379,6 @@ def _finish(columns: Columns, settled: Settled) -> Cleaned:
     frame = kept.lazy().select(**wanted).collect()
     accepted = pl.concat([frame, kept.select(MICROS)], how="horizontal")
     return Cleaned(frame, settled, parts=(_part(accepted, "sale"), _part(accepted, "return")))
-
-
-def _lines(rows: int, one: str, many: str) -> str:
-    return counted(rows, f"line {one}", f"lines {many}")
 
 
 def _part(lines: pl.DataFrame, kind: str) -> Part:

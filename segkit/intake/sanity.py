@@ -80,14 +80,14 @@ def _doubts(
         for item in doubt_rejected(columns, taken)
         if columns.raw.height >= ENOUGH and not _is_given(given, item.column)
     ]
-    counts = count_lines(lines) if counts is None else counts
-    named = _is_given(given, "customer_id")
-    no_customer = columns.mapping.is_set("orders", "no_customer") and _tells_nobody(columns)
-    is_file = not given.leaves("orders")
-    findings += doubt_customers(
-        columns, taken, counts, named=named, no_customer=no_customer, is_file=is_file
+    return findings + doubt_customers(
+        columns,
+        taken,
+        count_lines(lines) if counts is None else counts,
+        named=_is_given(given, "customer_id"),
+        no_customer=columns.mapping.is_set("orders", "no_customer") and _tells_nobody(columns),
+        is_file=not given.leaves("orders"),
     )
-    return findings
 
 
 def _tells_nobody(columns: Columns) -> bool:
@@ -105,19 +105,14 @@ def _is_given(given: Mapping, name: str) -> bool:
 
 def _doubt_rejects(columns: Columns, given: Mapping, taken: Intake) -> list[Finding]:
     """Ask about columns of which more than a few per cent cannot be read."""
-    reasons = taken.ledger.reasons()
-    rows = columns.raw.height
+    reasons, rows = taken.ledger.reasons(), columns.raw.height
+    kept = taken.orders is not None and taken.orders.height > 0
     findings = []
     for name, unread in _UNREAD.items():
         lost = sum(reasons.get(reason, 0) for reason in unread)
-        kept = taken.orders is not None and taken.orders.height > 0
         if not lost or (kept and (lost <= FEW_PER_CENT * rows or rows < ENOUGH)):
             continue
-        raw_columns = [
-            raw_column
-            for item in ((name,) if columns.has(name) else ("quantity", "unit_price"))
-            if (raw_column := columns.source(item))
-        ]
+        raw_columns = columns.shown(*((name,) if columns.has(name) else ("quantity", "unit_price")))
         is_given = _is_given(given, name)
         if name == "order_time":
             answer = better_dates(columns, name) or ("" if is_given else other_dates(columns, name))
@@ -153,12 +148,10 @@ def _are_of_kinds(columns: Columns) -> bool:
 def doubt_rejected(columns: Columns, taken: Intake) -> list[Finding]:
     """Ask what is wrong where all rows or nearly all are rejected, the biggest reason first."""
     rows = columns.raw.height
-    rejected = [
-        item for step in taken.ledger.steps if step.table == "orders" for item in step.rejected
-    ]
+    steps = [step for step in taken.ledger.steps if step.table == "orders"]
+    rejected = sorted((r for step in steps for r in step.rejected), key=lambda item: -item.rows)
     lost = sum(item.rows for item in rejected)
     kept = taken.orders is not None and taken.orders.height > 0
-    rejected = sorted(rejected, key=lambda item: -item.rows)
     if not rejected or (kept and lost <= MOST * rows):
         return []
     first = rejected[0]
@@ -172,13 +165,11 @@ def doubt_rejected(columns: Columns, taken: Intake) -> list[Finding]:
     text = f"{what} rejected, {number(lost)} of {counted(rows, 'row')} ({counts})."
     answer = first.change
     if name == "customer_id":
-        others = [raw for raw in (columns.source("loyalty_id"),) if raw]
+        others = [*columns.shown("loyalty_id")]
         others += [raw for raw, _ in other_customers(columns, rows) if raw not in others]
         answer = write_customer_line(others) or "a source that says who ordered"
     elif name in ("cancelled_at", "status", "payment_status") and columns.source(name):
-        answer = f"{answer}; or [orders.columns] {name}, of another column than " + repr(
-            columns.source(name)
-        )
+        answer += f"; or [orders.columns] {name}, of another column than {columns.source(name)!r}"
     return [Finding("block", "orders", name or "", text, lost, answer=answer)]
 
 
@@ -186,24 +177,22 @@ def refuse_other_tables(raw: pl.DataFrame, given: Mapping, used: Mapping) -> lis
     """Refuse a list of customers or an export of events that is given as orders."""
     if raw.height < 2 or (_is_given(given, "customer_id") and _is_given(given, "amount")):
         return []
-    part = used.tables["orders"]
-    events = _event_column(Columns("orders", raw, used), part.columns)
-    amount = part.columns.get("amount")
-    without = amount is None or 2 * Columns("orders", raw, used).cells(amount).count() < raw.height
-    if events and not {"order_id", "row_kind"} & {*part.columns} and without:
+    part, columns = used.tables["orders"].columns, Columns("orders", raw, used)
+    events = _event_column(columns, part)
+    amount = part.get("amount")
+    without = amount is None or 2 * columns.cells(amount).count() < raw.height
+    if events and not {"order_id", "row_kind"} & {*part} and without:
         text = f"This is an export of events ({events}), not of orders: most rows have no amount."
         return [Finding("block", "orders", "", text, raw.height, answer=GIVE_AS.format("events"))]
     names = pl.Series(raw.columns, dtype=pl.String)
     headers = pl.Series([plain(name) for name in raw.columns], dtype=pl.String)
     summed = names.filter(headers.str.contains(_SUMMED_UP)).to_list()
     persons = names.filter(headers.str.contains(_ABOUT_PERSONS)).to_list()
-    who = part.columns.get("customer_id")
-    if who is None or not (summed or len(persons) > 1) or "product_id" in part.columns:
+    who = part.get("customer_id")
+    if who is None or not (summed or len(persons) > 1) or {"product_id", "order_id"} & {*part}:
         return []
     ids = raw[who].drop_nulls()
-    if ids.len() < 2 or ids.n_unique() < 0.98 * ids.len() or "order_id" in part.columns:
-        return []
-    if not summed and "amount" in part.columns:
+    if ids.len() < 2 or ids.n_unique() < 0.98 * ids.len() or (not summed and "amount" in part):
         return []
     text = (
         f"This is a list of customers, not of orders: each of {counted(raw.height, 'row')} is "
@@ -232,30 +221,23 @@ def refuse_without_customers(columns: Columns) -> list[Finding]:
     return [Finding("block", "orders", "", text, rows, answer=answer)]
 
 
-def _search(header: str, pattern: str) -> bool:
-    return bool(pl.Series([header]).str.contains(pattern)[0])
-
-
 def _event_column(columns: Columns, used: Map[str, str]) -> str:
     """Return the name of a column whose words are kinds of events, with some; empty if none is."""
     raw = columns.raw
     for name, kind in raw.schema.items():
-        if not is_text(kind) or name in (used.get("customer_id"), used.get("product_id")):
-            continue
-        if is_consent(columns, name):
+        is_used = name in (used.get("customer_id"), used.get("product_id"))
+        if not is_text(kind) or is_used or is_consent(columns, name):
             continue
         words = raw[name].head(5_000).drop_nulls().cast(pl.String).unique().sort()
         if not 1 < words.len() <= 40:
             continue
-        spelt = [plain(word) for word in words.to_list()]
-        said = [word for word, bare in zip(words, spelt, strict=True) if _is_event(bare)]
-        if len(said) >= max(2, 0.4 * words.len()) or (
-            {"event"} <= set(plain(name).split("_")) and said
-        ):
+        known = {*EVENT_TYPES, *EVENT_WORDS}
+        said = [
+            word
+            for word in words
+            if plain(word) in known or pl.Series([plain(word)]).str.contains(pattern("event"))[0]
+        ]
+        is_named = "event" in plain(name).split("_")
+        if len(said) >= max(2, 0.4 * words.len()) or (is_named and said):
             return f"{name!r}: {', '.join(said[:4])}"
     return ""
-
-
-def _is_event(word: str) -> bool:
-    """Return whether a word is a kind of event: opened_email, page_view."""
-    return word in EVENT_TYPES or word in EVENT_WORDS or _search(word, pattern("event"))

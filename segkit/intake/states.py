@@ -20,7 +20,6 @@ from segkit.intake.statuses import (
     CREDIT,
     likely_status,
     on_account_words,
-    read_kinds,
     row_meaning,
     spelt,
     status_meaning,
@@ -28,7 +27,7 @@ from segkit.intake.statuses import (
     unpaid_words,
 )
 from segkit.intake.sums import count_words, counted_rows, say_rows
-from segkit.intake.whole_orders import states_of
+from segkit.intake.whole_orders import kinds_of, states_of
 
 MOST_STATUSES = 40
 COLLECTED = re.compile("dunning_status|auto_collection|collection_method")
@@ -231,30 +230,19 @@ def about_returns(columns: Columns) -> list[Finding]:
         words = part.values.get("is_return", {})
         cells = frame.select(pl.col(raw_column).cast(pl.String).str.strip_chars().alias("word"))
         read = flag(pl.col("word"), pl.String(), (), words)
-        mapped_words = {str(word) for word in words}
-        odd = cells.filter(
-            read.is_null() & ~pl.col("word").is_in(["", *mapped_words]) & counted_rows(columns)
-        )
-        if odd.height:
-            listed = _some(odd["word"])
-            text = f"holds {listed}, neither yes nor no."
-            return [_return_question(raw_column, text, odd, cells["word"])]
-        return []
-    if raw_column is not None or part.constants.get("is_return") is not None:
-        return []
-    if columns.option("return_prefix"):
-        return []
-    return _credit_notes(columns)
+        known = pl.col("word").is_in(["", *map(str, words)])
+        odd = cells.filter(read.is_null() & ~known & counted_rows(columns))
+        text = f"holds {_some(odd['word'])}, neither yes nor no."
+        return [_return_question(raw_column, text, odd, cells["word"])] if odd.height else []
+    is_told = columns.has("is_return") or columns.option("return_prefix")
+    return [] if is_told else _credit_notes(columns)
 
 
 def _credit_notes(columns: Columns) -> list[Finding]:
     """Find unused columns whose words name credit notes on lines that are not negative."""
     frame, part = columns.raw, columns.mapping.tables["orders"]
-    kind_column, rows = columns.source("row_kind"), counted_rows(columns, ("row_kind",))
-    if kind_column is not None:  # other kinds of rows have their sign, or do not count
-        named = {word: str(kind) for word, kind in part.values.get("row_kind", {}).items()}
-        rows &= read_kinds(columns.cells(kind_column).cast(pl.String), named) == "line"
-    frame = frame.filter(rows)
+    # Other kinds of rows have their sign, or do not count.
+    frame = frame.filter(counted_rows(columns, ("row_kind",)) & (kinds_of(columns) == "line"))
     signs = [part.columns[n] for n in ("quantity", "amount") if n in part.columns]
     minus = pl.any_horizontal(
         pl.col(name).cast(pl.String).str.strip_chars().str.contains(r"^[-−(]|-$") for name in signs

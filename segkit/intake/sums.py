@@ -11,8 +11,7 @@ from segkit.intake.columns import Columns
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping
 from segkit.intake.questions import doubted_decimals
 from segkit.intake.rejects import left_out
-from segkit.intake.statuses import read_kinds
-from segkit.intake.whole_orders import earlier_states, is_cancelled, states_of
+from segkit.intake.whole_orders import earlier_states, is_cancelled, kinds_of, states_of
 
 
 def line_money(columns: Columns) -> pl.Series | None:
@@ -41,7 +40,7 @@ def counted_rows(columns: Columns, but: Collection[str] = ()) -> pl.Series:
     if "order_time" in used:
         rows &= columns.cells(str(columns.source("order_time"))).is_not_null()
     if "row_kind" in used:
-        rows &= ~_kinds(columns).is_in(["total", *left_out(columns)])
+        rows &= ~kinds_of(columns).is_in(["total", *left_out(columns)])
     for name in STATUS_COLUMNS:
         if name in used:
             state = states_of(columns, name)
@@ -66,11 +65,6 @@ def _is_named(columns: Columns) -> pl.Series:
     return rows
 
 
-def _kinds(columns: Columns) -> pl.Series:
-    kinds = columns.mapping.tables["orders"].values.get("row_kind", {})
-    return read_kinds(columns.cells(str(columns.source("row_kind"))).cast(pl.String), kinds)
-
-
 def _returned(columns: Columns) -> pl.Series:
     """Mark what is given back: by its sign, its flag, its kind or its number."""
     worth, prefix = line_money(columns), columns.option("return_prefix")
@@ -79,11 +73,9 @@ def _returned(columns: Columns) -> pl.Series:
         returned |= worth < 0
     if columns.source("is_return"):
         returned |= columns.raw.select(columns.flag("is_return")).to_series()
-    if columns.source("row_kind"):
-        returned |= _kinds(columns) == "return"
-    if prefix and columns.source("order_id"):
-        orders = columns.cells(str(columns.source("order_id"))).cast(pl.String)
-        returned |= orders.str.starts_with(prefix)
+    returned |= kinds_of(columns) == "return"
+    if prefix and (order := columns.source("order_id")):
+        returned |= columns.cells(order).cast(pl.String).str.starts_with(prefix)
     return returned.fill_null(value=False)
 
 
@@ -119,13 +111,13 @@ def sum_of(
     mapping = Mapping({"orders": own}).over(columns.mapping)
     columns = Columns("orders", columns.raw, mapping, shared=columns.shared)
     rows = counted_rows(columns)
-    if of_orders and name != "amount":
-        rows &= columns.cells(str(columns.source("order_id"))).is_first_distinct()
-    if name == "amount":
-        worth = counted_money(columns, rows)
-    else:
-        doubted = doubted_decimals(columns, [name])
-        worth = None if doubted else columns.numbers(name).filter(rows)
+    if name != "amount":
+        if of_orders:
+            rows &= columns.cells(str(columns.source("order_id"))).is_first_distinct()
+        if doubted_decimals(columns, [name]):
+            return None
+        return float(columns.numbers(name).filter(rows).sum())
+    worth = counted_money(columns, rows)
     return None if worth is None else float(worth.sum())
 
 

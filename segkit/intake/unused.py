@@ -70,13 +70,10 @@ def unused_words(
         kinds = words.str.to_lowercase().n_unique() + (words.len() < int(still_counted.sum()))
         if not 2 <= kinds <= FEW_WORDS or words.len() < REPEATS * kinds:
             continue
-        if not _is_of_orders(columns, cells):
-            continue
-        listed = sorted(words.unique().to_list())
-        meanings = {word: status_meaning(word) for word in listed}
-        if {*meanings.values()} == {"sale"} or all(row_meaning(w) == "line" for w in listed):
-            continue
-        if _is_idle(header, shown, words, {*meanings.values()}):
+        meanings = {word: status_meaning(word) for word in sorted(words.unique().to_list())}
+        are_sales = {*meanings.values()} == {"sale"} or {*map(row_meaning, meanings)} == {"line"}
+        is_idle = are_sales or _is_idle(header, shown, words, {*meanings.values()})
+        if is_idle or not _is_of_orders(columns, cells):
             continue
         unused[header] = {word: kind for word, kind in meanings.items() if kind is not None}
     return unused
@@ -118,8 +115,8 @@ def likely_unknown(
     Return their headers with the word that most orders have; what one column puts at stake, another
     does not. Without their money (``worth``) all rows count alike.
     """
-    each = pl.Series([1.0]).new_from_index(0, columns.raw.height) if worth is None else worth
-    money = each.fill_null(0.0).abs()
+    height = columns.raw.height
+    money = pl.repeat(1.0, height, eager=True) if worth is None else worth.fill_null(0.0).abs()
     stakes: dict[str, pl.Series] = {}
     usual: dict[str, str] = {}
 
@@ -180,14 +177,11 @@ def _says_something_else(header: str, shown: ColumnProfile) -> bool:
     meant, _ = concepts(header)
     if shown.rows < ENOUGH or not shown.distinct or shown.dated or shown.emails:
         return True
-    if {"dispute", "accepted"} <= meant or (meant & _ELSE and not is_named_state(header)):
-        return True
-    if regex("else_header").search(plain(header)) and not is_named_state(header):
+    is_else = bool(meant & _ELSE or regex("else_header").search(plain(header)))
+    if {"dispute", "accepted"} <= meant or (is_else and not is_named_state(header)):
         return True
     is_way = "type" in meant or bool(regex("method").search(plain(header)))
-    if is_way and {"payment", "shipping"} & meant:
-        return True
-    if not (shown.words or shown.is_flag):
+    if (is_way and {"payment", "shipping"} & meant) or not (shown.words or shown.is_flag):
         return True
     words = [str(word) for word in shown.words]
     if not words or shown.is_flag:
@@ -223,13 +217,9 @@ def warn_unused(columns: Columns, unused: dict[str, dict[str, str]]) -> list[Fin
     for header in list(unused)[:MOST_COLUMNS]:
         cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
         table = count_words(columns, cells)
-        words = [
-            "empty" if word is None else repr(show_state(word, cells))
-            for word in table["word"].head(MOST_SHOWN)
-        ]
-        sums = table.head(MOST_SHOWN).select("rows", "money").iter_rows()
         listed = ", ".join(
-            f"{word} ({say_rows(*both)})" for word, both in zip(words, sums, strict=True)
+            f"{'empty' if word is None else repr(show_state(word, cells))} ({say_rows(*both)})"
+            for word, *both in table.head(MOST_SHOWN).select("word", "rows", "money").iter_rows()
         )
         more = table.height - MOST_SHOWN
         shown.append(f"{header!r}: {listed}" + (f" and {more} more" if more > 0 else ""))

@@ -14,7 +14,7 @@ from segkit.intake.columns import Columns
 from segkit.intake.evidence import repeats_in_orders
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping
 from segkit.intake.rejects import MICROS, REPEAT, left_out, repeats
-from segkit.intake.statuses import CREDIT_NOTE, STATUSES, read_statuses
+from segkit.intake.statuses import CREDIT_NOTE, STATUSES, read_kinds, read_statuses
 
 WIDE = pl.Int128
 MOST_WORDS = 20  # in a column that tells kinds of documents
@@ -45,9 +45,9 @@ def share_discounts(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
         return parsed
     if not repeats_in_orders(parsed["order_id"], parsed["__discount"]):
         return parsed
-    has_values = columns.has("quantity", "unit_price")
-    worth = product(pl.col("__quantity"), pl.col("__unit_price")) if has_values else "__amount"
-    worth = pl.col(worth) if isinstance(worth, str) else worth
+    worth = pl.col("__amount")
+    if columns.has("quantity", "unit_price"):
+        worth = product(pl.col("__quantity"), pl.col("__unit_price"))
     frame = parsed.with_columns(weight=worth.cast(WIDE).abs().fill_null(0))
     if columns.option("duplicates") == "drop":
         frame = frame.with_columns(pl.col("weight") * ~repeats(columns.raw))
@@ -71,13 +71,8 @@ def _states(columns: Columns) -> list[pl.Series]:
             read = states_of(columns, name)
             states.append(read.replace_strict(ranks, default=ranks["sale"], return_dtype=pl.Int8))
     if columns.has("cancelled_at"):
-        cancelled, sale = (pl.Series([ranks[n]], dtype=pl.Int8) for n in ("cancelled", "sale"))
-        marked = is_cancelled(columns)
-        states.append(
-            cancelled.new_from_index(0, marked.len()).zip_with(
-                marked, sale.new_from_index(0, marked.len())
-            )
-        )
+        state = pl.when(is_cancelled(columns)).then(ranks["cancelled"]).otherwise(ranks["sale"])
+        states.append(pl.select(state.cast(pl.Int8)).to_series())
     return states
 
 
@@ -114,6 +109,15 @@ def states_of(columns: Columns, name: str, words: pl.Series | None = None) -> pl
     own_words = {str(word): "cancelled" for word in columns.option("cancelled")}
     own_words |= columns.mapping.tables[columns.table].values.get(name, {})
     return read_statuses(words, own_words)
+
+
+def kinds_of(columns: Columns) -> pl.Series:
+    """Return the kind of each row by the words of ``row_kind``: lines where none is mapped."""
+    raw_column = columns.source("row_kind")
+    if raw_column is None:
+        return pl.Series(["line"]).new_from_index(0, columns.raw.height)
+    kinds = columns.mapping.tables["orders"].values.get("row_kind", {})
+    return read_kinds(columns.cells(raw_column).cast(pl.String), kinds)
 
 
 def _share_totals(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
