@@ -150,14 +150,10 @@ def settle_totals(
             ranked.pop(name)
         if not beside:
             return {}, []
-        added = join_words([repr(name) for name in beside])
-        text = (
-            f"{total!r} is read as the amount of the order: it is the sum of {line!r} with {added}."
-        )
+        text = f"{total!r} is read as the amount of the order: it is the sum of {line!r} with"
         if of_lines:
-            text = (
-                f"{line!r} is read as the amount, as states are of lines; {total!r} adds {added}."
-            )
+            text = f"{line!r} is read as the amount, as states are of lines; {total!r} adds"
+        text += f" {join_words([repr(name) for name in beside])}."
         answer = f'[orders.columns] amount = "{other}", if that is meant'
         finding = Finding("info", "orders", "amount", text, answer=answer)
         return {} if of_lines else {"amount_of": "order"}, [finding]
@@ -176,7 +172,12 @@ def _find_home(
     if amount is None or currency is None or amount.numbers is None:
         return None
     codes = currency.cells.cast(pl.String).str.to_uppercase()
-    named = {h: _codes_named(h) & {*codes.drop_nulls().unique()} for h in scores["amount"]}
+    signs = {header: plain(header).split("_") for header in scores["amount"]}
+    named = {
+        header: {code for word in words for code in (word.upper(), *SYMBOLS.get(word, ()))}
+        & {*codes.drop_nulls().unique()}
+        for header, words in signs.items()
+    }
     for header, other in permutations(named, 2):
         pair = profiles[header].numbers, profiles[other].numbers
         if amount.name not in (header, other) or len(named[header]) != 1 or named[other]:
@@ -192,12 +193,6 @@ def _find_home(
         if home >= ALIKE and shares.height > 1 and float(shares["alike"].sum()) < home + OFF:
             return header, other, str(code)
     return None
-
-
-def _codes_named(header: str) -> set[str]:
-    """Return the currencies that a header names, by code or word."""
-    words = plain(header).split("_")
-    return {code for word in words for code in (word.upper(), *SYMBOLS.get(word, ()))}
 
 
 def _explain_total(
@@ -279,14 +274,11 @@ def about_empty_amounts(
     if few.height < columns.raw.height:
         columns = Columns("orders", few, columns.mapping)
     used = {**columns.mapping.tables["orders"].columns}
-    free = [
-        columns.numbers(name).fill_null(0) != 0 for name in ("discount", "refund") if name in used
-    ]
     worth, rows = columns.profiles[header].numbers, counted_rows(columns)
     if worth is None:
         return []
-    for taken_off in free:
-        rows &= ~taken_off
+    for name in {"discount", "refund"} & {*used}:
+        rows &= columns.numbers(name).fill_null(0) == 0
     held = worth.fill_null(0).abs()
     if "order_id" in used:  # a total may stand on the first line alone
         lines = pl.DataFrame({"order": columns.orders, "held": held})
@@ -314,8 +306,8 @@ def about_empty_amounts(
         f"the first is not ({percent(others[best] / int(rows.sum()))} of the rows that count)."
     )
     answer = f'[orders.columns] amount = "{best}"; or [orders.columns] amount = "{header}"'
-    asked = Finding("block", "orders", "amount", text, answer=answer, kind="rivals")
-    return [replace(asked, sums=(best, header))]
+    sums = (best, header)
+    return [Finding("block", "orders", "amount", text, answer=answer, kind="rivals", sums=sums)]
 
 
 def say_sums(columns: Columns, finding: Finding) -> list[Finding]:

@@ -30,14 +30,8 @@ _NO_ORDER = frozenset(["updated", "age"])  # a birth date with a year of two fig
 class Calendar:
     """A calendar that a column of dates is written in.
 
-    Attributes
-    ----------
-    name : str
-        Its name.
-    place : str
-        Which of the ways to write a date it has: "era", "first", "last" or "compact".
-    offset : int or None
-        What a year has more than the Gregorian one, where the months are the same.
+    Its ``place`` is the way to write a date: "era", "first", "last" or "compact". The ``offset`` is
+    what a year has more than the Gregorian one, where the months are the same.
     """
 
     name: str

@@ -19,7 +19,7 @@ from segkit.intake.cells import MICRO
 from segkit.intake.columns import Columns
 from segkit.intake.customers import holds_names, pair_rows, spell_rows, sum_by_id
 from segkit.intake.evidence import ENOUGH, ColumnProfile
-from segkit.intake.headers import concepts, is_personal_number, plain
+from segkit.intake.headers import concepts, is_personal_number, pattern, plain
 from segkit.intake.questions import Finding
 from segkit.intake.spellings import spell_cells
 from segkit.intake.store import Intake
@@ -28,10 +28,7 @@ from segkit.intake.tried import names_person, other_customers, say_people
 
 FEW_PER_CENT = 0.05
 MOST = 0.95  # of the rows, on which another column that names customers is filled
-_TEST = (
-    "(?i)(?:test|demo|teszt|prueba|prova|essai|тест|проб|δοκιμ|"
-    "テスト|测试|測試|테스트|ทดสอบ|اختبار|בדיקה)"
-)
+_TEST = f"(?i)(?:{pattern('test')})"
 MANY_ORDERS = 50
 FEW_PEOPLE = {5: 10, 20: 50}  # so few people with more than so many orders each
 GUEST_SHARE = 0.2

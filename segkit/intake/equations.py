@@ -15,30 +15,22 @@ from numpy.typing import NDArray
 
 from segkit.display import join_words
 from segkit.intake.evidence import ColumnProfile
-from segkit.intake.headers import concepts, plain
+from segkit.intake.headers import WORDS, concepts, plain
 from segkit.intake.questions import Finding
 
 FEWEST = 3  # rows that show that one column is another less a third
 FITS, OFF = 0.95, 0.011  # share of the rows, and rounding of two amounts
 MOST_TAKEN, MOST_COLUMNS = 3, 14  # columns that are taken off together, and columns of money
-_TIPS = "tip tips gratuity trinkgeld pourboire propina mancia gorjeta fooi napiwek dricks bahsis"
-TIPS = frozenset([*_TIPS.split(), "小费", "팁"])
+TIPS = frozenset(WORDS["headers"]["tips"].split())
 _TAKEN = ("fee", "refund", "tax", "shipping", "discount")
 NO_MONEY = frozenset(["id", "quantity", "percent", "date", "phone", "age", "place"])
 
 
 @dataclass(frozen=True, slots=True)
 class Equation:
-    """A column that is another one less others, on nearly every row.
+    """A column (``rest``) that is another one less others, on nearly every row.
 
-    Attributes
-    ----------
-    whole, rest : str
-        The larger column, and what is left of it.
-    taken : tuple of str
-        The columns that come off.
-    kind : str
-        "fees" (with a fee or refund), "tax" (taxes and shipping alone) or "discount".
+    The kind is "fees" (with a fee or refund), "tax" (taxes and shipping alone) or "discount".
     """
 
     whole: str
@@ -224,12 +216,11 @@ def about_equations(columns: dict[str, str], equations: list[Equation]) -> list[
     amount = columns.get("amount")
     for one in equations:
         taken = join_words([repr(header) for header in one.taken])
-        if one.kind == "fees" and one.whole == amount:
-            text = f"{one.whole!r} is read as the amount: {one.rest!r} is what {taken} leave of it."
-            answer = f'[orders.columns] amount = "{one.rest}", if that is meant'
-            return [Finding("info", "orders", "amount", text, answer=answer)]
-        if one.kind == "discount" and one.rest == amount:
-            text = f"{one.rest!r} is read as the amount: {one.whole!r} less {taken}."
-            answer = f'[orders.columns] amount = "{one.whole}", if that is meant'
+        text, other = f"{one.rest!r} is what {taken} leave of it.", one.rest
+        if one.kind == "discount":
+            text, other = f"{one.whole!r} less {taken}.", one.whole
+        if one.kind != "tax" and amount in (one.whole, one.rest) and amount != other:
+            text = f"{amount!r} is read as the amount: {text}"
+            answer = f'[orders.columns] amount = "{other}", if that is meant'
             return [Finding("info", "orders", "amount", text, answer=answer)]
     return []

@@ -246,9 +246,8 @@ def _doubt(
     """
     meant, _ = concepts(shown.name)
     is_payment = shown.dated and "payment" in meant  # of the goods, too
-    if not shown.filled or not shown.distinct or (meant & _OF_OTHERS and not is_payment):
-        return None
-    if {"dispute", "accepted"} <= meant:  # won or lost, of the few that were disputed
+    # Won or lost, of the few that were disputed.
+    if {"dispute", "accepted"} <= meant or (meant & _OF_OTHERS and not is_payment):
         return None
     kind = kind_of(shown.name)
     if kind is not None:

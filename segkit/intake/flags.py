@@ -137,8 +137,7 @@ def names_sales(columns: Columns, header: str) -> bool:
 
 def yes_and_no(header: str) -> tuple[str, str] | None:
     """Return what yes and no mean of the order, by a header such as Refunded, Paid or Deleted."""
-    meant, _ = concepts(header)
-    kind = kind_of(header)
+    meant, kind = concepts(header)[0], kind_of(header)
     if {"dispute", "accepted"} <= meant:
         return None
     if kind is not None:
@@ -206,9 +205,6 @@ def is_state_flag(frame: pl.DataFrame, part: TableMapping, shown: ColumnProfile)
         return False
     columns = Columns("orders", frame, Mapping({"orders": part}))
     worth = line_money(columns)
-    marked = (
-        columns.cells(shown.name)
-        .cast(pl.String)
-        .is_in([word for word, meaning in meanings.items() if meaning == "yes"])
-    )
+    yes = [word for word, meaning in meanings.items() if meaning == "yes"]
+    marked = columns.cells(shown.name).cast(pl.String).is_in(yes)
     return worth is not None and bool((marked & (worth > 0)).any())

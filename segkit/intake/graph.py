@@ -146,18 +146,10 @@ def degrees(edges: np.ndarray, size: int) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """The identifier that connects the parts of a large component.
+    """The identifier (``node``, -1 for none) that connects the parts of a large component.
 
-    Attributes
-    ----------
-    node : int
-        Its number; -1 where none could be named.
-    degree : int
-        Identifiers linked to it directly.
-    pieces : int
-        Parts with a customer into which the component falls without it.
-    largest : int
-        Customers in the largest of these parts.
+    Without it the component falls into ``pieces`` with a customer, the ``largest`` with so many;
+    ``degree`` identifiers are linked to it directly.
     """
 
     node: int
@@ -181,17 +173,10 @@ def find_bridge(edges: np.ndarray, members: np.ndarray, counted: np.ndarray) -> 
     # Stable sort of members sorted by text: the order of the rows has no influence.
     for node in candidates[np.argsort(-degree[candidates], kind="stable")][:5]:
         labels = components(local[(local != node).all(axis=1)], len(members))
-        rest = counted & (np.arange(len(members)) != node)
-        sizes = np.bincount(labels[rest])
-        bridges.append(
-            (
-                int(sizes.max(initial=0)),
-                -int(degree[node]),
-                Bridge(int(members[node]), int(degree[node]), int((sizes > 0).sum()),
-                       int(sizes.max(initial=0))),
-            )
-        )  # fmt: skip
-    return min(bridges, key=lambda item: item[:2])[2]
+        sizes = np.bincount(labels[counted & (np.arange(len(members)) != node)])
+        pieces, largest = int((sizes > 0).sum()), int(sizes.max(initial=0))
+        bridges.append(Bridge(int(members[node]), int(degree[node]), pieces, largest))
+    return min(bridges, key=lambda bridge: (bridge.largest, -bridge.degree))
 
 
 MAX_LARGE = 20
@@ -260,19 +245,9 @@ def describe_large(
         members = np.flatnonzero(labels == label)
         inside = edges[labels[edges[:, 0]] == label]
         bridge = find_bridge(inside, members, counted[members])
-        name = nodes.row(bridge.node, named=True) if bridge.node >= 0 else {}
-        rows.append(
-            (
-                names[label],
-                int(sizes[label]),
-                len(members),
-                name.get("identifier_type"),
-                name.get("identifier"),
-                bridge.degree,
-                bridge.pieces,
-                bridge.largest,
-            )
-        )
+        kind, name = nodes.row(bridge.node) if bridge.node >= 0 else (None, None)
+        found = (bridge.degree, bridge.pieces, bridge.largest)
+        rows.append((names[label], int(sizes[label]), len(members), kind, name, *found))
     schema: dict[str, type[pl.DataType]] = {
         "customer_id": pl.String,
         "customer_ids": pl.Int64,

@@ -288,9 +288,8 @@ def about_no_value(columns: Columns, name: str) -> list[Finding]:
     ]
     if not suspects:
         return []
-    listed = ", ".join(f'"{value:.0f}"' for value in suspects)
-    rows = int(values.is_in([float(value) for value in suspects]).sum())
-    which = " and ".join(f"{value:.0f}" for value in suspects)
+    rows, words = int(values.is_in(suspects).sum()), [f"{value:.0f}" for value in suspects]
+    listed, which = ", ".join(f'"{word}"' for word in words), " and ".join(words)
     severity = "block" if table in ("orders", "prices", "fx") else "warn"
     text = f"{which} in {raw_column!r} may stand for 'no value'."
     answer = f'[{table}] nulls = ["", "NA", {listed}] (without, where it is a true value)'
@@ -326,9 +325,8 @@ def suspicious(values: pl.Series) -> list[float]:
 
 def _contradicted(columns: Columns) -> bool:
     """Return whether quantities of -1 occur with amounts that are not negative."""
-    if columns.source("amount") is None or columns.has("is_return"):
-        return False
-    if columns.option("return_prefix"):
+    is_told = columns.has("is_return") or columns.option("return_prefix")
+    if columns.source("amount") is None or is_told:
         return False
     minus = columns.numbers("quantity") == -1
     return bool((minus & (columns.numbers("amount") > 0)).any())
@@ -383,8 +381,7 @@ def _filled_columns(columns: Columns) -> str:
 def _about_answers(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
     """Ask whether numbers outside the scale of a survey's items are answers or codes for none."""
     part, nulls = mapping.tables["survey"], mapping.option("survey", "nulls")
-    stated = mapping.option("survey", "answers")
-    ends = (float(stated[0]), float(stated[1])) if stated else None
+    ends = mapping.option("survey", "answers")
     contract = {part.columns.get(field.name) for field in CONTRACTS["survey"]}
     named = {t for ours, t in part.columns.items() if t not in contract}
     doubted_by_item: dict[str, list[tuple[float, int]]] = {}
@@ -392,10 +389,9 @@ def _about_answers(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
         if name in contract or (named and name not in named):
             continue
         # If a scale is stated, only columns that look like its items are checked.
-        item = read_item(frame[name], nulls)
-        doubted = doubted_answers(item)
-        if ends is not None:
-            doubted = [(v, n) for v, n in doubted if not ends[0] <= v <= ends[1]]
+        doubted = doubted_answers(read_item(frame[name], nulls))
+        if ends:
+            doubted = [(v, n) for v, n in doubted if not float(ends[0]) <= v <= float(ends[1])]
         if doubted:
             doubted_by_item[name] = doubted
     if not doubted_by_item:

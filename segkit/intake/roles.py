@@ -143,12 +143,9 @@ def _fits_number(role: str, shown: ColumnProfile) -> float | None:
         return None if shown.is_money and shown.share_whole < 0.5 else 0.0
     if shown.rows >= ENOUGH and not (values != 0).any():
         return -2.0 if role in ("amount", "unit_price") else -0.6
-    if role == "refund":
-        return (
-            None
-            if shown.is_flag and (shown.rows >= ENOUGH or "amount" not in concepts(shown.name)[0])
-            else 0.0
-        )
+    is_part = shown.rows >= ENOUGH or "amount" not in concepts(shown.name)[0]
+    if role == "refund" and shown.is_flag and is_part:
+        return None
     return 0.0
 
 
@@ -280,9 +277,7 @@ def credit_and_debit(profiles: dict[str, ColumnProfile]) -> tuple[str, str] | No
                 continue
             used = [(numbers.fill_null(0) != 0) for numbers in pair]  # type: ignore[union-attr]
             if (used[0] & used[1]).mean() <= 0.05 and (used[0] | used[1]).mean() >= 0.9:  # type: ignore[operator]
-                pairs[credit, debit] = (
-                    float(pair[0].sum()) if used[0].any() and used[1].any() else 0.0
-                )
+                pairs[credit, debit] = float(pair[0].sum()) * all(one.any() for one in used)
     best = max(pairs, key=lambda pair: pairs[pair], default=None)
     return best if best is not None and pairs[best] else None
 
@@ -312,12 +307,10 @@ def _weigh_orders(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
     for header, score in scores["order_id"].items():
         if score < 1.0 or profiles[header].rows < ENOUGH:
             continue
-        if _counts_rows(profiles[header]) and (
+        counts = _counts_rows(profiles[header]) and (
             _are_grouped(scores, profiles, header) or _has_numbers(profiles, header, who, when)
-        ):
-            scores["order_id"][header] = score - 2.0
-            continue
-        if when and who and _numbers_lines(scores, profiles, header, (when, who)):
+        )
+        if counts or (when and who and _numbers_lines(scores, profiles, header, (when, who))):
             scores["order_id"][header] = score - 2.0
             continue
         cells = profiles[header].cells

@@ -205,11 +205,10 @@ def _repeat_as_customers(columns: Columns, name: str) -> bool:
         return False  # counts of something
     values = shown.cells.drop_nulls()
     counts = values.value_counts()["count"]
-    order = columns.source("order_id")
-    if order is not None:
-        share = constant_within(columns.profiles[order].cells, shown.cells)
-        if share is not None and share < MOSTLY:
-            return False
+    order = columns.profile(columns.source("order_id"))
+    share = None if order is None else constant_within(order.cells, shown.cells)
+    if share is not None and share < MOSTLY:
+        return False
     return bool(counts.mean() > 1 and counts.median() <= OFTEN)  # type: ignore[operator]
 
 
@@ -259,21 +258,8 @@ _NO_PERSON = frozenset(["product", "line", "date", "status", "place", "region", 
 # What a header may name beside nothing known: the name of who ordered.
 _OF_PERSON = frozenset(["name", "order", "buy"])
 _PERSONS = ("email", "customer", "loyalty", "phone", "company", "name")
-_NAMES = {
-    "name", "names", "full", "nachname", "nom", "nome", "nombre", "naam", "nazwa", "姓名", "名前",
-    "氏名",
-}  # fmt: skip
+_NAMES = {*WORDS["headers"]["name_words"].split()}
 _NO_AMOUNT = {
-    "id",
-    "tax",
-    "shipping",
-    "fee",
-    "discount",
-    "refund",
-    "cost",
-    "percent",
-    "quantity",
-    "balance",
-    "phone",
-    "customer",
+    *("id", "tax", "shipping", "fee", "discount", "refund", "cost", "percent", "quantity"),
+    *("balance", "phone", "customer"),
 }
