@@ -19,7 +19,7 @@ from segkit.intake.answers import quote_text
 from segkit.intake.cells import NO, NO_MARKS, YES, is_text
 from segkit.intake.columns import Columns
 from segkit.intake.evidence import FIRST_DAY, NO_DATE
-from segkit.intake.headers import WORDS, bare, pattern, without_accents, without_number
+from segkit.intake.headers import WORDS, bare, pattern, regex, without_accents, without_number
 from segkit.intake.mapping import TableMapping
 from segkit.intake.people import WHO
 from segkit.intake.privacy import show_state
@@ -40,10 +40,6 @@ _ANSWERS = {
 MOST_SHOWN = 3  # words of one meaning
 MOST_WORDS = 12  # of a column that is told by its words alone
 _YES, _NO = {*YES, "✓", "✔", "☑", "✅", "*"}, {*NO, *NO_MARKS, "×", "✖", "❌", "不", "無", "无"}
-_DATE = re.compile(
-    r"(?:\d{1,4}[-/.年]\d{1,2}[-/.月]\d{1,4}日?|(?:19|20)\d{6})"
-    r"(?:[t ]\d{1,2}:\d\d[\d:.]*(?: ?[ap]m)?(?: ?(?:z|utc|gmt|[+-]\d\d:?\d\d))?)?"
-)
 _NEVER = re.compile(rf"{NO_DATE}|{FIRST_DAY}|^(?:1899|1900|1970)")  # as systems write it
 (_REFUSAL, _CONSENT, _GRANTED, _DENIED, _HARMLESS, _UNSETTLED, _ENDED, _MARKETING, _THIRD,
  _OTHER_PURPOSE, _NO_CONSENT, _NO_GRANT, _ALL, _AGREEING, _MAILINGS, _MAYBE) = (
@@ -53,7 +49,6 @@ _NEVER = re.compile(rf"{NO_DATE}|{FIRST_DAY}|^(?:1899|1900|1970)")  # as systems
                  "agreeing", "mailings", "maybe_consent")
 )  # fmt: skip
 _GRANT = re.compile(f"(?:{_GRANTED.pattern})[a-zа-яёіїєα-ωא-תء-ي]*")  # with its ending
-_NEGATED = re.compile(pattern("negated"))
 _CHANNELS = {name: re.compile(without_accents(text)) for name, text in WORDS["channels"].items()}
 
 
@@ -116,7 +111,7 @@ def word_meaning(word: str, yes: int = AGREED, no: int = REFUSED) -> int | None:
     (0, 1)
     """
     low, name = word.strip().lower(), bare(word)
-    if _DATE.fullmatch(low):
+    if regex("consent_date").fullmatch(low):
         return no if _NEVER.match(low) else yes
     if low in _YES or low in _NO:
         return yes if low in _YES else no
@@ -125,7 +120,7 @@ def word_meaning(word: str, yes: int = AGREED, no: int = REFUSED) -> int | None:
     tokens = [token for token in name.split("_") if token] or [""]
     says_yes, says_no = tokens[0] in _YES, not _NO.isdisjoint(tokens)
     granting = [match.group().strip("_") for match in _GRANT.finditer(name)]
-    if granting and (says_no or _NEGATED.search(spelt(word))):
+    if granting and (says_no or regex("negated").search(spelt(word))):
         return REFUSED
     other = {*_HARMLESS.sub("", _GRANT.sub("", name)).split("_")} - {"", *_YES}
     if says_no:
@@ -159,8 +154,7 @@ def read_consents(columns: Columns) -> dict[str, pl.Series]:
 
 def worst_of(levels: pl.Expr) -> pl.Expr:
     """Return what lists of levels say together: a refusal holds, else the clearest does."""
-    refused = levels.list.min() == REFUSED
-    return pl.when(refused).then(pl.lit(REFUSED, pl.Int8)).otherwise(levels.list.max())
+    return (levels.list.max() * (levels.list.min() > REFUSED)).cast(pl.Int8)
 
 
 def as_consent(levels: pl.Series) -> pl.Series:
@@ -194,14 +188,7 @@ def consents_of_orders(
         rows = pl.concat([rows, rejected.select(rows.columns)], how="vertical_relaxed")
     return (
         rows.group_by("customer_id", "order_time")
-        .agg(
-            pl.when(pl.col(role).min() == REFUSED)
-            .then(REFUSED)
-            .otherwise(pl.col(role).max())
-            .cast(pl.Int8)
-            .alias(role)
-            for role in stated
-        )
+        .agg((pl.col(role).max() * (pl.col(role).min() > REFUSED)).cast(pl.Int8) for role in stated)
         .sort("order_time")
         .group_by("customer_id")
         .agg(pl.col(role).drop_nulls().last() for role in stated)

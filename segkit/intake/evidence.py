@@ -21,10 +21,7 @@ FEW = 40  # a column of words has at most so many
 ONE_A_DAY = 0.9  # of the customers' days with several rows have one order
 FEWEST_GROUPS, SAME = 5, 0.98  # orders of several rows, and how sure a column numbers them
 ENOUGH = 20  # from so many rows on, values weigh against a name
-_DATE = (
-    r"^\s*\d{1,4}(?:[-/年]|[.년] ?)\d{1,2}(?:[-/月]|[.월] ?)\d{1,4}"
-    r"|^[^\d]{0,12}\d{1,2}[-. ]+\p{L}{2,10}|^\p{L}{3,10}\.? \d{1,2},? \d{2,4}"
-)
+_DATE = pattern("day")
 _CODE = (
     r"^\S*\d\S*$|^[a-z]{2,4}_\w*(?:[a-z][A-Z]|[A-Z][a-z])\w*$"  # some of tr_pKdYVNkMfE lack digits
 )

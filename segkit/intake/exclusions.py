@@ -31,7 +31,7 @@ from segkit.intake.flags import (
     words_of,
     yes_and_no,
 )
-from segkit.intake.headers import concepts, plain
+from segkit.intake.headers import WORDS, concepts, plain
 from segkit.intake.mapping import STATUS_COLUMNS
 from segkit.intake.pieces import counts_returns, returned_pieces, take_pieces_off
 from segkit.intake.privacy import mask_word, show_state
@@ -52,10 +52,7 @@ from segkit.intake.whole_orders import states_of
 MOST_SHOWN = 6
 # A date of payment or a sum paid is there on most orders; what is owed is the whole amount.
 MOSTLY_PAID, MOSTLY_EQUAL = 0.5, 0.8
-# Concepts beside which a state is of something else than the order.
-_OF_OTHERS = frozenset(["customer", "email", "product", "category", "region", "company", "tax",
-                        "loyalty", "card", "channel", "age", "phone", "place", "country",
-                        "discount", "device", "name", "brand", "price", "cost"])  # fmt: skip
+_OF_OTHERS = frozenset(WORDS["headers"]["of_others"].split())
 _PAID = frozenset(["amount", "total", "revenue", "price"])
 
 

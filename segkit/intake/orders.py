@@ -9,6 +9,7 @@ import polars as pl
 from segkit.display import counted
 from segkit.intake.cells import MICRO, from_micro, is_text, product
 from segkit.intake.columns import Columns
+from segkit.intake.headers import pattern
 from segkit.intake.ledger import Part, money_from_micro
 from segkit.intake.people import People, customers_of
 from segkit.intake.rejects import (
@@ -32,12 +33,6 @@ from segkit.intake.whole_orders import (
     unnumbered_orders,
 )
 
-# "Total 2023", "Summe:", "Gesamt 01/2024", "Total HT": the word, then a period or a tax, no more.
-_AFTER = r"[\s:=.\-–]*(?:\(?(?:ht|ttc|net|netto|brutto|eur|€)\)?)?[\s:\d./\-–]*$"
-
-
-# No customer has such a name, whatever the row's date.
-_SURE = r"^(?i)\s*(?:(?:sub|sous|grand)[ -]?tota|total g[eé]n[eé]ral|zwischensumme|小[計计])"
 SUM_OFF = 0.02  # rounding of a stated sum
 
 
@@ -47,14 +42,14 @@ def total_lines(columns: Columns, customers: pl.Series) -> pl.Series:
     Such a row has no customer, or has a word for total as customer and no date, or an amount that
     is the sum of the rows before it. A customer named Total keeps its orders.
     """
-    raw, pattern = columns.raw, _total_pattern(columns)
+    raw, totals = columns.raw, _total_pattern(columns)
     nobody = pl.Series("total", [False]).new_from_index(0, raw.height)
     texts = [name for name, kind in raw.schema.items() if is_text(kind)]
-    if not texts or not pattern or not raw.height:
+    if not texts or not totals or not raw.height:
         return nobody
     named = customers.is_not_null()
     unnamed = raw.lazy().filter(~named).select(pl.col(name).cast(pl.String) for name in texts)
-    says = [pl.col(name).str.contains(pattern).fill_null(value=False) for name in texts]
+    says = [pl.col(name).str.contains(totals).fill_null(value=False) for name in texts]
     is_total = unnamed.select(pl.any_horizontal(says).alias("total")).collect()["total"]
     marks = nobody.scatter((~named).arg_true(), is_total)
     in_id, sure = named_totals(columns)
@@ -64,18 +59,18 @@ def total_lines(columns: Columns, customers: pl.Series) -> pl.Series:
 def _total_pattern(columns: Columns) -> str:
     """Match a word for totals, perhaps after that of a month ("January total"); empty without."""
     words = "|".join(re.escape(str(word).lower()) for word in columns.option("total_words"))
-    return rf"^(?i)\s*(?:\p{{L}}+\.?\s+)?(?:{words}){_AFTER}" if words else ""
+    return rf"^(?i)\s*(?:\p{{L}}+\.?\s+)?(?:{words}){pattern('after_total')}" if words else ""
 
 
 def named_totals(columns: Columns) -> tuple[pl.Series, pl.Series]:
     """Mark the rows whose customer is a word for totals, and those that are sums for certain."""
-    who, raw, pattern = columns.source("customer_id"), columns.raw, _total_pattern(columns)
-    if who is None or not is_text(raw.schema[who]) or not pattern:
+    who, raw, totals = columns.source("customer_id"), columns.raw, _total_pattern(columns)
+    if who is None or not is_text(raw.schema[who]) or not totals:
         nobody = pl.Series("total", [False]).new_from_index(0, raw.height)
         return nobody, nobody
     text = pl.col(who).cast(pl.String)
-    in_id = text.str.contains(pattern).fill_null(value=False)
-    sure = text.str.contains(_SURE).fill_null(value=False)
+    in_id = text.str.contains(totals).fill_null(value=False)
+    sure = text.str.contains(pattern("sure_total")).fill_null(value=False)
     undated = columns.blank("order_time").fill_null(value=False)
     marks = raw.select(in_id.alias("total"), sure=sure | undated)
     return marks["total"], marks["total"] & marks["sure"]

@@ -38,7 +38,7 @@ ORDERS: dict[str, tuple[list[tuple[frozenset[str], float]], frozenset[str]]] = {
 SAME_SUMS = 0.7  # of the rows, on which what a customer pays is an amount, too
 MOST_ORDERS = 0.9  # of the rows, where an order has several lines
 SURE = 2.9  # a score by which a column is an order number, whatever the others are
-ADJUSTED = frozenset(["adjusted", "revised", "corrected", "korrigiert", "ajuste", "ajustado"])
+ADJUSTED = frozenset(WORDS["headers"]["adjusted"].split())
 # What a header of codes of currencies may name beside: "WKZ Umsatz".
 _BESIDE_CODES = frozenset(["currency", "order", "buy", "amount", "revenue", "price", "total", "id"])
 _FOREIGN, _LIGHT, _UNKNOWN = 1.6, 0.15, 0.2

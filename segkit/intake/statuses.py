@@ -99,17 +99,10 @@ def refund_meaning(word: object) -> str | None:
     return "sale" if meaning in ("cancelled", "unpaid") else meaning  # refused, or not yet decided
 
 
-# States as numbers. Source: Rakuten RMS, order search API, list of orderProgress (100 waits for the
-# shop's confirmation, 800 and 900 are cancelled).
-RAKUTEN = {"100": "sale", "200": "sale", "300": "sale", "400": "sale", "500": "sale",
-           "600": "sale", "700": "sale", "800": "cancelled", "900": "cancelled"}  # fmt: skip
-# Codes that are offered where a column has no others, and at least three: CS-Cart, MYOB.
-_CODES = (
-    RAKUTEN,
-    {"P": "sale", "C": "sale", "B": "sale", "O": "unpaid", "Y": "unpaid", "F": "cancelled",
-     "D": "cancelled", "I": "cancelled"},
-    {"I": "sale", "O": "unpaid", "Q": "cancelled"},
-)  # fmt: skip
+_CODES: dict[str, dict[str, str]] = {
+    name: {code: state for state, codes in item.items() for code in codes.split()}
+    for name, item in WORDS["codes"].items()
+}
 
 
 def closed_words(words: Iterable[object]) -> dict[str, str]:
@@ -176,8 +169,9 @@ def likely_status(word: object, others: Iterable[object] = (), *, paid: bool = F
     order can count.
     """
     texts = [*map(str, others)]
-    for codes in _CODES:
-        if str(word) in codes and {*texts} <= {*codes} and (codes is RAKUTEN or len({*texts}) > 2):
+    for system, codes in _CODES.items():
+        is_enough = system == "rakuten" or len({*texts}) > 2
+        if is_enough and str(word) in codes and {*texts} <= {*codes}:
             return codes[str(word)]
     if str(word) in unpaid_words(texts):
         return "unpaid"

@@ -251,15 +251,8 @@ MOST_EACH = 50  # orders of one customer on average; a column of fewer values is
 SOME, OFTEN, MOSTLY = 10, 20, 0.95  # people, rows of each, and orders of one customer
 FOUR_FIGURES = 1_000  # numbers of accounts have at least so many
 LIKE_CODES = 1e7  # whole numbers from here on are rather codes than amounts
-# What else a header that names persons can be about: the city, device or group of a buyer.
-_NO_PERSON = frozenset(["product", "line", "date", "status", "place", "region", "country", "device",
-                        "category", "brand", "channel", "currency", "amount", "total", "discount",
-                        "group", "type", "age", "quantity", "tax", "refund"])  # fmt: skip
+_NO_PERSON, _NO_AMOUNT = ({*WORDS["headers"][name].split()} for name in ("no_person", "no_amount"))
 # What a header may name beside nothing known: the name of who ordered.
 _OF_PERSON = frozenset(["name", "order", "buy"])
 _PERSONS = ("email", "customer", "loyalty", "phone", "company", "name")
 _NAMES = {*WORDS["headers"]["name_words"].split()}
-_NO_AMOUNT = {
-    *("id", "tax", "shipping", "fee", "discount", "refund", "cost", "percent", "quantity"),
-    *("balance", "phone", "customer"),
-}
