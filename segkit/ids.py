@@ -386,6 +386,11 @@ def unmatched(wanted: pl.Series, present: pl.Series, what: str, among: str) -> s
     what, among : str
         "the opt-outs", "the customers".
 
+    Raises
+    ------
+    DataError
+        If none is, as those of the one side are pseudonyms.
+
     Examples
     --------
     >>> unmatched(pl.Series(["7", "B"]), pl.Series(["7", "b"]), "the opt-outs", "the customers")
@@ -397,9 +402,33 @@ def unmatched(wanted: pl.Series, present: pl.Series, what: str, among: str) -> s
         return ""
     hint = spelling_hint(missing, present)
     if missing.len() == unique_ids.len():
+        refuse_pseudonyms(missing, present, what, among)
         return f"none of {counted(unique_ids.len(), 'id')} in {what} is among {among}{hint}"
     rest = counted(missing.len(), "is", "are")
     return f"of {counted(unique_ids.len(), 'id')} in {what} {rest} not among {among}{hint}"
+
+
+def refuse_pseudonyms(listed: pl.Series, present: pl.Series, what: str, among: str) -> None:
+    """Refuse ids of which no one is met, as those of the one side are pseudonyms.
+
+    Raises
+    ------
+    DataError
+        If so: those who refused would be missed.
+    """
+    listed_hashed, hashed = (
+        bool(ids.len()) and bool(ids.drop_nulls().str.contains(PSEUDONYM).all())
+        for ids in (listed, present)
+    )
+    if listed_hashed != hashed and present.len():
+        hidden, raw = (what, among) if listed_hashed else (among, what)
+        raise DataError(
+            f"{what}: none is among {among}, as the ids of {hidden} are pseudonyms and those of "
+            f"{raw} are not; give both with the same key (pseudonymise), or neither"
+        )
+
+
+PSEUDONYM = "^[0-9a-f]{32}$"  # as segkit.intake makes them
 
 
 def spelling_hint(missing: pl.Series, present: pl.Series) -> str:

@@ -459,6 +459,15 @@ def test_a_list_in_other_spellings_of_numbers_is_pointed_out():
     )
     with pytest.raises(DataError, match="the opt-outs: 2 ids are not among"):
         require_met(listed, present, "the opt-outs")
+    hashed = pl.Series([f"{n:032x}" for n in range(3)])
+    for one, other, hidden in (
+        (hashed, present, "the opt-outs"),
+        (listed, hashed, "the customers"),
+    ):
+        with pytest.raises(DataError, match=f"as the ids of {hidden} are pseudonyms"):
+            unmatched(one, other, "the opt-outs", "the customers")
+        with pytest.raises(DataError, match=f"as the ids of {hidden} are pseudonyms"):
+            require_met(one, other, "the opt-outs")
     for code, close in (("47", True), ("55", False)):  # numbers of Brazil are longer
         bare = pl.Series([f"{code}91234567", "7712345678"])
         if close:

@@ -255,6 +255,32 @@ def test_a_sheet_of_contacts_is_read_as_the_customers_wherever_it_stands(tmp_pat
         assert any("'Rubrica' is read as the table of customers" in note for note in found.notes)
 
 
+def test_a_second_list_that_states_consents_is_put_to_the_first_or_refused(tmp_path):
+    sales = [["Kundennr", "Auftragsnr", "Datum", "Betrag"], ["a", "A1", "2024-01-05", 1.5],
+             ["b", "A2", "2024-01-06", 2.5]]  # fmt: skip
+    head = ["Kundennr", "E-Mail", "Newsletter"]
+    first, more = [head, ["a", "a@x.org", "ja"]], [head, ["b", "b@x.org", "nein"]]
+    other = [["Kundennr", "Name", "Werbung"], ["a", "Ann", "nein"]]
+    book = {"Vendite": sales, "Rubrica": first, "Kontakte": more}
+    (folder := tmp_path / "shop").mkdir()
+    lists = {"orders": sales, "customers": first, "Kontakte": more}
+    for name, rows in lists.items():
+        write_lines(folder / f"{name}.csv", rows)
+    for source in (workbook(tmp_path / "o.xlsx", book), folder):
+        found = taken(source).customers.sort("customer_id")
+        assert found["marketing_consent"].to_list() == [True, False]
+    write_lines(folder / "Kontakte.csv", other)
+    for source in (workbook(tmp_path / "p.xlsx", book | {"Kontakte": other}), folder):
+        with pytest.raises(SourceError, match=r"customers: .* have different columns"):
+            taken(source)
+    write_lines(folder / "Kontakte.csv", [["Kundennr", "Name"], ["a", "Ann"]])  # says no consent
+    assert taken(folder).customers["customer_id"].to_list() == ["a"]
+
+
+def write_lines(path, rows):
+    path.write_text("\n".join(",".join(map(str, row)) for row in rows), encoding="utf-8")
+
+
 def test_covers_and_titles_of_workbooks_are_passed_over_and_said(tmp_path):
     table = [["Sales 2024"], [], [*HEADER.split(","), "amount"], ["a", "2024-01-05", 1, 1]]
     path = workbook(tmp_path / "o.xlsx", {"Cover": [["Hello"]], "Data": table})

@@ -477,7 +477,7 @@ def test_blocks_of_text_end_where_lines_end(tmp_path):
         middle = chunks[0][1]
         rest = [frame for frame, _ in file.chunks(middle)]
         assert sum(f.height for f in rest) == 3 - chunks[0][0].height
-    inches = 'id,note\n1,5" tube\n2,"a\nb"\n3,"c\nd"\n4,e\n'
+    inches = 'id,note\n1,5" tube\n\n2,"a\nb"\n,\n3,"c\nd"\n  \n4,e\n\n'  # blank lines are no rows
     path.write_text(inches)
     for size in (9, 16, 30, 1_000):
         chunks = list(RawFile.open(path, "events", Mapping(), block=max(size, 16)).chunks())

@@ -75,9 +75,14 @@ def holds_contacts(names: Iterable[str], name: str = "") -> bool:
         return any(name_score(role, header) >= LEAST for role in roles for header in names)
 
     names = [*names]
-    is_told = table_by_name(name) == "customers" or any(map(consent_meaning, names))
+    is_told = table_by_name(name) == "customers" or states_consent(names)
     is_sale = has("order_id", "product_id", "amount", "unit_price")
     return is_told and has("email", "customer_id") and not is_sale
+
+
+def states_consent(names: Iterable[str]) -> bool:
+    """Return whether one of a table's columns is a consent."""
+    return any(map(consent_meaning, names))
 
 
 def put_together(parts: list[Part], given: Mapping) -> tuple[dict[str, RawTable], list[str]]:

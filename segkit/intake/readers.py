@@ -12,7 +12,13 @@ import polars as pl
 from segkit.errors import SourceError, unknown
 from segkit.frames import from_memory
 from segkit.intake.calendars import write_gregorian
-from segkit.intake.folders import Part, is_file_of_table, put_together, table_by_name
+from segkit.intake.folders import (
+    Part,
+    is_file_of_table,
+    put_together,
+    states_consent,
+    table_by_name,
+)
 from segkit.intake.headers import concepts
 from segkit.intake.jsonlines import read_json_lines
 from segkit.intake.layouts import find_layout
@@ -20,7 +26,7 @@ from segkit.intake.mapping import Mapping, TableMapping
 from segkit.intake.numbers import named_currency, title_currency
 from segkit.intake.reshape import fill_orders, join_names, join_parties, join_times
 from segkit.intake.textfiles import RawTable, read_text, read_utf8
-from segkit.intake.workbooks import EXCEL_ENDINGS, contact_sheet, read_excel, read_query, readable
+from segkit.intake.workbooks import EXCEL_ENDINGS, contact_sheets, read_excel, read_query, readable
 from segkit.schema import CONTRACTS
 from segkit.writing import PARQUET
 
@@ -78,7 +84,7 @@ def _parts(source: Any, given: Mapping, base: Path | None) -> list[Part]:
         return _folder(Path(source), given)
     if source is not None and not isinstance(source, Map):
         orders = Part(None, "orders", _name(source), read_table(source, given, "orders", base))
-        sheets = contact_sheet(Path(source), given) if isinstance(source, str | Path) else []
+        sheets = contact_sheets(Path(source), given) if isinstance(source, str | Path) else []
         return [orders, *sheets]
     sources: dict[str, Any] = dict(source or {})
     if source is None:
@@ -154,12 +160,14 @@ def _folder(folder: Path, given: Mapping) -> list[Part]:
     for file in files:
         table = named[file] if named[file] in CONTRACTS else None
         default = table or table_by_name(file.name)
-        if table is None and default in named.values():
+        is_second = table is None and default in named.values()
+        if is_second and default != "customers":
             continue
         part = Part(table, default, file.name, read_table(file, given, default or "orders"))
-        parts.append(part)
+        if not is_second or states_consent(part.read.frame.columns):
+            parts.append(part)
     if not any("customers" in (part.table, part.default) for part in parts):
-        parts += [sheet for file in files for sheet in contact_sheet(file, given)][:1]
+        parts += next(filter(None, (contact_sheets(file, given) for file in files)), [])
     if not any(part.default or find_layout(part.read.frame.columns, None) for part in parts):
         raise SourceError(
             f"expected files named after tables ({', '.join(CONTRACTS)}) in {folder.name}/, "

@@ -9,7 +9,7 @@ import polars as pl
 
 from segkit.display import counted, number
 from segkit.errors import DataError
-from segkit.ids import fold_ids, is_no_customer, near_ids, read_ids
+from segkit.ids import fold_ids, is_no_customer, near_ids, read_ids, refuse_pseudonyms
 from segkit.intake.country import countries
 from segkit.intake.headers import concepts
 
@@ -193,6 +193,8 @@ def require_met(listed: pl.Series, present: pl.Series, what: str) -> None:
     """
     ids = listed.drop_nulls().unique().alias("id")
     missing = ids.filter(~ids.is_in(present.drop_nulls().unique().implode()))
+    if missing.len() == ids.len():
+        refuse_pseudonyms(missing, present, what, "the customers")
     folded, ends = near_ids(missing, present)
     numbers, own = missing.filter(ends & ~folded), present.drop_nulls().unique()
     last, own_last = (ids.str.replace_all(r"\D", "").str.tail(_FEWEST) for ids in (numbers, own))

@@ -17,7 +17,7 @@ from segkit.display import counted
 from segkit.errors import MappingError, SegkitError, SourceError, unknown
 from segkit.frames import from_list
 from segkit.intake.answers import as_options
-from segkit.intake.folders import Part, holds_contacts
+from segkit.intake.folders import Part, holds_contacts, states_consent
 from segkit.intake.mapping import Mapping
 from segkit.intake.reshape import filled_rows, spread_groups
 from segkit.intake.textfiles import SEARCHED, RawTable, distinct_names, header_place
@@ -130,8 +130,11 @@ def _contacts(heads: Map[str, tuple[str, ...]]) -> list[str]:
     return sheets if len(sheets) < len(heads) else []
 
 
-def contact_sheet(path: Path, given: Mapping) -> list[Part]:
-    """Read the sheet of contacts that stands beside the orders of a workbook, if one does."""
+def contact_sheets(path: Path, given: Mapping) -> list[Part]:
+    """Read the sheet of contacts beside the orders of a workbook, and others that state consents.
+
+    These are put together where their columns are the same, and refused where not.
+    """
     if not path.name.lower().endswith(EXCEL_ENDINGS):
         return []
     import fastexcel
@@ -140,12 +143,15 @@ def contact_sheet(path: Path, given: Mapping) -> list[Part]:
         book = fastexcel.read_excel(path)
     chosen = given.option("orders", "sheet")
     chosen = chosen if isinstance(chosen, list | tuple) else [chosen]
-    for name in _contacts(_heads(path, book, list(book.sheet_names))):
-        if name not in chosen:
+    heads = _heads(path, book, list(book.sheet_names))
+    parts: list[Part] = []
+    for name in _contacts(heads):
+        if name not in chosen and (not parts or states_consent(filter(None, heads[name]))):
             read = _read_sheet(path, book, name)
             note = f"{path.name}: sheet {name!r} is read as the table of customers"
-            return [Part("customers", None, path.name, replace(read, notes=(*read.notes, note)))]
-    return []
+            read = replace(read, notes=(*read.notes, note))
+            parts.append(Part("customers", None, f"{path.name} ({name})", read))
+    return parts
 
 
 def _note_unread(path: Path, names: list[str], chosen: list[str]) -> list[str]:

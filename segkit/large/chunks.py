@@ -22,7 +22,7 @@ from segkit.intake.folders import is_file_of_table, table_by_name
 from segkit.intake.mapping import Mapping as ColumnMapping
 from segkit.intake.readers import FILE_ENDINGS, TEXT_ENDINGS
 from segkit.intake.readers import read_table as read_whole
-from segkit.intake.reshape import join_names
+from segkit.intake.reshape import filled_rows, join_names
 from segkit.intake.textfiles import (
     TextLayout,
     find_text_layout,
@@ -202,9 +202,11 @@ class RawFile:
                     "encoding to the file's own"
                 ) from error
         try:
-            return restore_cells(read_rows(self.path, body, layout, []), body)
+            frame = read_rows(self.path, body, layout, [])
         except SourceError as error:
             raise self._of_file(error, 0, start) from error
+        filled = filled_rows(frame)
+        return restore_cells(frame if filled is None else frame.filter(filled), body)
 
     def _of_file(self, error: SourceError, lines: int, start: int) -> SourceError:
         """Name the file's line in an error about a block that begins at a position."""
