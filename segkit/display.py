@@ -314,6 +314,20 @@ def join_words(words: Sequence[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def shorten_list(texts: Sequence[str], most: int) -> list[str]:
+    """Keep the first texts of a list; the last of them says how many more there are.
+
+    Examples
+    --------
+    >>> shorten_list(["a", "b", "c", "d"], 2), shorten_list(["a", "b"], 2)
+    (['a', 'b and 2 more'], ['a', 'b'])
+    """
+    rest = len(texts) - most
+    return (
+        [*texts[: most - 1], f"{texts[most - 1]} and {number(rest)} more"] if rest > 0 else [*texts]
+    )
+
+
 def percent(value: float | None, *, places: int = 1) -> str:
     """Write a share of one as a percentage; what is not zero is never written as zero.
 

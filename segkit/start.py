@@ -256,6 +256,8 @@ def _write(
     *,
     assume_consent: bool,
 ) -> Start:
+    from segkit.intake.counts import understand
+
     private_folder(folder)
     listed = 0 if unread else outlook.audience.frame.height
     files = {WORKBOOK: "a sheet for each segment: customers, last order, orders, revenue, action"}
@@ -274,15 +276,19 @@ def _write(
     write_whole(folder / WORKBOOK, as_workbook(_sheets(outlook), WORKBOOK), private=True)
     taken.mapping.save(folder / MAPPING)
     files[MAPPING] = "how your file was read; pass it with --mapping next time"
+    understood = understand(taken.mapping, taken)
+    said = understood.split("\n")
+    compared = [line for line in said if line.startswith("Compare: ")]
+    read = " ".join(line for line in said if line not in compared)
     page = write_whole(
         folder / PAGE,
         write_outlook_page(
             outlook, source=name, files=files, notices=notices,
-            basis=_basis(taken, outlook),
+            compared=compared, basis=_basis(outlook, read),
         ),
     )  # fmt: skip
     paths = (page, *(folder / file for file in files))
-    return Start(folder, page, paths, outlook, _understood(taken), tuple(notices))
+    return Start(folder, page, paths, outlook, understood, tuple(notices))
 
 
 def _sheets(outlook: Outlook) -> dict[str, pl.DataFrame]:
@@ -379,13 +385,7 @@ def _unused_lines(taken: Intake) -> str:
     return f"Only {percent(share, places=0)} of the {lines} are used: {rows}.{said}"
 
 
-def _understood(taken: Intake) -> str:
-    from segkit.intake.counts import understand
-
-    return understand(taken.mapping, taken).replace("\n", " ")
-
-
-def _basis(taken: Intake, outlook: Outlook) -> list[str]:
+def _basis(outlook: Outlook, read: str) -> list[str]:
     """Say what was read and rejected, and what the segments rest on."""
     alone = counted(outlook.unscored, "person", "people")
     rests = f"{alone} with returns alone are in no segment. " if outlook.unscored else ""
@@ -407,4 +407,4 @@ def _basis(taken: Intake, outlook: Outlook) -> list[str]:
         f"{counted(outlook.customers.height, 'customer')} are on the import files"
     )
     lists += f"; left out: {out}." if out else "."
-    return [_understood(taken), *([lists] if outlook.has_addresses else []), rests]
+    return [read, *([lists] if outlook.has_addresses else []), rests]

@@ -822,3 +822,48 @@ def test_what_a_customer_pays_is_no_customer(header):
     assert header != propose_orders(Columns("orders", money, Mapping()))[0].columns.get(
         "customer_id"
     )
+
+
+# What stands beside the reading ---------------------------------------------------------------
+
+
+def sold():
+    """Give 60 orders of two lines: one is cancelled, shipping and coupon stand on both lines."""
+    orders = pl.DataFrame(
+        {
+            "Order": [f"A{i:03}" for i in range(60)],
+            "Email": [f"c{i % 20}@x.org" for i in range(60)],
+            "Phone": [f"0171 20{i % 15:02} 55" for i in range(60)],
+            "First name": ["Ann", "Bo", "Cy", "Di"] * 15,
+            "Last name": [("Lee", "Roe", "Poe")[i % 3] for i in range(60)],
+            "Date": DAYS[:60],
+            "State": ["cancelled"] + ["paid"] * 59,
+            "Shipping": [4.9 if i % 3 else 0.0 for i in range(60)],
+            "Coupon": [0.5 + i % 7 if i % 4 == 1 else 0.0 for i in range(60)],
+            "Zyx": [("plain", "odd")[i % 12 == 5] for i in range(60)],
+        }
+    )
+    lines = pl.concat([orders, orders]).sort("Order", maintain_order=True)
+    net = [round(3.5 + (i * 37 % 911) / 100, 2) for i in range(120)]
+    return lines.with_columns(Net=pl.Series(net), Tax=pl.Series([round(n / 5, 2) for n in net]))
+
+
+def test_what_stands_beside_the_reading_is_summed_over_the_rows_that_count():
+    lines = sold()
+    audit = segkit.audit_data(lines, {"orders": {"columns": {"amount": "Net"}}})
+    sums, people, words = audit.understood.split("\n")[-3:]
+    counts = lines.filter(pl.col("State") == "paid")
+    orders = counts.unique("Order")
+    assert f"'Coupon' {orders['Coupon'].sum():.2f} (counted once per order, " in sums
+    assert f"'Shipping' {orders['Shipping'].sum():,.0f} (counted once per order)" in sums
+    assert f"'Tax' {counts['Tax'].sum():,.0f}" in sums
+    assert people == (
+        "Compare: people by 'First name' with 'Last name' would be 12, by 'Phone' would be 15."
+    )
+    assert words.endswith("few words: 'Zyx' (plain 108, odd 10).")
+    assert not any("not used: " in item.finding for item in audit.findings)
+
+
+def test_nothing_is_compared_where_all_columns_are_used():
+    lines = sold().select("Order", "Email", "Date", "Net")
+    assert "Compare" not in segkit.audit_data(lines).understood

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.display import counted, lower_first, number, percent, sentences
+from segkit.display import counted, lower_first, number, percent, sentences, shorten_list
 from segkit.errors import SegkitError
 from segkit.intake.answers import as_options, quote_text
 from segkit.intake.cells import is_text
@@ -33,6 +33,8 @@ from segkit.schema import CONTRACTS
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
+
+MOST_SPARE = 8  # columns not used that a finding names
 
 
 def trial(
@@ -69,8 +71,9 @@ def findings_of(
     counts: pl.DataFrame,
     readings: dict[str, Reading],
     reading_notes: tuple[str, ...] = (),
+    understood: str = "",
 ) -> tuple[Finding, ...]:
-    """Collect all findings, the most severe first."""
+    """Collect all findings, the most severe first; what is ``understood`` is said already."""
     findings = list(questions)
     findings += [
         Finding("block", name, "", f"{name} holds no rows.", 0, answer="another source")
@@ -102,7 +105,7 @@ def findings_of(
     for note in notes:  # those about consent belong to the customers
         table = note.partition(":")[0]
         findings.append(Finding("info", table if table in CONTRACTS else "customers", "", note))
-    findings += _about_columns(raw, mapping, readings)
+    findings += _about_columns(raw, mapping, readings, understood)
     for name in (name for frame in raw.values() for name in frame.columns):
         quoted = quote_text(name)
         if quoted[1:-1] != name:
@@ -186,9 +189,9 @@ def _about_country(taken: Intake) -> Finding:
 
 
 def _about_columns(
-    raw: dict[str, pl.DataFrame], mapping: Mapping, readings: dict[str, Reading]
+    raw: dict[str, pl.DataFrame], mapping: Mapping, readings: dict[str, Reading], understood: str
 ) -> list[Finding]:
-    """Report unused source columns, and what is assumed if a column is missing."""
+    """Report unused source columns not named yet, and what is assumed if a column is missing."""
     findings = []
     for table, frame in raw.items():
         used = mapping.tables[table].columns
@@ -196,9 +199,11 @@ def _about_columns(
         if table in ("orders", "customers") and table in readings:
             contacts = {*consent_columns(readings[table].columns)}
             contacts |= {email_column(readings[table].columns)} if "customers" not in raw else set()
-        spare = [name for name in frame.columns if name not in {*used.values(), *contacts}]
+        named = {name for name in frame.columns if repr(name) in understood}
+        spare = [name for name in frame.columns if name not in {*used.values(), *contacts, *named}]
         if spare and table != "survey":
-            text = f"Columns not used: {', '.join(spare)}."
+            text = ("Further columns" if named - {*used.values()} else "Columns") + " not used: "
+            text += ", ".join(shorten_list(spare, MOST_SPARE)) + "."
             answer = f'[{table}.columns] name = "column"'
             findings.append(Finding("info", table, "", text, answer=answer))
         if table != "orders":
@@ -454,15 +459,18 @@ def audit_data(
         # A doubt about what is asked already, or about rows that are refused, says nothing more.
         questions += [item for item in doubts if not {"", item.column} & asked]
     questions = rest_least(questions, given)
-    findings = findings_of(raw, used, trial_intake, questions, counts, readings, gathered.notes)
     read = {name: reading.columns for name, reading in readings.items()}
     # Where thousands may be decimals, no sum is shown before that is answered.
     is_unclear = any(item.is_refusal or item.kind == "decimal" for item in questions)
+    understood = "" if is_unclear else understand(used, trial_intake, counts, read)
+    findings = findings_of(
+        raw, used, trial_intake, questions, counts, readings, gathered.notes, understood
+    )
     return Audit(
         used,
         findings,
         count_months(counts),
         {name: frame.height for name, frame in raw.items()},
         Audited(gathered, questions, readings),
-        "" if is_unclear else understand(used, trial_intake, counts, read),
+        understood,
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping as Map
 import polars as pl
 
 from segkit.display import counted, join_words, money, number
+from segkit.intake.beside import compare_reading
 from segkit.intake.cells import MICRO, from_micro
 from segkit.intake.columns import Columns
 from segkit.intake.consents import consent_columns, consents_of_orders, say_consents
@@ -58,12 +59,16 @@ def understand(
     """Say in lines what the orders were understood to be.
 
     The first names the columns, the second counts people, orders and money, the third says what
-    is left out, the fourth who may be contacted, if that is recorded. ``read`` holds the raw
-    columns, where they are read already.
+    is left out, the fourth who may be contacted, if that is recorded; after them come lines that
+    begin with "Compare", where columns that are not used would give other figures. ``read`` holds
+    the raw columns, where they are read already.
     """
     if taken is None or taken.orders is None or not taken.orders.height:
         return ""
     counts = count_lines(taken.orders) if counts is None else counts
+    if read is None:
+        raw = taken.raw or {}
+        read = {name: Columns(name, raw[name].lazy().collect(), mapping) for name in raw}
     lines, part = taken.orders, mapping.tables["orders"].columns
     named = ", ".join(
         f"{word} by {part[name]!r}"
@@ -94,7 +99,8 @@ def understand(
         codes = lines["currency"].drop_nulls().unique()
         currency = codes[0] if codes.len() == 1 else None
     days = counts["day"].cast(pl.Date)
-    total = money(counts["micro"].sum() / MICRO, currency)
+    worth_of_all = float(counts["micro"].sum()) / MICRO
+    total = money(worth_of_all, currency)
     net = " net of refunds" if returns or "refund" in part else ""
     people = sales["customer"].n_unique()
     only = counts["customer"].n_unique() - people
@@ -107,14 +113,14 @@ def understand(
     reasons = taken.ledger.reasons()
     left_out = ", ".join(f"{r.replace('_', ' ')} {number(n)}" for r, n in reasons.items())
     text = f"Read {named}; money is {worth}.\n{text}.\nRows left out: {left_out or 'none'}."
-    return f"{text}\n{_contactable(mapping, taken, read)}".strip()
+    beside = []
+    if "orders" in read:
+        beside = compare_reading(read["orders"], taken, worth_of_all, people)
+    return "\n".join(line for line in (text, _contactable(taken, read), *beside) if line)
 
 
-def _contactable(mapping: Mapping, taken: Intake, read: Map[str, Columns] | None) -> str:
+def _contactable(taken: Intake, read: Map[str, Columns]) -> str:
     """Say which of the buyers may be contacted, as the tables of orders and customers state."""
-    if read is None:
-        raw = taken.raw or {}
-        read = {name: Columns(name, raw[name].lazy().collect(), mapping) for name in raw}
     tables = [read[name] for name in ("customers", "orders") if name in read]
     is_stated = "customers" in read or any(map(consent_columns, tables))
     if taken.orders is None or not is_stated:

@@ -40,13 +40,7 @@ from segkit.intake.roles import adjusted_columns
 from segkit.intake.states import has_invoices
 from segkit.intake.statuses import likely_status, refund_meaning, status_meaning
 from segkit.intake.sums import count_words, counted_rows, line_money, say_rows, say_sum, sum_of
-from segkit.intake.unused import (
-    FEW_WORDS,
-    is_likely_state,
-    likely_unknown,
-    unused_words,
-    warn_unused,
-)
+from segkit.intake.unused import FEW_WORDS, is_likely_state, likely_unknown, unused_words
 from segkit.intake.whole_orders import states_of
 
 MOST_SHOWN = 6
@@ -120,7 +114,7 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
     has_state = bool(findings or {*STATUS_COLUMNS} & named)
     dates = {} if has_state else unread
     findings += _about_blank_dates(columns, dates, paid.fill_null(value=False))
-    return findings + warn_unused(columns, open_columns)
+    return findings
 
 
 def _about_blank_dates(

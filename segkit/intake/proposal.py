@@ -261,6 +261,8 @@ def _rivals(draft: _Draft) -> list[Finding]:
     questions = []
     profiles, is_no_rival = draft.profiles, partial(_is_no_rival, draft)
     for role, rivals in close_rivals(draft.scores, draft.columns, draft.used, is_no_rival):
+        if role == "discount" or (role == "unit_price" and "amount" in draft.whole):
+            continue  # what else stands beside the money is said below it
         order = draft.profile("order_id") if role == "amount" else None
         totals = {name for name in rivals if is_total_of_orders(profiles[name], order)}
         if len(totals) < len(rivals):  # an order's total before a part of it
@@ -275,8 +277,8 @@ def _rivals(draft: _Draft) -> list[Finding]:
             + (' with [orders] amount_of = "order"' if name in totals else "")
             for name in rivals
         )
-        must = role in ("customer_id", "order_time", "amount")
-        must = must or (role == "unit_price" and "amount" not in draft.whole)  # it makes the amount
+        # A price makes the amount where there is none.
+        must = role in ("customer_id", "order_time", "amount", "unit_price")
         asked = about_rivals("orders", role, listed, answer, must, kind)
         questions.append(replace(asked, sums=tuple(rivals[:MOST_OFFERED]) if is_money else ()))
     return questions

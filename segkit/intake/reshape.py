@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import time as time_of_day
 from functools import partial
 
@@ -191,23 +192,34 @@ def join_names(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     ['Ann Lee', 'Bo Lee']
     """
     named = [concepts(name)[0] for name in frame.columns]
-    by_name = {plain(name): name for name in reversed(frame.columns)}
     if "Customer name" in frame.columns or any(
         "email" in meant or ("customer" in meant and "name" not in meant) for meant in named
     ):
         return frame, []
-    for header in sorted(frame.columns, key=names_recipient):
-        words = plain(header).split("_")
-        pairs = ((word, last) for word in words for last in _LAST_NAMES.get(word, "").split())
-        for first, last in pairs:
-            other = by_name.get("_".join(last if word == first else word for word in words))
-            if other is None or other == header:
-                continue
-            both = pl.concat_str(pl.col(header, other).cast(pl.String).str.strip_chars(),
-                                 separator=" ", ignore_nulls=True)  # fmt: skip
-            joined = frame.with_columns(pl.when(both != "").then(both).alias("Customer name"))
-            return joined, [f"orders: {header!r} and {other!r} are joined to 'Customer name'"]
+    for header, other in name_pairs(sorted(frame.columns, key=names_recipient)):
+        both = pl.concat_str(pl.col(header, other).cast(pl.String).str.strip_chars(),
+                             separator=" ", ignore_nulls=True)  # fmt: skip
+        joined = frame.with_columns(pl.when(both != "").then(both).alias("Customer name"))
+        return joined, [f"orders: {header!r} and {other!r} are joined to 'Customer name'"]
     return frame, []
+
+
+def name_pairs(headers: list[str]) -> Iterator[tuple[str, str]]:
+    """List the columns of first names with those of the last names beside them.
+
+    Examples
+    --------
+    >>> list(name_pairs(["Buyer: first name", "Buyer: last name", "Email"]))
+    [('Buyer: first name', 'Buyer: last name')]
+    """
+    by_name = {plain(name): name for name in reversed(headers)}
+    for header in headers:
+        words = plain(header).split("_")
+        for first in words:
+            for last in _LAST_NAMES.get(first, "").split():
+                other = by_name.get("_".join(last if word == first else word for word in words))
+                if other is not None and other != header:
+                    yield header, other
 
 
 def join_parties(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:

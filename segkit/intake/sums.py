@@ -100,7 +100,12 @@ def counted_money(columns: Columns, rows: pl.Series) -> pl.Series | None:
 
 
 def sum_of(
-    columns: Columns, header: str, name: str = "amount", *, of_orders: bool = False
+    columns: Columns,
+    header: str,
+    name: str = "amount",
+    *,
+    of_orders: bool = False,
+    rows: pl.Series | None = None,
 ) -> float | None:
     """Sum a raw column over the rows that count, read as the column ``name`` of the contract.
 
@@ -110,10 +115,12 @@ def sum_of(
     own = TableMapping({name: header}, options={"amount_of": "order" if of_orders else "line"})
     mapping = Mapping({"orders": own}).over(columns.mapping)
     columns = Columns("orders", columns.raw, mapping, shared=columns.shared)
-    rows = counted_rows(columns)
+    rows = counted_rows(columns) if rows is None else rows
     if name != "amount":
         if of_orders:
-            rows &= columns.cells(str(columns.source("order_id"))).is_first_distinct()
+            orders = columns.cells(str(columns.source("order_id")))
+            first = pl.struct(orders, rows.alias("counts")).is_first_distinct()
+            rows = rows & pl.select(first).to_series()
         if doubted_decimals(columns, [name]):
             return None
         return float(columns.numbers(name).filter(rows).sum())

@@ -166,6 +166,11 @@ def say_people(columns: Columns, name: str, rows: int) -> str:
     return f"{name!r} names {counted(people, 'person', 'people')} ({counted(rows, 'row')})"
 
 
+def tells_persons(name: str) -> bool:
+    """Return whether a header is that of a person's or firm's number, address or name."""
+    return _person_rank(name) is not None
+
+
 def names_person(name: str) -> bool:
     """Return whether a header is that of a person's name, and of no number or address."""
     meant, _ = concepts(name)

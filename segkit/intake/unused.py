@@ -1,7 +1,7 @@
 """Unused columns of few words that could tell which orders count, in whatever language.
 
 It is the net under `segkit.intake.exclusions`: a column that says nothing else is shown with its
-words, rows and money. Words of states, a header that names one, or values spread as states are
+words and rows. Words of states, a header that names one, or values spread as states are
 make it a question.
 """
 
@@ -12,19 +12,17 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from segkit.display import counted
-from segkit.intake.answers import quote_text
+from segkit.display import number, shorten_list
 from segkit.intake.cells import NO, YES
-from segkit.intake.columns import Columns
+from segkit.intake.columns import Columns, Shared
+from segkit.intake.consents import is_consent
 from segkit.intake.country import country_code
-from segkit.intake.evidence import ENOUGH, ColumnProfile, constant_within
+from segkit.intake.evidence import ENOUGH, ColumnProfile, constant_within, sample
 from segkit.intake.flags import OF_ORDER
 from segkit.intake.headers import WORDS, concepts, pattern, plain, regex
 from segkit.intake.numbers import CODES
 from segkit.intake.privacy import show_state
-from segkit.intake.questions import Finding
 from segkit.intake.statuses import row_meaning, spelt, status_meaning
-from segkit.intake.sums import count_words, say_rows
 
 MANY_WORDS = 4  # that are spread evenly: places, methods, people
 FEW_WORDS, REPEATS = 12, 3  # a column of states has so many words at most, each so often on average
@@ -32,7 +30,7 @@ FEW_WORDS, REPEATS = 12, 3  # a column of states has so many words at most, each
 # channels are spread more evenly. Where dates are missing with one state, half of them are allowed.
 OFTEN, NEXT, NEXT_DATED = 0.44, 0.4, 0.5
 AT_STAKE = 0.02  # of the money
-MOST_COLUMNS, MOST_SHOWN = 5, 4
+MOST_COLUMNS, MOST_SHOWN = 3, 4
 CONSTANT, BESIDE = 0.98, 0.9
 _SMALL = 0.5  # what does not count is the smaller part
 # What a header names that is no state of an order.
@@ -209,24 +207,26 @@ def _is_of_orders(columns: Columns, cells: pl.Series) -> bool:
     return True
 
 
-def warn_unused(columns: Columns, unused: dict[str, dict[str, str]]) -> list[Finding]:
-    """Show in one sentence all columns that could tell which orders count, with rows and money."""
-    if not unused:
-        return []
-    shown = []
-    for header in list(unused)[:MOST_COLUMNS]:
+def say_uneven(columns: Columns, rows: pl.Series) -> list[str]:
+    """Say the words of unused columns that are spread as states are, with the rows that count."""
+    used = {*columns.mapping.tables["orders"].columns.values(), *columns.option("not_states")}
+    profiles = {
+        header: shown
+        for header, shown in columns.profiles.items()
+        if header not in used and not is_consent(columns, header)
+    }
+    shared: Shared = {("profiles", columns.nulls): columns.profiles}
+    part = Columns("orders", sample(columns.raw), columns.mapping, shared=shared)
+    said = []
+    unused = unused_words(part, profiles, sample(rows.to_frame("rows"))["rows"])
+    for header, meanings in unused.items():
+        cells = part.fill_orders(part.cells(header)).cast(pl.String)
+        if {*meanings.values()} <= {"sale"} and _usual_word(part, cells) is None:
+            continue
         cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
-        table = count_words(columns, cells)
-        listed = ", ".join(
-            f"{'empty' if word is None else repr(show_state(word, cells))} ({say_rows(*both)})"
-            for word, *both in table.head(MOST_SHOWN).select("word", "rows", "money").iter_rows()
-        )
-        more = table.height - MOST_SHOWN
-        shown.append(f"{header!r}: {listed}" + (f" and {more} more" if more > 0 else ""))
-    rest = len(unused) - MOST_COLUMNS
-    text = "Columns that are not used could tell which orders count: " + "; ".join(shown)
-    text += f"; and {counted(rest, 'other column')}" if rest > 0 else ""
-    first = next(iter(unused))
-    answer = f"[orders.columns] status = {quote_text(first)}, if it tells a state; or "
-    answer += f"[orders] not_states = [{', '.join(quote_text(header) for header in unused)}]"
-    return [Finding("warn", "orders", "status", text + ": look at them.", answer=answer)]
+        words = [
+            f"{'empty' if word is None else show_state(word, cells)} {number(count)}"
+            for word, count in cells.filter(rows).value_counts(sort=True).iter_rows()
+        ]
+        said.append(f"{header!r} ({', '.join(shorten_list(words, MOST_SHOWN))})")
+    return shorten_list(said, MOST_COLUMNS)

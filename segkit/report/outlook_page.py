@@ -23,6 +23,7 @@ def write_outlook_page(
     source: str,
     files: Mapping[str, str],
     notices: Sequence[str] = (),
+    compared: Sequence[str] = (),
     basis: Sequence[str] = (),
 ) -> str:
     """Return the page as HTML, complete in itself.
@@ -36,6 +37,8 @@ def write_outlook_page(
         Files that lie beside the page, and what they hold.
     notices : sequence of str
         What must be seen first.
+    compared : sequence of str
+        Other figures of the same rows, to compare with those shown.
     basis : sequence of str
         What was read, and what was assumed.
     """
@@ -56,6 +59,7 @@ def write_outlook_page(
             months=_months(outlook),
             files=[{"name": name, "about": about} for name, about in files.items()],
             notices=notices,
+            compared=[line.removeprefix("Compare: ") for line in compared],
             basis=basis,
         )
     )
