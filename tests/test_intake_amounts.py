@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 import segkit
+from segkit.display import money
 from segkit.intake.answers import offered_answers
 from segkit.intake.roles import LEAST, name_score
 
@@ -202,6 +203,10 @@ def test_discounts_that_the_price_does_not_have_are_asked_about():
         named = frame.rename({"Discount Amount": header})
         (asked,) = [f for f in segkit.audit_data(named).findings if f.severity == "block"]
         assert offered_answers(asked.answer)[0] == ["orders.discount_taken=false"]
+        net, gross = money(2 * sum(price) - sum(off)), money(2 * sum(price))
+        assert f"false: it comes off, {net} is left; true: it is off already, {gross}" in (
+            asked.finding
+        )
     taken = segkit.clean_data(frame, {"orders": {"discount_taken": False}}).orders
     assert taken["amount"].sum() == 2 * sum(price) - sum(off)
     lower = frame.with_columns(Price=pl.col("Price") - pl.col("Discount Amount") / 2)

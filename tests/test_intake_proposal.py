@@ -8,9 +8,10 @@ import pytest
 import segkit
 from segkit.errors import DataError, MappingError
 from segkit.intake.columns import Columns
-from segkit.intake.headers import concepts, without_prefix
+from segkit.intake.headers import concepts, is_address_part, without_prefix
 from segkit.intake.mapping import Mapping
 from segkit.intake.proposal import propose_orders
+from segkit.intake.reshape import fill_orders
 from segkit.intake.roles import name_score
 from tests.export_files import FOLDER
 
@@ -867,3 +868,57 @@ def test_what_stands_beside_the_reading_is_summed_over_the_rows_that_count():
 def test_nothing_is_compared_where_all_columns_are_used():
     lines = sold().select("Order", "Email", "Date", "Net")
     assert "Compare" not in segkit.audit_data(lines).understood
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["Kod pocztowy klienta, Miasto klienta, Adres klienta, Kunden-PLZ, Ville du client",
+     "Código postal del cliente, Città cliente, CEP do cliente, Postcode klant, PSČ zákazníka",
+     "Vevő irányítószám, Oraș client, Poštni kod kupca, Asiakkaan postinumero, Kundens postnummer",
+     "Müşteri posta kodu, Город клиента, Поштовий індекс покупця, Πόλη πελάτη, עיר לקוח",
+     "مدينة العميل, お客様郵便番号, 客户城市, 고객 주소, Thành phố khách hàng, Kota pelanggan, ที่อยู่ลูกค้า"],
+)  # fmt: skip
+def test_a_part_of_an_address_is_no_customer_whatever_else_its_header_says(words):
+    assert {word: is_address_part(word) for word in words.split(", ")} == dict.fromkeys(
+        words.split(", "), True
+    )
+    others = "Email klienta, Adres e-mail, Kod klienta, Il cliente, E-postadress, Klientas, Kunde"
+    assert not any(is_address_part(word) for word in others.split(", "))
+
+
+@pytest.mark.parametrize("part", ["Kod pocztowy klienta", "Miasto klienta", "Nabywca"])
+def test_an_address_is_the_customer_before_the_postcode_and_city_of_one(part):
+    lines = shop().with_columns(
+        pl.concat_str(pl.col("Client"), pl.lit("@x.org")).alias("Email klienta"),
+        (pl.lit("43-9") + pl.col("Client").str.tail(2)).alias(part),
+    )
+    columns = propose_orders(Columns("orders", lines.drop("Client"), Mapping()))[0].columns
+    assert columns["customer_id"] == "Email klienta"
+
+
+@pytest.mark.parametrize("header", ["№", "No", "Nr", "N°", "#", "nro", "番号", "单号", "Xq"])
+def test_lines_go_on_with_the_order_above_whatever_numbers_it(header):
+    lines = shop(lines=3)
+    rows = pl.int_range(pl.len())
+    blank = [pl.when(rows % 3 == 0).then(name) for name in ("Order No", "Client", "Order date")]
+    frame = lines.with_columns(*blank).rename({"Order No": header})
+    assert fill_orders(frame)[0].equals(lines.rename({"Order No": header}))
+    sums = frame.with_columns(pl.when(pl.col("Client").is_not_null()).then("SKU"))
+    assert header not in "#Xq番号单号" or not fill_orders(sums)[1]
+
+
+def test_a_number_that_is_repeated_where_its_customer_is_not_numbers_the_orders():
+    rows = pl.int_range(pl.len())
+    blank = [pl.when(rows % 2 == 0).then(name).alias(name) for name in ("Client", "Order date")]
+    frame = shop().with_columns(*blank).rename({"Order No": "№"})
+    columns = propose_orders(Columns("orders", frame, Mapping()))[0].columns
+    assert (columns["order_id"], columns["customer_id"]) == ("№", "Client")
+
+
+def test_the_state_of_the_order_goes_before_that_after_the_sale():
+    after = ["无售后或售后取消", "无售后或售后取消", "退款成功"] * 80
+    frame = shop().with_columns(
+        pl.Series("售后状态", after), pl.Series("订单状态", ["已签收", "待发货", "已签收"] * 80)
+    )
+    columns = propose_orders(Columns("orders", frame, Mapping()))[0].columns
+    assert columns["status"] == "订单状态"

@@ -82,6 +82,80 @@ def test_words_that_can_mean_either_are_not_guessed(word):
     assert status_meaning(word) is None
 
 
+PARTLY_REFUNDED = (
+    "partially refunded, Partly refunded, Partial refund, partially returned, "
+    "teilweise erstattet, Teilerstattung, Teilrückerstattung, teilweise zurückerstattet, "
+    "Teilweise retourniert, Teilretoure, partiellement remboursé, Remboursement partiel, "
+    "partiellement retournée, Remboursé en partie, parcialmente reembolsado, "
+    "Reembolso parcial, Parcialmente devuelto, Devolución parcial, Reembolsado en parte, "
+    "parzialmente rimborsato, Rimborso parziale, Reso parziale, Rimborsato in parte, "
+    "Parcialmente devolvido, Devolução parcial, Gedeeltelijk terugbetaald, "
+    "Deels terugbetaald, Gedeeltelijke terugbetaling, Gedeeltelijk geretourneerd, "
+    "Częściowo zwrócone, Częściowy zwrot, Zwrot częściowy, Zwrócono częściowo, "
+    "Delvis återbetald, Delåterbetald, Delvis returnerad, Delvist refunderet, "
+    "Delvis refundert, Delvist tilbagebetalt, Osittain palautettu, Osittain hyvitetty, "
+    "Osapalautus, Částečně vráceno, Částečná refundace, Částečný dobropis, "
+    "Čiastočne vrátené, Čiastočne refundované, Részben visszatérítve, "
+    "Részleges visszatérítés, Rambursat parțial, Parțial rambursată, Rambursare parțială, "
+    "Djelomično vraćeno, Djelomičan povrat, Delno vrnjeno, Частичный возврат, "
+    "Частично возвращён, Возврат частичный, Частково повернено, Часткове повернення, "
+    "Частично възстановена, Частично върната, Μερική επιστροφή, Επιστράφηκε μερικώς, "
+    "זוכה חלקית, החזר חלקי, Kısmen iade edildi, Kısmi iade, İade (kısmi), مسترد جزئيا, "
+    "استرجاع جزئي, Hoàn tiền một phần, Đã hoàn tiền một phần, Hoàn trả một phần, "
+    "Dikembalikan sebagian, Pengembalian sebagian, คืนเงินบางส่วน, 部分退款, 一部返金, 部分退货, 一部返品, "
+    "부분 환불, 일부 환불, 부분환불, PartiallyRefunded, partially_refunded"
+)
+PARTLY_DONE = (
+    "partially paid, Part paid, partially shipped, partially fulfilled, "
+    "partially cancelled, teilweise bezahlt, Teilbezahlt, Teilweise versandt, "
+    "teilweise storniert, Teilweise geliefert, Teilstorno, Teilstorniert, Teillieferung, "
+    "partiellement payé, Partiellement expédiée, Partiellement annulée, Payé en partie, "
+    "Paiement partiel, parcialmente pagado, Parcialmente enviado, Parcialmente cancelado, "
+    "Pago parcial, parzialmente pagato, Parzialmente spedito, Annullato parzialmente, "
+    "Parzialmente annullato, Parcialmente pago, Parcialmente paga, Gedeeltelijk betaald, "
+    "Gedeeltelijk verzonden, Gedeeltelijk geannuleerd, Częściowo opłacone, "
+    "Częściowo wysłane, Częściowo anulowane, Częściowo zapłacone, Delvis betald, "
+    "Delbetald, Delvis skickad, Delvis levererad, Delvist betalt, Delvist sendt, "
+    "Delvis makulerad, Dellevererad, Delbetaling, Osittain maksettu, Osittain toimitettu, "
+    "Osittain peruttu, Částečně zaplaceno, Částečně odesláno, Částečně stornováno, "
+    "Čiastočne zaplatené, Čiastočne odoslané, Részben fizetve, Részben kiszállítva, "
+    "Részben törölve, Plătit parțial, Expediat parțial, Anulat parțial, "
+    "Djelomično plaćeno, Djelomično poslano, Delno plačano, Частично оплачен, "
+    "Частично отправлен, Частично отменён, Частково оплачено, Частково відправлено, "
+    "Частково скасовано, Частично платена, Μερικώς πληρωμένη, Μερικώς απεσταλμένη, "
+    "Ακυρώθηκε μερικώς, שולם חלקית, נשלח חלקית, בוטל חלקית, Kısmen ödendi, "
+    "Kısmen kargolandı, Kısmi iptal, Kısmen gönderildi, مدفوع جزئيا, مشحون جزئيا, "
+    "ملغي جزئيا, Thanh toán một phần, Đã giao một phần, Đã hủy một phần, Giao một phần, "
+    "Dibayar sebagian, Dikirim sebagian, Dibatalkan sebagian, ชำระแล้วบางส่วน, "
+    "จัดส่งบางส่วน, ยกเลิกบางส่วน, 部分付款, 部分发货, 部分取消, 一部入金, 一部発送, 一部キャンセル, 부분 결제, 부분 배송, "
+    "부분 취소, 일부 취소, 부분배송, partially_captured"
+)
+NOT_RETURNED = (
+    "No refund, No return, No returns, Without return, None returned, 无售后或售后取消, 没有退款, 无退款, "
+    "無退貨, Ohne Rückerstattung, Keine Rückerstattung, Keine Retoure, Ohne Retoure, "
+    "Sin devolución, Ninguna devolución, Sin reembolso, Sans retour, Aucun remboursement, "
+    "Pas de retour, Sem devolução, Sem reembolso, Senza reso, Nessun rimborso, "
+    "Geen retour, Zonder retour, Bez zwrotu, Brak zwrotu, Bez vrácení, Utan retur, "
+    "Ingen återbetalning, Uden retur, Ingen refundering, Uten retur, Ilman palautusta, "
+    "Ei palautusta, Nincs visszatérítés, Fără retur, Fără rambursare, Bez povrata, "
+    "Без возврата, Нет возврата, Без повернення, Немає повернення, Без връщане, "
+    "Χωρίς επιστροφή, ללא החזר, אין החזר, İade yok, بدون استرجاع, Không hoàn tiền, "
+    "Không có hoàn tiền, Tanpa pengembalian, Tidak ada pengembalian, ไม่มีการคืนเงิน, "
+    "返品なし, 返金なし, 환불 없음, 반품 없음, No after-sale, No aftersales"
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "meaning"), [(PARTLY_REFUNDED, "sale"), (PARTLY_DONE, None), (NOT_RETURNED, "sale")]
+)
+def test_what_is_done_in_part_or_not_at_all_is_read_in_thirty_languages(words, meaning):
+    assert {word: status_meaning(word) for word in words.split(", ")} == dict.fromkeys(
+        words.split(", "), meaning
+    )
+    others = "Participant paid, Teilnehmer bezahlt, Partita spedita, Department delivered"
+    assert {status_meaning(word) for word in others.split(", ")} == {"sale"}
+
+
 LINES = pl.DataFrame(
     [
         ("1", "a", "2024-05-01", 2, 10.0, "paid", 30.0, 0.0, "p1"),

@@ -17,7 +17,7 @@ from segkit.campaign.platforms import read_emails
 from segkit.campaign.power import compute_sample_size
 from segkit.campaign.prelude import contact_history
 from segkit.campaign.segment_power import SegmentPower, compute_segment_power
-from segkit.display import counted, money, percent
+from segkit.display import counted, money, number, percent
 from segkit.errors import DataError
 from segkit.result import Result
 
@@ -151,7 +151,9 @@ class Outlook(Result):
         if not self.has_addresses:
             return "No e-mail address is known."
         if listed or not self.unrecorded:
-            return f"{counted(listed, 'customer')} may be written to."
+            lacking = self.audience.counts.filter(pl.col("reason") == "no_email")["customers"].sum()
+            apart = f"; {number(lacking)} more have no e-mail address" * bool(lacking)
+            return f"{counted(listed, 'customer')} may be written to{apart}."
         return "Who may be written to is not recorded."
 
     @property

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping as Map
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from segkit.errors import ParameterError
@@ -134,15 +135,19 @@ def read_answer(text: str) -> dict[str, Any]:
     ({'orders': {'day_first': True}}, {'orders': {'columns': {'amount': 'Net total'}}})
     >>> read_answer("orders.columns.amount=Net total")
     {'orders': {'columns': {'amount': 'Net total'}}}
+    >>> read_answer("orders.values.status.已 取消=cancelled")
+    {'orders': {'values': {'status': {'已 取消': 'cancelled'}}}}
     """
     match = re.fullmatch(r"\s*(?:\[([^\]]+)\])?\s*([^=]+?)\s*=\s*(.*?)\s*", text, re.DOTALL)
     if match is None:
         raise ParameterError(f"expected an answer such as orders.day_first=true, got {text!r}")
     table, key, value = match.groups()
     path = f"{table}.{key}" if table else key
-    for written in (value, quote_text(value)):
+    named = re.fullmatch(r"(.*\bvalues\.\w+)\.(.+)", path)  # of a word in any script
+    paths = [path, *([f"{named[1]}.{quote_text(named[2])}"] if named else [])]
+    for whole, written in product(paths, (value, quote_text(value))):
         try:
-            return tomllib.loads(f"{path} = {written}")
+            return tomllib.loads(f"{whole} = {written}")
         except tomllib.TOMLDecodeError:
             continue
     raise ParameterError(f"expected an answer such as orders.day_first=true, got {text!r}")

@@ -110,8 +110,15 @@ def understand(
         f"{counted(sales['order'].n_unique(), 'order')}, {total}{net}, "
         f"{str(days.min())[:7]} to {str(days.max())[:7]}"
     )
-    reasons = taken.ledger.reasons()
-    left_out = ", ".join(f"{r.replace('_', ' ')} {number(n)}" for r, n in reasons.items())
+    rejected = [
+        item for step in taken.ledger.steps if step.table == "orders" for item in step.rejected
+    ]
+    left_out = ", ".join(
+        f"{item.reason.replace('_', ' ')} {number(item.rows)}"
+        + f" ({money(float(item.money))})"
+        * bool(item.money and item.reason == "missing_customer_id")
+        for item in rejected
+    )
     text = f"Read {named}; money is {worth}.\n{text}.\nRows left out: {left_out or 'none'}."
     beside = []
     if "orders" in read:

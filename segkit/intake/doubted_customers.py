@@ -66,8 +66,11 @@ class _Customers:
         return self.pairs[other]
 
     def ask(self, others: list[tuple[str, int]], doubt: Doubt) -> list[Finding]:
-        """Ask for the customer: another column, or the one that is kept."""
+        """Ask for the customer: another column, an e-mail address, or the one that is kept."""
         text, kept, rows = doubt
+        for found in other_customers(self.columns, self.columns.raw.height, MOST_OF)[:1]:
+            if found not in others and "email" in concepts(found[0])[0]:
+                others = [*others, found]
         lines = [f'"{other}" ({counted(people, "customer")})' for other, people in others]
         answers = (f"[orders.columns] customer_id = {x}" for x in (*lines, f'"{self.who}", {kept}'))
         return _finding("block", text, rows, *answers)

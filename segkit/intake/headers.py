@@ -333,6 +333,21 @@ def names_recipient(header: str) -> bool:
 _RECIPIENT = re.compile(pattern("recipient"))
 
 
+def is_address_part(header: str) -> bool:
+    """Return whether a header names a part of an address, and no e-mail address, telephone or name.
+
+    Examples
+    --------
+    >>> is_address_part("Kod pocztowy klienta"), is_address_part("Adres e-mail klienta")
+    (True, False)
+    """
+    named = _ADDRESS_PART.search(plain(header)) or _ADDRESS_PART.search(bare(header))
+    return bool(named) and not {"email", "phone", "name"} & concepts(header)[0]
+
+
+_ADDRESS_PART = re.compile(pattern("address_part"))
+
+
 def language_of(headers: Iterable[str]) -> str | None:
     """Return the one language that columns are named in, if two or more of its words show it."""
     words = [word for name in headers for word in re.split(r"\W+|_", name.casefold()) if word]

@@ -499,10 +499,13 @@ def about_discounts(columns: Columns) -> list[Finding]:
         return []
     order = columns.source("order_id")
     of_orders = order is not None and repeats_in_orders(columns.cells(order), rows["discount"])
-    said = say_sum(sum_of(columns, str(named[1]), "discount", of_orders=of_orders))
+    off = sum_of(columns, str(named[1]), "discount", of_orders=of_orders)
+    worth = float(rows["amount"].filter(counted_rows(columns)).sum())
     text = (
         f"{named[0]!r} is quantity times price on the lines with a discount, too, and prices are "
-        f"the same with it: does {named[1]!r}{said} come off?"
+        f"the same with it: does {named[1]!r}{say_sum(off)} come off? discount_taken = false: it "
+        f"comes off, {money(worth - abs(off or 0))} is left; true: it is off already, "
+        f"{money(worth)} stays."
     )
     answer = "[orders] discount_taken = false (or true)"
     return [Finding("block", "orders", "discount", text, reduced.height, answer=answer)]

@@ -112,7 +112,8 @@ MOSTLY = 0.9  # of the orders name a customer and a date
 def fill_orders(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     """Write what stands on an order's first line alone, its number too, on the lines below it.
 
-    Numbers, such as the order's total, stay where they are: they would count again.
+    What numbers the orders may have any header, where the rows below name products, too. Numbers,
+    such as the order's total, stay where they are: they would count again.
 
     Examples
     --------
@@ -129,7 +130,8 @@ def fill_orders(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         else pl.col(name).is_not_null()
         for name, kind in frame.schema.items()
     }
-    for order in filter(partial(_numbers_orders, frame), frame.columns):
+    named = [*filter(partial(_numbers_orders, frame), frame.columns)]
+    for order in (*named, *(name for name in frame.columns if name not in named)):
         first = frame.select(shown[order]).to_series()
         empty = 1 - float(first.mean() or 0)  # type: ignore[arg-type]
         if not first[0] or not LEAST_EMPTY < empty < MOST_EMPTY:
@@ -139,9 +141,11 @@ def fill_orders(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         heads = [name for name in frame.columns if not below[name].any()]
         on_most = is_filled.filter(first).select(pl.col(heads).mean() >= MOSTLY).row(0, named=True)
         meant = {concept for name in heads if on_most[name] for concept in concepts(name)[0]}
-        rest = pl.any_horizontal(pl.all().exclude(heads))
+        is_line = pl.any_horizontal(pl.all().exclude(heads))
         is_blank = ~is_filled.select(pl.any_horizontal(pl.all())).to_series()
-        if not {"customer", "date"} <= meant or not below.select(rest).to_series().any():
+        if not {"customer", "date"} <= meant or not below.select(is_line).to_series().any():
+            continue
+        if order not in named and not _go_on(frame, order, first & ~is_blank, ~first & ~is_blank):
             continue
         filled = [name for name in heads if name == order or _is_no_sum(frame[name])]
         note = (
@@ -159,9 +163,29 @@ def _numbers_orders(frame: pl.DataFrame, name: str) -> bool:
     meant = concepts(name)[0]
     if meant != {"order"} or frame[name].dtype.is_nested():
         return {"order", "id"} <= meant
-    codes = frame[name].cast(pl.String, strict=False).drop_nulls()
+    return _are_codes(frame[name])
+
+
+def _are_codes(cells: pl.Series) -> bool:
+    """Return whether cells with a digit are codes that are never the same."""
+    codes = cells.cast(pl.String, strict=False).drop_nulls()
     codes = codes.filter(codes.str.contains(r"\d"))
     return codes.len() > 1 and codes.n_unique() == codes.len()
+
+
+def _go_on(frame: pl.DataFrame, order: str, first: pl.Series, below: pl.Series) -> bool:
+    """Return whether rows go on with the one above by what they hold, whatever numbers it.
+
+    Both name products: texts that stand on nearly all rows of the one sort and of the other.
+    """
+    if frame[order].dtype.is_nested() or not _are_codes(frame[order]):
+        return False
+    texts = frame.select(pl.col(pl.String).str.extract(r"^\s*(\S*\p{L}.*)$"))
+    return any(
+        all(cells.filter(rows).count() >= MOSTLY * rows.sum() for rows in (first, below))
+        and cells.filter(below).n_unique() > 1
+        for cells in texts
+    )
 
 
 def _is_no_sum(cells: pl.Series) -> bool:

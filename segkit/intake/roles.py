@@ -11,7 +11,10 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from math import inf
 
+import polars as pl
+
 from segkit.intake.cells import is_text
+from segkit.intake.columns import is_header
 from segkit.intake.equations import Equation, weigh_equations
 from segkit.intake.evidence import (
     ENOUGH,
@@ -23,7 +26,14 @@ from segkit.intake.evidence import (
     folded,
 )
 from segkit.intake.factors import EXACT, LEAD, LEAST, Scores, best_column, weigh_money
-from segkit.intake.headers import WORDS, concepts, plain, without_number
+from segkit.intake.headers import (
+    WORDS,
+    concepts,
+    is_address_part,
+    pattern,
+    plain,
+    without_number,
+)
 from segkit.intake.statuses import CREDIT, refund_meaning, row_meaning, status_meaning
 
 # Per role: combinations of concepts in a header with their scores, and the concepts beside them
@@ -35,6 +45,7 @@ ORDERS: dict[str, tuple[list[tuple[frozenset[str], float]], frozenset[str]]] = {
     )
     for role, item in WORDS["roles"].items()
 }
+_POSTCODE = pattern("postcode")
 SAME_SUMS = 0.7  # of the rows, on which what a customer pays is an amount, too
 MOST_ORDERS = 0.9  # of the rows, where an order has several lines
 SURE = 2.9  # a score by which a column is an order number, whatever the others are
@@ -113,6 +124,7 @@ def _fits_id(role: str, header: str, shown: ColumnProfile) -> float | None:
     numbers = None if "id" in meant else shown.numbers
     is_sum = numbers is not None and (is_paid or are_sums(numbers))
     is_sum |= shown.counts_persons
+    is_sum |= role in ("customer_id", "loyalty_id") and _is_address_part(header, shown)
     if shown.dated or shown.is_money or is_sum or (shown.is_flag and enough):
         return None
     if role == "product_id":
@@ -133,6 +145,17 @@ def _fits_id(role: str, header: str, shown: ColumnProfile) -> float | None:
     if role == "order_id" and enough and shown.codes >= 0.9 and "id" in meant:
         score += 0.7 if shown.distinct == shown.rows - shown.cells.null_count() else 0.3
     return score
+
+
+def _is_address_part(header: str, shown: ColumnProfile) -> bool:
+    """Return whether a column holds postcodes, cities or streets, by header or values."""
+    if shown.emails >= 0.3:
+        return False
+    if is_address_part(header):
+        return True
+    cells = shown.cells.drop_nulls().cast(pl.String).str.strip_chars()
+    is_numbered = "id" in concepts(header)[0] or shown.distinct < FEW
+    return not is_numbered and bool(cells.str.contains(_POSTCODE).mean() >= 0.95)  # type: ignore[operator]
 
 
 def _fits_number(role: str, shown: ColumnProfile) -> float | None:
@@ -321,6 +344,15 @@ def _weigh_orders(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
             and other != header
             and (share := constant_within(cells, folded(profiles[other]))) is not None
         ]
+        if (
+            not shares
+            and when
+            and who
+            and "id" in concepts(header)[0]
+            and all(is_header(profiles[name].cells, cells) for name in (when, who))
+        ):  # on the first line of each number alone
+            scores["order_id"][header] = score + LEAD
+            continue
         if score >= SURE and who is None:  # an order is paid at the second attempt
             shares = []
         if shares and shares[-1] >= 0.98 and score >= SURE:  # settled and refunded on several days

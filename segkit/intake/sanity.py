@@ -13,15 +13,18 @@ import polars as pl
 
 from segkit.display import counted, number, percent
 from segkit.ids import is_of_column, split_nobody
+from segkit.intake.answers import quote_text
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.consents import is_consent
 from segkit.intake.counts import count_lines
 from segkit.intake.doubted_customers import doubt_customers, write_customer_line
 from segkit.intake.evidence import ENOUGH
-from segkit.intake.headers import pattern, plain, without_prefix
+from segkit.intake.headers import concepts, pattern, plain, without_prefix
+from segkit.intake.ledger import Rejection
 from segkit.intake.lookups import EVENT_WORDS
 from segkit.intake.mapping import Mapping, lacks
+from segkit.intake.privacy import show_state
 from segkit.intake.questions import GIVE_AS, Finding
 from segkit.intake.store import Intake
 from segkit.intake.tried import (
@@ -30,6 +33,7 @@ from segkit.intake.tried import (
     other_customers,
     other_dates,
 )
+from segkit.intake.whole_orders import states_of
 from segkit.schema import EVENT_TYPES
 
 FEW_PER_CENT = 0.05
@@ -169,7 +173,7 @@ def doubt_rejected(columns: Columns, taken: Intake) -> list[Finding]:
         others += [raw for raw, _ in other_customers(columns, rows) if raw not in others]
         answer = write_customer_line(others) or "a source that says who ordered"
     elif name in ("cancelled_at", "status", "payment_status") and columns.source(name):
-        answer += f"; or [orders.columns] {name}, of another column than {columns.source(name)!r}"
+        answer = _offer_states(columns, name, first)
     return [Finding("block", "orders", name or "", text, lost, answer=answer)]
 
 
@@ -241,3 +245,21 @@ def _event_column(columns: Columns, used: Map[str, str]) -> str:
         if len(said) >= max(2, 0.4 * words.len()) or (is_named and said):
             return f"{name!r}: {', '.join(said[:4])}"
     return ""
+
+
+def _offer_states(columns: Columns, name: str, first: Rejection) -> str:
+    """Offer another column of states, and that the word which rejects most rows means a sale."""
+    used = columns.mapping.tables["orders"].columns.values()
+    others = [
+        f'[orders.columns] {name} = "{header}"'
+        for header in columns.raw.columns
+        if header not in used and "status" in concepts(header)[0]
+    ]
+    answers = [*others, first.change]
+    if name != "cancelled_at":
+        words = columns.cells(str(columns.source(name))).cast(pl.String)
+        bad = words.filter((states_of(columns, name) == first.reason).fill_null(value=False))
+        if bad.len():
+            word = show_state(bad.mode().sort()[0], words)
+            answers[-1] = f'[orders.values.{name}] {quote_text(word)} = "sale"'
+    return "; or ".join(answers)

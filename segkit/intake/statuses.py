@@ -26,7 +26,7 @@ def _pattern(stems: str) -> re.Pattern[str]:
     )
 
 
-_MEANS = {"asked": None, "part_refunded": "sale", "paid_waiting": "sale"}
+_MEANS = {"asked": None, "paid_waiting": "sale"}
 _PATTERNS = {name: _pattern(stems) for name, stems in WORDS["states"].items()}
 TAX_INVOICE, UNBINDING = regex("tax_invoice"), regex("unbinding")
 _ROW_PATTERNS = (
@@ -35,6 +35,8 @@ _ROW_PATTERNS = (
     (TAX_INVOICE, "line"),
     *((_pattern(stems), name) for name, stems in WORDS["rows"].items()),
 )
+
+_AFTER_SALE = re.compile(f"{_PATTERNS['refunded'].pattern}|售后|售後|after ?sales?")
 
 
 def spelt(word: object) -> str:
@@ -58,8 +60,9 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
     --------
     >>> [status_meaning(word) for word in ("Pending Payment", "Recusado", "交易关闭")]
     ['unpaid', 'cancelled', 'cancelled']
-    >>> status_meaning("partially_refunded"), status_meaning("completed"), status_meaning("Stage 7")
-    ('sale', 'sale', None)
+    >>> words = "partially_refunded", "partly paid", "No return", "Stage 7"
+    >>> [status_meaning(word) for word in words]
+    ['sale', None, 'sale', None]
     >>> status_meaning("holded", {"text of 6 characters": "unpaid"})
     'unpaid'
     """
@@ -76,9 +79,15 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
         return own.get(text, own.get(bare, own.get(masked)))
     if rest is not None:
         return rest
-    name = next((name for name, pattern in _PATTERNS.items() if pattern.search(text)), None)
-    if name in ("sale", "part_refunded", "refunded") and regex("negated").search(text):
+    without, partly = regex("without"), regex("partly")
+    if without.search(text) and _AFTER_SALE.match(without.sub("", text)):  # "no return"
+        return "sale"
+    whole = partly.sub(" ", text).strip()
+    name = next((name for name, pattern in _PATTERNS.items() if pattern.search(whole)), None)
+    if name in ("sale", "refunded") and regex("negated").search(text):
         return None  # "not delivered" is no sale for certain
+    if name and partly.search(text):  # the rest of an order that is refunded in part was sold
+        return "sale" if name == "refunded" else None
     return _MEANS.get(str(name), name)
 
 

@@ -13,7 +13,14 @@ from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.dates import Clock
 from segkit.intake.evidence import constant_within, is_dated
-from segkit.intake.headers import WORDS, concepts, is_personal_number, names_recipient, plain
+from segkit.intake.headers import (
+    WORDS,
+    concepts,
+    is_address_part,
+    is_personal_number,
+    names_recipient,
+    plain,
+)
 from segkit.intake.numbers import Dialect, read_numbers
 from segkit.intake.spellings import spell_cells
 
@@ -184,7 +191,7 @@ def _person_rank(name: str) -> int | None:
     meant, _ = concepts(name)
     if is_personal_number(name):
         return _PERSONS.index("customer")
-    if meant & _NO_PERSON - ({"place"} if "phone" in meant else set()):
+    if meant & _NO_PERSON - ({"place"} if "phone" in meant else set()) or is_address_part(name):
         return None
     if {"customer", "name"} <= meant and "id" not in meant:  # two customers can have one name
         return _PERSONS.index("name")
