@@ -102,7 +102,8 @@ PARTLY_REFUNDED = (
     "Частично възстановена, Частично върната, Μερική επιστροφή, Επιστράφηκε μερικώς, "
     "זוכה חלקית, החזר חלקי, Kısmen iade edildi, Kısmi iade, İade (kısmi), مسترد جزئيا, "
     "استرجاع جزئي, Hoàn tiền một phần, Đã hoàn tiền một phần, Hoàn trả một phần, "
-    "Dikembalikan sebagian, Pengembalian sebagian, คืนเงินบางส่วน, 部分退款, 一部返金, 部分退货, 一部返品, "
+    "Dikembalikan sebagian, Pengembalian sebagian, คืนเงินบางส่วน, "
+    "部分退款, 一部返金, 部分退货, 一部返品, "
     "부분 환불, 일부 환불, 부분환불, PartiallyRefunded, partially_refunded"
 )
 PARTLY_DONE = (
@@ -127,11 +128,13 @@ PARTLY_DONE = (
     "Kısmen kargolandı, Kısmi iptal, Kısmen gönderildi, مدفوع جزئيا, مشحون جزئيا, "
     "ملغي جزئيا, Thanh toán một phần, Đã giao một phần, Đã hủy một phần, Giao một phần, "
     "Dibayar sebagian, Dikirim sebagian, Dibatalkan sebagian, ชำระแล้วบางส่วน, "
-    "จัดส่งบางส่วน, ยกเลิกบางส่วน, 部分付款, 部分发货, 部分取消, 一部入金, 一部発送, 一部キャンセル, 부분 결제, 부분 배송, "
+    "จัดส่งบางส่วน, ยกเลิกบางส่วน, 部分付款, 部分发货, 部分取消, "
+    "一部入金, 一部発送, 一部キャンセル, 부분 결제, 부분 배송, "
     "부분 취소, 일부 취소, 부분배송, partially_captured"
 )
 NOT_RETURNED = (
-    "No refund, No return, No returns, Without return, None returned, 无售后或售后取消, 没有退款, 无退款, "
+    "No refund, No return, No returns, Without return, "
+    "None returned, 无售后或售后取消, 没有退款, 无退款, "
     "無退貨, Ohne Rückerstattung, Keine Rückerstattung, Keine Retoure, Ohne Retoure, "
     "Sin devolución, Ninguna devolución, Sin reembolso, Sans retour, Aucun remboursement, "
     "Pas de retour, Sem devolução, Sem reembolso, Senza reso, Nessun rimborso, "

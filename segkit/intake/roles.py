@@ -154,7 +154,7 @@ def _is_address_part(header: str, shown: ColumnProfile) -> bool:
     if is_address_part(header):
         return True
     cells = shown.cells.drop_nulls().cast(pl.String).str.strip_chars()
-    is_numbered = "id" in concepts(header)[0] or shown.distinct < FEW
+    is_numbered = "id" in concepts(header)[0] or shown.rows < ENOUGH
     return not is_numbered and bool(cells.str.contains(_POSTCODE).mean() >= 0.95)  # type: ignore[operator]
 
 
