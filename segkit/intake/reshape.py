@@ -131,10 +131,14 @@ def fill_orders(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         for name, kind in frame.schema.items()
     }
     named = [*filter(partial(_numbers_orders, frame), frame.columns)]
+    who = [name for name in frame.columns if "customer" in concepts(name)[0]]
+    customers = frame.select(shown[name].alias(name) for name in who).get_columns()
     for order in (*named, *(name for name in frame.columns if name not in named)):
         first = frame.select(shown[order]).to_series()
         empty = 1 - float(first.mean() or 0)  # type: ignore[arg-type]
-        if not first[0] or not LEAST_EMPTY < empty < MOST_EMPTY:
+        if not LEAST_EMPTY < empty < MOST_EMPTY or not first[0]:
+            continue
+        if all((filled & ~first).any() for filled in customers):
             continue
         is_filled = frame.select(**shown)
         below = is_filled.filter(~first)
