@@ -186,7 +186,7 @@ def _go_on(frame: pl.DataFrame, order: str, first: pl.Series, below: pl.Series) 
         return False
     texts = frame.select(pl.col(pl.String).str.extract(r"^\s*(\S*\p{L}.*)$"))
     return any(
-        all(cells.filter(rows).count() >= MOSTLY * rows.sum() for rows in (first, below))
+        all(cells.filter(rows).count() >= MOSTLY * int(rows.sum()) for rows in (first, below))
         and cells.filter(below).n_unique() > 1
         for cells in texts
     )

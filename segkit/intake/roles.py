@@ -13,8 +13,7 @@ from math import inf
 
 import polars as pl
 
-from segkit.intake.cells import is_text
-from segkit.intake.columns import is_header
+from segkit.intake.cells import is_header, is_text
 from segkit.intake.equations import Equation, weigh_equations
 from segkit.intake.evidence import (
     ENOUGH,
