@@ -115,8 +115,7 @@ def understand(
     ]
     left_out = ", ".join(
         f"{item.reason.replace('_', ' ')} {number(item.rows)}"
-        + f" ({money(float(item.money))})"
-        * bool(item.money and item.reason == "missing_customer_id")
+        + (f" ({money(float(item.money))})" if item.money and "customer" in item.reason else "")
         for item in rejected
     )
     text = f"Read {named}; money is {worth}.\n{text}.\nRows left out: {left_out or 'none'}."
