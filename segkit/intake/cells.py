@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -199,14 +201,14 @@ def read_column(
     name: str,
     mapping: Mapping,
     notes: list[str],
-    repeated: bool | None = None,
-    somebody: pl.Series | None = None,
+    repeated: bool | None,
+    told: dict[str, dict[bool, pl.Series]],
 ) -> pl.Series:
     """Read a raw column of ids; note how many are changed or count as missing.
 
     ``cells`` have null for missing values. ``repeated`` tells whether an id occurs twice among all
-    rows, where these are a part; ``somebody`` marks rows of a customer whatever the id's word, as
-    another column tells.
+    rows, where these are a part. ``told`` marks rows that another column says are nobody's (True),
+    or a customer's whatever the id's word (False).
     """
     read = read_ids(cells)
     what = f"{table}: {{}} in {cells.name!r}"
@@ -233,11 +235,29 @@ def read_column(
                 + " mangled by a spreadsheet (1.23457E+12); such ids count as missing"
             )
     if name in PERSONS:
+        marked = [rows[False] for rows in told.values()]
+        somebody = reduce(or_, marked) if marked else None
         read = _without_nobody(read, table, name, mapping, notes, repeated, somebody)
     if name == "customer_id":
         changes: list[str] = []
         read = spell_ids(read, mapping, changes)
         notes += [f"{table}: {change}" for change in changes]
+    return _without_told(read, table, told, notes)
+
+
+def _without_told(
+    read: pl.Series, table: str, told: dict[str, dict[bool, pl.Series]], notes: list[str]
+) -> pl.Series:
+    """Leave out the customer of rows that another column's value says are nobody's."""
+    for header, rows in told.items():
+        nobody = rows[True] & read.is_not_null()
+        if nobody.any():
+            count = counted(int(nobody.sum()), "row is", "rows are")
+            notes.append(
+                f"{table}: {count} nobody's by {header!r} and count as without a customer "
+                "(no_customer)"
+            )
+            read = read.set(nobody, None)
     return read
 
 

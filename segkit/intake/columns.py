@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import partial, reduce
+from functools import partial
 from typing import Any, TypeVar
 
 import polars as pl
@@ -154,7 +153,7 @@ class Columns:
         )
         if note not in self.notes:
             self.notes.append(note)
-        return read.alias(cells.name)
+        return read
 
     def fill_orders(self, cells: pl.Series) -> pl.Series:
         """Fill cells that stand on one line of each order only; others are taken as they are."""
@@ -169,20 +168,17 @@ class Columns:
         both = pl.DataFrame({"cell": cells, "order": orders})
         return both.select(filled.alias(cells.name)).to_series()
 
-    @property
-    def headers(self) -> tuple[str, ...]:
-        """The columns that may stand on an order's first line only."""
+    def header_columns(self) -> list[str]:
+        """List the raw columns that may stand on an order's first line only."""
+        order = self.source("order_id") if self.table == "orders" else None
+        if not order:
+            return []
         names = ["customer_id", "order_time", "currency", "channel", "status", "payment_status"]
         names += ["cancelled_at", "email", "device_id", "loyalty_id"]
         names += ["amount"] if self.option("amount_of") == "order" else []
         of_lines = self.option("refund_of") == "line" or self.option("refund_is") == "pieces"
-        return (*names, *([] if of_lines else ["refund"]))
-
-    def header_columns(self) -> list[str]:
-        """List the raw columns that may stand on an order's first line only."""
-        order = self.source("order_id") if self.table == "orders" else None
-        named = dict.fromkeys(self.shown(*self.headers)) if order else ()
-        return [name for name in named if name != order]
+        names += [] if of_lines else ["refund"]
+        return [name for name in dict.fromkeys(self.shown(*names)) if name != order]
 
     def blank(self, name: str) -> pl.Expr:
         """Return whether the raw cell holds no value."""
@@ -208,13 +204,9 @@ class Columns:
         if name not in self._ids:
             cells, repeated = self.cells(raw_column), self.shared.get(("repeated", raw_column))
             told = self.told_nobody() if name == "customer_id" else {}
-            marked = [rows[False] for rows in told.values()]
-            somebody = reduce(operator.or_, marked) if marked else None
             self._ids[name] = read_column(
-                cells, self.table, name, self.mapping, self.notes, repeated, somebody
+                cells, self.table, name, self.mapping, self.notes, repeated, told
             )
-            for header, rows in told.items():
-                self._ids[name] = self._without_nobody(self._ids[name], header, rows[True])
         read = pl.lit(self._ids[name])
         return self._worded(name, self._within(read) if name == "order_id" else read)
 
@@ -227,44 +219,32 @@ class Columns:
 
     def told_nobody(self) -> dict[str, dict[bool, pl.Series]]:
         """Mark the rows that ``no_customer`` calls nobody's, and somebody's, by each column."""
-        _, told = split_nobody(self.option("no_customer"))
-        marked: dict[str, dict[bool, pl.Series]] = {}
-        for header, values in told.items():
+        marked = {}
+        for header, values in split_nobody(self.option("no_customer"))[1].items():
             if header not in self.raw.columns and self.table != "orders":
                 continue  # said for all tables
-            if header not in self.raw.columns:
-                message = unknown("column", header, self.raw.columns)
-                raise MappingError(f"[{self.table}] no_customer: {message}")
-            ids = read_ids(self.fill_orders(self.cells(header))).str.to_lowercase()
+            ids = read_ids(self.fill_orders(self._named(header, "no_customer"))).str.to_lowercase()
+            nobody = ids.replace_strict(values, default=None, return_dtype=pl.Boolean)
             marked[header] = {
-                kind: ids.is_in([one for one, is_nobody in values.items() if is_nobody == kind])
-                .fill_null(value=False)
-                for kind in (True, False)
-            }  # fmt: skip
+                kind: (nobody == kind).fill_null(value=False) for kind in (True, False)
+            }
         return marked
 
-    def _without_nobody(self, ids: pl.Series, header: str, rows: pl.Series) -> pl.Series:
-        """Leave out the customer of rows that another column's value says are nobody's."""
-        nobody = rows & ids.is_not_null()
-        if not nobody.any():
-            return ids
-        self.notes.append(
-            f"{self.table}: {counted(int(nobody.sum()), 'row')} are nobody's by {header!r} and "
-            "count as without a customer (no_customer)"
-        )
-        return ids.set(nobody, None)
+    def _named(self, header: str, option: str) -> pl.Series:
+        """Return the cells of a column that an option names."""
+        if header not in self.raw.columns:
+            message = unknown("column", header, self.raw.columns)
+            raise MappingError(f"[{self.table}] {option}: {message}")
+        return self.cells(header)
 
     def _within(self, numbers: pl.Expr) -> pl.Expr:
         """Join order numbers with what they are unique within, as a kind of document or a day."""
         parts = [numbers]
         for header in self.option("order_within") or ():
-            if header not in self.raw.columns:
-                message = unknown("column", header, self.raw.columns)
-                raise MappingError(f"[orders] order_within: {message}")
+            part = pl.lit(self._named(header, "order_within"))
             if header == self.source("order_time"):
-                parts.append(self.day("order_time").cast(pl.Date).cast(pl.String).fill_null(""))
-            else:
-                parts.append(pl.lit(self.cells(header).cast(pl.String).fill_null("")))
+                part = self.day("order_time").cast(pl.Date)
+            parts.append(part.cast(pl.String).fill_null(""))
         return pl.concat_str(parts, separator=" / ") if len(parts) > 1 else numbers
 
     @property
@@ -363,13 +343,10 @@ class Columns:
 
     def is_plain(self, raw_column: str) -> bool:
         """Return whether a column holds numbers as computers write them, or no texts at all."""
-        return self._once(
-            ("plain", raw_column, self.nulls),
-            lambda: (
-                not is_text(self.cells(raw_column).dtype)
-                or bool(self.spellings(raw_column).str.contains(PLAIN).all())
-            ),
-        )
+        if not is_text(self.raw.schema[raw_column]):
+            return True
+        key = ("plain", raw_column, self.nulls)
+        return self._once(key, lambda: bool(self.spellings(raw_column).str.contains(PLAIN).all()))
 
     def seen_dialect(self, raw_column: str) -> tuple[Dialect, bool]:
         """Return the number format that a text column shows, and whether it is certain."""
@@ -403,8 +380,8 @@ class Columns:
         (seen, sure), columns = self.seen_dialect(raw_column), self._part.columns
         if sure or raw_column not in self.shown(*self.money):
             return None
-        texts, home = self.spellings(raw_column), self.option("currency")
-        home = home or self.constant("currency")
+        texts = self.spellings(raw_column)
+        home = self.option("currency") or self.constant("currency")
         codes = {*currencies(texts, home).drop_nulls(), *([str(home)] if home else [])}
         if home is None and "currency" in columns:
             stated = self.cells(columns["currency"]).cast(pl.String).str.to_uppercase()
@@ -417,18 +394,14 @@ class Columns:
         constant = pl.lit(self.constant(name), dtype=pl.Boolean)
         if raw_column is None:
             return constant
-        words = self._part.values.get(name, {})
-        cells = pl.lit(self.cells(raw_column))
+        cells, words = pl.lit(self.cells(raw_column)), self._part.values.get(name, {})
         read = flag(cells, self.raw.schema[raw_column], self.nulls, words)
         return read if self.constant(name) is None else pl.coalesce(read, constant)
 
     def clock(self, name: str) -> Clock:
         """Return how a column's times are read: zone, formats, clock changes."""
-        if name not in self._clocks:
-            self._clocks[name] = self._clock(name)
-        return self._clocks[name]
-
-    def _clock(self, name: str) -> Clock:
+        if name in self._clocks:
+            return self._clocks[name]
         raw_column, given = self.source(name), self.option("date_format")
         date_formats: tuple[str, ...] = ()
         words: dict[str, str] = {}
@@ -441,16 +414,11 @@ class Columns:
                 order, cells = self.day_order(name), self.spellings(raw_column)
                 date_formats = tuple(formats(cells, day_first=order.guess, short=order.short[0]))
             elif dtype.is_numeric():
-                guess = numeric_format(self.cells(raw_column))
-                date_formats = (guess,) if guess else ()
-        return Clock(
-            self.option("timezone") or "UTC",
-            date_formats,
-            self.nulls,
-            self.option("ambiguous_time"),
-            self.option("missing_time"),
-            words=words,
-        )
+                date_formats = tuple(filter(None, [numeric_format(self.cells(raw_column))]))
+        zone, missing = self.option("timezone") or "UTC", self.option("missing_time")
+        ambiguous = self.option("ambiguous_time")
+        clock = Clock(zone, date_formats, self.nulls, ambiguous, missing, words=words)
+        return self._clocks.setdefault(name, clock)
 
     @property
     def profiles(self) -> dict[str, ColumnProfile]:
@@ -496,8 +464,7 @@ class Columns:
 
     def time(self, name: str) -> tuple[pl.Expr, pl.Expr, Clock]:
         """Read a column of times: UTC, how to get the business day, and the clock used."""
-        raw_column = self.source(name)
-        clock = self.clock(name)
+        raw_column, clock = self.source(name), self.clock(name)
         if raw_column is None:
             moment = pl.Series([str(self.constant(name))]).str.to_datetime(time_unit="us")
             utc = clock.to_utc(pl.lit(moment[0], dtype=pl.Datetime("us")))
@@ -510,11 +477,8 @@ class Columns:
                 clock = replace(clock, skips=skips)
             utc = clock.utc(cells, dtype)
             said = f"{self.table}: numbers in {raw_column!r} are read as"
-            self.notes.extend(
-                f'{said} {NUMERIC[form]} (date_format = "{form}")'
-                for form in clock.formats
-                if form in NUMERIC
-            )
+            forms = [form for form in clock.formats if form in NUMERIC]
+            self.notes.extend(f'{said} {NUMERIC[form]} (date_format = "{form}")' for form in forms)
         return utc, clock.day(utc), clock
 
     def date(self, name: str) -> pl.Expr:
