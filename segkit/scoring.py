@@ -123,7 +123,8 @@ def score_file(
     data : path
         A customer table, or raw orders (a file or a folder of tables).
     mapping : Mapping, path or None
-        For raw data; see `segkit.clean_data`.
+        For raw data; see `segkit.clean_data`. Without one, customer ids are spelled as where the
+        segments were made, or refused where the data would decide it.
     as_of : datetime.date, optional
         For raw data: the last day that is used; by default that of the last order.
     value, churn : path or model, optional

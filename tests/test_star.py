@@ -143,7 +143,7 @@ def test_ids_are_pseudonyms_where_the_run_has_them(tmp_path, monkeypatch):
     assert set(ids) == set(taken.customers["customer_id"]) | set(taken.orders["customer_id"])
     plain = ProfileStore(tmp_path / "store")
     plain.record_snapshot(assigned("a", "b"), MARCH, recorded_at=MARCH)
-    with pytest.raises(DataError, match="check whether ids are pseudonyms"):
+    with pytest.raises(DataError, match="as the ids of the data are pseudonyms"):
         read_run_star(tmp_path / "shop", store=tmp_path / "store")
 
 
