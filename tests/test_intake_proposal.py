@@ -7,6 +7,7 @@ import pytest
 
 import segkit
 from segkit.errors import DataError, MappingError
+from segkit.intake.answers import mapping_of
 from segkit.intake.columns import Columns
 from segkit.intake.headers import concepts, is_address_part, without_prefix
 from segkit.intake.mapping import Mapping
@@ -389,7 +390,7 @@ def test_an_id_with_many_short_orders_may_be_a_till():
     both = pl.concat([frame, sales])
     (warned,) = [f for f in segkit.audit_data(both).findings if "a guest account?" in f.finding]
     assert (warned.severity, warned.rows) == ("warn", 24)
-    assert '"K999"' in warned.answer
+    assert '"Client = K999"' in warned.answer
 
 
 def test_several_ids_of_one_telephone_number_may_be_one_customer():
@@ -922,3 +923,14 @@ def test_the_state_of_the_order_goes_before_that_after_the_sale():
     )
     columns = propose_orders(Columns("orders", frame, Mapping()))[0].columns
     assert columns["status"] == "订单状态"
+
+
+def test_where_every_order_is_rejected_the_word_that_does_it_is_offered_and_taken_unquoted():
+    frame = shop().with_columns(
+        pl.Series("售后状态", ["没有售后"] * 200 + ["退款成功"] * 40),
+        pl.Series("订单状态", ["已签收"] * 200 + ["已取消"] * 40),
+    )
+    word = "orders.values.payment_status.没有售后"
+    audit = segkit.audit_data(frame, mapping_of([f"{word}=cancelled"]))
+    (asked,) = [one for one in audit.findings if "No order line is left" in one.finding]
+    assert '[orders.values.payment_status] "没有售后" = "sale"' in asked.answer

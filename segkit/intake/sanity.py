@@ -23,7 +23,7 @@ from segkit.intake.evidence import ENOUGH
 from segkit.intake.headers import concepts, pattern, plain, without_prefix
 from segkit.intake.ledger import Rejection
 from segkit.intake.lookups import EVENT_WORDS
-from segkit.intake.mapping import Mapping, lacks
+from segkit.intake.mapping import STATUS_COLUMNS, Mapping, lacks
 from segkit.intake.privacy import show_state
 from segkit.intake.questions import GIVE_AS, Finding
 from segkit.intake.store import Intake
@@ -255,11 +255,12 @@ def _offer_states(columns: Columns, name: str, first: Rejection) -> str:
         for header in columns.raw.columns
         if header not in used and "status" in concepts(header)[0]
     ]
-    answers = [*others, first.change]
-    if name != "cancelled_at":
-        words = columns.cells(str(columns.source(name))).cast(pl.String)
-        bad = words.filter((states_of(columns, name) == first.reason).fill_null(value=False))
-        if bad.len():
-            word = show_state(bad.mode().sort()[0], words)
-            answers[-1] = f'[orders.values.{name}] {quote_text(word)} = "sale"'
-    return "; or ".join(answers)
+    counts = []
+    for state in filter(columns.source, STATUS_COLUMNS):
+        words = columns.cells(str(columns.source(state))).cast(pl.String)
+        bad = words.filter((states_of(columns, state) == first.reason).fill_null(value=False))
+        if bad.drop_nulls().len():
+            word = bad.drop_nulls().mode().sort()[0]
+            line = f'[orders.values.{state}] {quote_text(show_state(word, words))} = "sale"'
+            counts.append(((bad == word).sum(), line))
+    return "; or ".join([*others, max(counts)[1] if counts else first.change])
