@@ -18,7 +18,6 @@ from segkit.errors import DataError, SegkitError, SourceError
 from segkit.intake import Mapping
 from segkit.intake.answers import as_options, mapping_of, offered_answers
 from segkit.intake.layouts import list_layouts
-from segkit.intake.mapping import STATUS_COLUMNS
 from segkit.intake.questions import MOST_ASKED, explain_signs
 from segkit.pipeline import LEAST_CUSTOMERS, link_source
 from segkit.report.outlook_page import write_outlook_page
@@ -184,11 +183,8 @@ def _reply(question: Finding, ask: Ask, mistake: str = "") -> list[str]:
     example = f" For example: {question.example}." if question.example else ""
     text = f"{mistake}{question.finding}{example}"
     shown = offered_answers(question.answer)
-    if shown and question.column in STATUS_COLUMNS and any("=..." in line for line in shown[0]):
-        also = [" and ".join(offer) for offer in shown[1:] if "..." not in " ".join(offer)]
-        text += f" (Or type {also[0]}.)" if also else ""
-        asked = (line if ".columns." in line else _ask_state(line, text, ask) for line in shown[0])
-        return [*asked]
+    if question.kind == "words":  # nothing tells them, so that none is assumed
+        return [_ask_state(f"{line.rpartition('=')[0]}=...", text, ask) for line in shown[0]]
     offers = [offer for offer in shown if "..." not in " ".join(offer)]
     offered = [" and ".join(offer) for offer in offers]
     typed = ask(text, offered or [question.answer]).strip()

@@ -387,7 +387,7 @@ def questions(frame, mapping=None):
 
 
 def test_states_by_numbers_or_with_a_number_behind_each_word_are_asked():
-    assert '"5" = "...", "6" = "..."' in questions(listed("current_state", "5", "6"))
+    assert '"5" = "sale", "6" = "unpaid"' in questions(listed("current_state", "5", "6"))
     numbered = [f"{'Denied' if odd else 'Passed'} {9000 + n}" for n, odd in enumerate(ODD)]
     frame = listed("Note", "a", "b").with_columns(pl.Series("Result and code", numbered))
     audit, (asked,) = settle(frame)

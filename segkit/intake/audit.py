@@ -16,7 +16,7 @@ from segkit.intake.cells import is_text
 from segkit.intake.clean import ORDER, Audited, Reading, read_columns, run
 from segkit.intake.columns import Columns, Shared
 from segkit.intake.consents import consent_columns
-from segkit.intake.country import propose_country
+from segkit.intake.country import currency_of, guess_currency, propose_country
 from segkit.intake.counts import about_shared_orders, count_lines, count_months, understand
 from segkit.intake.dates import is_absolute, stated_offsets
 from segkit.intake.ledger import name_rows
@@ -97,6 +97,7 @@ def findings_of(
                 answer = f'[orders] return_prefix = "{prefix}"'
                 findings.append(Finding("info", "orders", "order_id", text, answer=answer))
             findings.append(_about_country(taken))
+            findings += _about_currency(raw["orders"], taken)
         findings += _about_zones(readings, mapping, taken)
         nothing_left = taken.orders is not None and not taken.orders.height
         if nothing_left and not any(item.severity == "block" for item in findings):
@@ -186,6 +187,17 @@ def _about_country(taken: Intake) -> Finding:
     finding = f"Calendar: {proposal}; change with calendar=."
     answer = 'calendar = "uk" (us, de, jp, ...)'
     return Finding("info", "orders", "", finding, answer=answer, kind="calendar")
+
+
+def _about_currency(orders: pl.DataFrame, taken: Intake) -> list[Finding]:
+    """Say that no currency is stated, and which one the columns' language tells."""
+    lines = taken.orders
+    stated = lines is not None and "currency" in lines.columns and lines["currency"].count()
+    if stated or currency_of(taken) is not None:
+        return []
+    text = "No currency is stated, in the file or by the mapping: sums are plain numbers."
+    answer = f'currency = "{guess_currency(orders.columns) or "..."}" (at the top of the mapping)'
+    return [Finding("info", "orders", "currency", text, answer=answer)]
 
 
 def _about_columns(

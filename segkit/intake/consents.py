@@ -19,7 +19,15 @@ from segkit.intake.answers import quote_text
 from segkit.intake.cells import NO, NO_MARKS, YES, is_text
 from segkit.intake.columns import Columns
 from segkit.intake.evidence import FIRST_DAY, NO_DATE
-from segkit.intake.headers import WORDS, bare, pattern, regex, without_accents, without_number
+from segkit.intake.headers import (
+    WORDS,
+    bare,
+    language_of,
+    pattern,
+    regex,
+    without_accents,
+    without_number,
+)
 from segkit.intake.mapping import TableMapping
 from segkit.intake.people import WHO
 from segkit.intake.privacy import show_state
@@ -391,8 +399,11 @@ def _levels(
     for table, name in product(tables, (role, str(cells.name))):
         told = columns.mapping.tables[table].values.get(name, {})
         own |= {str(word).lower(): AGREED if told[word] is True else REFUSED for word in told}
-    words = cells.drop_nulls().value_counts(sort=True, name="rows")[cells.name]
+    words = cells.drop_nulls().value_counts(sort=True, name="rows")[cells.name].to_list()
+    low = {word.lower() for word in words}
+    if low == {"o", "n"} and language_of(columns.raw.columns) == "fr":  # oui, non
+        own = {"o": yes} | own
     return {
         word: own[word.lower()] if word.lower() in own else word_meaning(word, yes, no)
-        for word in words.to_list()
+        for word in words
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 TOLD = 0.1  # of the rows of a column tell a country
 MOST = 0.5  # of the order lines must be of one country for it to be the shop's
 EURO = "EUR"
+# Letters of headers that are written where one currency is paid.
+SCRIPTS = {"KRW": "[가-힣]", "JPY": "[ぁ-ヶ]", "THB": "[ก-ฮ]", "ILS": "[א-ת]", "VND": "[ăđơư]"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ def propose_country(taken: Intake) -> Country:
         for table, frame in (("order lines", taken.orders), ("customers", taken.customers))
         if frame is not None and "country" in frame.columns
     }
-    return tell_country(named, taken.mapping, _currency(taken))
+    return tell_country(named, taken.mapping, currency_of(taken))
 
 
 def tell_country(named: dict[str, pl.Series], mapping: Mapping, currency: str | None) -> Country:
@@ -139,6 +143,22 @@ def tell_currency(codes: set[str], profiles: dict[str, ColumnProfile]) -> str | 
     ):
         return None
     return ranked[0]
+
+
+def guess_currency(headers: Iterable[str]) -> str | None:
+    """Return the one currency of those who write headers so, by their letters or language.
+
+    Examples
+    --------
+    >>> guess_currency(["주문번호", "금액"]), guess_currency(["Order", "Amount"])
+    ('KRW', None)
+    """
+    text = " ".join(headers)
+    scripts = [code for code, letters in SCRIPTS.items() if re.search(letters, text)]
+    language = language_of(text.split())
+    spoken = {item["currency"] for item in countries().values() if item.get("language") == language}
+    codes = scripts or [*spoken] if language else scripts
+    return codes[0] if len(codes) == 1 else None
 
 
 def _tells(code: str, item: dict[str, Any]) -> str:
@@ -195,7 +215,7 @@ def _evidence(mapping: Mapping, currency: str | None) -> list[tuple[str, set[str
     return evidence
 
 
-def _currency(taken: Intake) -> str | None:
+def currency_of(taken: Intake) -> str | None:
     """Return the reporting currency, or else the one that all order lines state."""
     if taken.ledger.currency or taken.orders is None or "currency" not in taken.orders.columns:
         return taken.ledger.currency

@@ -37,7 +37,7 @@ from segkit.intake.pieces import counts_returns, returned_pieces, take_pieces_of
 from segkit.intake.privacy import mask_word, show_state
 from segkit.intake.questions import MOST_ASKED, Finding
 from segkit.intake.roles import adjusted_columns
-from segkit.intake.states import has_invoices
+from segkit.intake.states import Told, has_invoices, say_left, settle_unknown
 from segkit.intake.statuses import likely_status, refund_meaning, status_meaning
 from segkit.intake.sums import count_words, counted_rows, line_money, say_rows, say_sum, sum_of
 from segkit.intake.unused import FEW_WORDS, is_likely_state, likely_unknown, unused_words
@@ -394,20 +394,20 @@ def _question(
         shown_words.setdefault(word, likely_status(word, table["word"].drop_nulls()))
     if not is_filled and not {"", "*"} & {*meanings}:
         shown_words[""] = "..." if "sale" in meanings.values() else "sale"
-    values = ", ".join(
-        f'"{word if word in ("", "*") else show_state(word, cells)}" = "{meaning}"'
-        for word, meaning in sorted(shown_words.items(), key=lambda item: item[0] not in ("", "*"))[
-            :FEW_WORDS
-        ]
-    )
+    table = table.with_columns(pl.col("word").fill_null(""))
+    offered: Told = dict(shown_words.items())
+    told = settle_unknown(offered, dict(table.select("word", "rows").iter_rows()))
+    text += say_left(table, told, lambda word: say(word or None))
     if free:
-        answer = (
-            f'[orders.columns] {free[0]} = "{header}" with [orders.values.{free[0]}] {values} (or '
-            f'"unpaid", "cancelled", "refunded")'
+        answer, other = (
+            f'[orders.columns] {free[0]} = "{header}" with [orders.values.{free[0]}] '
+            f'{_write_words(words, cells)} (or "unpaid", "cancelled", "refunded")'
+            for words in told
         )
-        keeps = _keeps_orders(columns, cells, meanings)
+        keeps = {*told[0].values()} == {"sale"} or _keeps_orders(columns, cells, meanings)
         counts = f'[orders] not_states = ["{header}"], if these orders count all the same'
-        answer = f"{counts}; {answer}" if keeps else f"{answer}; {ignored}"
+        answers = [counts, other] if keeps else [*dict.fromkeys([answer, other]), ignored]
+        answer = "; ".join(answers)
     elif "cancelled_at" not in named and all(
         (meaning == "sale") == (word == "" or word.lower() in (*NO, *NO_MARKS))
         for word, meaning in meanings.items()
@@ -416,3 +416,12 @@ def _question(
     else:
         answer = f"{ignored}; else a file without these orders"
     return Finding("block", "orders", (free or ["status"])[0], text, cells.len(), answer=answer)
+
+
+def _write_words(meanings: Told, cells: pl.Series) -> str:
+    """Write words with their meanings as a mapping does, empty cells and the rest first."""
+    ordered = sorted(meanings.items(), key=lambda item: item[0] not in ("", "*"))
+    return ", ".join(
+        f'"{word if word in ("", "*") else show_state(str(word), cells)}" = "{meaning}"'
+        for word, meaning in ordered[:FEW_WORDS]
+    )

@@ -121,6 +121,17 @@ class _Kinds:
         rows = int(self.cells.is_in([*kinds]).sum())
         return [Finding("block", "orders", "row_kind", text, rows, answer=answer)]
 
+    def ask_or_all(self, text: str, kinds: dict[str, str]) -> list[Finding]:
+        """Ask so, and offer that all rows are sales; what leaves most money out is last."""
+        rows = pl.DataFrame({"word": self.cells}).with_columns(
+            money=pl.lit(self.worth, dtype=pl.Float64)
+        )
+        earned = rows.filter(pl.col("money") > 0).drop_nulls("word")
+        left_out = [word for word, kind in kinds.items() if kind in ("other", "charge")]
+        lost = earned.filter(pl.col("word").is_in(left_out))["money"].sum()
+        muted = f'[orders] not_states = ["{self.name}"], if all are sales'
+        return self.ask(text, kinds, muted, last=2 * lost > earned["money"].sum())
+
 
 def _ask_unnamed(name: str, kinds: dict[str, object], columns: Columns) -> list[Finding]:
     """Ask about the kinds of rows that the mapping does not name, and that may be no sales."""
@@ -278,12 +289,7 @@ def _ask_kinds(
         is_bad = status_meaning(word) in ("cancelled", "unpaid") or word in again
         is_off = word not in positive and _are_beside_others(one, [word])
         kinds[word] = "other" if is_bad else "discount" if is_off else "line"
-    left_out = [word for word, kind in kinds.items() if kind in ("other", "charge")]
-    earned = rows.filter(pl.col("money") > 0)
-    lost = earned.filter(pl.col("word").is_in(left_out))["money"].sum()
-    whole = earned.filter(pl.col("word").is_not_null())["money"].sum()
-    muted = f'[orders] not_states = ["{one.name}"], if all are sales'
-    return one.ask(text, kinds, muted, last=2 * lost > whole)  # what leaves most out is last
+    return one.ask_or_all(text, kinds)
 
 
 def _paid_out(
@@ -448,7 +454,7 @@ def _ask_documents(one: _Kinds) -> list[Finding]:
     others = dict.fromkeys([word for word in listed if word not in counts], "other")
     for word in rest:  # what is not known is in the answer, too
         others[word] = "other" if row_meaning(word) in ("other", "charge") else "line"
-    return one.ask(text, others | dict.fromkeys(credits_, "return"))
+    return one.ask_or_all(text, others | dict.fromkeys(credits_, "return"))
 
 
 def _part_receipts(one: _Kinds, kinds: dict[str, list[str]]) -> None:

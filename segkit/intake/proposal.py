@@ -29,6 +29,7 @@ from segkit.intake.amounts import (
     stated_currency,
     take_home,
 )
+from segkit.intake.answers import mapping_of, offered_answers
 from segkit.intake.bookings import refuse_bookings
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns, Shared
@@ -401,7 +402,7 @@ def _settle(
         completed = settle_words(columns_of("orders"))
     for name, frame in raw.items():
         completed.check_columns(name, frame)
-        questions += _ask_table(columns_of(name), with_fx="fx" in raw)
+        questions += _ask_table(columns_of(name), other_rows, with_fx="fx" in raw)
     # The question after kinds of rows asks for returns, and for states of a history, too.
     again = {"is_return" if item.column == "row_kind" else item.column for item in other_rows}
     questions = other_rows + [item for item in questions if item.column not in again]
@@ -426,11 +427,17 @@ def _refuse_without_table(given: Mapping, orders: pl.DataFrame) -> None:
             )
 
 
-def _ask_table(columns: Columns, *, with_fx: bool) -> list[Finding]:
-    """List the questions about one table that its completed mapping leaves open."""
+def _ask_table(columns: Columns, other_rows: list[Finding], *, with_fx: bool) -> list[Finding]:
+    """List the questions about one table that its completed mapping leaves open.
+
+    Words of rows that the likeliest answer about ``other_rows`` leaves out are not asked about.
+    """
     questions = open_questions(columns) + about_currencies(columns, with_fx=with_fx)
     questions += about_consents(columns)
     if columns.table == "orders":
+        offers = [offer for item in other_rows for offer in offered_answers(item.answer)[:1]]
+        if offers and "..." not in " ".join(offers[0]):
+            columns = replace(columns, mapping=mapping_of(offers[0]).over(columns.mapping))
         questions += [*about_statuses(columns), *about_returns(columns)]
     return questions
 

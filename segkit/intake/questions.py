@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from segkit.display import counted, join_words, number
+from segkit.display import counted, join_words, number, shorten_list
 from segkit.intake.calendars import find_calendar
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
@@ -68,8 +68,8 @@ class Finding:
         The mapping line that settles it.
     kind : str
         "rivals" (several columns are possible), "tax" (rivals with and without tax), "unknown"
-        (words that only look like states), "void" (an answer without effect), "decimal",
-        "calendar", or empty where nothing depends on it.
+        (words that only look like states), "words" (of a state, which nothing tells), "void" (an
+        answer without effect), "decimal", "calendar", or empty where nothing depends on it.
     sums : tuple of str
         The columns of money whose sums are said behind their names, once it is settled which rows
         count and how numbers are read.
@@ -93,9 +93,12 @@ class Finding:
 
 def explain_signs(questions: Iterable[Finding]) -> list[str]:
     """Explain the signs that the answers to questions hold: any other word, and what to fill in."""
+    questions = [*questions]
     answers = " ".join(question.answer for question in questions)
     signs = {'"*"': "every other word", '"..."': "what you fill in: a column, or one of the words"}
     told = [f"{sign} stands for {meaning}" for sign, meaning in signs.items() if sign in answers]
+    if any(question.kind == "words" for question in questions):
+        told.append("a word can have another of its meanings: one --answer for each word")
     return [f"({'; '.join(told)}.)"] if told else []
 
 
@@ -332,7 +335,7 @@ def _contradicted(columns: Columns) -> bool:
     return bool((minus & (columns.numbers("amount") > 0)).any())
 
 
-MOST_KINDS, MOST_OFFERED = 20, 3
+MOST_KINDS, MOST_OFFERED, MOST_LISTED = 20, 3, 6
 
 
 def open_questions(columns: Columns) -> list[Finding]:
@@ -341,8 +344,9 @@ def open_questions(columns: Columns) -> list[Finding]:
     part = mapping.tables[table]
     questions = []
     for name in lacks(table, part):
-        text = f"No column of {table} could be recognised as {name}; {_filled_columns(columns)}."
         likely = _likely(name, columns)
+        text = f"No column of {table} could be recognised as {name}; "
+        text += f"{_list_columns(columns, likely)}."
         if name == "customer_id" and len(likely) > 1:
             text += " " + "; ".join(say_people(columns, n, frame[n].count()) for n in likely) + "."
         answer = f'[{table}.columns] {name} = "{likely[0]}"'
@@ -369,13 +373,18 @@ def open_questions(columns: Columns) -> list[Finding]:
     return questions
 
 
-def _filled_columns(columns: Columns) -> str:
-    """List the columns that could be meant, and those that hold nothing."""
+def _list_columns(columns: Columns, likely: list[str]) -> str:
+    """List some columns that could be meant, the likeliest first, and those that hold nothing."""
+    used = {*columns.mapping.tables[columns.table].columns.values()}
     names = columns.raw.columns
     empty = [n for n in names if columns.raw.height and not columns.cells(n).drop_nulls().len()]
-    filled = [name for name in names if name not in empty]
-    without = f"; without a value: {', '.join(empty)}" if empty else ""
-    return f"there are: {', '.join(filled) or 'none'}{without}"
+    filled = sorted(
+        (name for name in names if name not in empty),
+        key=lambda name: likely.index(name) if name in likely else MOST_LISTED + (name in used),
+    )
+    without = f"; without a value: {', '.join(shorten_list(empty, MOST_LISTED))}" if empty else ""
+    listed = ", ".join(shorten_list(filled, MOST_LISTED)) or "none"
+    return f"there are: {listed}{without}"
 
 
 def _about_answers(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from collections.abc import Mapping as Map
 from dataclasses import replace
 
 import polars as pl
 
-from segkit.display import counted, money
+from segkit.display import counted, join_words, money
 from segkit.intake.answers import quote_text
 from segkit.intake.cells import YES, flag, is_text
 from segkit.intake.columns import Columns
@@ -29,7 +30,7 @@ from segkit.intake.statuses import (
 from segkit.intake.sums import count_words, counted_rows, say_rows
 from segkit.intake.whole_orders import kinds_of, states_of
 
-MOST_STATUSES = 40
+MOST_STATUSES, MOST_NAMED = 40, 4
 COLLECTED = re.compile("dunning_status|auto_collection|collection_method")
 INVOICE_WORD = re.compile(rf"(?:{WORDS['documents']['invoice']})\b".replace("\n", ""))
 FEWEST_ORDERS = 5
@@ -56,7 +57,9 @@ def has_invoices(columns: Columns) -> bool:
 
 def about_statuses(columns: Columns) -> list[Finding]:
     """Show the words of each status with their rows and money; ask what unknown words mean."""
-    asked, if_paid, findings = [], [], []
+    asked: list[Finding] = []
+    offers: list[list[str]] = []
+    findings: list[Finding] = []
     for name in STATUS_COLUMNS:
         raw_column = columns.source(name)
         if raw_column is None or not columns.raw.height:
@@ -67,9 +70,9 @@ def about_statuses(columns: Columns) -> list[Finding]:
         table = count_words(columns, words, (name,)).with_columns(meaning=_meanings(columns, name))
         unknown = table.filter(pl.col("meaning").is_null())
         if unknown.height:
-            question, paid = _ask_words(columns, name, words, unknown)
+            question, offered = _ask_words(columns, name, words, table)
             asked.append(question)
-            if_paid.append(paid)
+            offers.append(offered)
         listed = ", ".join(
             f"{_say(word, words)} as {meaning} ({say_rows(rows, worth_)})"
             for word, meaning, rows, worth_ in table.select("word", "meaning", "rows", "money")
@@ -82,19 +85,20 @@ def about_statuses(columns: Columns) -> list[Finding]:
             text = f"{raw_column!r} is read as the state of the order: {listed}."
             findings.append(Finding("info", columns.table, name, text, answer=answer))
     if asked:  # of both columns in one question
-        meanings = '"sale", "unpaid", "cancelled", "refunded"'
-        answer = f"{' and '.join(one.answer for one in asked)}, each one of {meanings}"
-        if if_paid != [one.answer for one in asked]:
-            answer += f"; or {' and '.join(if_paid)}, if only what is paid counts"
+        first, *others = dict.fromkeys(map(" and ".join, zip(*offers, strict=True)))
+        answer = f'{first}, each one of "sale", "unpaid", "cancelled", "refunded"'
+        answer += "".join(f"; or {other}" for other in others)
         text, rows = " ".join(one.finding for one in asked), sum(one.rows or 0 for one in asked)
-        findings.insert(0, replace(asked[0], finding=text, rows=rows, answer=answer))
+        kind = max(one.kind for one in asked)
+        findings.insert(0, replace(asked[0], finding=text, rows=rows, answer=answer, kind=kind))
     return findings
 
 
 def _ask_words(
-    columns: Columns, name: str, words: pl.Series, unknown: pl.DataFrame
-) -> tuple[Finding, str]:
-    """Ask what words of one column mean; add the answer by which only what is paid counts."""
+    columns: Columns, name: str, words: pl.Series, table: pl.DataFrame
+) -> tuple[Finding, list[str]]:
+    """Ask what words of one column mean; add the two answers that are offered."""
+    unknown = table.filter(pl.col("meaning").is_null())
     offers = _offer_meanings(columns, name, words)
     issued = unknown.filter(pl.col("word").is_in([*_issued(columns, words)]))
     few = unknown.head(MOST_KINDS)
@@ -103,21 +107,67 @@ def _ask_words(
         for word, rows, worth in few.select("word", "rows", "money").iter_rows()
     )
     shown = {word: "" if word is None else _word(word, words) for word in few["word"]}
-    answer, if_paid = (
-        f"[orders.values.{name}] "
-        + ", ".join(f'{quote_text(shown[w])} = "{offered.get(w, "...")}"' for w in shown)
-        for offered in (offers, offers | dict.fromkeys(issued["word"], "unpaid"))
+    asked = {word: offers.get(word, "...") for word in unknown["word"]}
+    paid = {word: "unpaid" if word in issued["word"] else asked[word] for word in asked}
+    rows = dict(table.select("word", "rows").iter_rows())
+    known = dict(
+        table.select("word", "meaning").filter(pl.col("meaning").is_not_null()).iter_rows()
     )
+    most, least = settle_unknown(known | asked, rows)[0], settle_unknown(known | paid, rows)[1]
+    answers = [
+        f"[orders.values.{name}] "
+        + ", ".join(f'{quote_text(shown[word])} = "{offered[word]}"' for word in shown)
+        for offered in (most, least)
+    ]
     text = f"It is not known what {listed} in {columns.source(name)!r} mean: a sale, unpaid, "
     text += "cancelled or refunded?"
     if issued["money"].count():
         sum_ = money(float(issued["money"].sum()))
         text += f" Invoices count when they are issued; {sum_} is not, or not wholly, paid."
+    text += say_left(table, (most, least), lambda word: _say(word or None, words))
     text += _say_part(
         columns, words.is_in([w for w in few["word"] if w and regex("partly").search(spelt(w))])
     )
-    first, rows = _say(unknown["word"][0], words).strip("'"), int(unknown["rows"].sum())
-    return Finding("block", columns.table, name, text, rows, first, answer), if_paid
+    first = _say(unknown["word"][0], words).strip("'")
+    kind = "words" if "..." in asked.values() else ""
+    said = sum(unknown["rows"])
+    return Finding("block", columns.table, name, text, said, first, answers[0], kind), answers
+
+
+Told = dict[str | None, str]
+
+
+def settle_unknown(offered: Told, rows: Map[str | None, int]) -> tuple[Told, Told]:
+    """Return what words mean if all unknown ones are sales, and if the rare ones are unpaid.
+
+    The word of most rows is a sale, if it has most of them all or no other one is known as a sale.
+
+    Examples
+    --------
+    >>> settle_unknown({"Zork": "...", "Blip": "..."}, {"Zork": 9, "Blip": 1})[1]
+    {'Zork': 'sale', 'Blip': 'unpaid'}
+    """
+    unknown = sorted((w for w in offered if offered[w] == "..."), key=lambda w: -rows.get(w, 0))
+    most = offered | dict.fromkeys(unknown, "sale")
+    has_most = unknown and 2 * rows.get(unknown[0], 0) > sum(rows.values())
+    rare = unknown[1:] if has_most or "sale" not in offered.values() else unknown
+    return most, most | dict.fromkeys(rare, "unpaid")
+
+
+def say_left(table: pl.DataFrame, told: tuple[Told, Told], say: Callable[[str], str]) -> str:
+    """Say what is left of the money of words with some of them as sales, and as unpaid.
+
+    ``table`` is one of `segkit.intake.sums.count_words`; ``say`` writes a word, empty or not.
+    """
+    sums = {word or "": worth for word, worth in table.select("word", "money").iter_rows()}
+    sale, unpaid = ({word or "": kind for word, kind in one.items()} for one in told)
+    differ = [word for word in sums if sale.get(word) != unpaid.get(word)]
+    if not differ or not table["money"].count():
+        return ""
+    left = [money(sum(sums[w] for w in sums if one.get(w) == "sale")) for one in (sale, unpaid)]
+    named = join_words([say(word) for word in differ[:MOST_NAMED]])
+    more = " ..." if len(differ) > MOST_NAMED else ""
+    return f" With {named}{more} as sales {left[0]} is left, with them unpaid {left[1]}."
 
 
 def _say_part(columns: Columns, asked: pl.Series) -> str:
