@@ -38,7 +38,6 @@ MOST_KINDS = 40
 NO_MATTER = ("row_kind", "customer_id", "order_time")  # what payouts and fees lack is asked about
 # A kind of row stands on nearly every row; a charge beside goods in so many of its orders.
 MOSTLY, BESIDE = 0.95, 0.9
-FEWEST_ORDERS = 5
 MOST_CODES = 8
 REPEATED = 0.8  # share of the rows of one kind whose money stands on a sale's row, too
 _DOCUMENTS = {k: re.compile(words.replace("\n", "")) for k, words in WORDS["documents"].items()}
@@ -245,14 +244,13 @@ def _ask_movements(one: _Kinds) -> list[Finding]:
     if charges and not sales and not _are_beside_others(one, charges):
         others = {word: kind for word, kind in others.items() if kind != "charge"}
     odd = [word for word, kind in read.items() if kind is None and word in with_money]
+    is_told = odd and (recognised or meant == {"order", "type"})
+    if not others and (meant == {"name"} or not is_told):  # a subject is free text
+        return []
+    are_lone = not sales and not odd and "way" not in read.values()
+    if are_lone and {*others.values()} <= {"return"}:  # a list of refunds alone
+        return []
     if not recognised and "ticket" in bare:  # kinds of tickets are what is sold
-        return []
-    if not others and meant == {"name"}:  # a subject: free text, beside credit notes at most
-        return []
-    if not others and not (odd and (recognised or meant == {"order", "type"})):
-        return []
-    is_lone = not sales and not odd and "way" not in read.values()
-    if is_lone and {*others.values()} <= {"return"}:  # a list of refunds alone
         return []
     return _ask_kinds(one, read, others, odd, rows)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import polars as pl
 
 from segkit.display import counted, money
@@ -18,7 +16,7 @@ from segkit.intake.sums import (
     counted_money,
     counted_rows,
     line_money,
-    say_rows,
+    list_words,
     say_sum,
     sum_of,
 )
@@ -349,10 +347,6 @@ def _coupon_codes(columns: Columns, codes: pl.Series) -> pl.Series:
     return most.filter(pl.col("price") < 0)["code"]
 
 
-MINOR = {"cent", "cents", "minor", "pence", "centimes", "centavos", "centesimi"}
-_WITHOUT_CENTS = r"^(?:clp|huf|idr|isk|jpy|krw|pyg|twd|ugx|vnd|xaf|xof|xpf)$"
-_TEST = re.compile(r"tests?|testing|sandbox|staging")
-_REAL = re.compile(r"live|prod(uction)?|real|normal|standard|actual")
 MOST_KINDS = 12  # a column with more different words is no kind of row
 FOOTER = 0.02  # of the rows may be sums without an id
 FEWEST = 5  # amounts that show their unit
@@ -374,11 +368,11 @@ def about_tests(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping, li
         if filled.len() < MOSTLY * words.len() or not 2 <= filled.n_unique() <= MOST_KINDS:
             continue
         distinct = filled.unique().sort().to_list()
-        tests = [word for word in distinct if _TEST.fullmatch(word.lower())]
-        if tests and any(_REAL.fullmatch(word.lower()) for word in distinct):
+        tests = [word for word in distinct if regex("test_rows").fullmatch(word.lower())]
+        if tests and any(regex("real_rows").fullmatch(word.lower()) for word in distinct):
             table = count_words(columns, frame[name].cast(pl.String).str.strip_chars())
-            table = table.filter(pl.col("word").is_in(tests)).select("word", "rows", "money")
-            shown = ", ".join(f"{word!r} ({say_rows(*both)})" for word, *both in table.iter_rows())
+            table = table.filter(pl.col("word").is_in(tests))
+            shown = list_words(table, repr)
             text, rows = f"{name!r} marks tests: {shown}; they are rejected.", table["rows"].sum()
             values: dict[str, dict[str, object]] = {"row_kind": dict.fromkeys(tests, "test")}
             answer = f'[orders.values.row_kind] "{tests[0]}" = "line"'
@@ -392,7 +386,7 @@ def about_minor_units(columns: Columns) -> tuple[dict[str, object], list[Finding
     if columns.mapping.is_set("orders", "minor_units"):
         return {}, []
     names = [n for n in ("amount", "unit_price", "refund") if columns.source(n) is not None]
-    in_minor = [n for n in names if MINOR & set(plain(str(columns.source(n))).split("_"))]
+    in_minor = [n for n in names if regex("cents").search(plain(str(columns.source(n))))]
     whole = [n for n in in_minor if bool((columns.numbers(n).drop_nulls() % 1 == 0).all())]
     if not whole:
         written = _written_out(columns, names)
@@ -404,22 +398,16 @@ def about_minor_units(columns: Columns) -> tuple[dict[str, object], list[Finding
     if others != in_units:
         text = f"{listed} is in hundredths by its name, other amounts may be or not."
         offers = ["true", str(whole).replace("'", '"')]
-        if _paid_back(columns, 100) > _paid_back(columns, 1):
-            offers.reverse()
+        if columns.source("refund") and columns.source("amount"):
+            back, worth = columns.numbers("refund").abs(), columns.numbers("amount")
+            paid_back = [((back * by == worth) & (back > 0)).sum() for by in (1, 100)]
+            offers = offers if paid_back[0] >= paid_back[1] else offers[::-1]
         answer = "; or ".join(f"[orders] minor_units = {offer}" for offer in (*offers, "false"))
         return {}, [Finding("block", "orders", "amount", text, None, answer=answer)]
     text = f"{listed} is read in hundredths of the currency, as its name says."
     answer = "[orders] minor_units = false"
     finding = Finding("info", "orders", "amount", text, None, answer=answer)
     return {"minor_units": whole if others else True}, [finding]
-
-
-def _paid_back(columns: Columns, by: int) -> int:
-    """Count the refunds that are the whole amount, in its unit or one ``by`` times as large."""
-    if columns.source("refund") is None or columns.source("amount") is None:
-        return 0
-    back = columns.numbers("refund").abs()
-    return int(((back * by == columns.numbers("amount")) & (back > 0)).sum())
 
 
 def _ask_hundredths(columns: Columns, names: list[str]) -> list[Finding]:
@@ -430,7 +418,7 @@ def _ask_hundredths(columns: Columns, names: list[str]) -> list[Finding]:
     codes = columns.cells(source).cast(pl.String).drop_nulls().unique()
     amounts = columns.numbers(names[0]).drop_nulls().abs()
     is_written = codes.str.contains("^[a-z]{3}$").all()
-    if not codes.len() or not is_written or codes.str.contains(_WITHOUT_CENTS).any():
+    if not codes.len() or not is_written or codes.str.contains(pattern("without_cents")).any():
         return []
     if not (amounts % 1 == 0).all():
         return []

@@ -1,4 +1,4 @@
-"""Order numbers that begin again: by kind of document, store, till, day or year."""
+"""Order numbers that begin again by kind of document, store or day, and those of returns."""
 
 from __future__ import annotations
 
@@ -107,3 +107,31 @@ def _numbers(columns: Columns) -> list[str]:
         and shown.filled >= FILLED
         and not shown.dated
     ]
+
+
+def return_prefix(frame: pl.DataFrame, part: TableMapping) -> str | None:
+    """Find the prefix of return orders: other ids are numbers, and all its lines are negative.
+
+    Examples
+    --------
+    >>> lines = pl.DataFrame({"InvoiceNo": ["536365", "C536379"], "Quantity": [6, -1]})
+    >>> return_prefix(lines, TableMapping({"order_id": "InvoiceNo", "quantity": "Quantity"}))
+    'C'
+    """
+    sign = part.columns.get("quantity") or part.columns.get("amount")
+    order = part.columns.get("order_id")
+    if not sign or not order or not is_text(frame.schema[order]):
+        return None
+    value = pl.col(sign)
+    negative = (
+        value.cast(pl.String).str.strip_chars().str.contains(r"^[-−(]|-$")
+        if is_text(frame.schema[sign])
+        else value < 0
+    )
+    letters = pl.col(order).cast(pl.String).str.extract(r"^([A-Za-z]{1,3})-?\d+$", 1)
+    rows = frame.lazy().group_by(prefix=letters).agg(pl.len(), negative.mean().alias("negative"))
+    marked = rows.filter(pl.col("prefix").is_not_null()).collect()
+    if not 0 < marked["len"].sum() <= 0.5 * frame.height:
+        return None
+    prefixes = marked.filter(pl.col("negative") > 0.95).sort("len", descending=True)
+    return str(prefixes["prefix"][0]) if prefixes.height else None

@@ -31,7 +31,6 @@ from segkit.intake.amounts import (
 )
 from segkit.intake.answers import mapping_of, offered_answers
 from segkit.intake.bookings import refuse_bookings
-from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns, Shared
 from segkit.intake.consents import CONSENTS, about_consents, is_consent
 from segkit.intake.customers import choose_customer, take_personal_number
@@ -57,7 +56,7 @@ from segkit.intake.money import (
     about_totals,
     ask_debits,
 )
-from segkit.intake.numbering import about_numbering
+from segkit.intake.numbering import about_numbering, return_prefix
 from segkit.intake.numbers import code_of
 from segkit.intake.orders import total_lines
 from segkit.intake.pieces import take_pieces_off
@@ -326,34 +325,6 @@ def _say_yield(draft: _Draft, role: str, name: str) -> str:
         return f" ({counted(draft.frame[name].drop_nulls().n_unique(), 'customer')})"
     is_said = filled < 1 and role not in ("amount", "refund", "unit_price")
     return f" ({percent(filled)} filled)" if is_said else ""
-
-
-def return_prefix(frame: pl.DataFrame, part: TableMapping) -> str | None:
-    """Find the prefix of return orders: other ids are numbers, and all its lines are negative.
-
-    Examples
-    --------
-    >>> lines = pl.DataFrame({"InvoiceNo": ["536365", "C536379"], "Quantity": [6, -1]})
-    >>> return_prefix(lines, TableMapping({"order_id": "InvoiceNo", "quantity": "Quantity"}))
-    'C'
-    """
-    sign = part.columns.get("quantity") or part.columns.get("amount")
-    order = part.columns.get("order_id")
-    if not sign or not order or not is_text(frame.schema[order]):
-        return None
-    value = pl.col(sign)
-    negative = (
-        value.cast(pl.String).str.strip_chars().str.contains(r"^[-−(]|-$")
-        if is_text(frame.schema[sign])
-        else value < 0
-    )
-    letters = pl.col(order).cast(pl.String).str.extract(r"^([A-Za-z]{1,3})-?\d+$", 1)
-    rows = frame.lazy().group_by(prefix=letters).agg(pl.len(), negative.mean().alias("negative"))
-    marked = rows.filter(pl.col("prefix").is_not_null()).collect()
-    if not 0 < marked["len"].sum() <= 0.5 * frame.height:
-        return None
-    prefixes = marked.filter(pl.col("negative") > 0.95).sort("len", descending=True)
-    return str(prefixes["prefix"][0]) if prefixes.height else None
 
 
 def settle_mapping(

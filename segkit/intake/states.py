@@ -27,7 +27,7 @@ from segkit.intake.statuses import (
     stem,
     unpaid_words,
 )
-from segkit.intake.sums import count_words, counted_rows, say_rows
+from segkit.intake.sums import count_words, counted_rows, list_words, say_rows
 from segkit.intake.whole_orders import kinds_of, states_of
 
 MOST_STATUSES, MOST_NAMED = 40, 4
@@ -102,10 +102,7 @@ def _ask_words(
     offers = _offer_meanings(columns, name, words)
     issued = unknown.filter(pl.col("word").is_in([*_issued(columns, words)]))
     few = unknown.head(MOST_KINDS)
-    listed = ", ".join(
-        f"{_say(word, words)} ({say_rows(rows, worth)})"
-        for word, rows, worth in few.select("word", "rows", "money").iter_rows()
-    )
+    listed = list_words(few, lambda word: repr(_word(word, words)))
     shown = {word: "" if word is None else _word(word, words) for word in few["word"]}
     asked = {word: offers.get(word, "...") for word in unknown["word"]}
     paid = {word: "unpaid" if word in issued["word"] else asked[word] for word in asked}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import polars as pl
 
@@ -168,3 +168,11 @@ def say_rows(rows: int, worth: float | None) -> str:
     ('2 rows, 1,250', '1 row')
     """
     return counted(rows, "row") + ("" if worth is None else f", {money(worth)}")
+
+
+def list_words(table: pl.DataFrame, say: Callable[[str], str]) -> str:
+    """List the words that `count_words` counts, with their rows and money; null is "empty"."""
+    rows = table.select("word", "rows", "money").iter_rows()
+    return ", ".join(
+        f"{'empty' if word is None else say(word)} ({say_rows(*both)})" for word, *both in rows
+    )
