@@ -11,7 +11,7 @@ from segkit.intake.amounts import is_of_order, is_total_of_orders
 from segkit.intake.columns import Columns
 from segkit.intake.equations import NO_MONEY, kind_of_money
 from segkit.intake.evidence import ColumnProfile, repeats_in_orders
-from segkit.intake.headers import concepts, names_recipient, without_prefix
+from segkit.intake.headers import concepts, names_recipient, plain, without_prefix
 from segkit.intake.rejects import discount_comes_off
 from segkit.intake.reshape import name_pairs
 from segkit.intake.spellings import spell_cells
@@ -27,6 +27,9 @@ FILLED = 0.9  # of the rows have a value of a column that could tell people
 _MONEY = frozenset(["amount", "total", "revenue", "net", "gross", "subtotal", "price", "balance"])
 _OTHER = frozenset(["cost", "unit", "first_last", "converted", "currency", "deadline", "card"])
 _NO_MONEY = NO_MONEY | {"status"}
+_NO_SUMS = frozenset(
+    ["weight", "gewicht", "poids", "peso", "waga", "hmotnost", "вес", "rate", "kurs", "lat", "lng"]
+)
 _OFF = ("discount", "refund")
 _UNITS = {"discount": "discount_unit", "refund": "refund_is"}
 _RATES = ("percent", "share", "pieces", "left")  # units that are no money
@@ -38,23 +41,22 @@ def compare_reading(columns: Columns, taken: Intake, total: float, people: int) 
     The rows of ``taken`` are summed up and counted; ``total`` and ``people`` are what is understood
     of them.
     """
-    lines = taken.orders
-    if lines is None or columns.source("customer_id") is None:
+    if taken.orders is None or columns.source("customer_id") is None:
         return []
-    none = pl.Series([False]).new_from_index(0, columns.raw.height)
-    rows = none.scatter(lines["source_row"], values=True)
-    sales = none.scatter(lines.filter(~pl.col("is_return"))["source_row"], values=True)
-    if taken.ledger.reasons().get("missing_customer_id"):  # another column may name their customer
-        nobody = columns.raw.select(columns.id("customer_id").is_null()).to_series()
-        sales |= nobody & counted_rows(columns, ("customer_id",))
-    orders = lines["order_id"].n_unique()
+    rows = _mark(columns, taken.orders)
     with without_prefix(columns.raw.columns):
         said = {
             "sums of other columns: ": "; ".join(_list_sums(columns, rows, total)),
-            "people by ": ", by ".join(_list_people(columns, sales, people, orders)),
+            "people by ": ", by ".join(_list_people(columns, taken, people)),
             "not used, though of few words: ": "; ".join(say_uneven(columns, rows)),
         }
     return [f"Compare: {what}{listed}." for what, listed in said.items() if listed]
+
+
+def _mark(columns: Columns, lines: pl.DataFrame) -> pl.Series:
+    """Mark the raw rows of clean order lines."""
+    none = pl.Series([False]).new_from_index(0, columns.raw.height)
+    return none.scatter(lines["source_row"], values=True)
 
 
 def _list_sums(columns: Columns, rows: pl.Series, total: float) -> list[str]:
@@ -91,7 +93,9 @@ def _is_money(columns: Columns, shown: ColumnProfile, kind: str) -> bool:
     meant, unknown = concepts(shown.name)
     if shown.numbers is None or shown.is_flag or meant & _NO_MONEY or (not kind and meant & _OTHER):
         return False
-    if (shown.dated and not shown.is_money) or not (shown.numbers != 0).any():
+    if _NO_SUMS & {*plain(shown.name).split("_")} or (shown.dated and not shown.is_money):
+        return False
+    if not (shown.numbers != 0).any():
         return False
     if "price" in meant and not {"total", "amount"} & meant:  # of a unit, where there are any
         return not any("quantity" in concepts(header)[0] for header in columns.profiles)
@@ -141,7 +145,7 @@ def _multiply(columns: Columns, rows: pl.Series, total: float) -> list[tuple[flo
     return [(-abs(worth - total), money(worth), f"{named[1]!r} x {named[2]!r} {money(worth)}")]
 
 
-def _list_people(columns: Columns, rows: pl.Series, people: int, orders: int) -> list[str]:
+def _list_people(columns: Columns, taken: Intake, people: int) -> list[str]:
     """List how many people other columns tell on the same rows, the largest difference first."""
     headers = [name for name in columns.raw.columns if not names_recipient(name)]
     pairs = dict(name_pairs(headers))
@@ -149,6 +153,11 @@ def _list_people(columns: Columns, rows: pl.Series, people: int, orders: int) ->
     named = {name for name in headers if name in halves or tells_persons(name)}
     if not named - {columns.source("customer_id")}:
         return []
+    lines = taken.tables["orders"]
+    rows, orders = _mark(columns, lines.filter(~pl.col("is_return"))), lines["order_id"].n_unique()
+    if taken.ledger.reasons().get("missing_customer_id"):  # these columns may name their customer
+        nobody = columns.raw.select(columns.id("customer_id").is_null()).to_series()
+        rows |= nobody & counted_rows(columns, ("customer_id",))
     wanted = named | {*columns.mapping.tables["orders"].columns.values()}
     wanted |= {*(columns.option("order_within") or ())}
     raw = columns.raw.select(name for name in columns.raw.columns if name in wanted).filter(rows)
