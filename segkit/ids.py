@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 from unicodedata import normalize
 
@@ -139,6 +140,9 @@ NO_CUSTOMER = tuple(dict.fromkeys([*_NO_CUSTOMER, *_ASCII]))  # without accents,
 # The till or branch behind such a word: "Walk-in Customer - Store 2".
 _PLACES = "pos|till|store|shop|kasse|filiale|caja|tienda|loja|cassa|caisse"
 _BRANCH = rf"(?:[\s\-–:/,.#(]*(?:{_PLACES})?[\s\-:#.]*\d{{1,3}}\)?)?"
+
+_NAMES = "|".join(re.escape(word) for word in NO_CUSTOMER if not word.endswith("@"))
+_NOBODY = rf"^\s*(?i:(?:{_NAMES}){_BRANCH})\s*$"
 
 # White space by Unicode, as polars strips it; the \s of other engines knows less.
 SPACE = "[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
@@ -296,14 +300,21 @@ def is_no_customer(ids: pl.Series, words: Sequence[str] = NO_CUSTOMER) -> pl.Ser
     >>> is_no_customer(pl.Series(["0", "Unknown", "7", "test@shop.example", None])).to_list()
     [True, True, False, True, False]
     """
+    pattern = _any_of(tuple(map(str, words)))
+    if not pattern:
+        return pl.repeat(False, len(ids), eager=True, dtype=pl.Boolean)
+    return ids.str.contains(pattern).fill_null(value=False)
+
+
+@lru_cache
+def _any_of(words: tuple[str, ...]) -> str:
+    """Return a pattern of any of these words, without case; empty if there is none."""
     listed = "|".join(
         re.escape(text) + (r"[^@\s]+" if text.endswith("@") else "")
         for word in words
-        if (text := str(word).strip())
+        if (text := word.strip())
     )
-    if not listed:
-        return pl.repeat(False, len(ids), eager=True, dtype=pl.Boolean)
-    return ids.str.contains(f"^(?i:{listed})$").fill_null(value=False)
+    return f"^(?i:{listed})$" if listed else ""
 
 
 _OF_COLUMN = re.compile(r"(.+?) (=|!=) (.+)")
@@ -344,8 +355,7 @@ def names_nobody(names: pl.Series) -> pl.Series:
     >>> names_nobody(pl.Series(names)).to_list()
     [True, True, False]
     """
-    listed = "|".join(re.escape(word) for word in NO_CUSTOMER if not word.endswith("@"))
-    return names.str.contains(f"^\\s*(?i:(?:{listed}){_BRANCH})\\s*$").fill_null(value=False)
+    return names.str.contains(_NOBODY).fill_null(value=False)
 
 
 def fold_ids(ids: pl.Expr) -> pl.Expr:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import cache
 from typing import Annotated, NoReturn
 
 import typer
@@ -68,6 +70,11 @@ add_command(_course, course.course_build, "build")
 add_command(_course, course.course_check, "check")
 
 
+@cache  # a process that runs several commands reads their functions once
+def _command() -> Callable[..., object]:
+    return typer.main.get_command(app)
+
+
 def main() -> NoReturn:
     """Run the command line; errors of segkit's own are one line and an exit code."""
     from segkit.runner.stopping import stopped_by_signals
@@ -92,7 +99,7 @@ def invoke(words: list[str], *, debug: bool = False) -> int:
     from segkit.runner.stopping import STOPS, stop_code, stop_words
 
     try:
-        app(args=words, prog_name="segkit")
+        _command()(args=words, prog_name="segkit")
     except SystemExit as end:  # typer makes 130 of Ctrl-C
         if end.code == stop_code(KeyboardInterrupt()):
             typer.echo("segkit: stopped by hand", err=True)

@@ -12,7 +12,7 @@ from segkit.display import join_words, money, number, percent
 from segkit.intake.columns import Columns
 from segkit.intake.country import tell_currency
 from segkit.intake.equations import FITS, MOST_TAKEN, NO_MONEY, OFF, TIPS, kind_of_money
-from segkit.intake.evidence import ENOUGH, ColumnProfile, constant_within, sample
+from segkit.intake.evidence import ENOUGH, ColumnProfile, constant_within
 from segkit.intake.factors import LEAD, LEAST, Scores
 from segkit.intake.headers import concepts, plain
 from segkit.intake.mapping import Mapping, TableMapping
@@ -270,9 +270,7 @@ def about_empty_amounts(
     rivals = [item for item in questions if item.column == "amount" and item.severity == "block"]
     if header is None or any(len(item.sums) != 2 for item in rivals):
         return []
-    few = sample(columns.raw)
-    if few.height < columns.raw.height:
-        columns = Columns("orders", few, columns.mapping)
+    columns = columns.sampled
     used = {**columns.mapping.tables["orders"].columns}
     worth, rows = columns.profiles[header].numbers, counted_rows(columns)
     if worth is None:

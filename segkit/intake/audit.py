@@ -467,7 +467,8 @@ def audit_data(
         counts = count_lines(trial_intake.orders)
     if trial_intake is not None and "orders" in raw:
         asked = {item.column for item in questions if item.severity == "block"}
-        doubts = doubt_orders(raw["orders"], given, used, trial_intake, counts)
+        facts = dict(readings["orders"].columns.shared)
+        doubts = doubt_orders(raw["orders"], given, used, trial_intake, counts, facts)
         # A doubt about what is asked already, or about rows that are refused, says nothing more.
         questions += [item for item in doubts if not {"", item.column} & asked]
     questions = rest_least(questions, given)

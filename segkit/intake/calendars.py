@@ -22,7 +22,7 @@ _PATTERNS = {
     "last": r"^()(\d{1,2})([-/.])(\d{1,2})[-/.](\d{4}|\d{2})(?:\D|$)",
     "compact": r"^()(\d{3,4})()(\d{2})(\d{2})$",
 }
-_ANY_PATTERN = "|".join(_PATTERNS.values())
+_ANY = "|".join(_PATTERNS.values())
 _NO_ORDER = frozenset(["updated", "age"])  # a birth date with a year of two figures
 
 
@@ -61,7 +61,7 @@ def find_calendar(cells: pl.Series) -> Calendar | None:
     if not (is_text(part.dtype) or part.dtype.is_integer()) or not part.len():
         return None
     texts = part.cast(pl.String).str.strip_chars()
-    if not texts.str.contains(_ANY_PATTERN).any():
+    if not texts.str.contains(_ANY).any():
         return None
     for place, pattern in _PATTERNS.items():
         dated = texts.filter(texts.str.contains(pattern))
@@ -99,7 +99,19 @@ def _name_calendar(place: str, texts: pl.Series, header: str) -> Calendar | None
 
 def find_calendars(frame: pl.DataFrame) -> dict[str, Calendar]:
     """Find the columns of dates that can be written as Gregorian ones, with their calendars."""
-    found = {name: find_calendar(frame[name]) for name in frame.columns}
+    part = frame.select(
+        pl.col(name)
+        .drop_nulls()
+        .head(_SEEN)
+        .cast(pl.String)
+        .str.strip_chars()
+        .str.contains(_ANY)
+        .any()
+        for name, kind in frame.schema.items()
+        if is_text(kind) or kind.is_integer()
+    )
+    likely = [name for name in part.columns if part[name].any()]
+    found = {name: find_calendar(frame[name]) for name in likely}
     return {name: one for name, one in found.items() if one is not None and one.name != "Islamic"}
 
 

@@ -136,6 +136,7 @@ def clean_data(
     shared: dict[str, Shared] = {}
     questions = None if audited is None else audited.questions
     settled_mapping = complete_mapping(gathered, questions, shared)
+    facts = shared.get("orders")  # what columns show stays in it
     if as_of is not None:
         settled_mapping = settled_mapping.with_option(None, "as_of", as_of.isoformat())
     result = run(
@@ -150,7 +151,7 @@ def clean_data(
         shared=shared,
     )
     if audited is None and "orders" in raw:
-        doubt_result(raw["orders"], gathered.given, settled_mapping, result)
+        doubt_result(raw["orders"], gathered.given, settled_mapping, result, facts)
     if result.orders is not None and not result.orders.height:
         raise DataError(f"no order line is left: {result.ledger.text}")
     return result
@@ -186,11 +187,13 @@ def complete_mapping(
     return mapping
 
 
-def doubt_result(raw: pl.DataFrame, given: Mapping, used: Mapping, result: Intake) -> None:
+def doubt_result(
+    raw: pl.DataFrame, given: Mapping, used: Mapping, result: Intake, shared: Shared | None = None
+) -> None:
     """Raise the doubts about proposed columns of orders that the clean lines raise."""
     from segkit.intake.sanity import doubt_orders
 
-    _ask(doubt_orders(raw, given, used, result))
+    _ask(doubt_orders(raw, given, used, result, shared=shared))
 
 
 def _ask(findings: list[Finding]) -> None:

@@ -36,7 +36,7 @@ from segkit.intake.dates import (
     formats,
     numeric_format,
 )
-from segkit.intake.evidence import ColumnProfile, profile_columns, without_zero_dates
+from segkit.intake.evidence import ColumnProfile, profile_columns, sample, without_zero_dates
 from segkit.intake.mapping import Mapping, TableMapping, as_date
 from segkit.intake.numbers import (
     CODES,
@@ -76,7 +76,7 @@ class Columns:
     def release(self) -> None:
         """Free the memory of the cells read so far, except customer ids and profiles of samples."""
         customers = {name: ids for name, ids in self._ids.items() if name == "customer_id"}
-        kept = ("header", "profiles", "profile")
+        kept = ("header", "profiles")
         facts = {key: fact for key, fact in self.shared.items() if key[0] in kept}
         for read in (self._cells, self._ids, self._read, self._blank, self.shared):
             read.clear()
@@ -423,16 +423,25 @@ class Columns:
     @property
     def profiles(self) -> dict[str, ColumnProfile]:
         """What the values of each column show, by `segkit.intake.evidence.profile_columns`."""
-        return self._once(("profiles", self.nulls), lambda: profile_columns(self.raw, self.nulls))
+        return self._once(("profiles", self.nulls), self._profiled)
+
+    def _profiled(self) -> dict[str, ColumnProfile]:
+        profiles = profile_columns(self.raw, self.nulls)
+        for name, shown in profiles.items():
+            if shown.rows == self.raw.height:  # the sample is all rows
+                self.shared.setdefault((name, self.nulls), shown.cells)
+        return profiles
 
     def profile(self, raw_column: str | None) -> ColumnProfile | None:
-        """Return what one column's values show, without those of all others; None if none does."""
-        if raw_column is None:
-            return None
-        if ("profiles", self.nulls) in self.shared:
-            return self.profiles.get(raw_column)
-        read = partial(profile_columns, self.raw.select(raw_column), self.nulls)
-        return self._once(("profile", raw_column, self.nulls), read).get(raw_column)
+        """Return what one column's values show; None if it holds none."""
+        return None if raw_column is None else self.profiles.get(raw_column)
+
+    @property
+    def sampled(self) -> Columns:
+        """The columns of a sample of the rows, with what is read of them where that is all."""
+        part = sample(self.raw)
+        shared = self.shared if part is self.raw else {}
+        return Columns(self.table, part, self.mapping, shared=shared)
 
     def spellings(self, raw_column: str) -> pl.Series:
         """Return the different texts of a raw column, in the order in which they first occur."""

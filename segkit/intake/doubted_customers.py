@@ -406,7 +406,8 @@ def _doubt_guests(columns: Columns, each: pl.DataFrame, *, is_given: bool) -> li
         answers = _keep_or_replace(columns, each) if asked else []
         return _finding("block" if asked else "warn", text, height, *answers)
     # A till's sales are many and short.
-    top, most = each.top_k(2, by="rows"), each.top_k(2, by="order")
+    ties = ["rows", "micro", "customer"]
+    top, most = each.top_k(2, by=ties), each.top_k(2, by=["order", *ties])
     if most["order"][0] >= max(GUEST_TIMES * most["order"][1], GUEST_ORDERS):
         top = most
     rows, next_rows = int(top["rows"][0]), int(top["rows"][1])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import polars as pl
 
@@ -26,6 +27,7 @@ _CODE = (
     r"^\S*\d\S*$|^[a-z]{2,4}_\w*(?:[a-z][A-Z]|[A-Z][a-z])\w*$"  # some of tr_pKdYVNkMfE lack digits
 )
 _NUMBER = r"^[^\p{L}@]*\d[^\p{L}@]*$|^\D{0,4}\d[\d.,'’\s]*\D{0,4}$"
+_NUMBERED = r"^\p{L}{4,}.*\d"
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 _COUNTED_PERSONS = re.compile(pattern("counted_persons"))
 _FLAGS = frozenset((*YES, *NO_WORDS)) - {"0.0", "1.0", "x"}
@@ -132,28 +134,51 @@ class ColumnProfile:
 def profile_columns(frame: pl.DataFrame, nulls: Sequence[str]) -> dict[str, ColumnProfile]:
     """Profile every column that holds a value; lists have no evidence."""
     part = sample(frame)
-    usable = {
-        name: kind
-        for name, kind in part.schema.items()
-        if not kind.is_nested() and kind not in (pl.Binary, pl.Object)
-    }
-    cells = part.select(present(pl.col(n), kind, nulls).alias(n) for n, kind in usable.items())
-    cells = cells.with_columns(without_zero_dates(column) for column in cells)
-    empty = [name for name in cells.columns if cells[name].null_count() == cells.height]
+    cells = _present(part, nulls)
+    missing = cells.null_count().row(0, named=True) if cells.width else {}
+    empty = [name for name, rows in missing.items() if rows == cells.height]
     if empty and frame.height > part.height:  # filled outside the sample only: look at those rows
         full = frame.select(pl.col(name).drop_nulls().head(1).len() for name in empty).row(0)
         empty = [name for name, rows in zip(empty, full, strict=True) if not rows]
     counts = (
         cells.select(pl.all().drop_nulls().n_unique()).row(0, named=True) if cells.width else {}
     )
+    texts = [name for name, kind in cells.schema.items() if kind == pl.String]
+    few = cells.select(
+        pl.col(name).drop_nulls().unique(maintain_order=True).head(300).implode() for name in texts
+    )
+    shares = _match(few, (_DATE, _EMAIL, _CODE, _NUMBER, _NUMBERED))
     nothing = pl.Series([], dtype=pl.String)
-    return {
-        name: _profile(cells[name], counts[name])
-        if name in usable
-        else ColumnProfile(name, nothing.alias(name), 1.0, None, 0.0, 0.0, 0.0, 0, ())
-        for name in frame.columns
-        if name not in empty or not frame.height
-    }
+    profiles = {}
+    for name in frame.columns:
+        if name in empty and frame.height:
+            continue
+        profile = ColumnProfile(name, nothing.alias(name), 1.0, None, 0.0, 0.0, 0.0, 0, ())
+        if name in counts:
+            filled = 1 - missing[name] / cells.height if cells.height else 0.0
+            profile = replace(profile, cells=cells[name], filled=filled, distinct=counts[name])
+        if name in shares:
+            profile = _with_texts(profile, few[name][0], shares[name])
+        elif profile.cells.dtype.is_numeric():
+            profile = _with_numbers(profile)
+        elif profile.cells.dtype.is_temporal():
+            profile = replace(profile, dated=1.0)
+        profiles[name] = profile
+    return profiles
+
+
+def _present(part: pl.DataFrame, nulls: Sequence[str]) -> pl.DataFrame:
+    """Return the cells of all columns but lists, null where they hold no value."""
+    cells = part.select(
+        present(pl.col(name), kind, nulls).alias(name)
+        for name, kind in part.schema.items()
+        if not kind.is_nested() and kind not in (pl.Binary, pl.Object)
+    )
+    texts = [name for name, kind in cells.schema.items() if kind == pl.String]
+    first = cells.select(pl.col(name).drop_nulls().head(1000).implode() for name in texts)
+    dates = _match(first, [f"{_DATE}|{NO_DATE}"])
+    others = [name for name in cells.columns if name not in dates or dates[name][0] > 0.5]
+    return cells.with_columns(without_zero_dates(cells[name]) for name in others)
 
 
 def sample(frame: pl.DataFrame) -> pl.DataFrame:
@@ -164,39 +189,41 @@ def sample(frame: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([frame.slice(i * step, BLOCK) for i in range(BLOCKS)])
 
 
-def _profile(cells: pl.Series, distinct: int) -> ColumnProfile:
-    values = cells.drop_nulls()
-    filled = values.len() / cells.len() if cells.len() else 0.0
-    dated = emails = codes = 0.0
+def _match(texts: pl.DataFrame, patterns: Sequence[str]) -> dict[str, tuple[float, ...]]:
+    """Return the share of each column's texts, listed in one row, that match each pattern."""
+    if not texts.width:
+        return {}
+    matched = texts.select(
+        pl.col(name).explode().str.contains(one).mean().fill_null(0.0).alias(f"{name}\0{k}")
+        for name in texts.columns
+        for k, one in enumerate(patterns)
+    ).row(0)
+    shares = iter(matched)
+    return {name: tuple(islice(shares, len(patterns))) for name in texts.columns}
+
+
+def _with_texts(profile: ColumnProfile, few: pl.Series, shares: tuple[float, ...]) -> ColumnProfile:
+    """Add what a column's texts show: the first of them, and the shares of dates, codes, ..."""
+    like_dates, emails, codes, numeric, numbered = shares
+    profile = replace(profile, emails=emails, codes=codes)
+    if like_dates > 0.9 and formats(few, day_first=True):  # told at once; formats take longer
+        return replace(profile, dated=1.0)
+    numbers = _numbers(profile.cells) if numeric > 0.5 else None
     words: tuple[str, ...] = ()
-    numbers: pl.Series | None = None
-    if is_text(cells.dtype):
-        texts = values.cast(pl.String)
-        few = texts.unique(maintain_order=True).head(300)
-        dated = 1.0 if is_dated(few) else 0.0
-        emails, codes, numeric = _shares(few, (_EMAIL, _CODE, _NUMBER))
-        if not dated and numeric > 0.5:
-            numbers = _numbers(cells.cast(pl.String))
-        if distinct <= FEW and numbers is None and not dated:
-            words = tuple(few.to_list())
-        elif numbers is None and not dated and few.str.contains(r"^\p{L}{4,}.*\d").all():
-            words = tuple(stem(few).unique(maintain_order=True).head(FEW_STEMS + 1))
-            words = words if 2 <= len(words) <= FEW_STEMS else ()  # "Denied 184", "Denied 190"
-    elif cells.dtype.is_numeric():
-        numbers = cells.cast(pl.Float64)
-        codes = float((numbers.drop_nulls() % 1 == 0).mean() or 0.0)  # type: ignore[arg-type]
-        dated = 1.0 if is_dated(values) else 0.0
-    elif cells.dtype.is_temporal():
-        dated = 1.0
-    return ColumnProfile(cells.name, cells, filled, numbers, dated, emails, codes, distinct, words)
+    if numbers is None and profile.distinct <= FEW:
+        words = tuple(few.to_list())
+    elif numbers is None and numbered == 1:
+        words = tuple(stem(few).unique(maintain_order=True).head(FEW_STEMS + 1))
+        words = words if 2 <= len(words) <= FEW_STEMS else ()  # "Denied 184", "Denied 190"
+    return replace(profile, numbers=numbers, words=words)
 
 
-def _shares(texts: pl.Series, patterns: Sequence[str]) -> tuple[float, ...]:
-    """Return the share of texts that match each pattern."""
-    matched = (pl.col("text").str.contains(one).mean().fill_null(0.0) for one in patterns)
-    return (
-        texts.to_frame("text").select(value.alias(str(k)) for k, value in enumerate(matched)).row(0)
-    )
+def _with_numbers(profile: ColumnProfile) -> ColumnProfile:
+    """Add what a column of numbers shows: whether they are whole, or dates as 20240131."""
+    numbers = profile.cells.cast(pl.Float64)
+    whole = float((numbers.drop_nulls() % 1 == 0).mean() or 0.0)  # type: ignore[arg-type]
+    dated = 1.0 if is_dated(profile.cells.drop_nulls()) else 0.0
+    return replace(profile, numbers=numbers, codes=whole, dated=dated)
 
 
 def _numbers(texts: pl.Series) -> pl.Series | None:

@@ -104,7 +104,7 @@ def _about_unnumbered(columns: Columns, amount: str) -> list[Finding]:
     Rows that repeat a product are units of it, which cost the same. By chance two lines have one
     amount as often as its frequency says.
     """
-    columns = Columns("orders", sample(columns.raw), columns.mapping)
+    columns = columns.sampled
     raw, product = columns.raw, columns.source("product_id")
     orders = unnumbered_orders(columns)
     if orders is None or raw.height < ENOUGH:
@@ -218,8 +218,10 @@ def about_summaries(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping
     if order is None:
         return TableMapping(), []
     kinds, states = columns.source("row_kind"), columns.mapping.tables["orders"].columns
-    part = sample(frame if kinds is None else frame.filter(kinds_of(columns) == "line"))
-    columns = Columns("orders", part, columns.mapping)
+    lines = frame if kinds is None else frame.filter(kinds_of(columns) == "line")
+    whole = columns if kinds is None else Columns("orders", lines, columns.mapping)
+    columns = whole.sampled
+    part = columns.raw
     orders = columns.orders
     if orders.null_count() or orders.n_unique() > 0.7 * part.height:
         return TableMapping(), []
@@ -437,8 +439,7 @@ def _written_out(columns: Columns, names: list[str]) -> tuple[dict[str, object],
     """Find whole amounts beside a column that writes them with their decimals: 3480, $34.80."""
     if not names or columns.raw.height < FEWEST:
         return {}, []
-    part = sample(columns.raw)
-    cents = Columns("orders", part, columns.mapping).numbers(names[0])
+    cents = columns.sampled.numbers(names[0])
     if not (cents.drop_nulls() % 1 == 0).all() or not (cents.drop_nulls() >= 100).any():
         return {}, []
     for name, shown in columns.profiles.items():

@@ -9,7 +9,7 @@ import polars as pl
 from segkit.display import counted, join_words
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
-from segkit.intake.evidence import FEW, sample
+from segkit.intake.evidence import FEW
 from segkit.intake.headers import WORDS, concepts
 from segkit.intake.mapping import TableMapping
 from segkit.intake.questions import Finding
@@ -31,7 +31,7 @@ def about_numbering(columns: Columns) -> tuple[TableMapping, list[Finding]]:
     given = columns.mapping.is_set("orders", "order_within") or columns.constant("order_id")
     if None in needed or given or not columns.raw.height:
         return TableMapping(), []
-    part = Columns("orders", sample(columns.raw), columns.mapping)
+    part = columns.sampled
     rows = part.raw.select(
         who=part.id("customer_id"), day=part.day("order_time"), time=part.cells(str(needed[1]))
     )

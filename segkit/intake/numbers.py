@@ -33,6 +33,9 @@ _CELL = (
 )
 FEWEST_GROUPS = 5  # different amounts of three figures behind the sign
 PLAIN = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?$"
+_PLAIN_CENTS = (  # no thousands: not three figures behind the point, or none before it
+    r"^[+-]?[0-9]*\.(?:[0-9]{1,2}|[0-9]{4,})(?:[eE][+-]?[0-9]{1,3})?$|^[+-]?0?\.[0-9]"
+)
 
 CODES = frozenset(WORDS["currencies"]["codes"].split())
 # Codes of currencies that are no words as well.
@@ -220,6 +223,32 @@ def seen_dialect(values: pl.Series) -> tuple[Dialect, bool]:
     True
     """
     texts = values.cast(pl.String).unique().str.strip_chars()
+    if texts.str.contains(PLAIN).all():  # as computers write them
+        point = texts.str.contains(r"\.[0-9]").any()
+        return Dialect(".", ","), not point or texts.str.contains(_PLAIN_CENTS).any()
+    marks = _marks(texts)
+
+    def dialect(decimal: str) -> Dialect:
+        groups = "comma" if decimal == "." else "point"
+        lakh = marks[f"{groups}_lakh"] and not marks[f"{groups}_threes"]
+        return Dialect(decimal, "," if decimal == "." else ".", lakh)
+
+    if not marks["comma"] and not marks["point"]:
+        return dialect("."), True
+    for decimal, other, name, rival in ((",", ".", "comma", "point"), (".", ",", "point", "comma")):
+        if not marks[rival]:
+            if marks[f"{name}_parts"]:
+                return dialect(other), not marks[f"{name}_sure"]
+            return dialect(decimal), marks[f"{name}_sure"]
+        sure = marks[f"{name}_last"] or marks[f"{name}_sure"] or marks[f"{rival}_parts"]
+        against = marks[f"{rival}_last"] or marks[f"{rival}_sure"] or marks[f"{name}_parts"]
+        if sure and not against:
+            return dialect(decimal), True
+    return dialect("."), False
+
+
+def _marks(texts: pl.Series) -> defaultdict[str, bool]:
+    """Say of each sign whether it stands in a number, stands last, parts thousands, ..."""
     tests: dict[str, str] = {}
     for name, sign, rival in (("comma", ",", r"\."), ("point", r"\.", ",")):
         if not texts.str.contains(sign).any():
@@ -239,24 +268,7 @@ def seen_dialect(values: pl.Series) -> tuple[Dialect, bool]:
         shown = pl.col("c").str
         signs = read.select(shown.contains(test).any().alias(n) for n, test in tests.items())
         marks.update(signs.row(0, named=True))
-
-    def dialect(decimal: str) -> Dialect:
-        groups = "comma" if decimal == "." else "point"
-        lakh = marks[f"{groups}_lakh"] and not marks[f"{groups}_threes"]
-        return Dialect(decimal, "," if decimal == "." else ".", lakh)
-
-    if not marks["comma"] and not marks["point"]:
-        return dialect("."), True
-    for decimal, other, name, rival in ((",", ".", "comma", "point"), (".", ",", "point", "comma")):
-        if not marks[rival]:
-            if marks[f"{name}_parts"]:
-                return dialect(other), not marks[f"{name}_sure"]
-            return dialect(decimal), marks[f"{name}_sure"]
-        sure = marks[f"{name}_last"] or marks[f"{name}_sure"] or marks[f"{rival}_parts"]
-        against = marks[f"{rival}_last"] or marks[f"{rival}_sure"] or marks[f"{name}_parts"]
-        if sure and not against:
-            return dialect(decimal), True
-    return dialect("."), False
+    return marks
 
 
 def parts_thousands(texts: pl.Series, sign: str) -> bool:

@@ -416,7 +416,7 @@ def _ask_table(columns: Columns, other_rows: list[Finding], *, with_fx: bool) ->
 def _refuse(own: Mapping, given: Mapping, columns: Columns, *, is_proposed: bool) -> list[Finding]:
     """Refuse what is given as orders and is none: customers, events, bookings, nobody's sales."""
     raw = columns.raw
-    refused = refuse_other_tables(raw, given, columns.mapping) if is_proposed else []
+    refused = refuse_other_tables(columns, given) if is_proposed else []
     mapped = own.tables.get("orders", TableMapping()).columns
     if not refused and not {"row_kind", "status"} & {*mapped}:
         refused = refuse_bookings(raw)

@@ -349,14 +349,14 @@ def _texts(frame: pl.DataFrame, name: str) -> pl.Expr:
 
 def _pair(names: list[str], frame: pl.DataFrame) -> tuple[str, str] | None:
     """Find a column of times of day, and the column of dates that belongs to it."""
-    dates = [name for name in names if _holds_dates(frame[name])]
     times = [
         name
         for name in names
         if re.search(TIME_WORDS, name)
-        and name not in dates
         and (frame.schema[name] == pl.Time or _all_match(frame[name], TIME_OF_DAY))
     ]
+    dates = [name for name in names if _holds_dates(frame[name])] if times else []
+    times = [name for name in times if name not in dates]
     for time in times:
         stem = re.sub(TIME_WORDS, "", time).strip(" _-.")
         place = frame.columns.index(time)

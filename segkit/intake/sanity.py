@@ -15,12 +15,12 @@ from segkit.display import counted, number, percent
 from segkit.ids import is_of_column, split_nobody
 from segkit.intake.answers import quote_text
 from segkit.intake.cells import is_text
-from segkit.intake.columns import Columns
+from segkit.intake.columns import Columns, Shared
 from segkit.intake.consents import is_consent
 from segkit.intake.counts import count_lines
 from segkit.intake.doubted_customers import doubt_customers, write_customer_line
 from segkit.intake.evidence import ENOUGH
-from segkit.intake.headers import concepts, pattern, plain, without_prefix
+from segkit.intake.headers import concepts, pattern, plain, regex, without_prefix
 from segkit.intake.ledger import Rejection
 from segkit.intake.lookups import EVENT_WORDS
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, lacks
@@ -62,14 +62,17 @@ def doubt_orders(
     used: Mapping,
     taken: Intake,
     counts: pl.DataFrame | None = None,
+    shared: Shared | None = None,
 ) -> list[Finding]:
     """List the doubts about proposed columns of orders that the clean lines raise.
 
     ``given`` and ``used`` are the mapping as given and as completed; ``counts`` are the clean lines
-    as `segkit.intake.counts.count_lines` counts them, where that is done already.
+    as `segkit.intake.counts.count_lines` counts them, and ``shared`` the cells and profiles of the
+    raw rows, where these are there already.
     """
     with without_prefix(raw.columns):
-        return _doubts(Columns("orders", raw, used), given, taken, counts)
+        columns = Columns("orders", raw, used, shared=shared or {})
+        return _doubts(columns, given, taken, counts)
 
 
 def _doubts(
@@ -177,11 +180,11 @@ def doubt_rejected(columns: Columns, taken: Intake) -> list[Finding]:
     return [Finding("block", "orders", name or "", text, lost, answer=answer)]
 
 
-def refuse_other_tables(raw: pl.DataFrame, given: Mapping, used: Mapping) -> list[Finding]:
+def refuse_other_tables(columns: Columns, given: Mapping) -> list[Finding]:
     """Refuse a list of customers or an export of events that is given as orders."""
+    raw, part = columns.raw, columns.mapping.tables["orders"].columns
     if raw.height < 2 or (_is_given(given, "customer_id") and _is_given(given, "amount")):
         return []
-    part, columns = used.tables["orders"].columns, Columns("orders", raw, used)
     events = _event_column(columns, part)
     amount = part.get("amount")
     without = amount is None or 2 * columns.cells(amount).count() < raw.height
@@ -237,9 +240,7 @@ def _event_column(columns: Columns, used: Map[str, str]) -> str:
             continue
         known = {*EVENT_TYPES, *EVENT_WORDS}
         said = [
-            word
-            for word in words
-            if plain(word) in known or pl.Series([plain(word)]).str.contains(pattern("event"))[0]
+            word for word in words if plain(word) in known or regex("event").search(plain(word))
         ]
         is_named = "event" in plain(name).split("_")
         if len(said) >= max(2, 0.4 * words.len()) or (is_named and said):

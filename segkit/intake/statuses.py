@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from collections.abc import Mapping as Map
+from functools import lru_cache
 
 import polars as pl
 
@@ -82,13 +83,17 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
     without, partly = regex("without"), regex("partly")
     if without.search(text) and _AFTER_SALE.match(without.sub("", text)):  # "no return"
         return "sale"
-    whole = partly.sub(" ", text).strip()
-    name = next((name for name, pattern in _PATTERNS.items() if pattern.search(whole)), None)
+    name = _state_name(partly.sub(" ", text).strip())
     if name in ("sale", "refunded") and regex("negated").search(text):
         return None  # "not delivered" is no sale for certain
     if name and partly.search(text):  # the rest of an order that is refunded in part was sold
         return "sale" if name == "refunded" else None
     return _MEANS.get(str(name), name)
+
+
+@lru_cache(4096)  # questions look at the same words, one after another
+def _state_name(text: str) -> str | None:
+    return next((name for name, pattern in _PATTERNS.items() if pattern.search(text)), None)
 
 
 def refund_meaning(word: object) -> str | None:
@@ -217,7 +222,11 @@ def row_meaning(word: object) -> str | None:
     >>> [row_meaning(word) for word in ("Sale", "Payout", "Service fee", "Chargeback", "Reversed")]
     ['line', 'other', 'charge', 'return', 'refunded']
     """
-    text = _state_text(word)
+    return _row_name(_state_text(word))
+
+
+@lru_cache(4096)
+def _row_name(text: str) -> str | None:
     return next((meant for pattern, meant in _ROW_PATTERNS if pattern.search(text)), None)
 
 

@@ -44,8 +44,10 @@ def counted_rows(columns: Columns, but: Collection[str] = ()) -> pl.Series:
     for name in STATUS_COLUMNS:
         if name in used:
             state = states_of(columns, name)
-            back = (state == "refunded") & (_returned(columns) | ("row_kind" in but))
-            rows &= ((state == "sale") | back).fill_null(value=True)
+            counts, back = state == "sale", state == "refunded"
+            if back.any():
+                counts |= back & (_returned(columns) | ("row_kind" in but))
+            rows &= counts.fill_null(value=True)
     if "cancelled_at" in used:
         rows &= ~is_cancelled(columns)
     if columns.option("state_time") and "order_id" in used:

@@ -194,11 +194,8 @@ def _refuse_second_table(
 ) -> None:
     """Raise if a second header stands among the rows: names in columns that hold figures."""
     sample = frame.head(min(SAMPLE_ROWS, max(10, frame.height // 4)))
-    figures = [
-        name
-        for name in names
-        if (sample[name].str.contains(r"\d").drop_nulls().mean() or 0) > 0.95  # type: ignore[operator]
-    ][:4]
+    shares = sample.select(pl.col(name).str.contains(r"\d").mean() for name in names).row(0)
+    figures = [name for name, share in zip(names, shares, strict=True) if (share or 0) > 0.95][:4]
     if len(figures) < 3:
         return
     rows = frame.with_row_index("__row").select("__row", *names)[:-1]
