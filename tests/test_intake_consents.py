@@ -8,6 +8,7 @@ import pytest
 import segkit
 from segkit.campaign import SegmentContract, build_audience
 from segkit.errors import SourceError
+from segkit.intake.answers import mapping_of, offered_answers
 from segkit.intake.consents import AGREED, NOT_REFUSED, REFUSED, consent_meaning, word_meaning
 from segkit.intake.layouts import add_contacts
 from segkit.intake.mapping import Mapping
@@ -471,6 +472,25 @@ def test_words_that_are_not_understood_stop_the_lists_until_they_are_answered(tm
     ignored = ["customers.not_consents=['Newsletter preference']"]
     start(file, out=tmp_path / "c", answers=ignored, assume_consent=True)
     assert pl.read_csv(tmp_path / "c" / "klaviyo.csv").height == PEOPLE
+
+
+def test_o_beside_n_is_yes_in_french_and_two_columns_have_their_own_words():
+    frame = orders("Newsletter", "N", "O")
+    assert [one for one in segkit.audit_data(frame).findings if one.kind == "consent"]
+    french = frame.with_columns(Montant=1.0, Commande=pl.lit("x"))
+    audit = segkit.audit_data(french, {"orders": {"columns": {"amount": "Total"}}})
+    assert not [one for one in audit.findings if one.kind == "consent"]
+    both = frame.rename({"Newsletter": "Newsletter A"}).with_columns(
+        pl.col("Newsletter A").replace({"O": "Q"}).alias("Newsletter B")
+    )
+    asked = [one.answer for one in segkit.audit_data(both).findings if one.kind == "consent"]
+    assert [answer.partition(" = ")[0] for answer in asked] == [
+        '[customers.values."Newsletter A"] "O"', '[customers.values."Newsletter B"] "Q"'
+    ]  # fmt: skip
+    told = mapping_of([one.replace("=false", "=true") for one in offered_answers(asked[0])[0]])
+    left = [one.finding for one in segkit.audit_data(both, told).findings if one.kind == "consent"]
+    assert len(left) == 1
+    assert left[0].startswith("'Newsletter B'")
 
 
 def test_a_column_of_yes_and_no_that_names_marketing_is_asked_about():
