@@ -866,6 +866,19 @@ def test_what_stands_beside_the_reading_is_summed_over_the_rows_that_count():
     assert not any("not used: " in item.finding for item in audit.findings)
 
 
+def test_a_price_beside_what_was_paid_is_summed_on_the_rows_without_a_payment_too():
+    visits = pl.DataFrame(
+        {
+            "Email": [f"c{i % 20}@x.org" for i in range(60)],
+            "Date": DAYS[:60],
+            "Appointment price": [20.0 + i % 7 for i in range(60)],
+            "Paid online": [20.0 + i % 7 if i % 2 else 0.0 for i in range(60)],
+        }
+    )
+    audit = segkit.audit_data(visits, {"orders": {"columns": {"amount": "Paid online"}}})
+    assert f"'Appointment price' {visits['Appointment price'].sum():,.0f}." in audit.understood
+
+
 def test_nothing_is_compared_where_all_columns_are_used():
     lines = sold().select("Order", "Email", "Date", "Net")
     assert "Compare" not in segkit.audit_data(lines).understood

@@ -44,9 +44,12 @@ def compare_reading(columns: Columns, taken: Intake, total: float, people: int) 
     if taken.orders is None or columns.source("customer_id") is None:
         return []
     rows = _mark(columns, taken.orders)
+    zero = taken.rejects["orders"].filter(pl.col("reason") == "zero_amount")  # of this amount alone
     with without_prefix(columns.raw.columns):
         said = {
-            "sums of other columns: ": "; ".join(_list_sums(columns, rows, total)),
+            "sums of other columns: ": "; ".join(
+                _list_sums(columns, rows | _mark(columns, zero), total)
+            ),
             "people by ": ", by ".join(_list_people(columns, taken, people)),
             "not used, though of few words: ": "; ".join(say_uneven(columns, rows)),
         }
@@ -54,7 +57,7 @@ def compare_reading(columns: Columns, taken: Intake, total: float, people: int) 
 
 
 def _mark(columns: Columns, lines: pl.DataFrame) -> pl.Series:
-    """Mark the raw rows of clean order lines."""
+    """Mark the raw rows of order lines."""
     none = pl.Series([False]).new_from_index(0, columns.raw.height)
     return none.scatter(lines["source_row"], values=True)
 
@@ -63,10 +66,12 @@ def _list_sums(columns: Columns, rows: pl.Series, total: float) -> list[str]:
     """List other sums of money: discounts and refunds first, then the largest differences."""
     used = columns.mapping.tables["orders"].columns
     off = {used[kind]: kind for kind in _OFF if kind in used}
+    price = used.get("unit_price") if "quantity" not in used else None  # it may be the row's money
+    taken = {*used.values()} - {price}
     found = [(2, *item) for item in _multiply(columns, rows, total)]
     for header, shown in columns.profiles.items():
         kind = off.get(header) or kind_of_money(header)
-        if header not in off and (header in used.values() or not _is_money(columns, shown, kind)):
+        if header not in off and (header in taken or not _is_money(columns, shown, kind)):
             continue
         once, role = _stands_once(columns, shown, kind), kind if kind in _OFF else "amount"
         is_sum = header not in off or columns.option(_UNITS[kind]) not in _RATES
