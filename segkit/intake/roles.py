@@ -104,7 +104,8 @@ def _fits(role: str, header: str, shown: ColumnProfile) -> float | None:
 
 def _fits_time(shown: ColumnProfile) -> float | None:
     """Return what dates add; words without a figure, as of time zones, are none."""
-    if shown.words and not any(re.search(r"\d", word) for word in shown.words):
+    worded = shown.words and not any(re.search(r"\d", word) for word in shown.words)
+    if worded and shown.rows >= ENOUGH:
         return None
     return 0.5 if shown.dated else -0.5
 
