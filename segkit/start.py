@@ -280,11 +280,18 @@ def _write(
         folder / PAGE,
         write_outlook_page(
             outlook, source=name, files=files, notices=notices,
-            compared=compared, basis=_basis(outlook, read),
+            compared=compared, basis=_basis(outlook, read), is_net=_has_returns(taken),
         ),
     )  # fmt: skip
     paths = (page, *(folder / file for file in files))
     return Start(folder, page, paths, outlook, understood, tuple(notices))
+
+
+def _has_returns(taken: Intake) -> bool:
+    """Return whether sums given back are known: on lines of their own, or as refunds."""
+    part = taken.mapping.tables["orders"]
+    is_stated = "refund" in {*part.columns, *part.constants}
+    return taken.orders is not None and (is_stated or bool(taken.orders["is_return"].any()))
 
 
 def _sheets(outlook: Outlook) -> dict[str, pl.DataFrame]:
@@ -351,7 +358,7 @@ def _doubts(findings: Sequence[Finding]) -> list[str]:
         one.finding
         for one in findings
         if one.severity == "warn"
-        and (one.column in {"customer_id", "order_id"} or one.kind == "void")
+        and (one.column in {"customer_id", "order_id", "refund"} or one.kind == "void")
         and ": rejected (" not in one.finding
     )
     return [f"To look at (segkit check says how to change it): {text}"] if text else []

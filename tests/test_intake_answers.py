@@ -339,6 +339,24 @@ def test_an_invoice_that_a_credit_note_wholly_takes_back_is_no_order(back, word)
     assert taken.ledger.reasons() == {"given_back": 3}
 
 
+def test_a_document_that_takes_a_cancelled_one_back_is_left_out_with_it():
+    rows = [
+        ("A", "R1", "01-05", 50.0, "Storniert"), ("A", "S1", "01-07", -50.0, "Bezahlt"),
+        ("B", "R2", "01-06", 30.0, "Storniert"), ("B", "S2", "01-06", -30.0, "Bezahlt"),
+        ("B", "R3", "01-08", 30.0, "Bezahlt"), ("B", "S3", "01-09", -30.0, "Bezahlt"),
+        ("C", "R4", "01-09", 20.0, "Bezahlt"), ("C", "S4", "01-10", -5.0, "Bezahlt"),
+    ]  # fmt: skip
+    names = ("Kunde", "Nummer", "Datum", "Betrag", "Status")
+    frame = pl.DataFrame(rows, names, orient="row").with_columns(
+        Datum=pl.lit("2025-") + pl.col("Datum")
+    )
+    taken = segkit.clean_data(frame)
+    assert taken.orders["amount"].to_list() == [30.0, -30.0, 20.0, -5.0]
+    assert taken.ledger.reasons() == {"cancelled": 4}
+    same = frame.with_columns(pl.col("Nummer").str.replace("S", "R"))  # on the number of the first
+    assert segkit.clean_data(same.head(6)).orders["amount"].sum() == 0.0
+
+
 @pytest.mark.parametrize("header", ["Gebucht von", "Booked by", "Guest name", "Vevő neve"])
 def test_names_are_offered_beside_a_customer_that_many_rows_lack(header):
     frame = pl.DataFrame(

@@ -77,6 +77,8 @@ CASES = [
     ("Email status", "cleaned", "subscribed", True),
     ("Info", "désinscrit", "inscrit", True),  # the words alone say it
     ("Status", "unsubscribed", "subscribed", True),
+    ("Donor Further Contact", "No", "Yes", True),
+    ("Happy to be contacted", "N", "Y", True),
     ("Zgoda marketingowa", "nie", "tak", True),
     ("メルマガ", "いいえ", "はい", True),
     ("订阅", "已退订", "已订阅", True),
@@ -493,16 +495,15 @@ def test_o_beside_n_is_yes_in_french_and_two_columns_have_their_own_words():
     assert left[0].startswith("'Newsletter B'")
 
 
-def test_a_column_of_yes_and_no_that_names_marketing_is_asked_about():
-    frame = orders("Advertising", "no", "yes").with_columns(
-        pl.col("Email").alias("Recipient e-mail")
-    )
+@pytest.mark.parametrize("header", ["Advertising", "Updates", "Kontakt", "お知らせ"])
+def test_a_column_of_yes_and_no_that_names_marketing_is_asked_about(header):
+    frame = orders(header, "no", "yes").with_columns(pl.col("Email").alias("Recipient e-mail"))
     asked = [one for one in segkit.audit_data(frame).findings if one.kind == "consent"]
     assert [one.finding.partition(" and may")[0] for one in asked] == [
-        "'Advertising' holds yes and no"
+        f"{header!r} holds yes and no"
     ]
-    answer = {"customers": {"columns": {"marketing_consent": "Advertising"}}}
+    answer = {"customers": {"columns": {"marketing_consent": header}}}
     assert listed(read(frame, answer), "granted") == AGREE
-    unread = {"customers": {"columns": {"consent_email": "Advertising"}}}
+    unread = {"customers": {"columns": {"consent_email": header}}}
     with pytest.raises(segkit.errors.MappingError, match="no effect without a table of customers"):
         segkit.audit_data(frame, Mapping.from_dict(unread))

@@ -39,6 +39,27 @@ def taken_money(frame, mapping=None):
     return money, taken.orders.height, taken.ledger.reasons()
 
 
+PARTLY = [i % 10 == 5 for i in range(N)]
+
+
+@pytest.mark.parametrize("header", ["Återbetalt", "Foo bar"])
+def test_refunds_in_part_come_off_are_asked_about_or_are_warned_about(header):
+    state = ["Återbetald" if a else "Delvis återbetald" if b else "Skickad"
+             for a, b in zip(BAD, PARTLY, strict=True)]  # fmt: skip
+    back = [t if a else 2.5 if b else 0.0 for t, a, b in zip(TOTALS, BAD, PARTLY, strict=True)]
+    frame = orders("Status", "", "").with_columns(Status=pl.Series(state))
+    full = frame.with_columns(pl.Series(header, back))
+    answer = None
+    if header == "Foo bar":  # told by its values
+        (asked,) = [f for f in segkit.audit_data(full).findings if f.severity == "block"]
+        assert asked.answer.startswith('[orders.columns] refund = "Foo bar"')
+        answer = {"orders": {"columns": {"refund": header}}}
+    assert taken_money(full, answer)[0] == round(SOLD - 2.5 * sum(PARTLY), 2)
+    (warned,) = [f for f in segkit.audit_data(frame).findings if f.column == "refund"]
+    part = round(sum(t for t, b in zip(TOTALS, PARTLY, strict=True) if b))
+    assert f"6 orders ({part}) were refunded in part" in warned.finding
+
+
 def answer_of(finding):
     """Read the first mapping lines that a question offers, as a mapping."""
     first = finding.answer.split("; [orders] not_states")[0]
@@ -58,6 +79,7 @@ READ = {
         ("Erstattet", "nein", "ja"),
         ("Remboursée", "non", "oui"),
         ("Reembolsado", "não", "sim"),
+        ("Estornado", "não", "sim"),
     ],
     "cancelled": [
         ("Storno", None, "X"),
@@ -97,7 +119,6 @@ ASKED = [
     ("livemode", "true", "false"),
     ("Test", "no", "yes"),
     ("Deleted", "0", "1"),
-    ("Estornado", "não", "sim"),
     ("Confirmed", "yes", "no"),
     ("Cancellation reason", None, "changed my mind"),
 ]

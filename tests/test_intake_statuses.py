@@ -6,6 +6,7 @@ import pytest
 import segkit
 from segkit.errors import DataError, MappingError
 from segkit.intake.answers import mapping_of
+from segkit.intake.headers import concepts
 from segkit.intake.statuses import likely_status, on_account_words, row_meaning, status_meaning
 
 WORDS = {
@@ -46,6 +47,32 @@ CREDIT_NOTES = (
     "ใบลดหนี้, إشعار دائن, חשבונית זיכוי"
 )
 RECEIPTS = "Boleta Electrónica, Scontrino, Kassenbon, Paragon, Nota fiscal, 領収書, Nota de débito"
+
+
+def test_refunds_are_known_by_their_header_and_parts_of_them_by_their_word():
+    headers = (
+        "Refund|Refunded|Amount Refunded|Returned amount|Reimbursement|Paid back|Erstattet|"
+        "Rückerstattungsbetrag|Erstatteter Betrag|Rückzahlung|Remboursée|Montant remboursé|"
+        "Reembolsos|Importe devuelto|Reintegro|Rimborsi|Importo reso|Devolvido|Valor estornado|"
+        "Estorno|Terugbetaald bedrag|Gecrediteerd|Återbetalt|Återbetalat|Återbetalning|Krediterat|"
+        "Refunderet|Tilbagebetaling|Tilbakebetalt|Refusjon|Palautukset|Hyvityssumma|Zwrócono|"
+        "Kwota zwrotu|Vrácená částka|Dobropis|Vrátené|Visszatérített összeg|Visszafizetve|"
+        "Sumă rambursată|Vraćeno|Vračilo|Geri ödenen|İade tutarı|Возвращено|Сумма возврата|"
+        "Возмещено|Повернено|Възстановена сума|Επιστράφηκε|סכום שהוחזר|المبلغ المسترد|已退金额|"
+        "退货金额|払戻金額|반품금액|환급|เงินคืน|Số tiền hoàn|Đã hoàn tiền|Dana dikembalikan"
+    )
+    assert not [name for name in headers.split("|") if "refund" not in concepts(name)[0]]
+    others = ("Hoàn thành", "Returning", "Returning customer", "Palaute", "Rembours")
+    assert not [name for name in others if "refund" in concepts(name)[0]]
+    parts = (
+        "Partially_Refunded Teilerstattet Partiellement_remboursée Parcialmente_devuelto "
+        "Rimborsato_parzialmente Deels_terugbetaald Delvis_återbetald Delvist_refunderet "
+        "Osittain_palautettu Częściowo_zwrócone Částečně_vráceno Részben_visszatérítve "
+        "Kısmen_iade_edildi Частично_возвращено 部分退款 一部返金 부분_환불"
+    )
+    assert {word: status_meaning(word) for word in parts.split()} == dict.fromkeys(
+        parts.split(), "sale"
+    )
 
 
 def test_credit_notes_take_back_and_receipts_are_sales():

@@ -37,7 +37,7 @@ from segkit.intake.pieces import counts_returns, returned_pieces, take_pieces_of
 from segkit.intake.privacy import mask_word, show_state
 from segkit.intake.questions import MOST_ASKED, Finding
 from segkit.intake.roles import adjusted_columns
-from segkit.intake.states import Told, has_invoices, say_left, settle_unknown
+from segkit.intake.states import Told, has_invoices, part_refunds, say_left, settle_unknown
 from segkit.intake.statuses import likely_status, refund_meaning, status_meaning
 from segkit.intake.sums import count_words, counted_rows, line_money, say_rows, say_sum, sum_of
 from segkit.intake.unused import FEW_WORDS, is_likely_state, likely_unknown, unused_words
@@ -46,6 +46,8 @@ from segkit.intake.whole_orders import states_of
 MOST_SHOWN = 6
 # A date of payment or a sum paid is there on most orders; what is owed is the whole amount.
 MOSTLY_PAID, MOSTLY_EQUAL = 0.5, 0.8
+# So many orders refunded in part, and so large a share of them, show a column of refunds.
+FEWEST, MOST_STATED = 3, 0.9
 _OF_OTHERS = frozenset(WORDS["headers"]["of_others"].split())
 _PAID = frozenset(["amount", "total", "revenue", "price"])
 
@@ -203,12 +205,29 @@ def _about_refunds(
             answer = f'[orders.columns] amount = "{base}" with {answer} and [orders] refund_is = '
             answer += f'"left"; or {net} they do not'
             findings.append(Finding("block", "orders", "refund", text, rows, answer=answer))
-        elif "refund" in meant and (total := sum_of(columns, header, "refund")) != 0:
+        elif ("refund" in meant or _stands_on_part_refunds(columns, shown)) and (
+            total := sum_of(columns, header, "refund")
+        ) != 0:
             text = f"{header!r} is not used and holds refunds{say_sum(total)}: are they taken off?"
             answer = f"{answer}; or {net} the amounts are net of them"
             rows = columns.raw.height
             findings.append(Finding("block", "orders", "refund", text, rows, answer=answer))
     return findings
+
+
+def _stands_on_part_refunds(columns: Columns, shown: ColumnProfile) -> bool:
+    """Return whether money stands on orders that are refunded in part, and on hardly any other."""
+    partly, worth, back = part_refunds(columns), line_money(columns), shown.numbers
+    if worth is None or back is None or back.len() != worth.len() or partly.sum() < FEWEST:
+        return False
+    back = back.fill_null(0).abs()
+    allowed = partly
+    for name in filter(columns.source, STATUS_COLUMNS):
+        allowed |= (states_of(columns, name) != "sale").fill_null(value=False)
+    fits = (back > 0) & (back <= worth.abs())
+    return bool(
+        fits.filter(partly).mean() >= MOST_STATED and not (back.filter(~allowed) > 0).any()  # type: ignore[operator]
+    )
 
 
 def _counted(cells: pl.Series, meanings: dict[str, str]) -> pl.Series:

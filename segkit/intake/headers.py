@@ -35,10 +35,11 @@ _JOINTS = ("", "s", "n", "en", "es", "e")  # letters that join compounds
 _LATIN = re.compile(r"[a-z0-9_]+$")
 _WITH_TAX = frozenset(WORDS["headers"]["with_tax"].split())
 _WITHOUT_TAX = frozenset(WORDS["headers"]["without_tax"].split())
-# Words of states also name columns: "Refunderet beløb".
-_GIVEN_BACK = re.compile("|".join(
-    stem for stem in WORDS["states"]["refunded"].replace("\n", "|").split("|") if stem.isalpha()
-))  # fmt: skip
+# Words of states also name columns: "Refunderet beløb"; not who returns, feedback, or cash on
+# delivery.
+_RETURNS = [stem for stem in re.split(r"[|\n]", WORDS["states"]["refunded"]) if stem.isalpha()]
+_GIVEN_BACK = re.compile(rf"(?!returning|palaute$|rembours(?:$|kost))(?:{'|'.join(_RETURNS)})")
+_PAID_BACK = re.compile(pattern("given_back"))
 _TAILS = ("nr", "no", "id", "num", "code")
 _DOCUMENT_TYPE = re.compile(
     r"^(?:fk|bl|au|vg|bw|vbtyp|faktura|beleg|auftrags?|vorgangs?|buchungs?)_?(?:art|typ)$|^vbtyp$|"
@@ -232,7 +233,7 @@ def _concepts(header: str) -> tuple[frozenset[str], int]:
             meant |= LEXICON[token]
         elif token not in SMALL:
             parts = _compound(token)
-            if parts is None and len(tokens) > 1 and _GIVEN_BACK.match(token):
+            if parts is None and _GIVEN_BACK.match(token):
                 parts = {"refund"}
             meant |= parts or set()
             unknown += parts is None
@@ -259,6 +260,8 @@ def _settle(header: str, tokens: list[str], meant: set[str]) -> frozenset[str]:
         meant = (meant - {"tax"}) | {side}
     if "number_of" in "_".join(tokens) or {"id", "quantity"} <= meant:  # number of items
         meant = (meant - {"id"}) | {"quantity"}
+    if _PAID_BACK.search("_".join(tokens)):
+        meant = (meant - {"payment"}) | {"refund"}
     if {"amount", "date"} <= meant:  # data zapłaty
         meant = (meant - {"amount"}) | {"payment"}
     return frozenset(meant - {"place"} if "email" in meant else meant)  # e-mail address

@@ -25,6 +25,7 @@ from segkit.intake.rejects import (
 from segkit.intake.statuses import ROW_KINDS
 from segkit.intake.tables import Cleaned, join_customers, note_repeats, time_columns
 from segkit.intake.whole_orders import (
+    cancel_both,
     earlier_states,
     kinds_of,
     mark_given_back,
@@ -98,7 +99,8 @@ def clean_orders(
     columns: Columns, frame: pl.DataFrame, people: People, fx: pl.DataFrame | None
 ) -> Cleaned:
     """Clean order lines that `read_orders` has read; ``fx`` are rates to the reporting currency."""
-    parsed = mark_given_back(columns, _with_customers(columns, frame, people))
+    parsed = cancel_both(columns, _with_customers(columns, frame, people))
+    parsed = mark_given_back(columns, parsed)
     _note_unread(columns, parsed)
     parsed = _convert(columns, parsed, fx)
     settled = settle(columns, parsed, order_rules(columns, people, parsed))

@@ -19,6 +19,7 @@ from segkit.intake.privacy import mask_word, show_state
 from segkit.intake.questions import MOST_KINDS, Finding
 from segkit.intake.statuses import (
     CREDIT,
+    is_part_refund,
     likely_status,
     on_account_words,
     row_meaning,
@@ -27,7 +28,14 @@ from segkit.intake.statuses import (
     stem,
     unpaid_words,
 )
-from segkit.intake.sums import count_words, counted_rows, list_words, say_rows
+from segkit.intake.sums import (
+    count_words,
+    counted_money,
+    counted_rows,
+    line_money,
+    list_words,
+    say_rows,
+)
 from segkit.intake.whole_orders import kinds_of, states_of
 
 MOST_STATUSES, MOST_NAMED = 40, 4
@@ -91,7 +99,40 @@ def about_statuses(columns: Columns) -> list[Finding]:
         text, rows = " ".join(one.finding for one in asked), sum(one.rows or 0 for one in asked)
         kind = max(one.kind for one in asked)
         findings.insert(0, replace(asked[0], finding=text, rows=rows, answer=answer, kind=kind))
-    return findings
+    return findings + _warn_part_refunds(columns)
+
+
+def part_refunds(columns: Columns) -> pl.Series:
+    """Mark the rows whose state says that a part of the order was refunded."""
+    marked = pl.Series([False]).new_from_index(0, columns.raw.height)
+    for source in filter(None, map(columns.source, STATUS_COLUMNS)):
+        words = columns.cells(source).cast(pl.String)
+        partly = [word for word in words.drop_nulls().unique() if is_part_refund(word)]
+        marked |= words.is_in(partly).fill_null(value=False)
+    return marked
+
+
+def _warn_part_refunds(columns: Columns) -> list[Finding]:
+    """Say how much money counts in full though a part was refunded, where no refund is stated."""
+    part = columns.mapping.tables["orders"]
+    if {"refund", "is_return", "row_kind"} & {*part.columns, *part.constants}:
+        return []
+    rows, worth = part_refunds(columns) & counted_rows(columns), line_money(columns)
+    if not rows.any() or (worth is not None and (worth < 0).any()):
+        return []
+    money_ = counted_money(columns, rows)
+    order = columns.source("order_id")
+    orders = columns.orders.filter(rows).n_unique() if order else int(rows.sum())
+    total = "" if money_ is None else f" ({money(float(money_.sum()))})"
+    text = (
+        f"A state says that {counted(orders, 'order')}{total} were refunded in part, and no column "
+        "says how much: they count in full."
+    )
+    answer = (
+        '[orders.columns] refund = "column"; or [orders.constants] refund = 0, if the amounts are '
+        "net of refunds"
+    )
+    return [Finding("warn", "orders", "refund", text, int(rows.sum()), answer=answer)]
 
 
 def _ask_words(

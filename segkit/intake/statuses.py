@@ -96,6 +96,18 @@ def _state_name(text: str) -> str | None:
     return next((name for name, pattern in _PATTERNS.items() if pattern.search(text)), None)
 
 
+def is_part_refund(word: object) -> bool:
+    """Return whether a status word says that a part of the order was refunded.
+
+    Examples
+    --------
+    >>> is_part_refund("Osittain palautettu"), is_part_refund("Palautettu")
+    (True, False)
+    """
+    is_part = regex("partly").search(_state_text(word))
+    return bool(is_part) and status_meaning(word) == "sale"
+
+
 def refund_meaning(word: object) -> str | None:
     """Return what a word says of the order in a column of the states of refunds; None if unknown.
 

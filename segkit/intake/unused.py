@@ -176,7 +176,11 @@ def _says_something_else(header: str, shown: ColumnProfile) -> bool:
     if shown.rows < ENOUGH or not shown.distinct or shown.dated or shown.emails:
         return True
     is_else = bool(meant & _ELSE or regex("else_header").search(plain(header)))
-    if {"dispute", "accepted"} <= meant or (is_else and not is_named_state(header)):
+    if (
+        {"dispute", "accepted"} <= meant
+        or "tax" in meant
+        or (is_else and not is_named_state(header))
+    ):
         return True
     is_way = "type" in meant or bool(regex("method").search(plain(header)))
     if (is_way and {"payment", "shipping"} & meant) or not (shown.words or shown.is_flag):

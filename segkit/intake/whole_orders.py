@@ -17,6 +17,7 @@ from segkit.intake.rejects import MICROS, REPEAT, left_out, repeats
 from segkit.intake.statuses import CREDIT_NOTE, STATUSES, read_kinds, read_statuses
 
 WIDE = pl.Int128
+MOST_TAKEN_BACK = 0.5  # share of the documents of a state that others take back
 MOST_WORDS = 20  # in a column that tells kinds of documents
 ROUNDED = MICRO // 50  # what rounded prices may be off an order's total
 
@@ -257,6 +258,53 @@ def _take_off_refunds(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
         .otherwise("__state"),
     )
     return settled.select(*parsed.columns)
+
+
+def cancel_both(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
+    """Cancel the documents that take back ones which do not count: only both together are zero.
+
+    These have the number of such a document; or the opposite sum of the same customer's at no
+    earlier day, where most documents of that state have one.
+    """
+    back = (parsed["is_return"] & (parsed[MICROS] < 0)).fill_null(value=False)
+    if "__state" not in parsed.columns or not back.any():
+        return parsed
+    state, key = pl.col("__state"), ["customer_id", "size", "nth"]
+    number = pl.col("order_id") if columns.has("order_id") else pl.lit(None, pl.String)
+    own = pl.concat_str(pl.lit("\0"), "source_row")
+    rows = parsed.select("customer_id", "order_day", state, back=back, micro=MICROS,
+                         number=number, document=pl.coalesce(number, own))  # fmt: skip
+    documents = (
+        rows.filter(
+            (pl.col("back") & (state == "sale")) | (~pl.col("back") & (pl.col("micro") > 0))
+        )
+        .group_by("customer_id", "document", "back", "__state")
+        .agg(size=pl.col("micro").cast(WIDE).sum().abs(), day=pl.col("order_day").min())
+        .with_columns(counts=((state == "sale") & ~pl.col("back")).any().over("document"))
+        .filter(~pl.col("counts"))
+        .sort("day")
+        .with_columns(nth=pl.int_range(pl.len()).over("customer_id", "size", "back", "__state"))
+    )
+    notes = documents.filter("back").select(*key, note="document", note_day="day")
+    cancelling: list[str] = []
+    for name in STATUSES[:-1]:
+        gone = documents.filter(~pl.col("back") & (state == name))
+        pairs = notes.join(gone, on=key).filter(pl.col("note_day") >= pl.col("day"))
+        if pairs.height >= MOST_TAKEN_BACK * gone.height:
+            cancelling += pairs["note"].to_list()
+        same = pl.col("note").is_in(gone["document"].implode())
+        cancelling += notes.filter(same)["note"].to_list()
+    marked = rows.select(
+        (pl.col("back") & pl.col("document").is_in(cancelling)).alias("m")
+    ).to_series()
+    if not marked.any():
+        return parsed
+    columns.notes.append(
+        f"orders: {counted(rows.filter(marked)['document'].n_unique(), 'document')} that take back "
+        "what is cancelled, refunded or unpaid are left out with it"
+    )
+    gone_too = pl.when(marked).then(pl.lit("cancelled")).otherwise(state)
+    return parsed.with_columns(gone_too.alias("__state"))
 
 
 def mark_given_back(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:

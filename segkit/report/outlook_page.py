@@ -25,6 +25,7 @@ def write_outlook_page(
     notices: Sequence[str] = (),
     compared: Sequence[str] = (),
     basis: Sequence[str] = (),
+    is_net: bool = True,
 ) -> str:
     """Return the page as HTML, complete in itself.
 
@@ -41,6 +42,8 @@ def write_outlook_page(
         Other figures of the same rows, to compare with those shown.
     basis : sequence of str
         What was read, and what was assumed.
+    is_net : bool
+        Whether sums given back are known, and taken off revenue.
     """
     return hide_addresses(
         part(
@@ -50,7 +53,7 @@ def write_outlook_page(
             first_day=outlook.first_day.isoformat(),
             as_of=outlook.as_of.isoformat(),
             lead=_lead(outlook),
-            figures=_figures(outlook),
+            figures=_figures(outlook, is_net=is_net),
             cards=_cards(outlook),
             rows=_rows(outlook),
             contact="May be written to" if outlook.has_addresses else "",
@@ -73,7 +76,7 @@ def _lead(outlook: Outlook) -> str:
     return f"The best fifth of your customers bring {share} of revenue. {outlook.at_stake}"
 
 
-def _figures(outlook: Outlook) -> list[dict[str, str]]:
+def _figures(outlook: Outlook, *, is_net: bool) -> list[dict[str, str]]:
     people = outlook.customers
     listed = outlook.audience.frame.height
     contact = number(listed) if listed or not outlook.unrecorded else "not known"
@@ -83,7 +86,7 @@ def _figures(outlook: Outlook) -> list[dict[str, str]]:
     revenue = money(float(people["revenue"].sum()), outlook.currency)
     return [
         {"name": "customers who bought", "value": number(people.height), "tone": ""},
-        {"name": "revenue, net of returns", "value": revenue, "tone": ""},
+        {"name": "revenue, net of returns" if is_net else "revenue", "value": revenue, "tone": ""},
         {"name": "customers slipping away", "value": slipping, "tone": "attention"},
         {"name": "customers you may write to", "value": contact, "tone": ""},
     ]
