@@ -5,6 +5,7 @@ import pytest
 
 import segkit
 from segkit.intake.answers import mapping_of, offered_answers, read_answer
+from segkit.intake.counts import understand
 from segkit.intake.mapping import Mapping, TableMapping
 
 N = 60
@@ -337,6 +338,33 @@ def test_an_invoice_that_a_credit_note_wholly_takes_back_is_no_order(back, word)
     taken = segkit.clean_data(frame, {"orders": {"columns": part}})
     assert taken.orders["amount"].to_list() == [7.0, -3.0, 9.0]
     assert taken.ledger.reasons() == {"given_back": 3}
+
+
+@pytest.mark.parametrize(
+    ("back", "counts"),
+    [
+        ([("A", "1", 30.0, 30.0, None), ("B", "2", 12.0, 12.0, None)], False),
+        ([("A", "1", 30.0, None, "refunded"), ("B", "2", 12.0, None, "refunded")], False),
+        ([("A", "1", 30.0, None, None), ("B", "2", 12.0, None, None),
+          ("A", "1", -30.0, None, None), ("B", "2", -12.0, None, None)], True),
+        ([("A", "1", 30.0, None, None), ("B", "2", 12.0, None, None),
+          ("A", "8", -30.0, None, None), ("B", "9", -12.0, None, None)], True),
+        ([("A", "1", 30.0, None, None), ("B", "2", 12.0, None, None),
+          ("A", "1", -30.0, None, "credit note"), ("B", "2", -12.0, None, "credit note")], False),
+    ],
+)  # fmt: skip
+def test_orders_that_were_wholly_given_back_are_told_in_every_shape_of_file(back, counts):
+    part = {"customer_id": "c", "order_id": "o", "order_time": "d", "amount": "net"}
+    part |= {"refund": "r"} | ({"status": "s"} if back[0][-1] else {})
+    rows = [*back, ("B", "3", 7.0, None, None), ("C", "4", 9.0, None, None),
+            ("C", "5", -4.0, None, None)]  # fmt: skip
+    frame = pl.DataFrame(rows, ["c", "o", "net", "r", "s"], orient="row")
+    frame = frame.with_columns(d=pl.date(2025, 1, 3))
+    taken = segkit.clean_data(frame, {"orders": {"columns": part}})
+    assert taken.orders["amount"].sum() == 12.0
+    how = "counted as orders, with no money left" if counts else "not counted"
+    said = f"2 orders were wholly given back (42): {how}; 1 person has no other order."
+    assert understand(taken.mapping, taken).split("\n")[3] == said
 
 
 def test_a_document_that_takes_a_cancelled_one_back_is_left_out_with_it():

@@ -12,8 +12,10 @@ from segkit.intake.cells import MICRO, from_micro
 from segkit.intake.columns import Columns
 from segkit.intake.consents import consent_columns, consents_of_orders, say_consents
 from segkit.intake.mapping import Mapping
+from segkit.intake.people import WHO
 from segkit.intake.questions import Finding
 from segkit.intake.store import Intake
+from segkit.intake.sums import counted_money
 
 
 def count_lines(lines: pl.DataFrame) -> pl.DataFrame:
@@ -59,8 +61,9 @@ def understand(
     """Say in lines what the orders were understood to be.
 
     The first names the columns, the second counts people, orders and money, the third says what
-    is left out, the fourth who may be contacted, if that is recorded; after them come lines that
-    begin with "Compare", where columns that are not used would give other figures. ``read`` holds
+    is left out; where orders were wholly given back, a line says whether they count. Then comes
+    who may be contacted, if that is recorded; after it come lines that begin with "Compare", where
+    columns that are not used would give other figures. ``read`` holds
     the raw columns, where they are read already.
     """
     if taken is None or taken.orders is None or not taken.orders.height:
@@ -119,10 +122,61 @@ def understand(
         for item in rejected
     )
     text = f"Read {named}; money is {worth}.\n{text}.\nRows left out: {left_out or 'none'}."
-    beside = []
+    given_back, beside = [], []
     if "orders" in read:
+        given_back = _given_back(read["orders"], taken, counts)
         beside = compare_reading(read["orders"], taken, worth_of_all, people)
-    return "\n".join(line for line in (text, _contactable(taken, read), *beside) if line)
+    return "\n".join(
+        line for line in (text, *given_back, _contactable(taken, read), *beside) if line
+    )
+
+
+def _given_back(columns: Columns, taken: Intake, counts: pl.DataFrame) -> list[str]:
+    """Say how many orders were wholly given back, whether they count, and who has no other."""
+    is_sale, key = ~pl.col("is_return"), ["customer", "order"]
+    orders = counts.group_by(key).agg(
+        pl.col("day").min(),
+        sold=pl.when(is_sale).then("micro").otherwise(0).sum(),
+        left=pl.col("micro").sum(),
+        bought=is_sale.any(),
+    )
+    bought = orders.filter("bought").sort("day", "order")
+    notes = orders.filter(~pl.col("bought")).with_columns(-pl.col("left")).sort("day")
+    # A document of its own that names no order gives one of the same sum back, and no later one.
+    nth = pl.int_range(pl.len()).over("customer", "left").alias("nth")
+    pairs = bought.with_columns(nth).join(notes.with_columns(nth), on=["customer", "left", "nth"])
+    pairs = pairs.filter((pl.col("left") > 0) & (pl.col("day_right") >= pl.col("day")))
+    whole = bought.filter((pl.col("left") <= 0) & (pl.col("sold") > 0))
+    whole = pl.concat([whole.select(*key, "sold"), pairs.select(*key, "sold")])
+    gone = _rejected_orders(columns, taken).join(bought, on=key, how="anti")
+    others = bought.join(whole, on=key, how="anti")
+    lines = []
+    for how, frame in (("counted as orders, with no money left", whole), ("not counted", gone)):
+        numbers = frame.select(key).unique()
+        only = numbers.join(others, on="customer", how="anti")["customer"].n_unique()
+        alone = f"; {counted(only, 'person has', 'people have')} no other order" if only else ""
+        worth = "" if frame["sold"].has_nulls() else f" ({money(frame['sold'].sum() / MICRO)})"
+        orders_were = counted(numbers.height, "order was", "orders were")
+        lines += [f"{orders_were} wholly given back{worth}: {how}{alone}."] * (numbers.height > 0)
+    return lines
+
+
+def _rejected_orders(columns: Columns, taken: Intake) -> pl.DataFrame:
+    """Return the sales left out since they were given back; no money where currencies differ."""
+    rejected = taken.rejects["orders"].filter(pl.col("reason").is_in(["refunded", "given_back"]))
+    at = rejected["source_row"]
+    rows = pl.Series([False]).new_from_index(0, columns.raw.height).scatter(at, values=True)
+    worth = counted_money(columns, rows) if at.len() else None
+    named = columns.orders.gather(at) if columns.has("order_id") else pl.lit(None, pl.String)
+    lines = taken.tables["orders"]
+    is_one = "currency" not in lines.columns or lines["currency"].n_unique() <= 1
+    micro = (pl.lit(0.0 if worth is None else worth.gather(at)) * MICRO).round(0).cast(pl.Int64)
+    sales = rejected.select(
+        pl.col(WHO).hash().alias("customer"),
+        pl.coalesce(named, pl.col("source_row").cast(pl.String)).hash().alias("order"),
+        micro.alias("sold"),
+    ).filter(pl.col("sold") > 0)
+    return sales if is_one else sales.with_columns(sold=pl.lit(None))
 
 
 def _contactable(taken: Intake, read: Map[str, Columns]) -> str:
