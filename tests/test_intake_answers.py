@@ -367,6 +367,22 @@ def test_orders_that_were_wholly_given_back_are_told_in_every_shape_of_file(back
     assert understand(taken.mapping, taken).split("\n")[3] == said
 
 
+@pytest.mark.parametrize("state", ["refunded", "paid"])
+def test_no_money_is_told_of_orders_given_back_in_several_currencies(state):
+    frame = pl.DataFrame({"c": ["A", "B", "B"], "o": ["1", "2", "3"], "net": [9.0, 8.0, 7.0]})
+    frame = frame.with_columns(
+        d=pl.date(2025, 1, 3),
+        cur=pl.Series(["EUR", "USD", "EUR"]),
+        s=pl.Series(["paid", state, "paid"]),
+    )
+    part = {"customer_id": "c", "order_id": "o", "order_time": "d", "amount": "net"}
+    part |= {"currency": "cur", "status": "s"}
+    fx = pl.DataFrame({"currency": ["USD"], "valid_from": ["2025-01-01"], "rate": [0.5]})
+    options = {"currency": "EUR", "columns": part}
+    taken = segkit.clean_data({"orders": frame, "fx": fx}, {"orders": options})
+    assert ("given back: not counted." in understand(taken.mapping, taken)) == (state == "refunded")
+
+
 def test_a_document_that_takes_a_cancelled_one_back_is_left_out_with_it():
     rows = [
         ("A", "R1", "01-05", 50.0, "Storniert"), ("A", "S1", "01-07", -50.0, "Bezahlt"),

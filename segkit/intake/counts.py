@@ -168,15 +168,17 @@ def _rejected_orders(columns: Columns, taken: Intake) -> pl.DataFrame:
     rows = pl.Series([False]).new_from_index(0, columns.raw.height).scatter(at, values=True)
     worth = counted_money(columns, rows) if at.len() else None
     named = columns.orders.gather(at) if columns.has("order_id") else pl.lit(None, pl.String)
-    lines = taken.tables["orders"]
-    is_one = "currency" not in lines.columns or lines["currency"].n_unique() <= 1
+    codes = taken.tables["orders"].get_column("currency", default=pl.Series(dtype=pl.String))
+    if columns.has("currency"):
+        codes = columns.raw.select(columns.text("currency")).to_series()
     micro = (pl.lit(0.0 if worth is None else worth.gather(at)) * MICRO).round(0).cast(pl.Int64)
     sales = rejected.select(
         pl.col(WHO).hash().alias("customer"),
         pl.coalesce(named, pl.col("source_row").cast(pl.String)).hash().alias("order"),
         micro.alias("sold"),
     ).filter(pl.col("sold") > 0)
-    return sales if is_one else sales.with_columns(sold=pl.lit(None))
+    is_one = codes.drop_nulls().n_unique() <= 1
+    return sales if is_one else sales.with_columns(sold=pl.lit(None, pl.Int64))
 
 
 def _contactable(taken: Intake, read: Map[str, Columns]) -> str:
