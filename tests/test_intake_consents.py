@@ -33,6 +33,24 @@ def read(frame, answer=None):
     return add_contacts(segkit.clean_data(frame, mapping)).customers
 
 
+@pytest.mark.parametrize(
+    ("other", "who"),
+    [("E-mail", "E-mail acheteur"), ("ShippingEmail", "Phone"), ("Teilnehmer-Mail", None)],
+)
+def test_the_address_is_the_customers_and_no_companions(other, who):
+    paid = orders("Newsletter", "no", "yes").rename({"Email": "E-mail acheteur"})
+    digits = pl.col("E-mail acheteur").str.extract(r"(\d+)").str.zfill(4)
+    of_others = pl.format("guest{}@shop.example", "Order ID").alias(other)
+    frame = paid.select(of_others, pl.all(), Phone=pl.lit("+49151000") + digits)
+    answers = [] if who is None else [f"orders.columns.customer_id={who}"]
+    customers = add_contacts(segkit.clean_data(frame, mapping_of(answers))).customers
+    assert set(customers["email"]) == {f"c{k}@shop.example" for k in range(PEOPLE)}
+    assert customers["marketing_consent"].sum() == PEOPLE - REFUSING
+    answers = [f"orders.columns.customer_id={who or 'Phone'}", f"orders.columns.email={other}"]
+    named = add_contacts(segkit.clean_data(frame, mapping_of(answers)))
+    assert named.customers["email"].str.starts_with("guest").all()
+
+
 def listed(customers, unrecorded):
     """Return the numbers of the customers on a mailing list."""
     customers = customers.with_columns(email="customer_id")

@@ -336,6 +336,17 @@ def names_recipient(header: str) -> bool:
 _RECIPIENT = re.compile(pattern("recipient"))
 
 
+def names_companion(header: str) -> bool:
+    """Return whether a header is of who comes along or gets the gift, or of a recipient.
+
+    Examples
+    --------
+    >>> names_companion("E-mail participant"), names_companion("E-mail acheteur")
+    (True, False)
+    """
+    return names_recipient(header) or bool(regex("companion").search(plain(header)))
+
+
 def is_address_part(header: str) -> bool:
     """Return whether a header names a part of an address, and no e-mail address, telephone or name.
 

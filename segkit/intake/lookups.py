@@ -8,10 +8,10 @@ from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.evidence import is_dated
 from segkit.intake.factors import EXACT, LEAST, Scores
-from segkit.intake.headers import SMALL, WORDS, concepts, plain
+from segkit.intake.headers import SMALL, WORDS, concepts, names_companion, plain
 from segkit.intake.mapping import Mapping, TableMapping
 from segkit.intake.questions import Finding, about_rivals
-from segkit.intake.roles import assign_roles, close_rivals, name_score
+from segkit.intake.roles import assign_roles, close_rivals, holds_addresses, name_score
 from segkit.schema import CONTRACTS, EVENT_TYPES
 
 # The other tables have roles of orders, and columns of their own by literal headers.
@@ -53,9 +53,13 @@ def propose_by_header(
 
 def email_column(columns: Columns) -> str | None:
     """Return the column of order lines that states the customer's e-mail address."""
-    proposed, _ = propose_by_header("customers", columns.raw, Mapping())
-    named = columns.source("email") or proposed.columns.get("email")
-    return named or next((n for n in columns.raw.columns if _holds_addresses(columns, n)), None)
+    named, who = columns.source("email"), columns.source("customer_id")
+    if named is None and who is not None and holds_addresses(columns.profile(who)):
+        return who
+    if named is None:
+        named = propose_by_header("customers", columns.raw, Mapping())[0].columns.get("email")
+    others = sorted(columns.raw.columns, key=names_companion)
+    return named or next((n for n in others if _holds_addresses(columns, n)), None)
 
 
 def _holds_addresses(columns: Columns, header: str) -> bool:
@@ -72,6 +76,8 @@ def _scores(table: str, filled: list[str]) -> Scores:
     scores: Scores = {}
     for role in _SHARED.get(table, ()):
         scores[role] = {n: s for n in filled if (s := name_score(role, n)) >= LEAST}
+        if role == "email":  # a participant's or recipient's only where there is no other one
+            scores[role] = {n: s - names_companion(n) for n, s in scores[role].items()}
         if role == "customer_id" and not scores[role]:  # a list of customers may call it id alone
             scores[role] = {n: 1.7 for n in filled if squeezed(plain(n)) == "id"}
     for role, words in WORDS["tables"].get(table, {}).items():

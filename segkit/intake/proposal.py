@@ -67,6 +67,7 @@ from segkit.intake.roles import (
     close_rivals,
     credit_and_debit,
     discount_unit,
+    holds_addresses,
     score_columns,
 )
 from segkit.intake.sanity import refuse_other_tables, refuse_without_customers
@@ -131,6 +132,8 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     if "customer_id" not in fixed:
         questions += choose_customer(frame, columns, draft.whole, scores)
         take_personal_number(columns, profiles, taken)
+    if holds_addresses(profiles.get(draft.whole.get("customer_id", ""))):
+        columns.pop("email", None)  # another one is of somebody else
     numbered = _number_orders(draft)
     constants, asks = ({}, []) if "currency" in fixed else take_home(columns, scores, profiles)
     settled, more = settle_totals(columns, scores, profiles, draft.whole, given)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import chain
 from math import inf
 
 import polars as pl
@@ -29,10 +30,12 @@ from segkit.intake.headers import (
     WORDS,
     concepts,
     is_address_part,
+    names_companion,
     pattern,
     plain,
     without_number,
 )
+from segkit.intake.reshape import name_pairs
 from segkit.intake.statuses import CREDIT, refund_meaning, row_meaning, status_meaning
 
 # Per role: combinations of concepts in a header with their scores, and the concepts beside them
@@ -51,7 +54,7 @@ SURE = 2.9  # a score by which a column is an order number, whatever the others 
 ADJUSTED = frozenset(WORDS["headers"]["adjusted"].split())
 # What a header of codes of currencies may name beside: "WKZ Umsatz".
 _BESIDE_CODES = frozenset(["currency", "order", "buy", "amount", "revenue", "price", "total", "id"])
-_FOREIGN, _LIGHT, _UNKNOWN = 1.6, 0.15, 0.2
+_FOREIGN, _LIGHT, _UNKNOWN, _COMPANION = 1.6, 0.15, 0.2, 0.9
 
 
 def name_score(role: str, header: str) -> float:
@@ -86,7 +89,7 @@ def _fits(role: str, header: str, shown: ColumnProfile) -> float | None:
     if role in ("amount", "unit_price", "refund", "discount", "quantity"):
         return _fits_number(role, shown)
     if role == "email":
-        return _fits_email(shown)
+        return _fits_email(header, shown)
     if role == "order_time":
         return _fits_time(shown)
     if role == "currency" and not shown.currency:
@@ -110,12 +113,21 @@ def _fits_time(shown: ColumnProfile) -> float | None:
     return 0.5 if shown.dated else -0.5
 
 
-def _fits_email(shown: ColumnProfile) -> float | None:
-    """Return what addresses add; the fuller of two columns is rather the customer's."""
+def _fits_email(header: str, shown: ColumnProfile) -> float | None:
+    """Return what addresses add; the fuller of two columns is rather the customer's.
+
+    That of a recipient, a participant or a guest is the last that is taken.
+    """
     enough = shown.rows >= ENOUGH
     if shown.emails < 0.3 or (enough and shown.distinct == 1):
         return None
-    return (0.3 if shown.emails >= 0.8 else 0.0) - (1 - shown.filled if enough else 0.0)
+    score = (0.3 if holds_addresses(shown) else 0.0) - (1 - shown.filled if enough else 0.0)
+    return score - _COMPANION * names_companion(header)
+
+
+def holds_addresses(shown: ColumnProfile | None) -> bool:
+    """Return whether nearly all values of a column are e-mail addresses."""
+    return shown is not None and shown.emails >= 0.8
 
 
 def _fits_id(role: str, header: str, shown: ColumnProfile) -> float | None:
@@ -260,6 +272,8 @@ def score_columns(profiles: dict[str, ColumnProfile], equations: list[Equation])
                 scores[role][header] = by_name + fits
     weigh_equations(scores, [e for e in equations if e.kind != "discount"], LEAST, LEAD)
     weigh_money(scores, profiles)
+    for name in chain.from_iterable(name_pairs([*profiles])):  # half a name tells nobody
+        scores["customer_id"].pop(name, None)
     _drop_sums(scores, profiles)
     weigh_equations(scores, [e for e in equations if e.kind == "discount"], LEAST, LEAD)
     _weigh_orders(scores, profiles)

@@ -18,7 +18,7 @@ from segkit.intake.headers import (
     concepts,
     is_address_part,
     is_personal_number,
-    names_recipient,
+    names_companion,
     plain,
 )
 from segkit.intake.numbers import Dialect, read_numbers
@@ -133,10 +133,10 @@ def other_customers(
 ) -> list[tuple[str, int]]:
     """List the columns that could be customers and whose values repeat, the likeliest first.
 
-    Addresses, ids, cards and telephones come before names, those on nearly all rows first, and the
-    recipients of orders last. A value must stand on the share ``least`` of the rows. Without
-    ``named``, columns come last whose headers say nothing known, and whose values repeat as
-    customers do.
+    Addresses, ids, cards and telephones come before names, those on nearly all rows first, and
+    recipients, participants and guests last. A value must stand on the share ``least`` of the rows.
+    Without ``named``, columns come last whose headers say nothing known, and whose values repeat
+    as customers do.
     """
     raw = columns.raw
     ranked = []
@@ -160,7 +160,7 @@ def other_customers(
             and 1 < people < 0.9 * orders <= 0.9 * MOST_EACH * people
             and not is_dated(cells)
         ):
-            of_other = _is_other_on_refunds(columns, cells), names_recipient(name)
+            of_other = _is_other_on_refunds(columns, cells), names_companion(name)
             is_name = rank >= _PERSONS.index("company")
             part = not is_name and values.len() < MOSTLY * cells.len()
             ranked.append((*of_other, is_name, part, rank, name, people))
