@@ -321,7 +321,26 @@ def test_a_refund_on_a_negative_amount_is_that_amount(sign, empty):
     frame = pl.DataFrame(rows, ["c", "o", "net", "r"], orient="row").with_columns(
         d=pl.date(2025, 1, 3)
     )
-    assert segkit.clean_data(frame, {"orders": {"columns": part}}).orders["amount"].sum() == 7.0
+    taken = segkit.clean_data(frame, {"orders": {"columns": part}})
+    assert taken.orders["amount"].sum() == 7.0
+    assert understand(taken.mapping, taken).startswith(
+        "Read customers by 'c', orders by 'o', time by 'd'; money is 'net'.\n"
+    )
+
+
+def test_reasons_of_refunds_are_asked_only_where_no_sign_tells_and_all_are_returns():
+    why = [None, "Returned goods", None, "Wrong order", None, None]
+    part = {"customer_id": "c", "order_id": "o", "order_time": "d", "is_return": "Refund reason"}
+    part |= {"amount": "net"}
+    frame = pl.DataFrame({"c": [*"AABBCD"], "o": [*"112234"], "Refund reason": why})
+    frame = frame.with_columns(
+        d=pl.date(2025, 1, 3), net=pl.Series([9.0, -9.0, 8.0, -8.0, 7.0, 6.0])
+    )
+    mapping = {"orders": {"columns": part}}
+    assert segkit.clean_data(frame, mapping).orders["amount"].sum() == 13.0
+    frame = pl.concat([frame] * 5).with_columns(pl.col("net").abs())
+    asked = segkit.audit_data(frame, mapping=mapping).findings
+    assert [one.answer.count("= true") for one in asked if one.column == "is_return"] == [2]
 
 
 @pytest.mark.parametrize("word", ["sztornó számla", "Stornorechnung", "Nota di credito"])
@@ -363,7 +382,8 @@ def test_orders_that_were_wholly_given_back_are_told_in_every_shape_of_file(back
     taken = segkit.clean_data(frame, {"orders": {"columns": part}})
     assert taken.orders["amount"].sum() == 12.0
     how = "counted as orders, with no money left" if counts else "not counted"
-    said = f"2 orders were wholly given back (42): {how}; 1 person has no other order."
+    how = f"{', as returns of the same sum tell' if back[-1][1] == '9' else ''}: {how}"
+    said = f"2 orders were wholly given back (42){how}; 1 person has no other order."
     assert understand(taken.mapping, taken).split("\n")[3] == said
 
 

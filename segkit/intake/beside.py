@@ -16,7 +16,7 @@ from segkit.intake.rejects import discount_comes_off
 from segkit.intake.reshape import name_pairs
 from segkit.intake.spellings import spell_cells
 from segkit.intake.store import Intake
-from segkit.intake.sums import counted_money, counted_rows, sum_of
+from segkit.intake.sums import counted_money, counted_rows, refunds_are_negative, sum_of
 from segkit.intake.tried import other_customers, tells_persons
 from segkit.intake.unused import say_uneven
 
@@ -130,7 +130,8 @@ def _treat(columns: Columns, header: str, kind: str) -> str:
     """Say how a column of discounts or refunds is treated."""
     if columns.source(kind) != header:
         return "not used" if columns.constant(kind) is None else "taken as off already"
-    comes_off = kind == "refund" or discount_comes_off(columns)
+    is_refund = kind == "refund"
+    comes_off = not refunds_are_negative(columns) if is_refund else discount_comes_off(columns)
     return "comes off" if comes_off else "taken as off already"
 
 

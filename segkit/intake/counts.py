@@ -15,7 +15,7 @@ from segkit.intake.mapping import Mapping
 from segkit.intake.people import WHO
 from segkit.intake.questions import Finding
 from segkit.intake.store import Intake
-from segkit.intake.sums import counted_money
+from segkit.intake.sums import counted_money, refunds_are_negative
 
 
 def count_lines(lines: pl.DataFrame) -> pl.DataFrame:
@@ -94,7 +94,8 @@ def understand(
     if mapping.option("orders", "amount_of") == "order":
         worth += " of the whole order"
     back = " the pieces in" if mapping.option("orders", "refund_is") == "pieces" else ""
-    worth += f" less{back} {part['refund']!r}" if "refund" in part else ""
+    if "refund" in part and not ("orders" in read and refunds_are_negative(read["orders"])):
+        worth += f" less{back} {part['refund']!r}"
     sales = counts.filter(~pl.col("is_return"))
     returns = counts.height - sales.height
     currency = mapping.option("orders", "currency")
@@ -147,17 +148,22 @@ def _given_back(columns: Columns, taken: Intake, counts: pl.DataFrame) -> list[s
     pairs = bought.with_columns(nth).join(notes.with_columns(nth), on=["customer", "left", "nth"])
     pairs = pairs.filter((pl.col("left") > 0) & (pl.col("day_right") >= pl.col("day")))
     whole = bought.filter((pl.col("left") <= 0) & (pl.col("sold") > 0))
-    whole = pl.concat([whole.select(*key, "sold"), pairs.select(*key, "sold")])
     gone = _rejected_orders(columns, taken).join(bought, on=key, how="anti")
-    others = bought.join(whole, on=key, how="anti")
-    lines = []
-    for how, frame in (("counted as orders, with no money left", whole), ("not counted", gone)):
+    others = bought.join(whole, on=key, how="anti").join(pairs, on=key, how="anti")
+    lines, kept = [], "counted as orders, with no money left"
+    for by, how, frame in (
+        ("", kept, whole),
+        (", as returns of the same sum tell", kept, pairs),
+        ("", "not counted", gone),
+    ):
         numbers = frame.select(key).unique()
         only = numbers.join(others, on="customer", how="anti")["customer"].n_unique()
         alone = f"; {counted(only, 'person has', 'people have')} no other order" if only else ""
         worth = "" if frame["sold"].has_nulls() else f" ({money(frame['sold'].sum() / MICRO)})"
         orders_were = counted(numbers.height, "order was", "orders were")
-        lines += [f"{orders_were} wholly given back{worth}: {how}{alone}."] * (numbers.height > 0)
+        lines += [f"{orders_were} wholly given back{worth}{by}: {how}{alone}."] * (
+            numbers.height > 0
+        )
     return lines
 
 

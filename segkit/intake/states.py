@@ -319,9 +319,18 @@ def about_returns(columns: Columns) -> list[Finding]:
         cells = frame.select(pl.col(raw_column).cast(pl.String).str.strip_chars().alias("word"))
         read = flag(pl.col("word"), pl.String(), (), words)
         known = pl.col("word").is_in(["", *map(str, words)])
-        odd = cells.filter(read.is_null() & ~known & counted_rows(columns))
+        worth = line_money(columns)
+        back = False if worth is None else (worth < 0).fill_null(value=False)  # by its sign
+        odd = cells.filter(read.is_null() & ~known & counted_rows(columns) & ~pl.lit(back))
         text = f"holds {_some(odd['word'])}, neither yes nor no."
-        return [_return_question(raw_column, text, odd, cells["word"])] if odd.height else []
+        filled = cells.filter(pl.col("word") != "")
+        # Words on fewer than half the rows, none of them a no, are reasons: all came back.
+        are_reasons = (
+            2 * filled.height < cells.height and filled.select(read.is_null().all()).item()
+        )
+        if not odd.height:
+            return []
+        return [_return_question(raw_column, text, odd, cells["word"], are_reasons=are_reasons)]
     is_told = columns.has("is_return") or columns.option("return_prefix")
     return [] if is_told else _credit_notes(columns)
 
@@ -350,14 +359,16 @@ def _credit_notes(columns: Columns) -> list[Finding]:
     return []
 
 
-def _return_question(column: str, what: str, rows: pl.DataFrame, cells: pl.Series) -> Finding:
+def _return_question(
+    column: str, what: str, rows: pl.DataFrame, cells: pl.Series, *, are_reasons: bool = False
+) -> Finding:
     """Ask which words of a column mean a return, the likely ones first."""
     words = cells.drop_nulls().unique().sort()
     words = words.filter(words != "")
     credited = words.str.to_lowercase().str.contains(CREDIT)
     ordered = [*words.filter(credited), *words.filter(~credited)][:MOST_KINDS]
     shown = {word: show_state(word, cells) for word in ordered}
-    likely = [word for word in ordered if re.search(CREDIT, word.lower())] or ordered[:1]
+    likely = ordered if are_reasons else [*words.filter(credited)] or ordered[:1]
     values = ", ".join(
         f'"{word}" = {"true" if word in likely else "false"}'
         for word in ordered

@@ -28,6 +28,15 @@ def line_money(columns: Columns) -> pl.Series | None:
     return pl.select(pl.when(returned).then(-size).otherwise(size)).to_series()
 
 
+def refunds_are_negative(columns: Columns) -> bool:
+    """Return whether every refund stands beside an amount that is negative by it already."""
+    worth = line_money(columns)
+    if worth is None or columns.source("refund") is None:
+        return False
+    beside = worth.filter((columns.numbers("refund") != 0).fill_null(value=False))
+    return bool(beside.len() and (beside < 0).fill_null(value=False).all())
+
+
 def counted_rows(columns: Columns, but: Collection[str] = ()) -> pl.Series:
     """Mark the raw rows that count, as far as the mapping says: with customer and time, of a sale.
 
