@@ -130,11 +130,14 @@ def _paid(**more: object) -> pl.DataFrame:
 
 def test_the_shop_itself_is_asked_about_as_the_customer() -> None:
     shop = pl.when(pl.int_range(pl.len()) < 55).then(pl.lit("shop@me.example"))
-    paid = _paid(**{"Receiver Email": shop.otherwise(pl.col("From Email Address"))})
-    mapping = {"orders": {"columns": {"customer_id": "Receiver Email"}}}
+    paid = _paid(**{"Account Email": shop.otherwise(pl.col("From Email Address"))})
+    mapping = {"orders": {"columns": {"customer_id": "Account Email"}}}
     assert not segkit.audit_data(paid, mapping).blocked
     told = _question(paid)
     assert "From Email Address" in told
+    received = paid.rename({"Account Email": "Receiver Email"})
+    columns = segkit.audit_data(received).mapping.tables["orders"].columns
+    assert columns["customer_id"] == "From Email Address"
 
 
 def test_what_the_shop_itself_pays_is_no_return() -> None:

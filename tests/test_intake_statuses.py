@@ -6,7 +6,10 @@ import pytest
 import segkit
 from segkit.errors import DataError, MappingError
 from segkit.intake.answers import mapping_of
+from segkit.intake.evidence import profile_columns
+from segkit.intake.factors import LEAST
 from segkit.intake.headers import concepts
+from segkit.intake.roles import score_columns
 from segkit.intake.statuses import likely_status, on_account_words, row_meaning, status_meaning
 
 WORDS = {
@@ -327,6 +330,23 @@ def test_what_is_open_counts_beside_payments_and_is_unpaid_among_them():
     assert likely_status("Abierta", ["Abierta", "Zork"], paid=True) == "sale"
     assert likely_status("Abierta", ["Abierta", "Zork"]) == "..."
     assert likely_status("Yeni", ["Yeni", "Teslim Edildi"]) == "sale"
+
+
+def test_codes_under_the_header_of_a_state_are_one_whatever_the_header_ends_in():
+    states = (
+        "OrderStatusId|PaymentStatusId|status_code|Status-Nr.|Statusschlüssel|id_order_state|"
+        "id_statut|Código de estado|Kod statusu|stav_id|Номер статуса|状态码|ステータスコード"
+    )
+    others = "ShippingStatusId|Customer status id|TaxStatusCode|ProductStateId"
+    codes = [30, 30, 20, 40, 10] * 8
+    frame = pl.DataFrame(dict.fromkeys([*states.split("|"), *others.split("|")], codes))
+    frame = frame.with_columns(pl.Series("State ID", range(40)), CustomerCurrencyCode=pl.lit("EUR"))
+    scores = score_columns(profile_columns(frame, []), [])
+    assert {h for h, score in scores["status"].items() if score >= LEAST} == {*states.split("|")}
+    assert [h for h, score in scores["currency"].items() if score >= LEAST] == [frame.columns[-1]]
+    assert [likely_status(code, "30 50 35".split(), header="PaymentStatusId")
+            for code in ("30", "35", "50")] == ["sale", "sale", "cancelled"]  # fmt: skip
+    assert likely_status("40", ["30", "40"], header="Stage") == "..."
 
 
 def test_a_word_whose_orders_are_refunded_as_a_whole_is_offered_as_refunded():

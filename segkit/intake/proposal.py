@@ -36,7 +36,13 @@ from segkit.intake.consents import CONSENTS, about_consents, is_consent
 from segkit.intake.customers import choose_customer, take_personal_number
 from segkit.intake.doubted_ids import settle_spellings
 from segkit.intake.equations import about_equations, find_equations, is_net_of_refunds
-from segkit.intake.evidence import ENOUGH, ColumnProfile, find_order_numbers, same_groups
+from segkit.intake.evidence import (
+    ENOUGH,
+    ColumnProfile,
+    constant_within,
+    find_order_numbers,
+    same_groups,
+)
 from segkit.intake.exchange import about_currencies
 from segkit.intake.exclusions import about_exclusions
 from segkit.intake.factors import EXACT, LEAD, LEAST, Scores
@@ -236,13 +242,17 @@ def _place_states(draft: _Draft, no_states: set[str]) -> dict[str, dict[str, obj
         if _contradicts(profiles[str(status)], profiles[header]):
             continue
         are_codes = not profiles[header].words  # states as numbers are asked
+        told = constant_within(profiles[header].cells, profiles[str(status)].cells)
+        if are_codes and told == 1 and profiles[str(status)].words:
+            continue  # the codes of these words
         if profiles[header].is_flag or are_codes or meanings - {None, "sale"}:
             draft.columns["payment_status"] = header
             break
     values: dict[str, dict[str, object]] = {}
     for role in ("status", "payment_status"):
         header_ = draft.columns.get(role)
-        if header_ is not None and profiles[header_].is_flag:
+        of_payment = header_ is not None and "payment" in concepts(header_)[0]
+        if header_ is not None and of_payment and profiles[header_].is_flag:
             values[role] = {**flag_meanings(profiles[header_], "sale", "unpaid")}
     left = {header: shown for header, shown in profiles.items() if header not in no_states}
     flagged, meanings_ = place_flags(TableMapping(draft.whole), left, draft.fixed)

@@ -49,6 +49,7 @@ ORDERS: dict[str, tuple[list[tuple[frozenset[str], float]], frozenset[str]]] = {
 }
 _POSTCODE = pattern("postcode")
 SAME_SUMS = 0.7  # of the rows, on which what a customer pays is an amount, too
+MOST_STATES = 12  # of an order, where as many codes could be of regions
 MOST_ORDERS = 0.9  # of the rows, where an order has several lines
 SURE = 2.9  # a score by which a column is an order number, whatever the others are
 ADJUSTED = frozenset(WORDS["headers"]["adjusted"].split())
@@ -186,16 +187,20 @@ def _fits_number(role: str, shown: ColumnProfile) -> float | None:
 
 def _fits_status(header: str, shown: ColumnProfile) -> float | None:
     meant, _ = concepts(header)
+    if {"region", "id"} <= meant <= {"region", "id", "status"} and shown.distinct > MOST_STATES:
+        return None
+    meant -= {"id"} if "status" in meant else set()
     if "shipping" in meant or (
         "refund" in meant and any(refund_meaning(w) != status_meaning(w) for w in shown.words)
     ):
         return None
-    if shown.is_flag:
-        return 2.5 if meant <= {"payment", "status"} and "payment" in meant else None
+    if shown.is_flag and meant <= {"payment", "status"} and "payment" in meant:
+        return 2.5
     is_named = "status" in meant and meant <= {"status", "order", "payment", "buy"}
-    if not shown.words:  # states as numbers are asked
-        is_named = "status" in meant and meant <= {"status", "order", "payment", "buy", "region"}
-        return 0.0 if is_named and 1 < shown.distinct <= FEW and shown.share_whole == 1 else None
+    if shown.is_flag or not shown.words:  # states as numbers are asked
+        is_named |= "status" in meant and meant <= {"status", "order", "payment", "buy", "region"}
+        is_code = shown.is_flag or (shown.distinct <= FEW and shown.share_whole == 1)
+        return 0.0 if is_named and is_code and shown.distinct > 1 else None
     meanings = [status_meaning(word) for word in shown.words]
     is_state = "status" in meant or {"unpaid", "cancelled"} <= {*meanings}
     if not is_state and any(re.search(CREDIT, word.lower()) for word in shown.words):
@@ -261,6 +266,8 @@ def score_columns(profiles: dict[str, ColumnProfile], equations: list[Equation])
                 by_name = max(by_name, 2.3)
             if role == "currency" and shown.currency and not concepts(header)[0] - _BESIDE_CODES:
                 by_name = max(by_name, 2.0)
+            elif role == "currency" and shown.currency and shown.distinct == 1:
+                by_name = max(by_name, 1.8 * ("currency" in concepts(header)[0]))
             if role == "status" and len(shown.words) > 1:
                 by_name = max(by_name, 0.1)
             if not by_name:

@@ -234,7 +234,9 @@ def _offer_meanings(columns: Columns, name: str, words: pl.Series) -> dict[str |
     """Return the likely meaning of each word; orders that are refunded as a whole are refunded."""
     listed = words.drop_nulls().unique().to_list()
     is_paid = any(columns.source(other) for other in STATUS_COLUMNS if other != name)
-    offers: dict[str | None, str] = {w: likely_status(w, listed, paid=is_paid) for w in listed}
+    offers: dict[str | None, str] = {
+        w: likely_status(w, listed, paid=is_paid, header=str(words.name)) for w in listed
+    }
     offers |= {word: kind for word, kind in _paid_words(columns, words).items()
                if offers.get(word) == "..."}  # fmt: skip
     offers |= dict.fromkeys(_issued(columns, words), "sale")

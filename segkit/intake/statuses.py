@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import polars as pl
 
-from segkit.intake.headers import LETTERS, WORDS, pattern, regex, without_accents
+from segkit.intake.headers import LETTERS, WORDS, pattern, plain, regex, without_accents
 
 # The worst first: where an order has two statuses, the first of these decides.
 STATUSES = ("cancelled", "refunded", "unpaid", "sale")
@@ -188,15 +188,26 @@ def on_account_words(words: Iterable[object]) -> set[str]:
     }
 
 
-def likely_status(word: object, others: Iterable[object] = (), *, paid: bool = False) -> str:
+def likely_status(
+    word: object, others: Iterable[object] = (), *, paid: bool = False, header: str = ""
+) -> str:
     """Return the meaning to offer for a status word that is not known; "..." if none is likely.
 
     ``others`` are all words of the column; where another column tells what is ``paid``, an open
-    order can count.
+    order can count. Codes of some systems are known under their ``header`` alone.
+
+    Examples
+    --------
+    >>> codes = ["30", "40"]
+    >>> [likely_status("40", codes, header=name) for name in ("OrderStatusId", "PaymentStatusId")]
+    ['cancelled', 'refunded']
     """
     texts = [*map(str, others)]
     for system, codes in _CODES.items():
-        is_enough = system == "rakuten" or len({*texts}) > 2
+        named = WORDS["coded_headers"].get(system)
+        is_enough = named or system == "rakuten" or len({*texts}) > 2
+        if named and not re.search(named, plain(header)):
+            continue
         if is_enough and str(word) in codes and {*texts} <= {*codes}:
             return codes[str(word)]
     if str(word) in unpaid_words(texts):

@@ -200,6 +200,12 @@ def _read_sheet(path: Path, book: Any, name: str) -> RawTable:
         frame = texts if changes else frame
     filled = filled_rows(frame)
     frame = frame if filled is None else frame.filter(filled)
+    whole = [
+        each.name
+        for each in frame.select(pl.col(pl.Float64))
+        if (each % 1 == 0).all() and (each.abs() < 2**53).all()
+    ]
+    frame = frame.cast(dict.fromkeys(whole, pl.Int64))  # codes: 30, not 30.0
     return RawTable(frame, notes=tuple(notes), title=title)
 
 
