@@ -344,7 +344,7 @@ def test_codes_under_the_header_of_a_state_are_one_whatever_the_header_ends_in()
     scores = score_columns(profile_columns(frame, []), [])
     assert {h for h, score in scores["status"].items() if score >= LEAST} == {*states.split("|")}
     assert [h for h, score in scores["currency"].items() if score >= LEAST] == [frame.columns[-1]]
-    assert [likely_status(code, "30 50 35".split(), header="PaymentStatusId")
+    assert [likely_status(code, ["30", "50", "35"], header="PaymentStatusId")
             for code in ("30", "35", "50")] == ["sale", "sale", "cancelled"]  # fmt: skip
     assert likely_status("40", ["30", "40"], header="Stage") == "..."
 

@@ -256,20 +256,26 @@ def close_rivals(
             yield role, [best, *close]
 
 
+def _score_values(role: str, header: str, shown: ColumnProfile) -> float:
+    """Score what values alone name: addresses, codes of currencies, words that may be states."""
+    if role == "email":
+        return 2.3 * (shown.emails >= 0.9)
+    if role == "status":
+        return 0.1 * (len(shown.words) > 1)
+    if role != "currency" or not shown.currency:
+        return 0.0
+    meant = concepts(header)[0]
+    is_stated = "currency" in meant and shown.distinct == 1  # whosever it is
+    return 1.8 if meant - _BESIDE_CODES and is_stated else 2.0 * (not meant - _BESIDE_CODES)
+
+
 def score_columns(profiles: dict[str, ColumnProfile], equations: list[Equation]) -> Scores:
     """Score every column for every role of the orders by name and values."""
     scores: Scores = {role: {} for role in ORDERS}
     for header, shown in profiles.items():
         for role in ORDERS:
             by_name = name_score(role, header)
-            if role == "email" and shown.emails >= 0.9:
-                by_name = max(by_name, 2.3)
-            if role == "currency" and shown.currency and not concepts(header)[0] - _BESIDE_CODES:
-                by_name = max(by_name, 2.0)
-            elif role == "currency" and shown.currency and shown.distinct == 1:
-                by_name = max(by_name, 1.8 * ("currency" in concepts(header)[0]))
-            if role == "status" and len(shown.words) > 1:
-                by_name = max(by_name, 0.1)
+            by_name = max(by_name, _score_values(role, header, shown))
             if not by_name:
                 continue
             fits = _fits(role, header, shown)
