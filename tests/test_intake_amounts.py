@@ -290,6 +290,15 @@ def test_open_balances_are_no_amount_and_numbers_of_bookings_and_transactions_ar
         "Appointment ID|Termin-ID|Código da transação|Reservation No.|Transação|Nr wizyty|予約番号"
     )
     assert [h for h in ids.split("|") if name_score("order_id", h) < LEAST] == []
+    users = (
+        "ユーザー識別コード|ユーザーID|Benutzer-ID|Identifiant utilisateur|ID użytkownika|用户ID|"
+        "Código de usuario|ID do usuário|Gebruikersnummer|Členské číslo|Käyttäjätunnus|Kundenkonto|"
+        "Felhasználó azonosító|Номер участника|ID χρήστη|Kullanıcı No|מזהה משתמש|Konto-ID|사용자 ID|"
+        "รหัสผู้ใช้|Mã thành viên|ID pengguna|帳號|ग्राहक आईडी|رقم العضوية|Nº de socio|Mitgliedernummer"
+    )
+    assert [h for h in users.split("|") if name_score("customer_id", h) < LEAST] == []
+    staff = "Benutzer|Usuario|Utilisateur|Kontonummer|ユーザー"
+    assert max(name_score("customer_id", header) for header in staff.split("|")) < LEAST
 
 
 def test_credits_beside_sales_are_given_back_and_failed_attempts_make_no_total_of_an_order():

@@ -128,6 +128,15 @@ def test_a_second_table_below_the_first_is_refused_and_a_footer_is_not(tmp_path)
         assert taken(write(tmp_path, text)).orders.height >= len(rows)
 
 
+def test_a_row_that_describes_the_columns_is_left_out_and_said(tmp_path):
+    header = "order_id,customer_id,order_time,amount"
+    said = '"Platform unique\norder ID.",The buyer.,Order created time.,"Paid, in all."'
+    rows = [f"B{n},K{n % 7},2024-01-{1 + n % 28:02},{n}.50" for n in range(1, 60)]
+    found = taken(write(tmp_path, "\n".join([header, said, *rows])))
+    assert (found.orders.height, found.rejects["orders"].height) == (59, 0)
+    assert any("1 row below the header that describes the columns" in n for n in found.notes)
+
+
 def test_empty_cells_beyond_the_header_are_left_out(tmp_path):
     found = taken(write(tmp_path, "\n".join([HEADER, *(f"{row},," for row in ROWS)])))
     assert found.orders["amount"].to_list() == AMOUNTS

@@ -6,6 +6,7 @@ import pytest
 import segkit
 from segkit.errors import DataError, MappingError
 from segkit.intake import Mapping
+from segkit.intake.answers import mapping_of, offered_answers
 
 ROWS = [
     # document, kind, customer, day, quantity, money: returns of three kinds
@@ -43,6 +44,18 @@ def test_once_answered_every_kind_of_return_takes_money_back():
     taken = segkit.clean_data(LINES, mapped(**MEANT))
     assert taken.orders["is_return"].to_list() == [False, False, True, True, True]
     assert taken.orders["amount"].to_list() == [10.0, 20.0, -4.0, -5.0, -1.0]
+
+
+def test_what_a_column_of_refunds_takes_off_is_offered_as_sales_first():
+    rows = [(f"{n}", f"k{n % 9}", f"2024-05-{1 + n % 28:02}", "10", "Return" if n < 4 else None,
+             "6" if n < 4 else "0") for n in range(40)]  # fmt: skip
+    names = ["order_id", "customer_id", "order_date", "amount", "Return kind", "Refund amount"]
+    lines = pl.DataFrame(rows, schema=names, orient="row")
+    (asked,) = (q for q in segkit.audit_data(lines).findings if q.severity == "block")
+    assert "As sales 376 is left, as returns 320." in asked.finding  # 400 - 24; 360 - 40
+    given = [mapping_of(one) for one in offered_answers(asked.answer)]
+    sums = [segkit.clean_data(lines, one).orders["amount"].sum() for one in given]
+    assert sums == [376.0, 320.0]
 
 
 def test_credit_notes_that_are_negative_anyway_ask_nothing():

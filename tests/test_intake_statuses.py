@@ -17,11 +17,15 @@ WORDS = {
     "Betaald Opłacone 交易成功 発送済み wc-processing 待发货 Captured Teslim_Edildi Kargoda "
     "Tamamlandı Απεστάλη Ολοκληρωμένη הושלמה נשלחה مرحلة مدفوعة Levererad Gennemført Fullført "
     "Maksettu Zaplaceno Doručená Fizetve Kézbesítve Livrată Plaćeno Đã_giao Hoàn_thành "
+    "Menunggu_pengiriman Dalam_perjalanan Wartet_auf_Versand À_expédier Aguardando_coleta "
+    "Da_spedire Oczekuje_na_wysyłkę Čeká_na_odeslání Ожидает_отгрузки В_пути Chờ_lấy_hàng "
+    "รอจัดส่ง 배송대기 待揽收 ממתין_למשלוח Kargo_bekleniyor Szállításra_vár "
     "จัดส่งแล้ว Lunas Selesai Виконано Saldata Soldée Liquidado Quitado Acquittée",
     "unpaid": "pending on-hold Offen impayée Pendiente Aguardando Openstaand Nieopłacone "
     "等待买家付款 入金待ち unpaid authorized 未完成 nicht_bezahlt Pending_Payment Taslak "
     "Ödeme_Bekliyor Σε_εκκρεμότητα ממתינה_לתשלום טיוטה مسودة Ej_betald Utkast Kladde Afventer "
     "Luonnos Maksamatta Nezaplaceno Koncept Piszkozat Függőben Neachitat Ciornă Chưa_thanh_toán "
+    "Menunggu_pembayaran Wartet_auf_Zahlung Ожидает_оплаты "
     "รอชำระเงิน Belum_Bayar Non_saldata Non_soldée No_liquidado Não_quitado À_régler Sin_pagar",
     "cancelled": "voided Failed Storniert Annulée Anulado Annullato Recusado Geannuleerd "
     "Anulowane 交易关闭 キャンセル Closed_Lost expired Abgelehnt İptal_Edildi Tedarik_Edilemedi "

@@ -327,6 +327,7 @@ def _ask_nobody(customers: _Customers, text: str, accounts: list[str], rows: int
         for sign, so in (("=", "so"), ("!=", are))
         if (listed := [quote_text(f"{customers.who} {sign} {each}") for each in accounts])
     )
+    text += " The answer with = leaves their orders out, the one with != counts them."
     return _finding("block", text, rows, *answers)
 
 

@@ -250,6 +250,7 @@ def _settle(header: str, tokens: list[str], meant: set[str]) -> frozenset[str]:
         meant -= {"unit", "quantity"}
     if "nombre" in tokens and meant & {"customer", "name", "product"}:  # del cliente: no pieces
         meant = (meant - {"quantity"}) | {"name"}
+    meant = _settle_users(tokens, meant)
     meant = _settle_vietnamese(header, tokens, meant)
     if "cep" in tokens and "phone" in meant:  # a mobile in Turkish, a postcode in Portuguese
         meant -= {"place"}
@@ -267,9 +268,22 @@ def _settle(header: str, tokens: list[str], meant: set[str]) -> frozenset[str]:
     return frozenset(meant - {"place"} if "email" in meant else meant)  # e-mail address
 
 
+def _settle_users(tokens: list[str], meant: set[str]) -> set[str]:
+    """Read the id of a user, member or account as the customer's; alone it can be who works there.
+
+    Ledgers and banks number their accounts; shops give them an id.
+    """
+    is_user = "user" in meant and meant & {"id", "customer"}
+    if is_user or regex("account_id").search("_".join(tokens)):
+        return (meant - {"user"}) | {"customer"}
+    return meant
+
+
 def _settle_vietnamese(header: str, tokens: list[str], meant: set[str]) -> set[str]:
     """Read a unit's price as no order's, and what a customer pays or owes as no customer."""
     joined, debt = "_".join(tokens), "nợ" in header.lower()
+    if re.search("nguoi_(?:mua|dung)|tai_khoan|(?:thanh|hoi)_vien", joined):
+        meant = (meant - {"buy"}) | {"customer"}
     if "don_gia" in joined:
         meant = (meant - {"order"}) | {"unit"}
     if "khach" not in tokens or not (debt or re.search(r"_(?:tra|dua)(?!_hang)", joined)):

@@ -121,7 +121,15 @@ class _Kinds:
         return [Finding("block", "orders", "row_kind", text, rows, answer=answer)]
 
     def ask_or_all(self, text: str, kinds: dict[str, str]) -> list[Finding]:
-        """Ask so, and offer that all rows are sales; what leaves most money out is last."""
+        """Ask so, and offer that all rows are sales; what leaves most money out is last.
+
+        Where the words are rather sales, what is offered beside is to leave their rows out.
+        """
+        if {*kinds.values()} == {"line"}:
+            words = ", ".join(f'{quote_text(word)} = "other"' for word in kinds)
+            out = f"[orders.columns] row_kind = {quote_text(self.name)} with "
+            out += f"[orders.values.row_kind] {words}"
+            return self.ask(f"{text} (line counts them, other leaves them out)", kinds, out)
         rows = pl.DataFrame({"word": self.cells}).with_columns(
             money=pl.lit(self.worth, dtype=pl.Float64)
         )

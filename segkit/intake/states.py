@@ -35,6 +35,7 @@ from segkit.intake.sums import (
     line_money,
     list_words,
     say_rows,
+    sum_of,
 )
 from segkit.intake.whole_orders import kinds_of, states_of
 
@@ -146,7 +147,10 @@ def _ask_words(
     listed = list_words(few, lambda word: repr(_word(word, words)))
     shown = {word: "" if word is None else _word(word, words) for word in few["word"]}
     asked = {word: offers.get(word, "...") for word in unknown["word"]}
-    paid = {word: "unpaid" if word in issued["word"] else asked[word] for word in asked}
+    partly = [w for w in asked if w and asked[w] == "unpaid" and regex("partly").search(spelt(w))]
+    owed = {*issued["word"], *partly}
+    paid = {word: "unpaid" if word in owed else asked[word] for word in asked}
+    asked |= dict.fromkeys(partly, "sale")
     rows = dict(table.select("word", "rows").iter_rows())
     known = dict(
         table.select("word", "meaning").filter(pl.col("meaning").is_not_null()).iter_rows()
@@ -155,7 +159,7 @@ def _ask_words(
     answers = [
         f"[orders.values.{name}] "
         + ", ".join(f'{quote_text(shown[word])} = "{offered[word]}"' for word in shown)
-        for offered in (most, least)
+        for offered in ((least, most) if partly else (most, least))
     ]
     text = f"It is not known what {listed} in {columns.source(name)!r} mean: a sale, unpaid, "
     text += "cancelled or refunded?"
@@ -339,9 +343,10 @@ def about_returns(columns: Columns) -> list[Finding]:
 
 def _credit_notes(columns: Columns) -> list[Finding]:
     """Find unused columns whose words name credit notes on lines that are not negative."""
-    frame, part = columns.raw, columns.mapping.tables["orders"]
+    part = columns.mapping.tables["orders"]
     # Other kinds of rows have their sign, or do not count.
-    frame = frame.filter(counted_rows(columns, ("row_kind",)) & (kinds_of(columns) == "line"))
+    counts = counted_rows(columns, ("row_kind",)) & (kinds_of(columns) == "line")
+    frame = columns.raw.filter(counts)
     signs = [part.columns[n] for n in ("quantity", "amount") if n in part.columns]
     minus = pl.any_horizontal(
         pl.col(name).cast(pl.String).str.strip_chars().str.contains(r"^[-−(]|-$") for name in signs
@@ -354,30 +359,61 @@ def _credit_notes(columns: Columns) -> list[Finding]:
     for name in [column.name for column in frame.select(says) if column[0]]:
         kind = pl.col(name).cast(pl.String).str.strip_chars()
         credited = kind.str.to_lowercase().str.contains(CREDIT).fill_null(value=False)
-        notes = frame.filter(credited & ~minus).select(word=kind)
-        if notes.height:
-            text = f"holds {_some(notes['word'])}: returns?"
-            return [_return_question(name, text, notes, frame.select(kind).to_series())]
+        notes = columns.raw.select(counts & (credited & ~minus).fill_null(value=False)).to_series()
+        if notes.any():
+            rows = columns.raw.filter(notes).select(word=kind)
+            text = f"holds {_some(rows['word'])}: returns?"
+            cells = frame.select(kind).to_series()
+            return [_return_question(name, text, rows, cells, _left_by_sign(columns, notes))]
     return []
 
 
+def _left_by_sign(columns: Columns, notes: pl.Series) -> tuple[str, bool]:
+    """Say what is left if rows are returns and if they are sales; and whether they are sales.
+
+    They are where a column of refunds states what was given back of most of them.
+    """
+    counts, refund = counted_rows(columns), columns.source("refund")
+    worth = counted_money(columns, counts)
+    if worth is None:
+        return "", False
+    of_orders = columns.option("amount_of") == "order"
+    left = []
+    for returned in (notes & False, notes):
+        sold = counts & ~returned
+        off = sum_of(columns, refund, "refund", of_orders=of_orders, rows=sold) if refund else 0.0
+        back = float(worth.filter(counts & returned).sum())
+        left.append(money(float(worth.filter(sold).sum()) - back - (off or 0.0)))
+    is_stated = refund and (columns.numbers("refund").filter(notes) != 0).mean() > 0.5  # type: ignore[operator]
+    again = f" {refund!r} takes off what was given back of them already." if is_stated else ""
+    return f"{again} As sales {left[0]} is left, as returns {left[1]}.", bool(is_stated)
+
+
 def _return_question(
-    column: str, what: str, rows: pl.DataFrame, cells: pl.Series, *, are_reasons: bool = False
+    column: str,
+    what: str,
+    rows: pl.DataFrame,
+    cells: pl.Series,
+    left: tuple[str, bool] = ("", False),
+    *,
+    are_reasons: bool = False,
 ) -> Finding:
-    """Ask which words of a column mean a return, the likely ones first."""
+    """Ask which words of a column mean a return, the likely ones first; or none of them."""
     words = cells.drop_nulls().unique().sort()
     words = words.filter(words != "")
     credited = words.str.to_lowercase().str.contains(CREDIT)
     ordered = [*words.filter(credited), *words.filter(~credited)][:MOST_KINDS]
     shown = {word: show_state(word, cells) for word in ordered}
     likely = ordered if are_reasons else [*words.filter(credited)] or ordered[:1]
-    values = ", ".join(
-        f'"{word}" = {"true" if word in likely else "false"}'
-        for word in ordered
-        if word == shown[word] or word in likely[:1]
-    )
-    text = f"{column!r} {what} It decides the sign of {counted(rows.height, 'row')}."
-    answer = f'[orders.columns] is_return = "{column}" with [orders.values.is_return] {values}'
+    given = [word for word in ordered if word == shown[word] or word in likely[:1]]
+    said, are_sales = left
+    answers = [
+        f'[orders.columns] is_return = "{column}" with [orders.values.is_return] '
+        + ", ".join(f'"{w}" = {"true" if w in likely and back else "false"}' for w in given)
+        for back in ((True, False) if said else (True,))
+    ]
+    answer = "; or ".join(answers[:: -1 if are_sales else 1])
+    text = f"{column!r} {what} It decides the sign of {counted(rows.height, 'row')}.{said}"
     example = shown[likely[0]]
     return Finding("block", "orders", "is_return", text, rows.height, example, answer)
 

@@ -10,6 +10,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,47 @@ def header_place(rows: Sequence[Row]) -> int:
         if len(names) >= usual and not any(re.fullmatch(_VALUE, name) for name in names):
             return place
     return 0
+
+
+def described_rows(names: Row, rows: Sequence[Row]) -> int:
+    """Count the rows below a header that say in words what its columns hold.
+
+    These fill the columns, and have no figure in any of those that hold figures below.
+
+    Examples
+    --------
+    >>> orders = [["A1", "5.50", "2024-01-05"], ["A2", "7", "2024-01-06"]]
+    >>> described_rows(["id", "sum", "day"], [["Our number.", "In euro.", "When."], *orders])
+    1
+    >>> described_rows(["id", "sum", "day"], orders)
+    0
+    """
+    names = [(name or "").strip() for name in names]
+    cells = [[(cell or "").strip() for cell in row] for row in rows[:SEARCHED]]
+    cells = [row for row in cells if len(row) == len(names)]
+    for count, row in enumerate(cells[:-1]):
+        columns = [[*filter(None, column)] for column in zip(*cells[count + 1 :], strict=True)]
+        figures = [
+            n
+            for n, column in enumerate(columns)
+            if column and sum(map(_has_figure, column)) > 0.95 * len(column)
+        ]
+        words = sum(map(bool, row)) > 0.8 * len(names) and row != names
+        if len(figures) < 2 or not words or any(not row[n] or _has_figure(row[n]) for n in figures):
+            return count
+    return 0
+
+
+def _has_figure(text: str) -> bool:
+    return re.search(r"\d", text) is not None
+
+
+def note_described(path: Path, rows: int) -> list[str]:
+    """Say how many rows below the header describe the columns; nothing without any."""
+    what = (
+        f"{counted(rows, 'row')} below the header that {'describes' if rows == 1 else 'describe'}"
+    )
+    return [f"{path.name}: {what} the columns left out"] if rows else []
 
 
 def distinct_names(names: Row) -> tuple[list[str], list[str]]:
@@ -186,6 +228,9 @@ def find_text_layout(
     notes += [f"{path.name}: {line}" for line in changes]
     title = _start(data, 0, _after_lines(data, skip))
     body = _after_lines(data, lines, above)
+    described, more = _described(_start(data, body), names, delimiter, quote)
+    notes += note_described(path, described)
+    lines, body = lines + more, _after_lines(data, more, body)
     return TextLayout(columns, delimiter, quote, body, skip + lines + 1, title), data
 
 
@@ -362,6 +407,17 @@ def _header(text: str, delimiter: str, quote: str | None) -> tuple[list[str], in
         pass
     line = text.split("\n", 1)[0]
     return line.split(delimiter), 1
+
+
+def _described(text: str, names: Row, delimiter: str, quote: str | None) -> tuple[int, int]:
+    """Count the rows below the header that describe the columns, and the lines that they take."""
+    reader = _cells(io.StringIO(text, newline=""), delimiter, quote)
+    try:
+        rows, ends = zip(*((row, reader.line_num) for row in islice(reader, SEARCHED)), strict=True)
+    except (csv.Error, ValueError):  # quotes within cells; no rows
+        return 0, 0
+    described = described_rows(names, rows)
+    return described, ends[described - 1] if described else 0
 
 
 def read_rows(path: Path, body: bytes, layout: TextLayout, notes: list[str]) -> pl.DataFrame:

@@ -265,6 +265,6 @@ FOUR_FIGURES = 1_000  # numbers of accounts have at least so many
 LIKE_CODES = 1e7  # whole numbers from here on are rather codes than amounts
 _NO_PERSON, _NO_AMOUNT = ({*WORDS["headers"][name].split()} for name in ("no_person", "no_amount"))
 # What a header may name beside nothing known: the name of who ordered.
-_OF_PERSON = frozenset(["name", "order", "buy"])
+_OF_PERSON = frozenset(["name", "order", "buy", "user"])
 _PERSONS = ("email", "customer", "loyalty", "phone", "company", "name")
 _NAMES = {*WORDS["headers"]["name_words"].split()}

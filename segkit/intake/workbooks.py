@@ -20,7 +20,14 @@ from segkit.intake.answers import as_options
 from segkit.intake.folders import Part, holds_contacts, states_consent
 from segkit.intake.mapping import Mapping
 from segkit.intake.reshape import filled_rows, spread_groups
-from segkit.intake.textfiles import SEARCHED, RawTable, distinct_names, header_place
+from segkit.intake.textfiles import (
+    SEARCHED,
+    RawTable,
+    described_rows,
+    distinct_names,
+    header_place,
+    note_described,
+)
 
 EXCEL_ENDINGS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 ONE_SELECT = "expected one statement that selects rows from the file's own tables"
@@ -177,7 +184,9 @@ def _read_sheet(path: Path, book: Any, name: str) -> RawTable:
     notes = [f"{path.name}: {note}" for note in notes]
     if place:
         notes.append(f"{path.name}: {counted(place, 'row')} above the header of {name!r} skipped")
-    below = {"header_row": None, "skip_rows": place + 1, "column_names": names}
+    described = described_rows(rows[place], rows[place + 1 :])
+    notes += note_described(path, described)
+    below = {"header_row": None, "skip_rows": place + 1 + described, "column_names": names}
     frame: pl.DataFrame = book.load_sheet(name, schema_sample_rows=None, **below).to_polars()
     mixed = [
         column.name
