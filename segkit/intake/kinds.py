@@ -123,21 +123,24 @@ class _Kinds:
     def ask_or_all(self, text: str, kinds: dict[str, str]) -> list[Finding]:
         """Ask so, and offer that all rows are sales; what leaves most money out is last.
 
-        Where the words are rather sales, what is offered beside is to leave their rows out.
+        Where few rows are asked about, and rather sales, that they are left out is offered.
         """
-        if {*kinds.values()} == {"line"}:
-            words = ", ".join(f'{quote_text(word)} = "other"' for word in kinds)
-            out = f"[orders.columns] row_kind = {quote_text(self.name)} with "
-            out += f"[orders.values.row_kind] {words}"
-            return self.ask(f"{text} (line counts them, other leaves them out)", kinds, out)
         rows = pl.DataFrame({"word": self.cells}).with_columns(
             money=pl.lit(self.worth, dtype=pl.Float64)
         )
         earned = rows.filter(pl.col("money") > 0).drop_nulls("word")
-        left_out = [word for word, kind in kinds.items() if kind in ("other", "charge")]
-        lost = earned.filter(pl.col("word").is_in(left_out))["money"].sum()
-        muted = f'[orders] not_states = ["{self.name}"], if all are sales'
-        return self.ask(text, kinds, muted, last=2 * lost > earned["money"].sum())
+        are_sales = {*kinds.values()} == {"line"}
+        named = [word for word, kind in kinds.items() if are_sales or kind in ("other", "charge")]
+        asked = earned.filter(pl.col("word").is_in(named))["money"].sum()
+        is_most = 2 * asked > earned["money"].sum()
+        other = f'[orders] not_states = ["{self.name}"], if all are sales'
+        if are_sales and not is_most:
+            other = f"[orders.columns] row_kind = {quote_text(self.name)} with "
+            other += "[orders.values.row_kind] " + ", ".join(
+                f'{quote_text(word)} = "other"' for word in kinds
+            )
+            text += " (line counts them, other leaves them out)"
+        return self.ask(text, kinds, other, last=is_most and not are_sales)
 
 
 def _ask_unnamed(name: str, kinds: dict[str, object], columns: Columns) -> list[Finding]:

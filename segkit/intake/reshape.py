@@ -131,6 +131,7 @@ def fill_orders(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         for name, kind in frame.schema.items()
     }
     named = [*filter(partial(_numbers_orders, frame), frame.columns)]
+    named.sort(key=lambda name: "payment" in concepts(name)[0])
     who = [name for name in frame.columns if "customer" in concepts(name)[0]]
     customers = frame.select(shown[name].alias(name) for name in who).get_columns()
     for order in (*named, *(name for name in frame.columns if name not in named)):

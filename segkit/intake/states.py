@@ -139,7 +139,7 @@ def _warn_part_refunds(columns: Columns) -> list[Finding]:
 def _ask_words(
     columns: Columns, name: str, words: pl.Series, table: pl.DataFrame
 ) -> tuple[Finding, list[str]]:
-    """Ask what words of one column mean; add the two answers that are offered."""
+    """Ask what words of one column mean; add the answers that are offered."""
     unknown = table.filter(pl.col("meaning").is_null())
     offers = _offer_meanings(columns, name, words)
     issued = unknown.filter(pl.col("word").is_in([*_issued(columns, words)]))
@@ -147,26 +147,26 @@ def _ask_words(
     listed = list_words(few, lambda word: repr(_word(word, words)))
     shown = {word: "" if word is None else _word(word, words) for word in few["word"]}
     asked = {word: offers.get(word, "...") for word in unknown["word"]}
-    partly = [w for w in asked if w and asked[w] == "unpaid" and regex("partly").search(spelt(w))]
-    owed = {*issued["word"], *partly}
-    paid = {word: "unpaid" if word in owed else asked[word] for word in asked}
-    asked |= dict.fromkeys(partly, "sale")
+    paid = {word: "unpaid" if word in issued["word"] else asked[word] for word in asked}
     rows = dict(table.select("word", "rows").iter_rows())
     known = dict(
         table.select("word", "meaning").filter(pl.col("meaning").is_not_null()).iter_rows()
     )
     most, least = settle_unknown(known | asked, rows)[0], settle_unknown(known | paid, rows)[1]
+    partly = [w for w in asked if w and asked[w] == "unpaid" and regex("partly").search(spelt(w))]
+    in_part = most | dict.fromkeys(partly, "sale")
     answers = [
         f"[orders.values.{name}] "
         + ", ".join(f'{quote_text(shown[word])} = "{offered[word]}"' for word in shown)
-        for offered in ((least, most) if partly else (most, least))
+        for offered in (most, least, in_part)
     ]
     text = f"It is not known what {listed} in {columns.source(name)!r} mean: a sale, unpaid, "
     text += "cancelled or refunded?"
     if issued["money"].count():
         sum_ = money(float(issued["money"].sum()))
         text += f" Invoices count when they are issued; {sum_} is not, or not wholly, paid."
-    text += say_left(table, (most, least), lambda word: _say(word or None, words))
+    pair = (most, least) if most != least else (in_part, most)
+    text += say_left(table, pair, lambda word: _say(word or None, words))
     text += _say_part(
         columns, words.is_in([w for w in few["word"] if w and regex("partly").search(spelt(w))])
     )
