@@ -220,7 +220,10 @@ def mangled_ids(ids: pl.Series) -> pl.Series:
         return (ids.is_finite() & (ids.abs() > most)).fill_null(value=False)
     if not (dtype == pl.String or isinstance(dtype, pl.Categorical | pl.Enum)):
         return pl.repeat(False, len(ids), eager=True, dtype=pl.Boolean)
-    return ids.cast(pl.String).str.contains(MANGLED).fill_null(value=False)
+    text = ids.cast(pl.String)
+    if not text.str.contains("+", literal=True).any():  # told at once
+        return pl.repeat(False, len(ids), eager=True, dtype=pl.Boolean)
+    return text.str.contains(MANGLED).fill_null(value=False)
 
 
 def mangled(what: str, count: int) -> str:
@@ -338,7 +341,7 @@ def split_nobody(entries: Iterable[object]) -> tuple[list[str], dict[str, dict[s
     bare: list[str] = []
     told: dict[str, dict[str, bool]] = {}
     for entry in map(str, entries):
-        match = _OF_COLUMN.fullmatch(entry)
+        match = _OF_COLUMN.fullmatch(entry) if "= " in entry else None
         if match is None:
             bare.append(entry)
         else:

@@ -13,9 +13,9 @@ from tests.shaped_harder import TWELVE
 MOST_QUESTIONS = 3
 
 
-def measure(path, mapping=None):
+def measure(source, mapping=None):
     """Return customers, orders, revenue and discount in cents."""
-    orders = segkit.clean_data(path, mapping).orders
+    orders = segkit.clean_data(source, mapping).orders
     sales = orders.filter(~orders["is_return"])
     off = round(100 * orders["discount"].sum()) if "discount" in orders.columns else None
     revenue = round(100 * orders["amount"].sum())
@@ -43,7 +43,7 @@ def test_no_file_is_read_wrong_in_silence(tmp_path, make):
             outcome = "asked"
         else:
             lines = audit.rows.get("orders", 0)
-            assert agrees(measure(path), shape, lines), "silently wrong"
+            assert agrees(measure(audit), shape, lines), "silently wrong"
             outcome = "right"
     except SegkitError as error:
         text, outcome = str(error), "refused"

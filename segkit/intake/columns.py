@@ -70,6 +70,7 @@ class Columns:
     _cells: dict[str, pl.Series] = field(default_factory=dict, repr=False)
     _ids: dict[str, pl.Series] = field(default_factory=dict, repr=False)
     _read: dict[tuple[str, str], pl.Series] = field(default_factory=dict, repr=False)
+    _numbers: dict[tuple[str, str | None], pl.Series] = field(default_factory=dict, repr=False)
     _clocks: dict[str, Clock] = field(default_factory=dict, repr=False)
     _blank: dict[str, pl.Series] = field(default_factory=dict, repr=False)
 
@@ -78,7 +79,7 @@ class Columns:
         customers = {name: ids for name, ids in self._ids.items() if name == "customer_id"}
         kept = ("header", "profiles")
         facts = {key: fact for key, fact in self.shared.items() if key[0] in kept}
-        for read in (self._cells, self._ids, self._read, self._blank, self.shared):
+        for read in (self._cells, self._ids, self._read, self._numbers, self._blank, self.shared):
             read.clear()
         self.shared.update(facts)
         self._ids.update(customers)
@@ -298,7 +299,10 @@ class Columns:
 
     def numbers(self, name: str) -> pl.Series:
         """Return a column's numbers row by row, null where its cells hold no value."""
-        return self.raw.select(self.number(name).alias("n")).to_series()
+        key = (name, self.source(name))
+        if key not in self._numbers:
+            self._numbers[key] = self.raw.select(self.number(name).alias("n")).to_series()
+        return self._numbers[key]
 
     @property
     def money(self) -> tuple[str, ...]:
