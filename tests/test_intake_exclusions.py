@@ -2,7 +2,9 @@
 
 import re
 import tomllib
+from copy import deepcopy
 from datetime import datetime
+from functools import cache
 
 import polars as pl
 import pytest
@@ -484,23 +486,28 @@ OTHER_ZEROS = {"00.00.0000": "%d.%m.%Y", "30.12.1899": "%d.%m.%Y", "01.01.70": "
                "Thu, 01 Jan 1970 00:00:00 GMT": "%a, %d %b %Y %H:%M:%S GMT"}  # fmt: skip
 
 
+@cache
+def paid_but_for(none, written):
+    """Return orders of which some are unpaid, what is asked of them, and the answer, which holds."""
+    paid = [datetime(2024, 1 + i % 12, 1 + i % 28, 15).strftime(written) for i in range(N)]
+    cells = [none if out else day for day, out in zip(paid, BAD, strict=True)]
+    frame = orders("Paid", "", "").with_columns(Paid=pl.Series(cells))
+    asked = [each for each in segkit.audit_data(frame).findings if each.severity == "block"]
+    answer = answer_of(asked[0])
+    assert taken_money(frame, answer)[0] == SOLD
+    return frame, [each.finding for each in asked], answer
+
+
 @pytest.mark.parametrize("none", [*ZEROS, "-0001-11-30", "1900-01-00", "9999-12-31", *OTHER_ZEROS])
 def test_a_date_of_payment_of_zeros_is_none_and_asked_about_as_an_empty_one_is(none):
     written = OTHER_ZEROS.get(none, "%Y-%m-%d %H:%M:%S")
-    paid = [datetime(2024, 1 + i % 12, 1 + i % 28, 15).strftime(written) for i in range(N)]
-    found = {}
-    for empty in (none, ""):
-        cells = [empty if out else day for day, out in zip(paid, BAD, strict=True)]
-        frame = orders("Paid", "", "").with_columns(Paid=pl.Series(cells))
-        asked = [each for each in segkit.audit_data(frame).findings if each.severity == "block"]
-        found[empty] = [each.finding for each in asked]
-        assert taken_money(frame, answer_of(asked[0]))[0] == SOLD
-    assert len(found[""]) == 1
-    assert found[none] == found[""]
-    stated = answer_of(asked[0])
+    frame, asked, _ = paid_but_for(none, written)
+    _, asked_of_empty, answer = paid_but_for("", written)
+    assert len(asked_of_empty) == 1
+    assert asked == asked_of_empty
+    stated = deepcopy(answer)
     stated["orders"]["values"]["status"][none] = stated["orders"]["values"]["status"].pop("")
-    cells = [none if out else day for day, out in zip(paid, BAD, strict=True)]
-    assert taken_money(frame.with_columns(Paid=pl.Series(cells)), stated)[0] == SOLD
+    assert taken_money(frame, stated)[0] == SOLD
 
 
 def test_prices_of_many_decimals_are_no_dates():
