@@ -488,7 +488,7 @@ OTHER_ZEROS = {"00.00.0000": "%d.%m.%Y", "30.12.1899": "%d.%m.%Y", "01.01.70": "
 
 @cache
 def paid_but_for(none, written):
-    """Return orders of which some are unpaid, what is asked of them, and the answer, which holds."""
+    """Return orders of which some are unpaid, what is asked of them, and the answer, tried."""
     paid = [datetime(2024, 1 + i % 12, 1 + i % 28, 15).strftime(written) for i in range(N)]
     cells = [none if out else day for day, out in zip(paid, BAD, strict=True)]
     frame = orders("Paid", "", "").with_columns(Paid=pl.Series(cells))
