@@ -421,3 +421,30 @@ def test_marks_of_debit_and_credit_are_asked_and_bookings_refused(tmp_path) -> N
     path.write_text('"EXTF";700;21;"Buchungsstapel";13\n' + frame.write_csv(separator=";"))
     with pytest.raises(SourceError, match=r"DATEV file of bookings.*export the list of invoices"):
         segkit.audit_data(path)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("link", ["Reference Transaction ID", "Ursprungsbeleg", "元の番号"])
+def test_rows_that_name_the_sale_they_give_back_are_returns(link: str, sign: int) -> None:
+    rows = [(f"{c}@x.example", f"T{n}", str(day), cash, "Settled Successfully", None)
+            for c, n, day, cash in ORDERS]  # fmt: skip
+    back = [(f"{c}@x.example", f"R{n}", str(day), sign * round(cash / (1 + n % 4), 2),
+             "Refund Settled Successfully", f"T{n}")
+            for c, n, day, cash in ORDERS[::6]]  # fmt: skip
+    names = ["Email", "Transaction ID", "Submit Date", "Total Amount", "Transaction Status", link]
+    frame = pl.DataFrame([*rows, *back], names, orient="row", infer_schema_length=None)
+    worth = sum(row[3] for row in rows) - sum(abs(row[3]) for row in back)
+    lines = segkit.clean_data(frame).orders
+    assert round(float(lines["amount"].sum()), 2) == round(worth, 2)
+    assert lines.filter(~pl.col("is_return"))["order_id"].n_unique() == 60
+
+
+def test_a_credit_beside_captured_payments_is_offered_as_a_return() -> None:
+    kinds = ("Credit", *["Authorization w/ Auto Capture"] * 5)
+    rows = [(f"{c}@x.example", f"T{n}", str(day), cash, kinds[n % 6])
+            for c, n, day, cash in ORDERS]  # fmt: skip
+    names = ["Email", "Transaction ID", "Submit Date", "Total Amount", "Transaction Type"]
+    frame = pl.DataFrame(rows, names, orient="row")
+    asked = _question(frame)
+    assert '"Credit" = "return"' in asked
+    assert 'Capture" = "other"' not in asked

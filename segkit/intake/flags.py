@@ -12,13 +12,14 @@ from segkit.intake.columns import Columns
 from segkit.intake.evidence import ColumnProfile
 from segkit.intake.headers import concepts
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping
-from segkit.intake.statuses import closed_words, status_meaning
+from segkit.intake.statuses import closed_words, row_meaning, status_meaning
 from segkit.intake.sums import line_money
 
 # Where a state can be mapped to, the first that is free; in the last, what is filled is cancelled.
 SLOTS = (*STATUS_COLUMNS, "cancelled_at")
 MARKS = ("x", "✓", "✔", "☑", "*")
 MOST_WORDS = 40
+MOSTLY = 0.8  # share of the rows that give back whose words say so
 OF_ORDER = frozenset(["order", "payment", "buy", "line"])
 # By concept: what yes and no say of the order.
 KINDS = {
@@ -132,6 +133,45 @@ def names_sales(columns: Columns, header: str) -> bool:
             met = named.drop_nulls().is_in(ids.drop_nulls().implode())
             if met.sum() > 0.5 * met.len() and not (named == ids).any():
                 return True
+    return False
+
+
+def find_links(columns: Columns) -> str | None:
+    """Return the column in which rows of positive money name the sale that they give back.
+
+    They name the number of another row, whatever the header is, and their words, which no other
+    row has, say that they give back.
+    """
+    order, worth = columns.source("order_id"), line_money(columns)
+    if order is None or worth is None:
+        return None
+    ids = columns.cells(order).cast(pl.String)
+    settled = {*columns.option("not_states"), *columns.mapping.tables["orders"].columns.values()}
+    for name, shown in columns.profiles.items():
+        if name in settled or not 0 < shown.filled <= 0.5:
+            continue
+        named = columns.cells(name).cast(pl.String)
+        rows = named.is_not_null()
+        met = named.is_in(ids.drop_nulls().implode()).fill_null(value=False)
+        is_link = 0 < rows.sum() < 2 * met.sum() and not (named == ids).any()
+        if is_link and (worth.filter(rows) > 0).any() and _are_told(columns, rows):
+            return name
+    return None
+
+
+def _are_told(columns: Columns, rows: pl.Series) -> bool:
+    """Return whether the words of a column say that these rows give back, and no others."""
+    for shown in columns.profiles.values():
+        if not shown.words or shown.cells.len() != rows.len():
+            continue
+        cells = shown.cells.cast(pl.String)
+        words = cells.filter(rows).drop_nulls().unique()
+        back = [
+            w for w in words if row_meaning(w) in ("return", "refunded") or w.lower() == "credit"
+        ]
+        said = cells.is_in(back).fill_null(value=False)
+        if said.filter(rows).mean() > MOSTLY and not (said & ~rows).any():  # type: ignore[operator]
+            return True
     return False
 
 

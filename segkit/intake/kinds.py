@@ -33,6 +33,7 @@ from segkit.intake.statuses import (
     stem,
 )
 from segkit.intake.sums import count_words, counted_rows, line_money, say_rows
+from segkit.intake.whole_orders import kinds_of
 
 MOST_KINDS = 40
 NO_MATTER = ("row_kind", "customer_id", "order_time")  # what payouts and fees lack is asked about
@@ -58,7 +59,8 @@ def about_other_rows(columns: Columns, given: Mapping) -> list[Finding]:
     states = [columns.source(name) for name in STATUS_COLUMNS]
     settled |= {name for name in states if name and "status" in concepts(name)[0]}
     settled |= {*used.option("orders", "not_states")}
-    few = sample(frame.filter(counted_rows(columns, NO_MATTER)))
+    others = kinds_of(columns) != "return"  # links tell these
+    few = sample(frame.filter(counted_rows(columns, NO_MATTER) & others))
     for name, dtype in few.schema.items():
         if not (is_text(dtype) or dtype.is_integer()) or name in settled:
             continue
@@ -359,7 +361,10 @@ def _row_meanings(spelling: dict[str, str], *, is_payment: bool) -> dict[str, st
         pays |= is_payment and not read[word]
         if word in tenders or pays or regex("ways").fullmatch(text):
             read[word] = "way"
-    if "debit" not in spelling.values() and {"sale", "sales"} & {*spelling.values()}:
+    captured = [word for word, text in spelling.items() if regex("captured").search(text)]
+    read |= dict.fromkeys(captured, "line")
+    sold = captured or {"sale", "sales"} & {*spelling.values()}
+    if "debit" not in spelling.values() and sold:
         read |= {word: "return" for word, text in spelling.items() if text in ("credit", "credits")}
     return read
 

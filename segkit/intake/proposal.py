@@ -29,7 +29,7 @@ from segkit.intake.amounts import (
     stated_currency,
     take_home,
 )
-from segkit.intake.answers import mapping_of, offered_answers
+from segkit.intake.answers import mapping_of, offered_answers, quote_text
 from segkit.intake.bookings import refuse_bookings
 from segkit.intake.columns import Columns, Shared
 from segkit.intake.consents import CONSENTS, about_consents, is_consent
@@ -46,7 +46,13 @@ from segkit.intake.evidence import (
 from segkit.intake.exchange import about_currencies
 from segkit.intake.exclusions import about_exclusions
 from segkit.intake.factors import EXACT, LEAD, LEAST, Scores
-from segkit.intake.flags import flag_meanings, is_state_flag, place_flags, settle_words
+from segkit.intake.flags import (
+    find_links,
+    flag_meanings,
+    is_state_flag,
+    place_flags,
+    settle_words,
+)
 from segkit.intake.headers import concepts, without_prefix
 from segkit.intake.kinds import about_other_rows
 from segkit.intake.layouts import match_customer_columns, preset_mapping
@@ -168,6 +174,15 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
     if changed is not None and not {"refund", "is_return"} & {*columns, *fixed}:
         columns["refund"], options["refund_is"] = changed, "left"
     prefix, unit = return_prefix(frame, TableMapping(whole)), discount_unit(whole, profiles)
+    proposed = Columns("orders", frame, Mapping({**given.tables, "orders": TableMapping(
+        whole, {}, values, {**part.options, **options})}))  # fmt: skip
+    link = None if {"row_kind", "is_return"} & {*whole, *fixed} else find_links(proposed)
+    if link is not None:
+        columns["row_kind"] = link
+        values["row_kind"] = {"": "line", "*": "return"}
+        text = f"{link!r} names the sale that a row gives back: these rows are returns."
+        answer = f"[orders] not_states = [{quote_text(link)}], if they are sales"
+        questions.append(Finding("info", "orders", "row_kind", text, answer=answer))
     told = {"return_prefix": prefix, "discount_unit": unit}
     options |= {name: value for name, value in told.items() if value}
     return TableMapping(columns, constants, values, options), questions

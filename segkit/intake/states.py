@@ -76,7 +76,10 @@ def about_statuses(columns: Columns) -> list[Finding]:
         words = columns.cells(raw_column).cast(pl.String)
         if words.n_unique() > MOST_STATUSES:
             words = stem(words)
-        table = count_words(columns, words, (name,)).with_columns(meaning=_meanings(columns, name))
+        table = count_words(columns, words, (name,))
+        returns = kinds_of(columns) == "return"
+        back = {*words.filter(returns)} - {*words.filter(~returns)}
+        table = table.with_columns(meaning=_meanings(columns, name, back))
         unknown = table.filter(pl.col("meaning").is_null())
         if unknown.height:
             question, offered = _ask_words(columns, name, words, table)
@@ -119,7 +122,7 @@ def _warn_part_refunds(columns: Columns) -> list[Finding]:
     if {"refund", "is_return", "row_kind"} & {*part.columns, *part.constants}:
         return []
     rows, worth = part_refunds(columns) & counted_rows(columns), line_money(columns)
-    if not rows.any() or (worth is not None and (worth < 0).any()):
+    if not rows.any() or (worth is not None and ((worth < 0).any() or _is_net(columns, worth))):
         return []
     money_ = counted_money(columns, rows)
     order = columns.source("order_id")
@@ -134,6 +137,19 @@ def _warn_part_refunds(columns: Columns) -> list[Finding]:
         "net of refunds"
     )
     return [Finding("warn", "orders", "refund", text, int(rows.sum()), answer=answer)]
+
+
+def _is_net(columns: Columns, worth: pl.Series) -> bool:
+    """Return whether a column is more than the money where a part was refunded, else the same."""
+    partly, counts = part_refunds(columns), counted_rows(columns)
+    for shown in columns.profiles.values():
+        before = shown.numbers
+        if before is None or shown.dated or before.len() != worth.len():
+            continue
+        same = (before == worth).filter(counts & ~partly).mean()
+        if same is not None and same >= WHOLE and (before > worth).filter(partly).all():  # type: ignore[operator]
+            return True
+    return False
 
 
 def _ask_words(
@@ -283,17 +299,18 @@ def _issued(columns: Columns, words: pl.Series) -> set[str]:
     return issued if issued and has_invoices(columns) else set()
 
 
-def _meanings(columns: Columns, name: str) -> pl.Expr:
+def _meanings(columns: Columns, name: str, returns: set[str | None]) -> pl.Expr:
     """Read the meaning of each word; null where it is asked.
 
-    Asked are a positive "Refund", which may be a row beside the sale, what is billed, or an invoice
-    on account, and not yet paid, and empty cells with money beside words that mean a sale.
+    Asked are a positive "Refund", which may be a row beside the sale, but none of ``returns``; what
+    is billed, or an invoice on account, and not yet paid; and empty cells with money beside words
+    that mean a sale.
     """
     own_words = columns.mapping.tables[columns.table].values.get(name, {})
     low, word = pl.col("word").str.to_lowercase(), pl.col("word")
     own = low.is_in([str(own_word).lower() for own_word in own_words])
     read = word.map_batches(lambda words: states_of(columns, name, words), return_dtype=pl.String)
-    is_row = low.str.contains(CREDIT) & pl.col("positive")
+    is_row = low.str.contains(CREDIT) & pl.col("positive") & ~word.is_in([*returns - {None}])
     owed = word.map_batches(
         lambda words: words.is_in([*unpaid_words(words.drop_nulls()), *_issued(columns, words)]),
         return_dtype=pl.Boolean,
