@@ -358,7 +358,7 @@ def _doubts(findings: Sequence[Finding]) -> list[str]:
         one.finding
         for one in findings
         if one.severity == "warn"
-        and (one.column in {"customer_id", "order_id", "refund"} or one.kind == "void")
+        and (one.column in {"customer_id", "order_id", "refund", "discount"} or one.kind == "void")
         and ": rejected (" not in one.finding
     )
     return [f"To look at (segkit check says how to change it): {text}"] if text else []

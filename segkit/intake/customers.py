@@ -66,6 +66,9 @@ def choose_customer(
 ) -> list[Finding]:
     """Take the e-mail address as the customer where no id tells customers apart."""
     email, who, card = (columns.get(n) for n in ("email", "customer_id", "loyalty_id"))
+    if card is not None and _is_masked(frame[card]) and any(map(_tells_person, frame.columns)):
+        scores["loyalty_id"].pop(columns.pop("loyalty_id"), None)
+        card = None
     if who is None and card is not None:  # not all who have a card leave an address
         addresses = 0 if email is None else frame[email].count()
         if email is None or spell_cells(frame[card]).count() > addresses:
@@ -87,6 +90,18 @@ def choose_customer(
         answer = f'[orders.columns] customer_id = "{email}"'
         findings.append(Finding("info", "orders", "customer_id", text, answer=answer))
     return findings
+
+
+def _is_masked(cards: pl.Series) -> bool:
+    """Return whether only the last figures of cards are shown, which several people share."""
+    masked = cards.cast(pl.String).str.contains(r"[Xx*•#]{2,}[\s-]*\d{2,6}$").mean()
+    return bool(masked and float(masked) >= EQUAL)  # type: ignore[arg-type]
+
+
+def _tells_person(header: str) -> bool:
+    """Return whether a header is of addresses, telephones or names of the customer."""
+    meant = concepts(header)[0]
+    return bool({"email", "phone", "customer"} & meant) and not names_recipient(header)
 
 
 def _fuller_number(frame: pl.DataFrame, email: str) -> str | None:

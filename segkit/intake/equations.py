@@ -20,6 +20,7 @@ from segkit.intake.questions import Finding
 
 FEWEST = 3  # rows that show that one column is another less a third
 FITS, OFF = 0.95, 0.011  # share of the rows, and rounding of two amounts
+MOSTLY = 0.8  # share of the rows where nothing but a discount comes off
 MOST_TAKEN, MOST_COLUMNS = 3, 14  # columns that are taken off together, and columns of money
 TIPS = frozenset(WORDS["headers"]["tips"].split())
 _TAKEN = ("fee", "refund", "tax", "shipping", "discount")
@@ -86,7 +87,32 @@ def find_equations(profiles: dict[str, ColumnProfile]) -> list[Equation]:
             if _fits(gap, [off[header] for header in taken]):
                 equations.append(Equation(whole, rest, taken, kind))
                 break
+    settled = {one.whole for one in equations}
+    equations += [
+        Equation(whole, rest, (header,), "discount")
+        for whole, rest in permutations(wholes, 2)
+        if whole not in settled
+        for header, kind in named.items()
+        if kind == "discount"
+        and header in off
+        and _comes_off_first(money[whole] - money[rest] - off[header], off[header], money[rest])
+    ]
     return equations
+
+
+def _comes_off_first(
+    more: NDArray[np.float64], discount: NDArray[np.float64], rest: NDArray[np.float64]
+) -> bool:
+    """Return whether a discount, and on a few rows bonuses or the like, leave the rest."""
+    rows = ~np.isnan(more)
+    reduced = rows & (discount > 0)
+    alone = np.abs(more) <= OFF
+    return bool(
+        reduced.sum() >= FEWEST
+        and (more[rows] >= -OFF).all()
+        and min(alone[reduced].mean(), alone[rows].mean()) >= MOSTLY
+        and (rest[rows] > 0).mean() >= FITS
+    )
 
 
 def _sum_signed(
@@ -209,6 +235,15 @@ def is_net_of_refunds(columns: dict[str, str], profiles: dict[str, ColumnProfile
         for taken in parts
     )
     return any(fits[(back > 0) & (worth >= 0)].all() and fits.mean() >= FITS for fits in gaps)
+
+
+def is_discount_taken(columns: dict[str, str], equations: list[Equation]) -> bool | None:
+    """Return whether the amount has the discount taken off; None if no equation tells."""
+    amount, discount = columns.get("amount"), columns.get("discount")
+    for one in equations:
+        if one.kind == "discount" and discount in one.taken and amount in (one.whole, one.rest):
+            return amount == one.rest
+    return None
 
 
 def about_equations(columns: dict[str, str], equations: list[Equation]) -> list[Finding]:

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from unicodedata import category
 
 import polars as pl
 
@@ -309,11 +310,14 @@ def named_currency(header: str) -> str | None:
     --------
     >>> named_currency("Total (IDR)"), named_currency("Betrag in EUR"), named_currency("paid_usd")
     ('IDR', 'EUR', 'USD')
+    >>> named_currency("Сума, ₴"), named_currency("€ total")
+    ('UAH', 'EUR')
     >>> named_currency("Total ($)"), named_currency("Total of all"), named_currency("EUR or USD")
     (None, None, None)
     """
     words = re.findall(r"(?<![^\W_])[A-Z]{3}(?![^\W_])|(?<=[\s_])[a-z]{3}$", header)
-    signs = re.findall(r"[(\[]\s*([^)\]\s]+)\s*[)\]]", header)
+    signs = re.findall(r"[(\[]\s*([^)\]\s]+)\s*[)\]]|,\s*(\S+)$", header)
+    signs = [*map("".join, signs), *(sign for sign in header if category(sign) == "Sc")]
     codes = {word.upper() for word in words} & TRADED | {sign for sign in signs if sign in CODES}
     codes |= {code for sign in signs for code in _meant(sign)}
     return codes.pop() if len(codes) == 1 else None

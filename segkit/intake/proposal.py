@@ -35,7 +35,12 @@ from segkit.intake.columns import Columns, Shared
 from segkit.intake.consents import CONSENTS, about_consents, is_consent
 from segkit.intake.customers import choose_customer, take_personal_number
 from segkit.intake.doubted_ids import settle_spellings
-from segkit.intake.equations import about_equations, find_equations, is_net_of_refunds
+from segkit.intake.equations import (
+    about_equations,
+    find_equations,
+    is_discount_taken,
+    is_net_of_refunds,
+)
 from segkit.intake.evidence import (
     ENOUGH,
     ColumnProfile,
@@ -183,8 +188,9 @@ def propose_orders(raw_columns: Columns) -> tuple[TableMapping, list[Finding]]:
         text = f"{link!r} names the sale that a row gives back: these rows are returns."
         answer = f"[orders] not_states = [{quote_text(link)}], if they are sales"
         questions.append(Finding("info", "orders", "row_kind", text, answer=answer))
-    told = {"return_prefix": prefix, "discount_unit": unit}
-    options |= {name: value for name, value in told.items() if value}
+    told: dict[str, object] = {"return_prefix": prefix, "discount_unit": unit}
+    told["discount_taken"] = is_discount_taken(whole, equations)
+    options |= {name: value for name, value in told.items() if value not in (None, "")}
     return TableMapping(columns, constants, values, options), questions
 
 

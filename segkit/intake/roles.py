@@ -266,6 +266,8 @@ def _score_values(role: str, header: str, shown: ColumnProfile) -> float:
         return 0.0
     meant = concepts(header)[0]
     is_stated = "currency" in meant and shown.distinct == 1  # whosever it is
+    if "currency" not in meant and all(re.fullmatch("[A-Za-z]{2}", word) for word in shown.words):
+        return 0.0  # languages or countries, as French or France
     return 1.8 if meant - _BESIDE_CODES and is_stated else 2.0 * (not meant - _BESIDE_CODES)
 
 
