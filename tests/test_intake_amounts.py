@@ -323,3 +323,34 @@ def test_credits_beside_sales_are_given_back_and_failed_attempts_make_no_total_o
     lines = segkit.clean_data(frame, {"orders": told}).orders
     assert lines["order_id"].n_unique() == 40
     assert lines["amount"].sum() == sum(9.5 + n % 7 for n in range(0, 80, 2)) - 20 * 2.25
+
+
+def test_what_is_to_pay_after_a_discount_and_bonuses_is_the_amount_in_the_headers_currency():
+    off = [3.5 * (i % 2) for i in range(N)]
+    paid = [e - d - 2 * (i % 12 == 0) for i, (e, d) in enumerate(zip(EACH, off, strict=True))]
+    bought = lines().rename({"Line total": "Сума, ₴"}).with_columns(
+        pl.Series("Знижка, ₴", off), pl.Series("До сплати, ₴", paid),
+        pl.Series("Order No", [f"A{i:03}" for i in range(N)]),
+    )  # fmt: skip
+    orders = segkit.clean_data(bought).orders
+    assert round(orders["amount"].sum(), 2) == round(sum(paid), 2)
+    assert {*orders["currency"]} == {"UAH"}
+    mapping = segkit.audit_data(bought, {"orders": {"columns": {"amount": "Сума, ₴"}}}).mapping
+    assert mapping.option("orders", "discount_taken") is False
+
+
+@pytest.mark.parametrize(
+    ("header", "code"), [("Langue", None), ("Devise", "CHF"), ("Para Birimi", "CHF")]
+)
+def test_two_letters_are_a_currency_where_the_header_says_so(header, code):
+    columns = segkit.audit_data(lines(**{header: ["fr"] * N})).mapping.tables["orders"].columns
+    assert columns.get("currency") == (header if code else None)
+
+
+def test_masked_cards_are_no_customers_beside_addresses():
+    mail = {"E-mail": [f"k{i % 11}@x.example" for i in range(N)]}
+    cards = {"Card Number": [f"XXXX{1000 + i % 9}" for i in range(N)]}
+    bought = lines(**mail, **cards).drop("Client")
+    columns = segkit.audit_data(bought).mapping.tables["orders"].columns
+    assert columns["customer_id"] == "E-mail"
+    assert "Card Number" not in columns.values()

@@ -27,7 +27,8 @@ WORDS = {
     "Luonnos Maksamatta Nezaplaceno Koncept Piszkozat Függőben Neachitat Ciornă Chưa_thanh_toán "
     "Menunggu_pembayaran Wartet_auf_Zahlung Ожидает_оплаты "
     "รอชำระเงิน Belum_Bayar Non_saldata Non_soldée No_liquidado Não_quitado À_régler Sin_pagar",
-    "cancelled": "voided Failed Storniert Annulée Anulado Annullato Recusado Geannuleerd "
+    "cancelled": "Видалений Gelöscht Supprimé Eliminado Eliminato Verwijderd Удалён 削除 삭제 "
+    "voided Failed Storniert Annulée Anulado Annullato Recusado Geannuleerd "
     "Anulowane 交易关闭 キャンセル Closed_Lost expired Abgelehnt İptal_Edildi Tedarik_Edilemedi "
     "Ακυρωμένη בוטלה ملغاة Makulerad Annulleret Kansellert Avbruten Peruutettu Zrušeno "
     "Stornováno Törölve Anulată Otkazano Đã_hủy ยกเลิก Dibatalkan Скасовано",
