@@ -269,7 +269,8 @@ def cancel_both(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
     back = (parsed["is_return"] & (parsed[MICROS] < 0)).fill_null(value=False)
     if "__state" not in parsed.columns or not back.any():
         return parsed
-    state, key = pl.col("__state"), ["customer_id", "size", "nth"]
+    state, key = pl.col("__state"), ["customer_id", "document"]
+    alike = ["customer_id", "size", "nth"]
     number = pl.col("order_id") if columns.has("order_id") else pl.lit(None, pl.String)
     own = pl.concat_str(pl.lit("\0"), "source_row")
     rows = parsed.select("customer_id", "order_day", state, back=back, micro=MICROS,
@@ -280,23 +281,21 @@ def cancel_both(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
         )
         .group_by("customer_id", "document", "back", "__state")
         .agg(size=pl.col("micro").cast(WIDE).sum().abs(), day=pl.col("order_day").min())
-        .with_columns(counts=((state == "sale") & ~pl.col("back")).any().over("document"))
+        .with_columns(counts=((state == "sale") & ~pl.col("back")).any().over(key))
         .filter(~pl.col("counts"))
-        .sort("day")
+        .sort("day", "document")
         .with_columns(nth=pl.int_range(pl.len()).over("customer_id", "size", "back", "__state"))
     )
-    notes = documents.filter("back").select(*key, note="document", note_day="day")
-    cancelling: list[str] = []
+    notes = documents.filter("back").select(*alike, "document", note_day="day")
+    cancelling = []
     for name in STATUSES[:-1]:
         gone = documents.filter(~pl.col("back") & (state == name))
-        pairs = notes.join(gone, on=key).filter(pl.col("note_day") >= pl.col("day"))
+        pairs = notes.join(gone, on=alike).filter(pl.col("note_day") >= pl.col("day"))
         if pairs.height >= MOST_TAKEN_BACK * gone.height:
-            cancelling += pairs["note"].to_list()
-        same = pl.col("note").is_in(gone["document"].implode())
-        cancelling += notes.filter(same)["note"].to_list()
-    marked = rows.select(
-        (pl.col("back") & pl.col("document").is_in(cancelling)).alias("m")
-    ).to_series()
+            cancelling.append(pairs.select(key))
+        cancelling.append(notes.join(gone, on=key, how="semi").select(key))
+    cancelled = rows.with_row_index().filter("back").join(pl.concat(cancelling), on=key, how="semi")
+    marked = pl.int_range(len(rows), eager=True).is_in(cancelled["index"].implode())
     if not marked.any():
         return parsed
     columns.notes.append(
