@@ -74,14 +74,16 @@ def offered_answers(text: str) -> list[list[str]]:
 def as_options(text: str) -> list[str]:
     """Write the answers that a question offers as options of a command, the best first.
 
+    What is to be filled in ("...") is none beside others.
+
     Examples
     --------
     >>> as_options("[orders] day_first = true (or false)")
     ['--answer "orders.day_first=true"', '--answer "orders.day_first=false"']
     """
-    return [
-        " ".join(f"--answer {_quoted(one)}" for one in offer) for offer in offered_answers(text)
-    ]
+    offers = offered_answers(text)
+    real = [offer for offer in offers if "=..." not in " ".join(offer)]
+    return [" ".join(f"--answer {_quoted(one)}" for one in offer) for offer in real or offers]
 
 
 def _quoted(answer: str) -> str:

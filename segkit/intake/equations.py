@@ -24,7 +24,7 @@ MOSTLY = 0.8  # share of the rows where nothing but a discount comes off
 MOST_TAKEN, MOST_COLUMNS = 3, 14  # columns that are taken off together, and columns of money
 TIPS = frozenset(WORDS["headers"]["tips"].split())
 _TAKEN = ("fee", "refund", "tax", "shipping", "discount")
-NO_MONEY = frozenset(["id", "quantity", "percent", "date", "phone", "age", "place"])
+NO_MONEY = frozenset(["id", "quantity", "percent", "date", "phone", "age", "place", "possible"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ from segkit.intake.privacy import mask_word, show_state
 from segkit.intake.questions import MOST_ASKED, Finding
 from segkit.intake.roles import adjusted_columns
 from segkit.intake.states import Told, has_invoices, part_refunds, say_left, settle_unknown
-from segkit.intake.statuses import likely_status, refund_meaning, status_meaning
+from segkit.intake.statuses import likely_status, on_account_words, refund_meaning, status_meaning
 from segkit.intake.sums import count_words, counted_rows, line_money, say_rows, say_sum, sum_of
 from segkit.intake.unused import FEW_WORDS, is_likely_state, likely_unknown, unused_words
 from segkit.intake.whole_orders import states_of
@@ -168,8 +168,17 @@ def _tells_paid(columns: Columns) -> bool:
     for name in filter(columns.source, STATUS_COLUMNS):
         read, cells = states_of(columns, name), columns.cells(str(columns.source(name)))
         asked = cells.filter(read.is_null()).cast(pl.String).unique()
-        if (read == "unpaid").any() or any(likely_status(word, cells.unique()) != "sale"
-                                           for word in asked):  # fmt: skip
+        words = cells.cast(pl.String).drop_nulls().unique()
+        given = {*columns.mapping.tables["orders"].values.get(name, {})} & {*words}
+        owed = given & {
+            *on_account_words(words),
+            *(w for w in given if status_meaning(w) == "unpaid"),
+        }
+        if (
+            owed
+            or (read == "unpaid").any()
+            or any(likely_status(word, words) != "sale" for word in asked)
+        ):
             return True
     return False
 
@@ -319,7 +328,11 @@ def _doubt_words(shown: ColumnProfile, meant: frozenset[str]) -> dict[str, str] 
 def _doubt_flag(shown: ColumnProfile, meant: frozenset[str]) -> dict[str, str] | None:
     """Return the meanings of yes and no where the header is a word for a state (Deleted)."""
     state = status_meaning(shown.name)
-    if state is None or "shipping" in meant or (state == "sale" and meant & {"buy", "payment"}):
+    if (
+        state is None
+        or meant & {"shipping", "possible"}
+        or (state == "sale" and meant & {"buy", "payment"})
+    ):
         return None
     if state == "sale" and len(plain(shown.name).split("_")) > 1:
         return None
@@ -407,7 +420,7 @@ def _question(
     free = [slot for slot in STATUS_COLUMNS if slot not in named]
     ignored = f'[orders] not_states = ["{header}"], if it is no state'
     is_filled = not cells.filter(counted_rows(columns)).null_count()
-    meanings = {w: m for w, m in meanings.items() if w or not is_filled or "*" in meanings}
+    meanings = {w: m for w, m in meanings.items() if w or not is_filled}
     shown_words = {w: m for w, m in meanings.items() if few or "*" in meanings or m != "sale"}
     for word in table["word"].drop_nulls() if few and "*" not in meanings else ():
         shown_words.setdefault(word, likely_status(word, table["word"].drop_nulls()))

@@ -178,7 +178,7 @@ def _are_told(columns: Columns, rows: pl.Series) -> bool:
 def yes_and_no(header: str) -> tuple[str, str] | None:
     """Return what yes and no mean of the order, by a header such as Refunded, Paid or Deleted."""
     meant, kind = concepts(header)[0], kind_of(header)
-    if {"dispute", "accepted"} <= meant:
+    if {"dispute", "accepted"} <= meant or "possible" in meant:
         return None
     if kind is not None:
         return KINDS[kind]

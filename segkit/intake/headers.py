@@ -265,7 +265,28 @@ def _settle(header: str, tokens: list[str], meant: set[str]) -> frozenset[str]:
         meant = (meant - {"payment"}) | {"refund"}
     if {"amount", "date"} <= meant:  # data zapłaty
         meant = (meant - {"amount"}) | {"payment"}
+    meant = _settle_facts("_".join(tokens), meant)
     return frozenset(meant - {"place"} if "email" in meant else meant)  # e-mail address
+
+
+def _settle_facts(joined: str, meant: set[str]) -> set[str]:
+    """Tell sums that are possible, expected or of other times from facts, and ends from dates.
+
+    What can be refunded is no refund; one that is expected is no amount.
+    """
+    if "date" in meant:
+        return meant | ({"finished"} if regex("finished").search(joined) else set())
+    if "id" in meant or (meant and not meant & _MEASURED):
+        return meant
+    if regex("able").search(joined):
+        return (meant - {"refund", "discount", "cancelled"}) | {"possible"}
+    if not regex("expected").search(joined):
+        return meant
+    return (meant - _SUMS if meant & {"refund", "discount"} else meant) | {"possible"}
+
+
+_SUMS = frozenset(["amount", "total", "revenue", "price"])
+_MEASURED = _SUMS | {"refund", "discount", "cancelled", "net", "gross", "quantity", "subtotal"}
 
 
 def _settle_users(tokens: list[str], meant: set[str]) -> set[str]:

@@ -176,7 +176,7 @@ def _ask_unnamed(name: str, kinds: dict[str, object], columns: Columns) -> list[
         if ledger.get(word, "line") != "line":
             others[word] = ledger[word]
         elif not ledger and not is_counted:
-            kind = read[word] or "..."
+            kind = read[word] or "line"
             others[word] = "return" if kind == "refunded" else kind
     if not others:
         return []
@@ -310,7 +310,11 @@ def _paid_out(
 
     With them go payouts and charges that name no customer, so that all are asked about at once.
     """
-    paid = {w: "other" for w, kind in read.items() if kind in ("line", "way") and w in negative}
+    paid = {
+        w: "return" if w.lower() == "credit" else "other"  # as its name says, if always negative
+        for w, kind in read.items()
+        if kind in ("line", "way") and w in negative
+    }
     if not others | paid:
         return {}
     moved = set(rows.filter(pl.col("money") != 0)["word"].unique().drop_nulls())

@@ -94,7 +94,7 @@ from segkit.intake.void import about_void
 from segkit.schema import CONTRACTS
 
 MOST_OFFERED = 3
-MOSTLY_DATED, NEARLY_ALL = 0.8, 0.98  # of the rows have a date
+NEARLY_ALL = 0.98  # of the rows have a date
 FEW_CUSTOMERS, RIVAL = 20, 0.1  # of a column of places, beside ten times as many customers
 # What happens to an order afterwards: no time of an order.
 _LATER = frozenset(["refund", "cancelled", "shipping", "deadline", "updated", "dispute", "age"])
@@ -228,7 +228,7 @@ def _better_date(draft: _Draft) -> dict[str, str]:
         free = [header for header in dated if header not in draft.used]
         return {"order_time": free[0]} if len(free) == 1 else {}
     shown = draft.profiles[best]
-    if shown.rows < ENOUGH or not MOSTLY_DATED <= shown.filled < NEARLY_ALL:
+    if shown.rows < ENOUGH or shown.filled >= NEARLY_ALL:
         return {}
     scores = draft.scores["order_time"]
     full = [h for h in scores if h in dated and dated[h].filled >= NEARLY_ALL]
@@ -411,11 +411,18 @@ def _settle(
     # The question after kinds of rows asks for returns, and for states of a history, too.
     again = {"is_return" if item.column == "row_kind" else item.column for item in other_rows}
     questions = other_rows + [item for item in questions if item.column not in again]
-    if "orders" in raw and not lacks("orders", completed.tables["orders"]):
+    lacking = lacks("orders", completed.tables["orders"]) if "orders" in raw else ["orders"]
+    asked_of = [item for item in questions if item.severity == "block"]
+    likely = (
+        _assume(columns_of("orders"), [q for q in asked_of if q.column in lacking])
+        if "orders" in raw
+        else None
+    )
+    if likely is not None and not lacks("orders", likely.mapping.tables["orders"]):
         is_own = "orders" not in proposed
-        asked = [item.finding for item in questions if item.severity == "block"]
-        questions += about_exclusions(columns_of("orders"), asked, own=is_own)
-        questions += about_void(columns_of("orders"), own)
+        asked = [item.finding for item in asked_of]
+        questions += about_exclusions(likely, asked, own=is_own)
+        questions += [] if lacking else about_void(likely, own)
     summed = (say_sums(columns_of("orders"), q) if q.sums else [q] for q in questions)
     completed, asks = settle_spellings(raw, completed)
     return completed, [*chain.from_iterable(summed), *asks]
@@ -440,11 +447,16 @@ def _ask_table(columns: Columns, other_rows: list[Finding], *, with_fx: bool) ->
     questions = open_questions(columns) + about_currencies(columns, with_fx=with_fx)
     questions += about_consents(columns)
     if columns.table == "orders":
-        offers = [offer for item in other_rows for offer in offered_answers(item.answer)[:1]]
-        if offers and "..." not in " ".join(offers[0]):
-            columns = replace(columns, mapping=mapping_of(offers[0]).over(columns.mapping))
+        columns = _assume(columns, other_rows)
         questions += [*about_statuses(columns), *about_returns(columns)]
     return questions
+
+
+def _assume(columns: Columns, questions: list[Finding]) -> Columns:
+    """Return the columns with the likeliest answer to each question."""
+    offers = [offer for item in questions for offer in offered_answers(item.answer)[:1]]
+    lines = [line for offer in offers if "=..." not in " ".join(offer) for line in offer]
+    return replace(columns, mapping=mapping_of(lines).over(columns.mapping)) if lines else columns
 
 
 def _refuse(own: Mapping, given: Mapping, columns: Columns, *, is_proposed: bool) -> list[Finding]:

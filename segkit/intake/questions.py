@@ -432,7 +432,8 @@ def _likely(name: str, columns: Columns) -> list[str]:
         return [n for n, _ in others[:MOST_OFFERED]] or ["..."]
     if name == "amount":
         return [used.get("unit_price") or likely_amount(columns) or "..."]
-    return ["..."]
+    dated = [h for h, shown in columns.profiles.items() if shown.dated and h not in used.values()]
+    return dated[:MOST_OFFERED] if name == "order_time" and dated else ["..."]
 
 
 def _about_type(table: str, field: Field, cells: pl.Series) -> list[Finding]:

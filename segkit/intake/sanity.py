@@ -21,19 +21,20 @@ from segkit.intake.counts import count_lines
 from segkit.intake.doubted_customers import doubt_customers, write_customer_line
 from segkit.intake.evidence import ENOUGH
 from segkit.intake.headers import concepts, pattern, plain, regex, without_prefix
-from segkit.intake.ledger import Rejection
 from segkit.intake.lookups import EVENT_WORDS
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, lacks
 from segkit.intake.privacy import show_state
 from segkit.intake.questions import GIVE_AS, Finding
+from segkit.intake.rejects import discount_comes_off
 from segkit.intake.store import Intake
+from segkit.intake.sums import line_money
 from segkit.intake.tried import (
     better_dates,
     better_decimal,
     other_customers,
     other_dates,
 )
-from segkit.intake.whole_orders import states_of
+from segkit.intake.whole_orders import is_cancelled, states_of
 from segkit.schema import EVENT_TYPES
 
 FEW_PER_CENT = 0.05
@@ -159,7 +160,8 @@ def doubt_rejected(columns: Columns, taken: Intake) -> list[Finding]:
     rejected = sorted((r for step in steps for r in step.rejected), key=lambda item: -item.rows)
     lost = sum(item.rows for item in rejected)
     kept = taken.orders is not None and taken.orders.height > 0
-    if not rejected or (kept and lost <= MOST * rows):
+    sales = taken.orders.filter(~pl.col("is_return")).height if taken.orders is not None else 0
+    if not rejected or lost <= MOST * (lost + sales):
         return []
     first = rejected[0]
     name = _BEHIND.get(first.reason)
@@ -175,8 +177,17 @@ def doubt_rejected(columns: Columns, taken: Intake) -> list[Finding]:
         others = [*columns.shown("loyalty_id")]
         others += [raw for raw, _ in other_customers(columns, rows) if raw not in others]
         answer = write_customer_line(others) or "a source that says who ordered"
-    elif name in ("cancelled_at", "status", "payment_status") and columns.source(name):
-        answer = _offer_states(columns, name, first)
+    elif name in ("cancelled_at", "status", "payment_status"):
+        said, answer = _offer_states(columns)
+        text += said
+    elif '"word"' in first.change and (kind := columns.source("row_kind")):
+        words = columns.cells(kind).cast(pl.String)
+        word = show_state(words.drop_nulls().mode().sort().first(), words)
+        answer = f'[orders.values.row_kind] {quote_text(word)} = "line"'
+    elif first.reason == "zero_amount" and discount_comes_off(columns):
+        header = columns.source("discount")
+        text += f" {header!r} comes off; without it, they have money."
+        answer = f"[orders] discount_taken = true, if {header!r} is off already or is no discount"
     return [Finding("block", "orders", name or "", text, lost, answer=answer)]
 
 
@@ -221,10 +232,7 @@ def refuse_without_customers(columns: Columns) -> list[Finding]:
         f"of who ordered ({', '.join(map(repr, columns.raw.columns[:12]))}"
         f"{', ...' if columns.raw.width > 12 else ''}). Without customers there are no segments."
     )
-    answer = (
-        "an export that names customers; or, if one of these columns does, "
-        '[orders.columns] customer_id = "..."'
-    )
+    answer = "an export that names customers; or one of these columns as customer_id, if it does"
     return [Finding("block", "orders", "", text, rows, answer=answer)]
 
 
@@ -248,20 +256,52 @@ def _event_column(columns: Columns, used: Map[str, str]) -> str:
     return ""
 
 
-def _offer_states(columns: Columns, name: str, first: Rejection) -> str:
-    """Offer another column of states, and that the word which rejects most rows means a sale."""
+def _offer_states(columns: Columns) -> tuple[str, str]:
+    """Offer to read the file without the column that rejects most rows, and others of states.
+
+    Return what is said of it, and the answer. A word that means a sale, or nothing of that column,
+    is offered if rows count then by all other columns.
+    """
+    marked = _mark_rejected(columns)
+    if not marked:
+        return "", "a source whose orders count"
+    role = max(marked, key=lambda name: marked[name].sum())
+    header, own = str(columns.source(role)), marked.pop(role)
+    others = pl.Series([False]).new_from_index(0, own.len())
+    for rows in marked.values():
+        others |= rows
     used = columns.mapping.tables["orders"].columns.values()
-    others = [
-        f'[orders.columns] {name} = "{header}"'
-        for header in columns.raw.columns
-        if header not in used and "status" in concepts(header)[0]
+    offers = [
+        f'[orders.columns] {role} = "{other}"'
+        for other in columns.raw.columns
+        if role in STATUS_COLUMNS and other not in used and "status" in concepts(other)[0]
     ]
-    counts = []
-    for state in filter(columns.source, STATUS_COLUMNS):
-        words = columns.cells(str(columns.source(state))).cast(pl.String)
-        bad = words.filter((states_of(columns, state) == first.reason).fill_null(value=False))
-        if bad.drop_nulls().len():
-            word = bad.drop_nulls().mode().sort()[0]
-            line = f'[orders.values.{state}] {quote_text(show_state(word, words))} = "sale"'
-            counts.append(((bad == word).sum(), line))
-    return "; or ".join([*others, max(counts)[1] if counts else first.change])
+    words = columns.cells(header).cast(pl.String).filter(own & ~others).drop_nulls()
+    if role in STATUS_COLUMNS and words.len():
+        word = show_state(words.mode().sort()[0], columns.cells(header).cast(pl.String))
+        offers.append(f'[orders.values.{role}] {quote_text(word)} = "sale"')
+    if role == "refund":
+        offers.append(f"[orders.constants] refund = 0, if {header!r} holds no sums given back")
+    else:
+        offers.append(f'[orders] not_states = ["{header}"], if it is no state')
+    count = f"{number(int(own.sum()))} by {header!r}"
+    if not (own & ~others).any():
+        return f" Most of them are rejected {count}.", "; or ".join(offers)
+    left = int((~others).sum())
+    said = f" {count[0].upper()}{count[1:]}: without it, {number(left)} would count."
+    return said, "; or ".join(offers)
+
+
+def _mark_rejected(columns: Columns) -> dict[str, pl.Series]:
+    """Mark the rows that each column of states, cancellations or refunds rejects, by its role."""
+    marked = {
+        name: (states_of(columns, name) != "sale").fill_null(value=False)
+        for name in filter(columns.source, STATUS_COLUMNS)
+    }
+    if columns.source("cancelled_at"):
+        marked["cancelled_at"] = is_cancelled(columns)
+    worth = line_money(columns)
+    if columns.source("refund") and worth is not None:
+        whole = (worth > 0) & (columns.numbers("refund").abs() >= worth)
+        marked["refund"] = whole.fill_null(value=False)
+    return {name: rows for name, rows in marked.items() if rows.any()}
