@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 import segkit
-from segkit.intake.answers import mapping_of, offered_answers, read_answer
+from segkit.intake.answers import as_options, mapping_of, offered_answers, read_answer
 from segkit.intake.counts import understand
 from segkit.intake.mapping import Mapping, TableMapping
 
@@ -14,6 +14,11 @@ DAYS = [f"2024-{1 + n % 12:02}-{1 + n % 28:02} 10:00:00" for n in range(N)]
 ODD = [n % 10 == 3 for n in range(N)]  # every customer buys three times; six rows are no sales
 SOLD = sum(cents for cents, odd in zip(CENTS, ODD, strict=True) if not odd)
 BACK = SOLD - sum(cents for cents, odd in zip(CENTS, ODD, strict=True) if odd)
+
+
+def test_what_is_to_be_filled_in_is_no_option_beside_answers():
+    text = '[orders.columns] order_time = "Day"; or [orders.columns] order_time = "..."'
+    assert as_options(text) == ['--answer "orders.columns.order_time=Day"']
 
 
 def euros(cents):

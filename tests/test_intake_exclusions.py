@@ -62,6 +62,85 @@ def test_refunds_in_part_come_off_are_asked_about_or_are_warned_about(header):
     assert f"6 orders ({part}) were refunded in part" in warned.finding
 
 
+FULL = [str(total) for total in TOTALS]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Refundable",
+        "Max refund",
+        "Available to refund",
+        "Erstattungsfähiger Betrag",
+        "Montant remboursable",
+        "Importe reembolsable",
+        "Importo rimborsabile",
+        "Kwota możliwa do zwrotu",
+        "İade edilebilir tutar",
+        "返金可能額",
+        "可退金额",
+        "환불 가능 금액",
+        "Доступно к возврату",
+        "Available discount",
+        "Max. Rabatt",
+    ],
+)
+@pytest.mark.parametrize("is_full", [True, False])
+def test_what_can_be_given_back_or_taken_off_is_no_refund_and_no_discount(header, is_full):
+    cells = FULL if is_full else [t if i % 9 == 1 else "0" for i, t in enumerate(FULL)]
+    audit = segkit.audit_data(orders("Shop", "A", "A").with_columns(pl.Series(header, cells)))
+    assert header not in audit.mapping.tables["orders"].columns.values()
+    assert not audit.blocked
+
+
+@pytest.mark.parametrize("header", ["Expected refund", "Refund pending amount"])
+def test_an_expected_refund_is_asked_about_unless_it_is_of_every_order(header):
+    part = [t if bad else "0" for t, bad in zip(FULL, BAD, strict=True)]
+    (asked,) = _blocks(orders("Shop", "A", "A").with_columns(pl.Series(header, part)))
+    assert (asked.column, header in asked.finding) == ("refund", True)
+    assert not _blocks(orders("Shop", "A", "A").with_columns(pl.Series(header, FULL)))
+
+
+def _blocks(frame, mapping=None):
+    return [f for f in segkit.audit_data(frame, mapping).findings if f.severity == "block"]
+
+
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [("Refund amount", FULL), ("Cancelled at", [*DAYS[1:], None]), ("Discount", FULL)],
+)
+def test_a_column_that_leaves_hardly_an_order_is_named_and_can_be_left_out(header, cells):
+    frame = orders("Shop", "A", "A").with_columns(pl.Series(header, cells))
+    if header == "Discount":
+        more = [price * (3 if i % 4 else 4) for i, price in enumerate(TOTALS)]
+        frame = frame.rename({"Total": "Unit price"}).with_columns(
+            Quantity=pl.lit("3"), Discount=pl.Series(more).round(2)
+        )
+    (asked,) = _blocks(frame)
+    offers = offered_answers(asked.answer)
+    assert repr(header) in asked.finding
+    assert not any(sign in asked.answer for sign in ('"..."', '"word"', '"column"'))
+    assert taken_money(frame, mapping_of(offers[-1]))[1] == N
+
+
+def test_an_open_balance_is_not_asked_about_once_the_states_are_settled():
+    states = {True: "Gecikmiş", False: "Tahsil Edildi"}
+    owed = [t if bad else "0" for t, bad in zip(FULL, BAD, strict=True)]
+    frame = orders("Durum", states[False], states[True], **{
+        "Fatura No": [f"F{i}" for i in range(N)], "Vade Tarihi": DAYS, "Kalan Tutar": owed,
+    }).drop("Order")  # fmt: skip
+    (asked,) = _blocks(frame)
+    assert "Gecikmiş" in asked.finding
+    for offer in offered_answers(asked.answer):
+        assert not _blocks(frame, mapping_of(offer))
+
+
+def test_states_are_asked_about_in_the_round_of_the_customer():
+    who = [f"+81-90-{1000 + i // 3}-4111" for i in range(N)]
+    frame = orders("配送状態", "配送完了", "キャンセル完了", 購入者携帯電話番号=who)
+    assert {f.column for f in _blocks(frame.drop("Customer email"))} == {"customer_id", "status"}
+
+
 def answer_of(finding):
     """Read the first mapping lines that a question offers, as a mapping."""
     first = finding.answer.split("; [orders] not_states")[0]
@@ -240,6 +319,10 @@ def test_a_time_that_many_rows_lack_is_no_rival_of_the_orders_time():
     later = frame.with_columns(pl.Series("Order date completed", late))
     full = frame.with_columns(pl.lit("2024-12-31").alias("Order date completed"))
     assert asked_columns(later) == []
+    odd = orders("Order date finished", "2024-12-31", "").rename({"Date": "date_purchased"})
+    for part in (odd, odd.with_columns(pl.Series("Order date finished", late))):
+        columns = segkit.audit_data(part).mapping.tables["orders"].columns
+        assert columns["order_time"] == "date_purchased"
     assert asked_columns(full) == [{"Order date placed", "Order date completed"}]
 
 

@@ -346,6 +346,18 @@ def test_close_candidates_are_asked_about_with_what_each_gives():
     assert f"{frame['Gross sales'].sum():,.0f}" in question.finding
 
 
+@pytest.mark.parametrize(
+    "header", ["Estimated total", "Authorised amount", "Autorisierter Betrag", "Tahmini tutar",
+               "Montant prévu", "予定金額", "Average amount", "Quoted amount"],
+)  # fmt: skip
+def test_a_sum_that_is_no_fact_is_never_taken_as_the_amount_without_a_question(header):
+    frame = shop().with_columns((pl.col("Amount") * 1.1).alias(header)).rename({"Amount": "Total"})
+    assert asked(frame) == []
+    assert segkit.audit_data(frame).mapping.tables["orders"].columns["amount"] == "Total"
+    (question,) = asked(frame.drop("Total"))
+    assert (question.column, repr(header)[1:-1] in question.answer) == ("amount", True)
+
+
 # The whole ------------------------------------------------------------------------------------
 
 

@@ -200,11 +200,11 @@ def _about_refunds(
     """Ask about columns that hold refunds, or what totals were changed to."""
     if {"refund", "is_return"} & named:
         return []
-    findings = []
+    findings, worth = [], line_money(columns)
     changed = {adjusted: base for base, adjusted in adjusted_columns(columns.raw.columns).items()}
     for header, shown in profiles.items():
         meant, _ = concepts(header)
-        if not _is_money(shown) or meant & _OF_OTHERS:
+        if not _is_money(shown) or meant & _OF_OTHERS or _is_whole(shown, worth):
             continue
         answer = f'[orders.columns] refund = "{header}"'
         net = "[orders.constants] refund = 0, if"
@@ -222,6 +222,14 @@ def _about_refunds(
             rows = columns.raw.height
             findings.append(Finding("block", "orders", "refund", text, rows, answer=answer))
     return findings
+
+
+def _is_whole(shown: ColumnProfile, worth: pl.Series | None) -> bool:
+    """Return whether a column would give back nearly every order as a whole."""
+    if worth is None or shown.numbers is None or shown.numbers.len() != worth.len():
+        return False
+    whole = (shown.numbers.abs() >= worth).filter(worth > 0).fill_null(value=False)
+    return whole.len() >= ENOUGH and float(whole.mean() or 0) > MOST_STATED  # type: ignore[arg-type]
 
 
 def _stands_on_part_refunds(columns: Columns, shown: ColumnProfile) -> bool:

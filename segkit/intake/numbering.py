@@ -9,7 +9,7 @@ import polars as pl
 from segkit.display import counted, join_words
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
-from segkit.intake.evidence import FEW
+from segkit.intake.evidence import ENOUGH, FEW
 from segkit.intake.headers import WORDS, concepts
 from segkit.intake.mapping import TableMapping
 from segkit.intake.questions import Finding
@@ -112,15 +112,14 @@ def _numbers(columns: Columns) -> list[str]:
 def return_prefix(frame: pl.DataFrame, part: TableMapping) -> str | None:
     """Find the prefix of return orders: other ids are numbers, and all its lines are negative.
 
-    All ids are numbers of the same lengths, with letters before a smaller part of them; in codes of
-    figures and letters by chance, a prefix says nothing.
+    All numbers are of the same lengths; of codes with letters by chance, some start with any.
 
     Examples
     --------
-    >>> lines = pl.DataFrame({"InvoiceNo": ["536365", "536366", "C536379"], "Quantity": [6, 2, -1]})
+    >>> lines = pl.DataFrame({"InvoiceNo": ["536365", "C536379"], "Quantity": [6, -1]})
     >>> return_prefix(lines, TableMapping({"order_id": "InvoiceNo", "quantity": "Quantity"}))
     'C'
-    >>> codes = lines.with_columns(InvoiceNo=pl.Series(["1f6365", "536366", "ee6379"]))
+    >>> codes = pl.DataFrame({"InvoiceNo": ["536365", "1f0379", "ee6379"], "Quantity": [6, 2, -1]})
     >>> return_prefix(codes, TableMapping({"order_id": "InvoiceNo", "quantity": "Quantity"}))
     """
     sign = part.columns.get("quantity") or part.columns.get("amount")
@@ -133,28 +132,17 @@ def return_prefix(frame: pl.DataFrame, part: TableMapping) -> str | None:
         if is_text(frame.schema[sign])
         else value < 0
     )
-    shape = (
-        pl.col(order)
-        .cast(pl.String)
-        .str.extract_groups(r"^(?<prefix>[A-Za-z]{0,3})-?(?<number>\d+)$")
-    )
-    ids = (
-        frame.lazy()
-        .filter(pl.col(order).is_not_null())
-        .select(shape.struct.unnest(), minus=negative)
-    )
-    ids = ids.group_by("prefix", length=pl.col("number").str.len_chars()).agg(
-        pl.len(), pl.col("minus").sum()
-    )
-    shapes = ids.collect()
-    marked, plain_ids = (
-        shapes.filter(one) for one in (pl.col("prefix") != "", pl.col("prefix") == "")
-    )
-    alike = marked["length"].is_in(plain_ids["length"].implode()).all()
-    if shapes["prefix"].null_count() or not alike or marked["len"].sum() > plain_ids["len"].sum():
+    letters = pl.col(order).cast(pl.String).str.extract(r"^([A-Za-z]{1,3})-?\d+$", 1)
+    rows = frame.lazy().group_by(prefix=letters).agg(pl.len(), negative.mean().alias("negative"))
+    marked = rows.filter(pl.col("prefix").is_not_null()).collect()
+    if not 0 < marked["len"].sum() <= 0.5 * frame.height:
         return None
-    prefixes = (
-        marked.group_by("prefix").agg(pl.col("len", "minus").sum()).sort("len", descending=True)
-    )
-    prefixes = prefixes.filter(pl.col("minus") > 0.95 * pl.col("len"))
-    return str(prefixes["prefix"][0]) if prefixes.height else None
+    enough = pl.col("len") >= (FEWEST if frame.height >= ENOUGH else 1)
+    prefixes = marked.filter(enough & (pl.col("negative") > 0.95)).sort("len", descending=True)
+    if not prefixes.height:
+        return None
+    ids = frame[order].cast(pl.String).drop_nulls().unique()
+    sizes = ids.str.extract(r"^[A-Za-z]{0,3}-?(\d+)$").str.len_chars()
+    bare = ids.str.contains(r"^\d+$")
+    alike = sizes.filter(~bare).is_in(sizes.filter(bare).implode())
+    return str(prefixes["prefix"][0]) if alike.all() and not sizes.null_count() else None

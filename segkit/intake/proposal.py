@@ -122,7 +122,8 @@ class _Draft:
     @property
     def fixed(self) -> set[str]:
         """The roles that the mapping as given fills itself."""
-        return {*self.part.columns, *({*STATUS_COLUMNS, "is_return"} & {*self.part.constants})}
+        constant = {*STATUS_COLUMNS, "is_return", "refund"} & {*self.part.constants}
+        return {*self.part.columns, *constant}
 
     def profile(self, role: str) -> ColumnProfile | None:
         return self.profiles.get(self.whole.get(role, ""))

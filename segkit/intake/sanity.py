@@ -178,7 +178,7 @@ def doubt_rejected(columns: Columns, taken: Intake) -> list[Finding]:
         others += [raw for raw, _ in other_customers(columns, rows) if raw not in others]
         answer = write_customer_line(others) or "a source that says who ordered"
     elif name in ("cancelled_at", "status", "payment_status"):
-        said, answer = _offer_states(columns)
+        name, said, answer = _offer_states(columns) or (name, "", "a source whose orders count")
         text += said
     elif '"word"' in first.change and (kind := columns.source("row_kind")):
         words = columns.cells(kind).cast(pl.String)
@@ -256,15 +256,14 @@ def _event_column(columns: Columns, used: Map[str, str]) -> str:
     return ""
 
 
-def _offer_states(columns: Columns) -> tuple[str, str]:
+def _offer_states(columns: Columns) -> tuple[str, str, str] | None:
     """Offer to read the file without the column that rejects most rows, and others of states.
 
-    Return what is said of it, and the answer. A word that means a sale, or nothing of that column,
-    is offered if rows count then by all other columns.
+    Return the column's role, what is said of it with the rows that would count, and the answer.
     """
     marked = _mark_rejected(columns)
     if not marked:
-        return "", "a source whose orders count"
+        return None
     role = max(marked, key=lambda name: marked[name].sum())
     header, own = str(columns.source(role)), marked.pop(role)
     others = pl.Series([False]).new_from_index(0, own.len())
@@ -284,12 +283,11 @@ def _offer_states(columns: Columns) -> tuple[str, str]:
         offers.append(f"[orders.constants] refund = 0, if {header!r} holds no sums given back")
     else:
         offers.append(f'[orders] not_states = ["{header}"], if it is no state')
-    count = f"{number(int(own.sum()))} by {header!r}"
-    if not (own & ~others).any():
-        return f" Most of them are rejected {count}.", "; or ".join(offers)
-    left = int((~others).sum())
-    said = f" {count[0].upper()}{count[1:]}: without it, {number(left)} would count."
-    return said, "; or ".join(offers)
+    said = (
+        f" {header!r} rejects {number(int(own.sum()))} of them; without it, "
+        f"{counted(int((~others).sum()), 'row')} would count."
+    )
+    return role, said, "; or ".join(offers)
 
 
 def _mark_rejected(columns: Columns) -> dict[str, pl.Series]:

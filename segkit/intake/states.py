@@ -262,8 +262,8 @@ def _offer_meanings(columns: Columns, name: str, words: pl.Series) -> dict[str |
     offers |= dict.fromkeys(_issued(columns, words), "sale")
     worth = line_money(columns)
     if worth is not None:  # what comes off is no open order
-        back = {*words.filter(worth < 0)} - {*words.filter(worth > 0)}
-        offers |= {word: "refunded" for word in back & {*offers} if status_meaning(word) is None}
+        negative = {*words.filter(worth < 0)} - {*words.filter(worth > 0)}
+        offers |= {word: "refunded" for word in negative if status_meaning(word) is None}
     if columns.source("refund") is None or columns.source("amount") is None:
         return offers
     back, worth = columns.numbers("refund").abs(), columns.numbers("amount")
