@@ -16,6 +16,25 @@ from segkit.errors import ColumnError, DataError
 # Columns by which tables meet.
 KEYS = ("customer_id", "product_id", "campaign_id")
 
+# Who orders to try the shop out; a word that ends with @ is an address at any domain.
+_TESTS = (
+    *("test@", "tests@", "tester@", "testing@", "testkunde@", "prueba@", "teste@"),
+    *("test", "test test", "test customer", "test user", "test order", "testkunde", "test kunde"),
+    *("test tester", "test testsson", "test testesen", "test testersen", "testi testaaja"),
+    *("client test", "cliente de prueba", "cliente prueba", "cliente teste", "cliente di prova"),
+    *("prueba prueba", "prova prova", "teste teste", "teszt", "teszt elek", "testowy klient"),
+    *("тест", "тест тест", "тест тестов", "тестовый клиент", "δοκιμή", "ทดสอบ", "اختبار", "בדיקה"),
+    *(
+        "テスト",
+        "テスト 太郎",
+        "テスト太郎",
+        "テスト テスト",
+        "テストテスト",
+        "테스트",
+        "테스트 테스트",
+    ),
+    *("测试", "测试测试", "测试用户", "测试客户", "測試", "測試測試", "測試用戶", "測試客戶"),
+)
 # What systems write for "no customer"; compared without case.
 _NO_CUSTOMER = (
     *("", "-", "--", ".", "?", "0", "0.0", "-1", "[]", "{}"),
@@ -116,23 +135,7 @@ _NO_CUSTOMER = (
     *("guest@", "gast@", "invitado@", "invite@", "ospite@", "misafir@"),
     *("walkin@", "walk-in@", "laufkunde@", "na@na.com", "n@a.com", "a@a.a", "a@a.com"),
     *("aa@aa.com", "x@x.x", "x@x.com", "xx@xx.com", "abc@abc.com", "asd@asd.com", "1@1.com"),
-    # Orders to try the shop out.
-    *("test@", "tests@", "tester@", "testing@", "testkunde@", "prueba@", "teste@"),
-    *("test", "test test", "test customer", "test user", "test order", "testkunde", "test kunde"),
-    *("test tester", "test testsson", "test testesen", "test testersen", "testi testaaja"),
-    *("client test", "cliente de prueba", "cliente prueba", "cliente teste", "cliente di prova"),
-    *("prueba prueba", "prova prova", "teste teste", "teszt", "teszt elek", "testowy klient"),
-    *("тест", "тест тест", "тест тестов", "тестовый клиент", "δοκιμή", "ทดสอบ", "اختبار", "בדיקה"),
-    *(
-        "テスト",
-        "テスト 太郎",
-        "テスト太郎",
-        "テスト テスト",
-        "テストテスト",
-        "테스트",
-        "테스트 테스트",
-    ),
-    *("测试", "测试测试", "测试用户", "测试客户", "測試", "測試測試", "測試用戶", "測試客戶"),
+    *_TESTS,
 )
 _BARE = [normalize("NFKD", word).encode("ascii", "ignore").decode() for word in _NO_CUSTOMER]
 _ASCII = [bare for bare, word in zip(_BARE, _NO_CUSTOMER, strict=True) if len(bare) == len(word)]
@@ -347,6 +350,18 @@ def split_nobody(entries: Iterable[object]) -> tuple[list[str], dict[str, dict[s
         else:
             told.setdefault(match[1], {})[match[3].lower()] = match[2] == "="
     return bare if bare or not told else [*NO_CUSTOMER], told
+
+
+def are_tests(customers: pl.Series) -> pl.Series:
+    """Return which ids, names or addresses of customers are of those who try the shop out.
+
+    Examples
+    --------
+    >>> are_tests(pl.Series(["Test@shop.example", "testa@shop.example", "Test Customer"])).to_list()
+    [True, False, True]
+    """
+    low = customers.cast(pl.String).str.strip_chars().str.to_lowercase()
+    return (low.is_in(_TESTS) | low.str.extract("^([^@]+@)").is_in(_TESTS)).fill_null(value=False)
 
 
 def names_nobody(names: pl.Series) -> pl.Series:

@@ -6,16 +6,19 @@ from collections.abc import Mapping as Map
 
 import polars as pl
 
-from segkit.display import counted, join_words, money, number
+from segkit.display import counted, join_words, money, number, shorten_list
 from segkit.intake.beside import compare_reading
 from segkit.intake.cells import MICRO, from_micro
 from segkit.intake.columns import Columns
 from segkit.intake.consents import consent_columns, consents_of_orders, say_consents
-from segkit.intake.mapping import Mapping
+from segkit.intake.mapping import STATUS_COLUMNS, Mapping
 from segkit.intake.people import WHO
 from segkit.intake.questions import Finding
+from segkit.intake.states import MOST_NAMED, MOST_STATUSES, say_word
+from segkit.intake.statuses import stem
 from segkit.intake.store import Intake
 from segkit.intake.sums import counted_money, refunds_are_negative
+from segkit.intake.whole_orders import is_cancelled, kinds_of, states_of
 
 
 def count_lines(lines: pl.DataFrame) -> pl.DataFrame:
@@ -99,12 +102,13 @@ def understand(
     sales = counts.filter(~pl.col("is_return"))
     returns = counts.height - sales.height
     currency = mapping.option("orders", "currency")
-    if currency is None and "currency" in lines.columns:
-        codes = lines["currency"].drop_nulls().unique()
-        currency = codes[0] if codes.len() == 1 else None
+    if currency is None and len(codes := _currencies(lines)) == 1:
+        (currency,) = codes
     days = counts["day"].cast(pl.Date)
     worth_of_all = float(counts["micro"].sum()) / MICRO
     total = money(worth_of_all, currency)
+    if currency is None and not codes:
+        total += " (no currency stated)"
     net = " net of refunds" if returns or "refund" in part else ""
     people = sales["customer"].n_unique()
     only = counts["customer"].n_unique() - people
@@ -114,22 +118,91 @@ def understand(
         f"{counted(sales['order'].n_unique(), 'order')}, {total}{net}, "
         f"{str(days.min())[:7]} to {str(days.max())[:7]}"
     )
-    rejected = [
-        item for step in taken.ledger.steps if step.table == "orders" for item in step.rejected
-    ]
-    left_out = ", ".join(
-        f"{item.reason.replace('_', ' ')} {number(item.rows)}"
-        + (f" ({money(float(item.money))})" if item.money and "customer" in item.reason else "")
-        for item in rejected
-    )
-    text = f"Read {named}; money is {worth}.\n{text}.\nRows left out: {left_out or 'none'}."
+    columns = read.get("orders")
+    text = f"Read {named}; money is {worth}.\n{text}.\n{_say_left_out(columns, taken)}"
     given_back, beside = [], []
-    if "orders" in read:
-        given_back = _given_back(read["orders"], taken, counts)
-        beside = compare_reading(read["orders"], taken, worth_of_all, people)
+    if columns is not None:
+        given_back = _given_back(columns, taken, counts)
+        beside = compare_reading(columns, taken, worth_of_all, people)
     return "\n".join(
         line for line in (text, *given_back, _contactable(taken, read), *beside) if line
     )
+
+
+def _currencies(lines: pl.DataFrame) -> set[str]:
+    """Return the codes that order lines state."""
+    stated = lines.get_column("currency", default=pl.Series(dtype=pl.String))
+    return {*stated.drop_nulls().unique()}
+
+
+def _say_left_out(columns: Columns | None, taken: Intake) -> str:
+    """Say how many rows are left out, for which reasons and words, and which words count."""
+    told, kept = ({}, "") if columns is None else _words_of_states(columns, taken)
+    said = []
+    for item in (r for step in taken.ledger.steps if step.table == "orders" for r in step.rejected):
+        listed = ", ".join(shorten_list(told.get(item.reason, []), MOST_NAMED))
+        if item.money and "customer" in item.reason:
+            listed = money(float(item.money))
+        said.append(f"{item.reason.replace('_', ' ')} {number(item.rows)}" + f" ({listed})" * (
+            listed != ""))  # fmt: skip
+    ignored = [] if columns is None else columns.option("not_states")
+    no_states = f" No state: {join_words([*map(repr, ignored)])}." if ignored else ""
+    return f"Rows left out: {', '.join(said) or 'none'}.{kept}{no_states}"
+
+
+def _words_of_states(columns: Columns, taken: Intake) -> tuple[dict[str, list[str]], str]:
+    """List the words by which rows are left out, with their money, by reason; say which count."""
+    rejects = taken.rejects["orders"]
+    reasons = pl.Series([""]).new_from_index(0, columns.raw.height)
+    reasons = reasons.scatter(rejects["source_row"], rejects["reason"])
+    is_one = _is_one_currency(columns, taken)
+    worth = counted_money(columns, reasons != "") if is_one else None
+    told: dict[str, list[str]] = {}
+    kept = []
+    for header, states in _states_told(columns).items():
+        words = columns.cells(header).cast(pl.String)
+        are_many = columns.profiles[header].dated or stem(words).n_unique() > MOST_STATUSES
+        kinds = pl.select(pl.when(words.is_not_null()).then(pl.lit(""))).to_series()
+        kinds = kinds if are_many else stem(words) if words.n_unique() > MOST_STATUSES else words
+        table = pl.DataFrame({"reason": reasons, "state": states, "word": kinds}).with_columns(
+            money=pl.lit(worth, dtype=pl.Float64)
+        )
+        meets = (pl.col("reason") == pl.col("state")) | (pl.col("reason") == "")
+        sums = table.filter(meets).group_by("reason", "word").agg(pl.len(), pl.col("money").sum())
+        named = []
+        for reason, word, rows, sum_ in sums.sort("len", "word", descending=[True, False]).rows():
+            text = say_word(word, kinds) if word else "empty" if word is None else "filled"
+            text = f"{header!r} {text}" if are_many or word is None else text
+            if not reason:
+                named.append(f"{text} {number(rows)}")
+            else:
+                text += "" if worth is None else f" {money(sum_)}"
+                told.setdefault(reason, []).append(text)
+        if named and header in columns.shown(*STATUS_COLUMNS):
+            kept.append(", ".join(shorten_list(named, MOST_NAMED)))
+    if "refunded" in reasons and "refunded" not in told and columns.source("refund"):
+        told["refunded"] = [f"all by {columns.source('refund')!r}"]
+    return told, f" Counted: {'; '.join(kept)}." if kept else ""
+
+
+def _states_told(columns: Columns) -> dict[str, pl.Series]:
+    """Return the reason that each column of states or kinds of rows tells for each row."""
+    states = {h: states_of(columns, name) for name in STATUS_COLUMNS if (h := columns.source(name))}
+    if header := columns.source("cancelled_at"):
+        states[header] = pl.select(
+            pl.when(is_cancelled(columns)).then(pl.lit("cancelled"))
+        ).to_series()
+    if header := columns.source("row_kind"):
+        states[header] = kinds_of(columns) + "_line"
+    return states
+
+
+def _is_one_currency(columns: Columns, taken: Intake) -> bool:
+    """Return whether all rows state the same currency, if they state any."""
+    codes = _currencies(taken.tables["orders"])
+    if columns.has("currency"):
+        codes = {*columns.raw.select(columns.text("currency")).to_series().drop_nulls().unique()}
+    return len(codes) <= 1
 
 
 def _given_back(columns: Columns, taken: Intake, counts: pl.DataFrame) -> list[str]:
@@ -174,16 +247,13 @@ def _rejected_orders(columns: Columns, taken: Intake) -> pl.DataFrame:
     rows = pl.Series([False]).new_from_index(0, columns.raw.height).scatter(at, values=True)
     worth = counted_money(columns, rows) if at.len() else None
     named = columns.orders.gather(at) if columns.has("order_id") else pl.lit(None, pl.String)
-    codes = taken.tables["orders"].get_column("currency", default=pl.Series(dtype=pl.String))
-    if columns.has("currency"):
-        codes = columns.raw.select(columns.text("currency")).to_series()
     micro = (pl.lit(0.0 if worth is None else worth.gather(at)) * MICRO).round(0).cast(pl.Int64)
     sales = rejected.select(
         pl.col(WHO).hash().alias("customer"),
         pl.coalesce(named, pl.col("source_row").cast(pl.String)).hash().alias("order"),
         micro.alias("sold"),
     ).filter(pl.col("sold") > 0)
-    is_one = codes.drop_nulls().n_unique() <= 1
+    is_one = _is_one_currency(columns, taken)
     return sales if is_one else sales.with_columns(sold=pl.lit(None, pl.Int64))
 
 

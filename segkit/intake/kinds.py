@@ -242,6 +242,10 @@ def _ask_movements(one: _Kinds) -> list[Finding]:
     back = [word for word, kind in read.items() if kind == "refunded"]
     beside = _repeats(sales, back, rows)
     read |= {word: "return" if word not in positive or word in beside else "other" for word in back}
+    credits_ = [
+        word for word in with_money - positive if one.spelling[word] in ("credit", "credits")
+    ]
+    read |= dict.fromkeys(credits_ if positive else [], "return")
     others = {
         word: kind
         for word, kind in read.items()
@@ -263,8 +267,8 @@ def _ask_movements(one: _Kinds) -> list[Finding]:
     are_lone = not sales and not odd and "way" not in read.values()
     if are_lone and {*others.values()} <= {"return"}:  # a list of refunds alone
         return []
-    if not recognised and "ticket" in bare:  # kinds of tickets are what is sold
-        return []
+    if regex("ticket").search(plain(one.name)) and {*read.values()} <= {None, "way", "discount"}:
+        return []  # kinds of tickets are what is sold
     return _ask_kinds(one, read, others, odd, rows)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from segkit.ids import are_tests
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.dates import DATE_LIKE
@@ -206,6 +207,7 @@ def order_rules(columns: Columns, people: People, parsed: pl.DataFrame) -> list[
         dates = [replace(rule, condition=rule.condition & ~out) for rule in dates]
     return [
         *_total_rules(columns, parsed),
+        *_test_rules(columns),
         *people_rules(people, parsed),
         *dates,
         *_line_rules(columns, parsed),
@@ -231,6 +233,15 @@ def _total_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
         change = f"{change}, or row_kind"
         shown = (*columns.shown("row_kind"), *shown)
     return [Rule("totals", "total_line", pl.col("__total"), shown, change)]
+
+
+def _test_rules(columns: Columns) -> list[Rule]:
+    """Reject the orders of those who try the shop out, where they count as no customers."""
+    source = columns.source("customer_id")
+    tests = pl.Series([]) if source is None else are_tests(columns.cells(source))
+    condition = pl.col("customer_id").is_null() & pl.lit(tests)
+    change = "[orders] no_customer = []"
+    return [Rule("people", "test_order", condition, change=change)] if tests.any() else []
 
 
 def _line_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:

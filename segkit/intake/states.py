@@ -34,7 +34,6 @@ from segkit.intake.sums import (
     counted_rows,
     line_money,
     list_words,
-    say_rows,
     sum_of,
 )
 from segkit.intake.whole_orders import kinds_of, states_of
@@ -65,10 +64,9 @@ def has_invoices(columns: Columns) -> bool:
 
 
 def about_statuses(columns: Columns) -> list[Finding]:
-    """Show the words of each status with their rows and money; ask what unknown words mean."""
+    """Ask what unknown words of each status mean, with their rows and money."""
     asked: list[Finding] = []
     offers: list[list[str]] = []
-    findings: list[Finding] = []
     for name in STATUS_COLUMNS:
         raw_column = columns.source(name)
         if raw_column is None or not columns.raw.height:
@@ -85,17 +83,7 @@ def about_statuses(columns: Columns) -> list[Finding]:
             question, offered = _ask_words(columns, name, words, table)
             asked.append(question)
             offers.append(offered)
-        listed = ", ".join(
-            f"{_say(word, words)} as {meaning} ({say_rows(rows, worth_)})"
-            for word, meaning, rows, worth_ in table.select("word", "meaning", "rows", "money")
-            .head(MOST_KINDS)
-            .iter_rows()
-            if meaning is not None
-        )
-        if listed:
-            answer = f'[orders.values.{name}] "word" = "sale"'
-            text = f"{raw_column!r} is read as the state of the order: {listed}."
-            findings.append(Finding("info", columns.table, name, text, answer=answer))
+    findings = _warn_part_refunds(columns)
     if asked:  # of both columns in one question
         first, *others = dict.fromkeys(map(" and ".join, zip(*offers, strict=True)))
         answer = f'{first}, each one of "sale", "unpaid", "cancelled", "refunded"'
@@ -103,7 +91,7 @@ def about_statuses(columns: Columns) -> list[Finding]:
         text, rows = " ".join(one.finding for one in asked), sum(one.rows or 0 for one in asked)
         kind = max(one.kind for one in asked)
         findings.insert(0, replace(asked[0], finding=text, rows=rows, answer=answer, kind=kind))
-    return findings + _warn_part_refunds(columns)
+    return findings
 
 
 def part_refunds(columns: Columns) -> pl.Series:
@@ -158,6 +146,8 @@ def _ask_words(
     """Ask what words of one column mean; add the answers that are offered."""
     unknown = table.filter(pl.col("meaning").is_null())
     offers = _offer_meanings(columns, name, words)
+    minus = table.filter(~pl.col("positive") & (pl.col("money") < 0))["word"]  # a refund of its own
+    offers |= {word: "refunded" for word in minus if offers.get(word) in ("...", "unpaid")}
     issued = unknown.filter(pl.col("word").is_in([*_issued(columns, words)]))
     few = unknown.head(MOST_KINDS)
     listed = list_words(few, lambda word: repr(_word(word, words)))
@@ -182,11 +172,11 @@ def _ask_words(
         sum_ = money(float(issued["money"].sum()))
         text += f" Invoices count when they are issued; {sum_} is not, or not wholly, paid."
     pair = (most, least) if most != least else (in_part, most)
-    text += say_left(table, pair, lambda word: _say(word or None, words))
+    text += say_left(table, pair, lambda word: say_word(word or None, words))
     text += _say_part(
         columns, words.is_in([w for w in few["word"] if w and regex("partly").search(spelt(w))])
     )
-    first = _say(unknown["word"][0], words).strip("'")
+    first = say_word(unknown["word"][0], words).strip("'")
     kind = "words" if "..." in asked.values() else ""
     said = sum(unknown["rows"])
     return Finding("block", columns.table, name, text, said, first, answers[0], kind), answers
@@ -325,7 +315,8 @@ def _meanings(columns: Columns, name: str, returns: set[str | None]) -> pl.Expr:
     return pl.when(~asked).then(read)
 
 
-def _say(word: str | None, words: pl.Series) -> str:
+def say_word(word: str | None, words: pl.Series) -> str:
+    """Show a word of a state in quotes; in a column of many different texts masked as any cell."""
     return "empty" if word is None else repr(_word(word, words))
 
 

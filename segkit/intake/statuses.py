@@ -29,6 +29,9 @@ def _pattern(stems: str) -> re.Pattern[str]:
 
 _MEANS = {"asked": None, "paid_waiting": "sale"}
 _PATTERNS = {name: _pattern(stems) for name, stems in WORDS["states"].items()}
+_AWAITED = {name: _pattern(stems) for name, stems in WORDS["awaited"].items() if name != "small"}
+_WAITS = re.compile(rf"(?:{_AWAITED['waits'].pattern})[a-z\u0370-\u06ff]*")
+_SMALL = frozenset(WORDS["awaited"]["small"].split())
 TAX_INVOICE, UNBINDING = regex("tax_invoice"), regex("unbinding")
 _ROW_PATTERNS = (
     (regex("credit_note"), "return"),
@@ -93,7 +96,17 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
 
 @lru_cache(4096)  # questions look at the same words, one after another
 def _state_name(text: str) -> str | None:
-    return next((name for name, pattern in _PATTERNS.items() if pattern.search(text)), None)
+    names = [name for name, pattern in _PATTERNS.items() if pattern.search(text)]
+    waits = _WAITS.search(text)
+    if {"refunded", "cancelled"} & {*names} and (waits or _AWAITED["requested"].search(text)):
+        return "asked"  # not yet decided
+    if not waits or "asked" in names:
+        return names[0] if names else None
+    is_owed = "unpaid" in names or _AWAITED["payment"].search(text)
+    if _AWAITED["goods"].search(text):
+        return "asked" if is_owed else "paid_waiting"
+    is_bare = {*_WAITS.sub(" ", text).split()} <= _SMALL
+    return "unpaid" if is_owed or is_bare else "asked"
 
 
 def is_part_refund(word: object) -> bool:

@@ -182,6 +182,8 @@ def _says_something_else(header: str, shown: ColumnProfile) -> bool:
         or (is_else and not is_named_state(header))
     ):
         return True
+    if {"customer", "status"} <= meant and not meant & {"order", "payment"}:  # new, regular, guest
+        return not {"cancelled", "refunded", "unpaid"} & {*map(status_meaning, shown.words)}
     is_way = "type" in meant or bool(regex("method").search(plain(header)))
     if (is_way and {"payment", "shipping"} & meant) or not (shown.words or shown.is_flag):
         return True
