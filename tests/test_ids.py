@@ -198,6 +198,8 @@ def test_ids_of_nobody_are_missing_and_counted():
     taken = segkit.clean_data(lines(ids))
     assert taken.orders["customer_id"].to_list() == ["c1", "c2"]
     assert taken.ledger.reasons() == {"missing_customer_id": 7}
+    tried = segkit.clean_data(lines(["0", "0", "test@test.com", "Test@x.de", "ann@x.de"]))
+    assert tried.ledger.reasons() == {"missing_customer_id": 2, "test_order": 2}
     (note,) = [note for note in taken.notes if "nobody" in note]
     assert "6 rows" in note  # <NA> is a word for no value in any column
     assert "'0' 2" in note

@@ -367,6 +367,14 @@ def test_a_column_of_unknown_words_is_asked_about_where_most_orders_have_one_of_
     assert "of few words" not in settled.understood
 
 
+def test_the_state_of_a_customer_is_no_state_of_the_order():
+    group = ["Neuer Kunde" if i % 3 else "Gast" for i in range(N)]
+    frame = orders("Land", "Chile", "Norway", customers_status_name=group)
+    assert not asked_of(frame)
+    left = frame.with_columns(pl.col("customers_status_name").replace("Gast", "storniert"))
+    assert asked_of(left)
+
+
 def test_words_spread_more_evenly_are_asked_about_where_dates_are_missing_beside_them():
     spread = ["Xaba" if i % 20 < 11 else "Zzyk" if i % 20 < 16 else "Quo" for i in range(N)]
     frame = orders("Land", "Chile", "Norway", Ooqb=spread)

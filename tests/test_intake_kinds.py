@@ -158,6 +158,20 @@ def test_what_the_shop_itself_pays_is_no_return() -> None:
     assert taken.orders["amount"].sum() == pytest.approx(kept)
 
 
+def test_kinds_of_tickets_are_what_is_sold_and_credits_are_returns() -> None:
+    kinds = pl.Series(["Lote promocional", "Inteira", "Meia"] * 20)
+    assert not segkit.audit_data(_paid(**{"Tipo de ingresso": kinds})).blocked
+    is_credit = pl.int_range(pl.len()) % 10 == 7
+    bills = _paid(type=pl.when(is_credit).then(pl.lit("credit")).otherwise(pl.lit("charge")),
+                  state=pl.when(is_credit).then(pl.lit("closed")).otherwise(pl.lit("paid")),
+                  Total=pl.when(is_credit).then(-pl.col("Total")).otherwise("Total"))  # fmt: skip
+    (asked,) = [item for item in segkit.audit_data(bills).findings if item.severity == "block"]
+    (answer, *_) = offered_answers(asked.answer)
+    assert answer == ["orders.values.status.closed=refunded"]
+    taken = segkit.clean_data(bills, mapping_of(answer))
+    assert taken.orders["amount"].sum() == pytest.approx(bills["Total"].sum())
+
+
 def test_the_account_of_counter_sales_is_asked_about_with_its_id() -> None:
     counter, short = pl.int_range(pl.len()) % 12 == 5, pl.col("From Email Address").str.head(3)
     paid = _paid(

@@ -100,12 +100,26 @@ def test_the_audit_says_in_three_lines_what_it_understood():
     assert lines[0].startswith("Read customers by 'Email', orders by 'Name', time by 'Created at'")
     assert lines[0].endswith("money is 'Total' of the whole order less 'Refunded Amount'.")
     assert lines[1] == "12 people, 31 orders, 6,555 EUR net of refunds, 2023-01 to 2024-11."
-    assert lines[2] == "Rows left out: cancelled 13, refunded 5, unpaid 16."
+    assert lines[2] == (
+        "Rows left out: cancelled 13 ('voided' 1,124), refunded 5 ('refunded' 276), unpaid 16 "
+        "('pending' 1,334). Counted: 'paid' 54, 'partially_refunded' 18."
+    )
     back = [9.5, 9.5, -3.5, 8.5]
     sales = {"Customer ID": ["a", "a", "b", "c"], "Invoice no": ["1", "2", "3", "4"]}
     sales |= {"Date": ["2024-05-01", "2024-05-02", "2024-05-03", "2024-06-01"], "Total": back}
     understood = segkit.audit_data(pl.DataFrame(sales)).understood
-    assert "\n2 people (1 more person only returned), 3 orders, " in understood
+    assert "\n2 people (1 more person only returned), 3 orders, 24 (no currency s" in understood
+    told = pl.concat([pl.DataFrame(sales)] * 10).with_columns(
+        pl.Series("Invoice no", range(40)),
+        pl.Series("Cancelled at", [None, "2024-05-03"] + [None] * 38),
+        pl.Series("By", ["Ann Lee", *["paid"] * 34, *["void"] * 5]),
+    )
+    part = {"columns": {"cancelled_at": "Cancelled at", "status": "By"}, "amount_of": "line"}
+    part |= {"values": {"status": {"Ann Lee": "unpaid"}}, "not_states": ["Date"]}
+    assert segkit.audit_data(told, {"orders": part}).understood.split("\n")[2] == (
+        "Rows left out: cancelled 6 ('void' 32.50, 'Cancelled at' filled 9.50), unpaid 1 ('text of "
+        "7 characters' 9.50). Counted: 'paid' 33. No state: 'Date'."
+    )
 
 
 # Names ----------------------------------------------------------------------------------------

@@ -46,6 +46,91 @@ def test_words_of_thirty_languages(meaning, words):
     )
 
 
+# What waits for something is unpaid where that is payment, a sale where it is goods or their way,
+# and asked where it is a decision; so are returns and cancellations that are not yet done.
+AWAITED = {
+    "sale": "Pending pickup, Waiting for shipment, Waiting for pickup, Waiting for delivery, "
+    "Waiting for courier, Waiting for carrier, Awaiting packing, Awaiting processing, "
+    "Pending processing, Waiting for confirmation of receipt, Awaiting review, "
+    "Awaiting feedback, Pending review by buyer, Waiting for handover, "
+    "Shipped awaiting confirmation of receipt, Awaiting handover, Awaiting goods, "
+    "Awaiting stock, Waiting for production, In Bearbeitung (Wartet), Warten auf Auslieferung, "
+    "Warten auf Bewertung, Lieferung ausstehend, Versand ausstehend, Ausstehende Lieferung, "
+    "Wartet auf Übergabe, Wartet auf Empfangsbestätigung, En attente de réception, "
+    "En attente de confirmation de réception, En attente d’avis, "
+    "En attente de remise au transporteur, En attente de collecte, En espera de envío, "
+    "Pendiente de valoración, Pendiente de servir, Pendiente de procesar, Aguardando avaliação, "
+    "Aguardando confirmação de recebimento, Aguardando produção, Aguardando faturamento, "
+    "In attesa di elaborazione, In attesa di recensione, In attesa di conferma di ricezione, "
+    "Wacht op verwerking, Wachten op leverancier, Wacht op beoordeling, Väntar på plockning, "
+    "Venter på utsendelse, Odottaa käsittelyä, Oczekuje na spakowanie, Oczekuje na kuriera, "
+    "Oczekuje na przekazanie kurierowi, Oczekuje na opinię, Čeká na vyřízení, "
+    "Čeká na předání dopravci, Čeká na naskladnění, Čeká na hodnocení, Ожидает передачи, "
+    "Ожидает передачи курьеру, Ожидает в пункте выдачи, Ожидает самовывоза, Ожидает отзыва, "
+    "Ожидает обработки, Ожидает подтверждения получения, Ожидает поставки, Очікує самовивозу, "
+    "Очікує пакування, Очікує передачі кур’єру, Очікує обробки, Paketleme bekliyor, "
+    "Hazırlanmayı bekliyor, Değerlendirme bekliyor, ממתין למסירה, ממתין לליקוט, "
+    "Menunggu diproses, Menunggu ulasan, Menunggu penerimaan, 受取確認待ち, 구매확정대기, "
+    "포장대기, Čeka preuzimanje, Čeka otpremu, Čeka dostavu, Čaka na odpremo, Čaka na dostavo, "
+    "Čaka na prevzem, Čaka na pošiljanje",
+    "unpaid": "Esperando pago, Nije plaćeno, Ni plačano",
+    "refunded": "Geri ödendi",
+    None: "Awaiting approval, Awaiting confirmation, Pending approval, Pending confirmation, "
+    "Waiting for confirmation, Waiting for approval, Awaiting response, Awaiting customer, "
+    "Return in progress, Pending refund, Awaiting return, Waiting for refund, Awaiting refund, "
+    "Awaiting cancellation, Cancellation requested, Cancel requested, Wartet auf Bestätigung, "
+    "Warten auf Freigabe, Wartet auf Genehmigung, Wartet auf Freigabe, Erstattung beantragt, "
+    "Stornierung angefragt, Rückerstattung ausstehend, Wartet auf Retoure, "
+    "En attente de validation, En attente de confirmation, En attente d’approbation, "
+    "Retour demandé, Remboursement demandé, En attente de remboursement, "
+    "Remboursement en attente, En attente d’acceptation, Annulation demandée, "
+    "En attente de retour, Pendiente de confirmación, Pendiente de aprobación, "
+    "Esperando confirmación, En espera de confirmación, Pendiente de validación, "
+    "Devolución solicitada, Pendiente de devolución, Reembolso pendiente, "
+    "Pendiente de reembolso, Cancelación solicitada, Aguardando aprovação, "
+    "Aguardando confirmação, Aguardando autorização, Reembolso solicitado, Devolução solicitada, "
+    "Aguardando devolução, Aguardando reembolso, Aguardando estorno, Aguardando cancelamento, "
+    "In attesa di conferma, In attesa di approvazione, In attesa di rimborso, "
+    "Rimborso richiesto, In attesa di reso, Wacht op goedkeuring, Wacht op bevestiging, "
+    "In afwachting van bevestiging, Retour aangemeld, Wacht op retour, Wacht op terugbetaling, "
+    "In afwachting van goedkeuring, Annulering aangevraagd, Väntar på bekräftelse, "
+    "Väntar på godkännande, Väntar på retur, Väntar på återbetalning, Afventer bekræftelse, "
+    "Afventer godkendelse, Afventer refundering, Afventer retur, Venter på bekreftelse, "
+    "Venter på godkjenning, Avventer godkjenning, Venter på retur, Odottaa vahvistusta, "
+    "Odottaa hyväksyntää, Odottaa palautusta, Odottaa hyvitystä, Oczekuje na potwierdzenie, "
+    "Oczekuje na akceptację, Oczekuje na zatwierdzenie, Oczekuje na zwrot, Zgłoszono zwrot, "
+    "Oczekuje na weryfikację, Čeká na potvrzení, Čeká na schválení, Čeká na vrácení, "
+    "Čaká na potvrdenie, Čaká na schválenie, Čaká na vrátenie, Jóváhagyásra vár, "
+    "Visszaigazolásra vár, Visszatérítésre vár, În așteptarea confirmării, Așteaptă confirmarea, "
+    "În așteptarea aprobării, Așteaptă returul, Чака потвърждение, Очаква връщане, "
+    "Ожидает подтверждения, Ожидает согласования, Ожидает возврата, Запрошен возврат, "
+    "Ожидает одобрения, Ожидается подтверждение, Ожидает отмены, Очікує підтвердження, "
+    "Очікує погодження, Очікує повернення, Очікує схвалення, Αναμονή επιβεβαίωσης, "
+    "Σε αναμονή έγκρισης, Αναμονή έγκρισης, Αναμονή επιστροφής, Onay bekliyor, Onay bekleniyor, "
+    "İade talebi, İade bekliyor, İptal talebi, Onay beklemede, İade onayı bekliyor, "
+    "بانتظار المراجعة, بانتظار التأكيد, في انتظار الموافقة, بانتظار الموافقة, قيد الاسترجاع, "
+    "في انتظار التأكيد, ממתין לאישור, ממתינה לאישור, ממתין להחזר, ממתין לזיכוי, รอยืนยัน, "
+    "รอการยืนยัน, รอคืนเงิน, รอตรวจสอบ, Chờ xác nhận, Chờ duyệt, Chờ hoàn tiền, Chờ hủy, "
+    "Menunggu konfirmasi, Menunggu persetujuan, Menunggu verifikasi, Menunggu pengembalian, "
+    "Menunggu pembatalan, 待审核, 待退款, 申请退款, 退货中, 等待退款, 待確認, 等待確認, 退貨中, "
+    "待退款, 申請取消, 確認待ち, 返金待ち, 返品待ち, キャンセル待ち, 注文確認待ち, 返品受付, "
+    "キャンセル申請中, 승인대기, 환불대기, 반품요청, 취소요청, 확인대기, 주문확인대기, 반품대기, "
+    "Čeka potvrdu, Čeka odobrenje, Čeka povrat, Čaka na potrditev, Čaka na odobritev, "
+    "Čaka na vračilo",
+}
+
+
+@pytest.mark.parametrize(("meaning", "words"), AWAITED.items())
+def test_what_is_awaited_decides_the_state(meaning, words):
+    assert {word: status_meaning(word) for word in words.split(", ")} == dict.fromkeys(
+        words.split(", "), meaning
+    )
+    on_hold = "Pending, Awaiting, In attesa, En espera, Beklemede, Venter, Σε αναμονή, Menunggu, 待"
+    assert {status_meaning(word) for word in on_hold.split(", ")} == {"unpaid"}
+    paid = "Payment received - awaiting shipment, 买家已付款等待卖家发货"
+    assert {status_meaning(word) for word in paid.split(", ")} == {"sale"}
+
+
 CREDIT_NOTES = (
     "NOTA DE CRÉDITO ELECTRÓNICA, Credit Note, Credit memo, Avoir, Facture d'avoir, Gutschrift, "
     "Stornorechnung, Rechnungskorrektur, Nota di credito, Factura rectificativa, Kreditnota, "

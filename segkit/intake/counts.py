@@ -158,17 +158,22 @@ def _words_of_states(columns: Columns, taken: Intake) -> tuple[dict[str, list[st
     is_one = _is_one_currency(columns, taken)
     worth = counted_money(columns, reasons != "") if is_one else None
     told: dict[str, list[str]] = {}
-    kept = []
+    kept, left = [], pl.Series([True]).new_from_index(0, reasons.len())
     for header, states in _states_told(columns).items():
         words = columns.cells(header).cast(pl.String)
         are_many = columns.profiles[header].dated or stem(words).n_unique() > MOST_STATUSES
         kinds = pl.select(pl.when(words.is_not_null()).then(pl.lit(""))).to_series()
         kinds = kinds if are_many else stem(words) if words.n_unique() > MOST_STATUSES else words
-        table = pl.DataFrame({"reason": reasons, "state": states, "word": kinds}).with_columns(
+        table = pl.DataFrame({"reason": reasons, "word": kinds}).with_columns(
             money=pl.lit(worth, dtype=pl.Float64)
         )
-        meets = (pl.col("reason") == pl.col("state")) | (pl.col("reason") == "")
-        sums = table.filter(meets).group_by("reason", "word").agg(pl.len(), pl.col("money").sum())
+        meets = (reasons == states).fill_null(value=False) & left
+        left &= ~meets  # told by the first column that says so
+        sums = (
+            table.filter(meets | (reasons == ""))
+            .group_by("reason", "word")
+            .agg(pl.len(), pl.col("money").sum())
+        )
         named = []
         for reason, word, rows, sum_ in sums.sort("len", "word", descending=[True, False]).rows():
             text = say_word(word, kinds) if word else "empty" if word is None else "filled"

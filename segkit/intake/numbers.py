@@ -56,8 +56,8 @@ def code_of(word: str) -> str | None:
 
     Examples
     --------
-    >>> code_of("eur"), code_of("TL"), code_of("$")
-    ('EUR', 'TRY', None)
+    >>> [code_of(word) for word in ("eur", "TL", "TRL", "RMB", "грн", "NT$", "zł", "kr", "$")]
+    ['EUR', 'TRY', 'TRY', 'CNY', 'UAH', 'TWD', 'PLN', None, None]
     """
     codes = SYMBOLS.get(word.lower(), ())
     return word.upper() if word.upper() in CODES else codes[0] if len(codes) == 1 else None
@@ -195,7 +195,7 @@ def units_of(code: str) -> set[str]:
     Examples
     --------
     >>> sorted(units_of("GBP"))
-    ['gbp', '£']
+    ['gbp', 'sterling', 'stg', '£']
     """
     return {code.lower(), *(sign for sign, codes in SYMBOLS.items() if code in codes)}
 
@@ -310,6 +310,8 @@ def named_currency(header: str) -> str | None:
     --------
     >>> named_currency("Total (IDR)"), named_currency("Betrag in EUR"), named_currency("paid_usd")
     ('IDR', 'EUR', 'USD')
+    >>> named_currency("Amount RMB"), named_currency("Genel Toplam TRL")
+    ('CNY', 'TRY')
     >>> named_currency("Сума, ₴"), named_currency("€ total")
     ('UAH', 'EUR')
     >>> named_currency("Total ($)"), named_currency("Total of all"), named_currency("EUR or USD")
@@ -319,6 +321,7 @@ def named_currency(header: str) -> str | None:
     signs = re.findall(r"[(\[]\s*([^)\]\s]+)\s*[)\]]|,\s*(\S+)$", header)
     signs = [*map("".join, signs), *(sign for sign in header if category(sign) == "Sc")]
     codes = {word.upper() for word in words} & TRADED | {sign for sign in signs if sign in CODES}
+    signs += [word for word in words if word.isupper()]
     codes |= {code for sign in signs for code in _meant(sign)}
     return codes.pop() if len(codes) == 1 else None
 

@@ -207,7 +207,7 @@ def order_rules(columns: Columns, people: People, parsed: pl.DataFrame) -> list[
         dates = [replace(rule, condition=rule.condition & ~out) for rule in dates]
     return [
         *_total_rules(columns, parsed),
-        *_test_rules(columns),
+        *_test_rules(columns, parsed),
         *people_rules(people, parsed),
         *dates,
         *_line_rules(columns, parsed),
@@ -235,13 +235,15 @@ def _total_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
     return [Rule("totals", "total_line", pl.col("__total"), shown, change)]
 
 
-def _test_rules(columns: Columns) -> list[Rule]:
+def _test_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
     """Reject the orders of those who try the shop out, where they count as no customers."""
-    source = columns.source("customer_id")
-    tests = pl.Series([]) if source is None else are_tests(columns.cells(source))
-    condition = pl.col("customer_id").is_null() & pl.lit(tests)
+    if (source := columns.source("customer_id")) is None:
+        return []
+    nobody = parsed["customer_id"].is_null().arg_true()
+    tests = nobody.filter(are_tests(columns.cells(source).gather(nobody)))
+    condition = pl.col("source_row").is_in(tests.implode())
     change = "[orders] no_customer = []"
-    return [Rule("people", "test_order", condition, change=change)] if tests.any() else []
+    return [Rule("people", "test_order", condition, change=change)] if tests.len() else []
 
 
 def _line_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
