@@ -127,6 +127,8 @@ def test_what_is_awaited_decides_the_state(meaning, words):
     )
     on_hold = "Pending, Awaiting, In attesa, En espera, Beklemede, Venter, Σε αναμονή, Menunggu, 待"
     assert {status_meaning(word) for word in on_hold.split(", ")} == {"unpaid"}
+    gone = "(删除)等待出库, Deleted - waiting for pickup"
+    assert {status_meaning(word) for word in gone.split(", ")} == {"cancelled"}
     paid = "Payment received - awaiting shipment, 买家已付款等待卖家发货"
     assert {status_meaning(word) for word in paid.split(", ")} == {"sale"}
 

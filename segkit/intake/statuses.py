@@ -97,13 +97,16 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
 @lru_cache(4096)  # questions look at the same words, one after another
 def _state_name(text: str) -> str | None:
     names = [name for name, pattern in _PATTERNS.items() if pattern.search(text)]
-    waits = _WAITS.search(text)
-    if {"refunded", "cancelled"} & {*names} and (waits or _AWAITED["requested"].search(text)):
+    waits, is_requested = _WAITS.search(text), _AWAITED["requested"].search(text)
+    if "refunded" in names and (waits or is_requested):
         return "asked"  # not yet decided
-    if not waits or "asked" in names:
-        return names[0] if names else None
     is_owed = "unpaid" in names or _AWAITED["payment"].search(text)
-    if _AWAITED["goods"].search(text):
+    has_goods = _AWAITED["goods"].search(text)
+    if "cancelled" in names and (is_requested or (waits and not has_goods and not is_owed)):
+        return "asked"  # a deleted order that was to be sent is cancelled
+    if not waits or {"asked", "cancelled"} & {*names}:
+        return names[0] if names else None
+    if has_goods:
         return "asked" if is_owed else "paid_waiting"
     is_bare = {*_WAITS.sub(" ", text).split()} <= _SMALL
     return "unpaid" if is_owed or is_bare else "asked"
