@@ -161,12 +161,12 @@ def _words_of_states(columns: Columns, taken: Intake) -> tuple[dict[str, list[st
     kept, left = [], pl.Series([True]).new_from_index(0, reasons.len())
     for header, states in _states_told(columns).items():
         words = columns.cells(header).cast(pl.String)
-        are_many = columns.profiles[header].dated or stem(words).n_unique() > MOST_STATUSES
-        kinds = pl.select(pl.when(words.is_not_null()).then(pl.lit(""))).to_series()
-        kinds = kinds if are_many else stem(words) if words.n_unique() > MOST_STATUSES else words
-        table = pl.DataFrame({"reason": reasons, "word": kinds}).with_columns(
-            money=pl.lit(worth, dtype=pl.Float64)
-        )
+        kinds = words if words.n_unique() <= MOST_STATUSES else stem(words)
+        are_many = columns.profiles[header].dated or kinds.n_unique() > MOST_STATUSES
+        if are_many:  # dates or notes: filled or not
+            kinds = kinds.set(kinds.is_not_null(), "")
+        table = pl.DataFrame({"reason": reasons, "word": kinds})
+        table = table.with_columns(money=pl.lit(worth, dtype=pl.Float64))
         meets = (reasons == states).fill_null(value=False) & left
         left &= ~meets  # told by the first column that says so
         sums = (
