@@ -117,8 +117,8 @@ def test_the_audit_says_in_three_lines_what_it_understood():
     part = {"columns": {"cancelled_at": "Cancelled at", "status": "By"}, "amount_of": "line"}
     part |= {"values": {"status": {"Ann Lee": "unpaid"}}, "not_states": ["Date"]}
     assert segkit.audit_data(told, {"orders": part}).understood.split("\n")[2] == (
-        "Rows left out: cancelled 6 ('void' 32.50, 'Cancelled at' filled 9.50), unpaid 1 ('text of "
-        "7 characters' 9.50). Counted: 'paid' 33. No state: 'Date'."
+        "Rows left out: cancelled 6 ('void' 32.50, 'Cancelled at': filled 9.50), unpaid 1 ('text "
+        "of 7 characters' 9.50). Counted: 'paid' 33. No state: 'Date'."
     )
 
 

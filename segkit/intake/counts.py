@@ -159,6 +159,7 @@ def _words_of_states(columns: Columns, taken: Intake) -> tuple[dict[str, list[st
     worth = counted_money(columns, reasons != "") if is_one else None
     told: dict[str, list[str]] = {}
     kept, left = [], pl.Series([True]).new_from_index(0, reasons.len())
+    main = next(iter(columns.shown(*STATUS_COLUMNS)), None)  # other columns are named
     for header, states in _states_told(columns).items():
         words = columns.cells(header).cast(pl.String)
         kinds = words if words.n_unique() <= MOST_STATUSES else stem(words)
@@ -174,17 +175,19 @@ def _words_of_states(columns: Columns, taken: Intake) -> tuple[dict[str, list[st
             .group_by("reason", "word")
             .agg(pl.len(), pl.col("money").sum())
         )
+        is_plain = header == main and not (are_many or columns.profiles[header].is_flag)
         named = []
         for reason, word, rows, sum_ in sums.sort("len", "word", descending=[True, False]).rows():
-            text = say_word(word, kinds) if word else "empty" if word is None else "filled"
-            text = f"{header!r} {text}" if are_many or word is None else text
+            text = "filled" if word == "" else say_word(word, kinds)
             if not reason:
                 named.append(f"{text} {number(rows)}")
-            else:
-                text += "" if worth is None else f" {money(sum_)}"
-                told.setdefault(reason, []).append(text)
+                continue
+            text = text if is_plain and word is not None else f"{header!r}: {text}"
+            text += "" if worth is None else f" {money(sum_)}"
+            told.setdefault(reason, []).append(text)
         if named and header in columns.shown(*STATUS_COLUMNS):
-            kept.append(", ".join(shorten_list(named, MOST_NAMED)))
+            of_column = "" if is_plain else f"{header!r}: "
+            kept.append(of_column + ", ".join(shorten_list(named, MOST_NAMED)))
     if "refunded" in reasons and "refunded" not in told and columns.source("refund"):
         told["refunded"] = [f"all by {columns.source('refund')!r}"]
     return told, f" Counted: {'; '.join(kept)}." if kept else ""
