@@ -323,6 +323,11 @@ def test_a_time_that_many_rows_lack_is_no_rival_of_the_orders_time():
     for part in (odd, odd.with_columns(pl.Series("Order date finished", late))):
         columns = segkit.audit_data(part).mapping.tables["orders"].columns
         assert columns["order_time"] == "date_purchased"
+    won = [None if bad else day for bad, day in zip(BAD, DAYS, strict=True)]
+    deals = orders("Deal status", "Won", "Lost").with_columns(pl.Series("Deal won time", won))
+    assert (
+        segkit.audit_data(deals).mapping.tables["orders"].columns["order_time"] == "Deal won time"
+    )
     assert asked_columns(full) == [{"Order date placed", "Order date completed"}]
 
 

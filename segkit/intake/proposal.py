@@ -220,7 +220,7 @@ def _settle_returns(draft: _Draft) -> None:
 def _better_date(draft: _Draft) -> dict[str, str]:
     """Return the only column of dates where none is the time of the order yet.
 
-    A date that a part of the rows lacks, as that of delivery, gives way to one that all have.
+    A date that a part of the sales lacks, as that of delivery, gives way to one that all have.
     """
     best = draft.columns.get("order_time")
     dated = {h: shown for h, shown in draft.profiles.items()
@@ -229,7 +229,10 @@ def _better_date(draft: _Draft) -> dict[str, str]:
         free = [header for header in dated if header not in draft.used]
         return {"order_time": free[0]} if len(free) == 1 else {}
     shown = draft.profiles[best]
-    if shown.rows < ENOUGH or shown.filled >= NEARLY_ALL:
+    state = draft.profile("status")
+    sales = None if state is None else read_statuses(state.cells.cast(pl.String), {}) == "sale"
+    of_sales = shown.cells if sales is None or not sales.any() else shown.cells.filter(sales)
+    if shown.rows < ENOUGH or of_sales.count() >= NEARLY_ALL * of_sales.len():
         return {}
     scores = draft.scores["order_time"]
     full = [h for h in scores if h in dated and dated[h].filled >= NEARLY_ALL]
@@ -412,18 +415,8 @@ def _settle(
     # The question after kinds of rows asks for returns, and for states of a history, too.
     again = {"is_return" if item.column == "row_kind" else item.column for item in other_rows}
     questions = other_rows + [item for item in questions if item.column not in again]
-    lacking = lacks("orders", completed.tables["orders"]) if "orders" in raw else ["orders"]
-    asked_of = [item for item in questions if item.severity == "block"]
-    likely = (
-        _assume(columns_of("orders"), [q for q in asked_of if q.column in lacking])
-        if "orders" in raw
-        else None
-    )
-    if likely is not None and not lacks("orders", likely.mapping.tables["orders"]):
-        is_own = "orders" not in proposed
-        asked = [item.finding for item in asked_of]
-        questions += about_exclusions(likely, asked, own=is_own)
-        questions += [] if lacking else about_void(likely, own)
+    if "orders" in raw:
+        questions += _ask_exclusions(columns_of("orders"), own, questions, "orders" not in proposed)
     summed = (say_sums(columns_of("orders"), q) if q.sums else [q] for q in questions)
     completed, asks = settle_spellings(raw, completed)
     return completed, [*chain.from_iterable(summed), *asks]
@@ -451,6 +444,19 @@ def _ask_table(columns: Columns, other_rows: list[Finding], *, with_fx: bool) ->
         columns = _assume(columns, other_rows)
         questions += [*about_statuses(columns), *about_returns(columns)]
     return questions
+
+
+def _ask_exclusions(
+    columns: Columns, own: Mapping, questions: list[Finding], is_own: bool
+) -> list[Finding]:
+    """Ask about columns that could exclude orders, with the likeliest column for a lacking one."""
+    blocks = [item for item in questions if item.severity == "block"]
+    lacking = lacks("orders", columns.mapping.tables["orders"])
+    likely = _assume(columns, [item for item in blocks if item.column in lacking])
+    if lacks("orders", likely.mapping.tables["orders"]):
+        return []
+    findings = about_exclusions(likely, [item.finding for item in blocks], own=is_own)
+    return findings if lacking else findings + about_void(columns, own)
 
 
 def _assume(columns: Columns, questions: list[Finding]) -> Columns:
