@@ -67,6 +67,48 @@ def test_an_order_total_that_nothing_explains_is_asked_about_and_offered_first()
     assert money_of(frame, answered) == round(sum(PAID), 2)
 
 
+def parted(coarse, finer):
+    """Give orders of four lines, whose total stands on each, beside finer numbers."""
+    order = [i // 4 for i in range(120)]
+    return pl.DataFrame(
+        {
+            finer: [f"B{i // (2 if finer == 'Invoice number' else 1):03}" for i in range(120)],
+            coarse: [f"A{o:03}" for o in order],
+            "Client": [f"K{o % 11:02}" for o in order],
+            "Order date": [str(date(2024, 1, 1) + timedelta(o)) for o in order],
+            "Total": [PAID[o] for o in order],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("coarse", "finer"),
+    [("主單編號", "訂單編號"), ("Order ref", "Invoice number"), ("Checkout ID", "Order No"),
+     ("Qx", "Invoice number")],
+)  # fmt: skip
+def test_an_amount_that_repeats_within_a_coarser_number_is_of_that_order(coarse, finer):
+    frame = parted(coarse, finer)
+    audit = segkit.audit_data(frame)
+    assert audit.mapping.tables["orders"].columns["order_id"] == coarse
+    assert f"11 people, 30 orders, {sum(PAID):,.0f}," in audit.understood
+    given = {"orders": {"columns": {"order_id": finer}}}
+    sums, orders = segkit.audit_data(frame, given).understood.split("\n")[-2:]
+    assert f"'Total' repeats within {coarse!r} ({money(sum(PAID))} counted once)" in sums
+    assert orders == f"Compare: orders by {coarse!r} would be 30."
+
+
+@pytest.mark.parametrize("coarse", ["Subscription ID", "Customer ID", "Qx"])
+def test_an_amount_that_is_one_for_each_customer_is_no_total_of_an_order(coarse):
+    rows = [(f"in_{c}{m}", f"sub_{c}", f"c{c}@x.org", date(2024, m, 1 + c), 9.9 + c % 7)
+            for c in range(20) for m in range(1, 3 + c % 7)]  # fmt: skip
+    frame = pl.DataFrame(rows, ["Invoice", coarse, "Email", "Date", "Amount"], orient="row")
+    audit = segkit.audit_data(frame)
+    assert audit.mapping.tables["orders"].columns["order_id"] == "Invoice"
+    assert f"20 people, {len(rows)} orders, " in audit.understood
+    assert "orders by 'Invoice'" in audit.understood
+    assert "Compare" not in audit.understood
+
+
 @pytest.mark.parametrize("refunds", [False, True])
 def test_amounts_in_one_currency_are_taken_where_orders_are_in_several(refunds):
     codes = ["GBP" if i % 6 == 0 else "EUR" for i in range(N)]

@@ -364,6 +364,46 @@ def test_an_invoice_that_a_credit_note_wholly_takes_back_is_no_order(back, word)
     assert taken.ledger.reasons() == {"given_back": 3}
 
 
+@pytest.mark.parametrize("told", ["status", "payment_status", "cancelled_at"])
+@pytest.mark.parametrize(
+    ("notes", "left"),
+    [
+        # by the sum; the first two with no order of that sum which counts
+        ([("A", "7", -30.0, None), ("B", "8", -12.0, None)], 21.0),
+        ([("A", "7", -30.0, None)], 21.0),
+        ([("B", "8", -5.0, None)], 16.0),  # a part of what counts
+        ([("A", "7", -20.0, "1"), ("B", "8", -2.0, "2")], 21.0),  # by the number named
+        ([("A", "1", -30.0, None)], 21.0),
+        ([("B", "8", -9.0, None), ("C", "9", -5.0, None)], 7.0),  # of orders that count
+    ],
+)
+def test_what_takes_a_cancelled_document_back_is_left_out_with_it(told, notes, left):
+    part = {"customer_id": "c", "order_id": "o", "order_time": "d", "amount": "net"}
+    off = "2025-01-02" if told == "cancelled_at" else "cancelled"
+    rows = [
+        *((None, f"X{n}", 8.0, None, off) for n in range(9)),  # nobody's
+        ("A", "1", 30.0, None, off), ("B", "2", 12.0, None, off), ("C", "6", 5.0, None, off),
+        ("B", "3", 9.0, None, None), ("C", "4", 5.0, None, None), ("D", "5", 7.0, None, None),
+    ]  # fmt: skip
+    rows += [(*note, None) for note in notes]
+    frame = pl.DataFrame(rows, ["c", "o", "net", "of", "state"], orient="row")
+    frame = frame.with_columns(d=pl.date(2025, 1, 3))
+    taken = segkit.clean_data(frame, {"orders": {"columns": part | {told: "state"}}})
+    assert taken.orders["amount"].sum() == left
+
+
+def test_where_only_what_takes_back_is_called_cancelled_it_comes_off():
+    sold = [(f"c{n}", f"A{n}", 10.0 + n, "paid") for n in range(8)]
+    back = [(f"c{n}", f"B{n}", -10.0 - n, "cancelled") for n in range(3)]
+    part = {"customer_id": "c", "order_id": "o", "order_time": "d", "amount": "net", "status": "s"}
+    sums = []
+    for rows in (sold + back, [*sold, *back, ("c9", "A9", 5.0, "cancelled")]):
+        frame = pl.DataFrame(rows, ["c", "o", "net", "s"], orient="row")
+        frame = frame.with_columns(d=pl.date(2025, 1, 3))
+        sums.append(segkit.clean_data(frame, {"orders": {"columns": part}}).orders["amount"].sum())
+    assert sums == [75.0, 108.0]  # 13 + ... + 17; documents called so are void elsewhere
+
+
 @pytest.mark.parametrize(
     ("back", "counts"),
     [

@@ -12,6 +12,7 @@ from segkit.intake.columns import Columns
 from segkit.intake.equations import NO_MONEY, kind_of_money
 from segkit.intake.evidence import ColumnProfile, repeats_in_orders
 from segkit.intake.headers import concepts, names_recipient, plain, without_prefix
+from segkit.intake.numbering import find_repeating, other_numbers
 from segkit.intake.rejects import discount_comes_off
 from segkit.intake.reshape import name_pairs
 from segkit.intake.spellings import spell_cells
@@ -20,7 +21,7 @@ from segkit.intake.sums import counted_money, counted_rows, refunds_are_negative
 from segkit.intake.tried import other_customers, tells_persons
 from segkit.intake.unused import say_uneven
 
-MOST_SUMS, MOST_KEYS = 4, 3
+MOST_SUMS, MOST_KEYS, MOST_NUMBERS = 4, 3, 2
 # More than the money, or many times it, is none: numbers of documents, balances carried forward.
 MOST_TIMES = 10
 FILLED = 0.9  # of the rows have a value of a column that could tell people
@@ -44,13 +45,17 @@ def compare_reading(columns: Columns, taken: Intake, total: float, people: int) 
     if taken.orders is None or columns.source("customer_id") is None:
         return []
     rows = _mark(columns, taken.orders)
+    used = columns.mapping.tables["orders"].columns
+    numbers = [] if columns.option("order_within") else other_numbers(columns.profiles, used)
+    named = ", by ".join(_list_people(columns, taken, people))
+    counted = _list_orders(columns, taken, people, numbers) + [f"people by {named}"] * bool(named)
     zero = taken.rejects["orders"].filter(pl.col("reason") == "zero_amount")  # of this amount alone
     with without_prefix(columns.raw.columns):
         said = {
             "sums of other columns: ": "; ".join(
-                _list_sums(columns, rows | _mark(columns, zero), total)
+                _list_sums(columns, rows | _mark(columns, zero), total, numbers)
             ),
-            "people by ": ", by ".join(_list_people(columns, taken, people)),
+            "": "; ".join(counted),
             "not used, though of few words: ": "; ".join(say_uneven(columns, rows)),
         }
     return [f"Compare: {what}{listed}." for what, listed in said.items() if listed]
@@ -62,13 +67,31 @@ def _mark(columns: Columns, lines: pl.DataFrame) -> pl.Series:
     return none.scatter(lines["source_row"], values=True)
 
 
-def _list_sums(columns: Columns, rows: pl.Series, total: float) -> list[str]:
-    """List other sums of money: discounts and refunds first, then the largest differences."""
+def _list_orders(columns: Columns, taken: Intake, people: int, numbers: list[str]) -> list[str]:
+    """List how many orders other numbers tell on the same rows, where they are not as many."""
+    lines = taken.tables["orders"].filter(~pl.col("is_return"))
+    rows, orders = _mark(columns, lines), lines["order_id"].n_unique()
+    counts = {columns.cells(name).filter(rows).n_unique(): name for name in reversed(numbers)}
+    return [
+        f"orders by {name!r} would be {number(count)}"
+        for count, name in sorted(counts.items())
+        if count not in (orders, people)
+    ][:MOST_NUMBERS]
+
+
+def _list_sums(columns: Columns, rows: pl.Series, total: float, numbers: list[str]) -> list[str]:
+    """List other sums of money: what repeats, discounts and refunds, the largest differences."""
     used = columns.mapping.tables["orders"].columns
     off = {used[kind]: kind for kind in _OFF if kind in used}
     price = used.get("unit_price") if "quantity" not in used else None  # it may be the row's money
     taken = {*used.values()} - {price}
     found = [(2, *item) for item in _multiply(columns, rows, total)]
+    repeats = find_repeating(columns.profiles, used, numbers)
+    if repeats and columns.option("amount_of") == "line":
+        firsts = rows & columns.cells(repeats).set(~rows, None).is_first_distinct()
+        worth = sum_of(columns, used["amount"], rows=firsts) or 0.0
+        text = f"{used['amount']!r} repeats within {repeats!r} ({money(worth)} counted once)"
+        found.append((-1, 0.0, money(worth), text))
     for header, shown in columns.profiles.items():
         kind = off.get(header) or kind_of_money(header)
         if header not in off and (header in taken or not _is_money(columns, shown, kind)):

@@ -1,4 +1,4 @@
-"""Order numbers that begin again by kind of document, store or day, and those of returns."""
+"""Order numbers: coarser and finer ones, those that begin again by store or day, of returns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ import polars as pl
 from segkit.display import counted, join_words
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
-from segkit.intake.evidence import ENOUGH, FEW
+from segkit.intake.evidence import (
+    ENOUGH,
+    FEW,
+    FEWEST_GROUPS,
+    ColumnProfile,
+    constant_within,
+    folded,
+)
 from segkit.intake.headers import WORDS, concepts
 from segkit.intake.mapping import TableMapping
 from segkit.intake.questions import Finding
@@ -18,6 +25,83 @@ FEWEST, MIXED = 3, 0.01  # numbers that several customers share, and their share
 LEFT, APART = 0.02, 0.8  # of these what a column may leave, and those on several days
 FILLED, MOST = 0.98, 8  # of the rows, and columns that are tried
 _NO_SERIES = frozenset(WORDS["headers"]["no_series"].split())
+_NUMBER = frozenset(["id", "order", "buy", "shipping", "group", "payment"])  # what may number
+
+
+def other_numbers(profiles: dict[str, ColumnProfile], columns: dict[str, str]) -> list[str]:
+    """List the unused columns that could number orders, of one customer on all rows of each number.
+
+    Their header names an order's number; or they are coarser or finer than the one in use, and
+    have one time on all rows of each. ``columns`` are the headers in use, by the contract's name.
+
+    Examples
+    --------
+    >>> thirds = [i // 3 for i in range(36)]
+    >>> rows = pl.DataFrame({"who": [i // 9 for i in range(36)], "part": range(36),
+    ...     "main": thirds, "day": [f"2024-05-{10 + third}" for third in thirds]})
+    >>> used = {"customer_id": "who", "order_time": "day", "order_id": "part"}
+    >>> from segkit.intake.evidence import profile_columns
+    >>> other_numbers(profile_columns(rows, ()), used)
+    ['main']
+    """
+    who, when, order = (
+        profiles.get(columns.get(name, "")) for name in ("customer_id", "order_time", "order_id")
+    )
+    if who is None or when is None:
+        return []
+    people, used = folded(who), pl.int_range(who.rows, eager=True) if order is None else order.cells
+    found = []
+    for header, shown in profiles.items():
+        meant, is_named = concepts(header)[0], {"id", "order"} <= concepts(header)[0]
+        if header in columns.values() or not meant <= _NUMBER or shown.dated or shown.is_money:
+            continue
+        if min(shown.filled, shown.codes) < FILLED or shown.distinct <= who.distinct:
+            continue
+        apart = shown.distinct < shown.rows and "payment" not in meant
+        fits = _holds_several(shown.cells, used) or (apart and _holds_several(used, shown.cells))
+        same = [people] if is_named else [people, when.cells]
+        shares = [constant_within(shown.cells, other) for other in same]
+        if (is_named or fits) and all(share is None or share >= FILLED for share in shares):
+            found.append(header)
+    return found
+
+
+def _holds_several(coarse: pl.Series, fine: pl.Series) -> bool:
+    """Return whether numbers hold several finer ones each, of which each is in one alone."""
+    pairs = pl.DataFrame({"coarse": coarse, "fine": fine}).drop_nulls().unique()
+    several = (pairs["coarse"].value_counts()["count"] > 1).sum() >= FEWEST_GROUPS
+    return bool(several and pairs.height <= (1 + LEFT) * pairs["fine"].n_unique())
+
+
+def find_repeating(
+    profiles: dict[str, ColumnProfile], columns: dict[str, str], others: list[str]
+) -> str | None:
+    """Return the coarser number of ``others`` within which the amount stands alike.
+
+    So it is a sum of that number, which counts once, and none of the orders in use.
+
+    Examples
+    --------
+    >>> rows = pl.DataFrame({"main": [i // 3 for i in range(36)], "part": range(36),
+    ...     "due": [10 + i // 3 for i in range(36)]})
+    >>> from segkit.intake.evidence import profile_columns
+    >>> used = {"order_id": "part", "amount": "due"}
+    >>> find_repeating(profile_columns(rows, ()), used, ["main"])
+    'main'
+    """
+    amount, order = (profiles.get(columns.get(name, "")) for name in ("amount", "order_id"))
+    found = []
+    for header in others if amount is not None else ():
+        number = profiles[header].cells
+        rows = pl.DataFrame({"number": number, "worth": amount.numbers})  # type: ignore[union-attr]
+        rows = rows.with_columns(order=pl.int_range(pl.len()) if order is None else order.cells)
+        held = rows.drop_nulls().group_by("number").agg(pl.col("order", "worth").n_unique(),
+                                                        size=pl.col("worth").first())  # fmt: skip
+        held = held.filter(pl.col("order") > 1)
+        alike = held.filter(pl.col("worth") == 1)["size"]
+        if alike.n_unique() >= FEWEST_GROUPS and alike.len() >= FILLED * held.height:
+            found.append((held.height, "order" not in concepts(header)[0], header))
+    return min(found)[2] if found else None
 
 
 def about_numbering(columns: Columns) -> tuple[TableMapping, list[Finding]]:

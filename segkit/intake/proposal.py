@@ -73,7 +73,12 @@ from segkit.intake.money import (
     about_totals,
     ask_debits,
 )
-from segkit.intake.numbering import about_numbering, return_prefix
+from segkit.intake.numbering import (
+    about_numbering,
+    find_repeating,
+    other_numbers,
+    return_prefix,
+)
 from segkit.intake.numbers import code_of
 from segkit.intake.orders import total_lines
 from segkit.intake.pieces import take_pieces_off
@@ -241,9 +246,23 @@ def _better_date(draft: _Draft) -> dict[str, str]:
 
 
 def _number_orders(draft: _Draft) -> list[Finding]:
-    """Take the order id by its values where no header names one, and say so."""
+    """Take the order id by its values where no header names one, and say so.
+
+    A number whose orders share one amount gives way to the coarser one that has it.
+    """
     who, when = draft.profile("customer_id"), draft.profile("order_time")
-    if "order_id" in {*draft.whole, *draft.fixed} or who is None or when is None:
+    if (finer := draft.columns.get("order_id")) is not None:
+        others = other_numbers(draft.profiles, draft.whole)
+        header = find_repeating(draft.profiles, draft.whole, others)
+        if header is None:
+            return []
+        draft.scores["order_id"].pop(finer)
+        draft.columns["order_id"] = header
+        text = f"{header!r} is read as the order id: {draft.whole['amount']!r} is one on all rows "
+        text += f"of each, though {finer!r} differs."
+        answer = f'[orders.columns] order_id = "{finer}", if that is meant'
+        return [Finding("info", "orders", "order_id", text, answer=answer)]
+    if "order_id" in draft.whole or who is None or when is None:
         return []
     header = find_order_numbers(draft.profiles, who, when, draft.used)
     if header is None:

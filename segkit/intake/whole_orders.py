@@ -17,6 +17,7 @@ from segkit.intake.rejects import MICROS, REPEAT, left_out, repeats
 from segkit.intake.statuses import CREDIT_NOTE, STATUSES, read_kinds, read_statuses
 
 WIDE = pl.Int128
+FEWEST = 3  # documents called cancelled that take others back
 MOST_TAKEN_BACK = 0.5  # share of the documents of a state that others take back
 MOST_WORDS = 20  # in a column that tells kinds of documents
 ROUNDED = MICRO // 50  # what rounded prices may be off an order's total
@@ -263,39 +264,42 @@ def _take_off_refunds(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
 def cancel_both(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
     """Cancel the documents that take back ones which do not count: only both together are zero.
 
-    These have the number of such a document; or the opposite sum of the same customer's at no
-    earlier day, where most documents of that state have one.
+    These have or name the number of such a document; or the opposite sum of the same customer's at
+    no earlier day, where most documents of that state have one, or most that take back have no
+    other of that sum. Where only what takes back is called cancelled, it counts with the other.
     """
     back = (parsed["is_return"] & (parsed[MICROS] < 0)).fill_null(value=False)
-    if "__state" not in parsed.columns or not back.any():
+    if "__state" not in parsed.columns or not back.any() or (parsed["__state"] == "sale").all():
         return parsed
-    state, key = pl.col("__state"), ["customer_id", "document"]
-    alike = ["customer_id", "size", "nth"]
-    number = pl.col("order_id") if columns.has("order_id") else pl.lit(None, pl.String)
+    state, key, alike = pl.col("__state"), ["customer_id", "document"], ["customer_id", "size"]
+    number = pl.lit(None, pl.String)
+    if columns.has("order_id"):
+        number = pl.coalesce(_orders_named(columns, back), "order_id")
     own = pl.concat_str(pl.lit("\0"), "source_row")
     rows = parsed.select("customer_id", "order_day", state, back=back, micro=MICROS,
                          number=number, document=pl.coalesce(number, own))  # fmt: skip
-    documents = (
-        rows.filter(
-            (pl.col("back") & (state == "sale")) | (~pl.col("back") & (pl.col("micro") > 0))
-        )
-        .group_by("customer_id", "document", "back", "__state")
-        .agg(size=pl.col("micro").cast(WIDE).sum().abs(), day=pl.col("order_day").min())
-        .with_columns(counts=((state == "sale") & ~pl.col("back")).any().over(key))
-        .filter(~pl.col("counts"))
-        .sort("day", "document")
-        .with_columns(nth=pl.int_range(pl.len()).over("customer_id", "size", "back", "__state"))
+    documents = _documents(rows)
+    gone, sold = (
+        documents.filter(~pl.col("back") & (pl.col("counts") == counts)) for counts in (False, True)
     )
-    notes = documents.filter("back").select(*alike, "document", note_day="day")
-    cancelling = []
+    notes = documents.filter(pl.col("back") & ~pl.col("counts") & (state == "sale"))
+    void = documents.filter(pl.col("back") & (state == "cancelled"))
+    if void.height >= FEWEST and (rows["back"] | (rows["__state"] != "cancelled")).all():
+        pairs = _pair(void, sold)
+        if pairs.height > MOST_TAKEN_BACK * void.height:
+            counts = _of_documents(rows, pairs.select(key))
+            parsed = parsed.with_columns(
+                pl.when(counts).then(pl.lit("sale")).otherwise(state).alias("__state")
+            )
+    cancelling = [notes.join(gone, on=key, how="semi").select(key)]
     for name in STATUSES[:-1]:
-        gone = documents.filter(~pl.col("back") & (state == name))
-        pairs = notes.join(gone, on=alike).filter(pl.col("note_day") >= pl.col("day"))
-        if pairs.height >= MOST_TAKEN_BACK * gone.height:
+        of_state = gone.filter(state == name)
+        pairs = _pair(notes, of_state)
+        if pairs.height < MOST_TAKEN_BACK * of_state.height:
+            pairs = pairs.join(sold, on=alike, how="anti")
+        if pairs.height >= MOST_TAKEN_BACK * min(of_state.height, notes.height):
             cancelling.append(pairs.select(key))
-        cancelling.append(notes.join(gone, on=key, how="semi").select(key))
-    cancelled = rows.with_row_index().filter("back").join(pl.concat(cancelling), on=key, how="semi")
-    marked = pl.int_range(len(rows), eager=True).is_in(cancelled["index"].implode())
+    marked = _of_documents(rows, pl.concat(cancelling))
     if not marked.any():
         return parsed
     columns.notes.append(
@@ -304,6 +308,34 @@ def cancel_both(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
     )
     gone_too = pl.when(marked).then(pl.lit("cancelled")).otherwise(state)
     return parsed.with_columns(gone_too.alias("__state"))
+
+
+def _documents(rows: pl.DataFrame) -> pl.DataFrame:
+    """Sum up each customer's documents by state and sign, and whether their number counts."""
+    state, key = pl.col("__state"), ["customer_id", "document"]
+    sizes = pl.when("back").then(state.is_in(["sale", "cancelled"])).otherwise(pl.col("micro") > 0)
+    return (
+        rows.filter(sizes & pl.col("customer_id").is_not_null())
+        .group_by(*key, "back", "__state")
+        .agg(size=pl.col("micro").cast(WIDE).sum().abs(), day=pl.col("order_day").min())
+        .with_columns(counts=((state == "sale") & ~pl.col("back")).any().over(key))
+        .sort("day", "document")
+        .with_columns(
+            nth=pl.int_range(pl.len()).over("customer_id", "size", "back", "__state", "counts")
+        )
+    )
+
+
+def _pair(notes: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame:
+    """Pair documents that take back with the same customer's of that sum and no later day."""
+    pairs = notes.join(documents, on=["customer_id", "size", "nth"], suffix="_before")
+    return pairs.filter(pl.col("day") >= pl.col("day_before"))
+
+
+def _of_documents(rows: pl.DataFrame, documents: pl.DataFrame) -> pl.Series:
+    """Mark the rows of documents that take back."""
+    found = rows.with_row_index().filter("back").join(documents, on=documents.columns, how="semi")
+    return pl.int_range(len(rows), eager=True).is_in(found["index"].implode())
 
 
 def mark_given_back(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
