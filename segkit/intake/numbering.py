@@ -32,7 +32,8 @@ def other_numbers(profiles: dict[str, ColumnProfile], columns: dict[str, str]) -
     """List the unused columns that could number orders, of one customer on all rows of each number.
 
     Their header names an order's number; or they are coarser or finer than the one in use, and
-    have one time on all rows of each. ``columns`` are the headers in use, by the contract's name.
+    have one time on all rows of each. What numbers the lines of orders is left out. ``columns`` are
+    the headers in use, by the contract's name.
 
     Examples
     --------
@@ -57,8 +58,10 @@ def other_numbers(profiles: dict[str, ColumnProfile], columns: dict[str, str]) -
             continue
         if min(shown.filled, shown.codes) < FILLED or shown.distinct <= who.distinct:
             continue
-        apart = shown.distinct < shown.rows and "payment" not in meant
-        fits = _holds_several(shown.cells, used) or (apart and _holds_several(used, shown.cells))
+        if order is not None and shown.distinct >= max(FILLED * shown.rows, order.distinct + 1):
+            continue  # numbers lines
+        fits = _holds_several(shown.cells, used)
+        fits = fits or ("payment" not in meant and _holds_several(used, shown.cells))
         same = [people] if is_named else [people, when.cells]
         shares = [constant_within(shown.cells, other) for other in same]
         if (is_named or fits) and all(share is None or share >= FILLED for share in shares):

@@ -319,16 +319,17 @@ def _documents(rows: pl.DataFrame) -> pl.DataFrame:
         .group_by(*key, "back", "__state")
         .agg(size=pl.col("micro").cast(WIDE).sum().abs(), day=pl.col("order_day").min())
         .with_columns(counts=((state == "sale") & ~pl.col("back")).any().over(key))
-        .sort("day", "document")
-        .with_columns(
-            nth=pl.int_range(pl.len()).over("customer_id", "size", "back", "__state", "counts")
-        )
     )
 
 
 def _pair(notes: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame:
     """Pair documents that take back with the same customer's of that sum and no later day."""
-    pairs = notes.join(documents, on=["customer_id", "size", "nth"], suffix="_before")
+    size = ["customer_id", "size"]
+    one, other = (
+        frame.sort("day", "document").with_columns(nth=pl.int_range(pl.len()).over(size))
+        for frame in (notes, documents)
+    )
+    pairs = one.join(other, on=[*size, "nth"], suffix="_before")
     return pairs.filter(pl.col("day") >= pl.col("day_before"))
 
 
@@ -380,9 +381,12 @@ def _are_credit_notes(columns: Columns, is_back: pl.Series) -> pl.Series:
 def _orders_named(columns: Columns, is_back: pl.Series) -> pl.Series:
     """Return the number of the order that a row gives back, where a column names it."""
     orders = columns.orders.cast(pl.String)
-    sold = orders.filter(~is_back).implode()
+    sold = orders.filter(~is_back).unique().implode()
     for name, kind in columns.raw.schema.items():
         if name == columns.source("order_id") or not (is_text(kind) or kind.is_integer()):
+            continue
+        first = columns.raw[name].filter(is_back).drop_nulls().head(1000).cast(pl.String)
+        if not first.str.strip_chars().is_in(sold).any():
             continue
         cells = columns.cells(name).cast(pl.String)
         known = int(cells.filter(is_back).is_in(sold).sum())
