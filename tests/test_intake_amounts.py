@@ -90,7 +90,7 @@ def test_an_amount_that_repeats_within_a_coarser_number_is_of_that_order(coarse,
     frame = parted(coarse, finer)
     audit = segkit.audit_data(frame)
     assert audit.mapping.tables["orders"].columns["order_id"] == coarse
-    assert f"11 people, 30 orders, {sum(PAID):,.0f}," in audit.understood
+    assert f"11 people, 30 orders, {sum(PAID):,.0f} (" in audit.understood
     given = {"orders": {"columns": {"order_id": finer}}}
     sums, orders = segkit.audit_data(frame, given).understood.split("\n")[-2:]
     assert f"'Total' repeats within {coarse!r} ({money(sum(PAID))} counted once)" in sums
