@@ -82,10 +82,10 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
     still_counted = counted_rows(columns)  # and by the columns asked about so far
     unread: dict[str, ColumnProfile] = {}
     owed = False
-    for header, shown in profiles.items():
-        meanings = _read_unused(columns, shown, worth, unread)
-        if not meanings:
-            continue
+    read = {name: _read_unused(columns, shown, worth, unread) for name, shown in profiles.items()}
+    known = {name: meanings for name, meanings in read.items() if meanings}
+    # What words are known to exclude comes before words that are asked.
+    for header, meanings in sorted(known.items(), key=lambda item: {*item[1].values()} <= {"sale"}):
         is_owed = "*" in meanings and bool({"balance", "payment"} & concepts(header)[0])
         cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
         if is_owed and owed:  # what is open and what is paid say the same
@@ -95,14 +95,14 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
         if (lost if money is None else lost & (money > 0)).any():
             owed = owed or is_owed
             still_counted &= counted_here
-            findings.append(_question(columns, shown, meanings, named))
+            findings.append(_question(columns, profiles[header], meanings, named))
             named.add(findings[-1].column)  # two answers must not overwrite each other
     cash = worth()
     paid = still_counted if cash is None else still_counted & (cash > 0)
     open_columns = unused_words(columns, unread, paid.fill_null(value=False))
     for header in [*open_columns]:
         cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
-        if is_likely_state(header, cells, open_columns[header]):
+        if is_likely_state(columns, header, cells, open_columns[header]):
             meanings = open_columns.pop(header)
             findings.append(_question(columns, unread[header], meanings, named))
             named.add(findings[-1].column)
@@ -113,14 +113,15 @@ def about_exclusions(columns: Columns, asked: list[str], *, own: bool) -> list[F
         asked_last = _question(columns, unread[header], meanings, named)
         findings.append(replace(asked_last, kind="unknown"))
         named.add(findings[-1].column)
-    has_state = bool(findings or {*STATUS_COLUMNS} & named)
-    dates = {} if has_state else unread
-    findings += _about_blank_dates(columns, dates, paid.fill_null(value=False))
+    # A type of document does not tell what is paid.
+    states = [part.columns.get(name, "") for name in STATUS_COLUMNS if name in named]
+    if not findings and all("type" in concepts(header)[0] for header in states):
+        findings += _about_blank_dates(columns, unread, paid.fill_null(value=False), named)
     return findings
 
 
 def _about_blank_dates(
-    columns: Columns, unread: dict[str, ColumnProfile], paid: pl.Series
+    columns: Columns, unread: dict[str, ColumnProfile], paid: pl.Series, named: set[str]
 ) -> list[Finding]:
     """Ask about a date in words that are not known, which some orders lack, as unpaid ones do."""
     for header, shown in unread.items():
@@ -130,7 +131,7 @@ def _about_blank_dates(
         cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
         share = float(cells.filter(paid).is_not_null().mean() or 0.0)  # type: ignore[arg-type]
         if MOSTLY_PAID < share < 1:
-            return [_question(columns, shown, {"": "unpaid", "*": "sale"}, set())]
+            return [_question(columns, shown, {"": "unpaid", "*": "sale"}, named)]
     return []
 
 
@@ -155,8 +156,11 @@ def _read_unused(
         unread[shown.name] = shown
     elif "status" in columns.mapping.tables["orders"].columns:
         sales = (states_of(columns, "status") == "sale").fill_null(value=False)
-        others = _counted(cells, meanings).filter(sales)
-        if ((~others).mean() or 0.0) > 0.5:  # type: ignore[operator]
+        usual = cells.filter(sales).drop_nulls().mode().sort().first()
+        if usual is not None and not {"*", usual} & {*meanings} and {*meanings.values()} - {"sale"}:
+            meanings = {**meanings, str(usual): "sale"}  # as the state of most of its rows says
+        lost = float((~_counted(cells, meanings).filter(sales)).mean() or 0.0)  # type: ignore[arg-type]
+        if lost > 0.5:
             return None  # a stage that the sales have, too
     return meanings
 
@@ -304,7 +308,7 @@ def _doubt_kind(shown: ColumnProfile, kind: str) -> dict[str, str] | None:
     negatives = [word for word in words_of(shown)[:MOST_WORDS] if word.lower() in (*NO, *NO_MARKS)]
     if negatives and shown.distinct <= MOST_WORDS:  # no, and more than one kind of yes
         return {**dict.fromkeys(negatives, no), "": no, "*": yes}
-    return {"": "sale", "*": yes} if shown.filled < 1 or shown.distinct > 1 else None
+    return {"": "sale", "*": yes} if shown.filled <= MOSTLY_PAID else None
 
 
 def _doubt_words(shown: ColumnProfile, meant: frozenset[str]) -> dict[str, str] | None:

@@ -18,7 +18,7 @@ from segkit.intake.columns import Columns, Shared
 from segkit.intake.consents import is_consent
 from segkit.intake.country import country_code
 from segkit.intake.evidence import ENOUGH, ColumnProfile, constant_within, sample
-from segkit.intake.flags import OF_ORDER
+from segkit.intake.flags import KINDS, OF_ORDER
 from segkit.intake.headers import WORDS, concepts, pattern, plain, regex
 from segkit.intake.numbers import CODES
 from segkit.intake.privacy import show_state
@@ -29,7 +29,7 @@ FEW_WORDS, REPEATS = 12, 3  # a column of states has so many words at most, each
 # Most orders are in one state, the next has so many of its rows at most: ways to pay, products and
 # channels are spread more evenly. Where dates are missing with one state, half of them are allowed.
 OFTEN, NEXT, NEXT_DATED = 0.44, 0.4, 0.5
-AT_STAKE = 0.02  # of the money
+AT_STAKE, FEWEST = 0.02, 0.005  # of the money; of the rows, that a known word excludes
 MOST_COLUMNS, MOST_SHOWN = 3, 4
 CONSTANT, BESIDE = 0.98, 0.9
 _SMALL = 0.5  # what does not count is the smaller part
@@ -93,16 +93,20 @@ def _is_idle(
     return not is_named_state(header) and ("type" in meant or (bool(meant) and is_spread))
 
 
-def is_likely_state(header: str, cells: pl.Series, meanings: dict[str, str]) -> bool:
+def is_likely_state(
+    columns: Columns, header: str, cells: pl.Series, meanings: dict[str, str]
+) -> bool:
     """Return whether the evidence is enough to ask: the header, or words on the smaller part."""
-    if {"shipping", "type"} & concepts(header)[0]:
-        return False
-    if is_named_state(header):
+    meant = concepts(header)[0]
+    counts = {"sale", "unpaid"} if "shipping" in meant else {"sale"}  # what is sent may be paid
+    bad = [word for word, meaning in meanings.items() if meaning not in counts]
+    if is_named_state(header) and not {"shipping", "type"} & meant:
         return True
-    bad = [word for word, meaning in meanings.items() if meaning != "sale"]
     share = float(cells.is_in(bad).mean() or 0.0) if bad else 0.0  # type: ignore[arg-type]
+    if not FEWEST < share < _SMALL:
+        return False
     share_known = len(meanings) / max(cells.drop_nulls().n_unique(), 1)
-    return 0 < share < _SMALL and share_known > 1 / 3
+    return share_known > 1 / 3 or _usual_word(columns, cells) is not None
 
 
 def likely_unknown(
@@ -125,7 +129,7 @@ def likely_unknown(
         meant = concepts(header)[0]
         cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
         is_flag = cells.str.to_lowercase().drop_nulls().is_in([*YES, *NO]).all()
-        if meant - OF_ORDER or (meant and is_flag) or regex("notes").search(plain(header)):
+        if meant - OF_ORDER - {*KINDS} or (meant and is_flag) or regex("notes").search(plain(header)):
             continue
         word = _usual_word(columns, cells)
         if word is not None:
