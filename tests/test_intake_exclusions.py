@@ -647,3 +647,34 @@ def test_a_zero_beside_days_written_as_numbers_is_no_date_of_payment(day, none):
     frame = orders("Paid on", "", "").with_columns(paid)
     (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
     assert taken_money(frame, answer_of(asked))[0] == SOLD
+
+
+@pytest.mark.parametrize(
+    ("state", "header", "usual", "known", "meaning"),
+    [
+        (None, "キャンセル区分", "Zork", "キャンセル", "cancelled"),
+        (("入金状況", "入金済み", "未入金"), "キャンセル区分", "Zork", "キャンセル", "cancelled"),
+        (("入金状況", "入金済み", "未入金"), "受注ステータス", "Zork", "キャンセル", "cancelled"),
+        (("สถานะ", "สำเร็จ", "ยกเลิก"), "สถานะการชำระเงิน", "Zork", "ยังไม่ชำระเงิน", "unpaid"),
+        (("Status", "paid", "void"), "Delivery status", "Zork", "Avbokad", "cancelled"),
+        (("Status", "paid", "void"), "Vermerk", "Zork Zork Zork Zork Zork Blip Foo", "storniert", "cancelled"),
+    ],
+)
+def test_a_known_word_that_excludes_is_asked_about_beside_unknown_ones(
+    state, header, usual, known, meaning
+):
+    others = usual.split()
+    words = [known if i % 10 == 7 else others[i // 2 % len(others)] for i in range(N)]
+    frame = orders(*(state or ("Note", "", "")), **{header: words})
+    (asked,) = [one for one in segkit.audit_data(frame).findings if one.severity == "block"]
+    assert asked.finding.startswith(repr(header))
+    money, _, reasons = taken_money(frame, mapping_of(offered_answers(asked.answer)[0]))
+    out = [i for i in range(N) if i % 10 == 7 or (state and BAD[i])]
+    assert money == round(sum(TOTALS) - sum(TOTALS[i] for i in out), 2)
+    assert reasons[meaning] == 6 * (1 + bool(state and reasons.keys() == {meaning}))
+
+
+@pytest.mark.parametrize("word", ["pending", "Blip"])
+def test_stages_of_shipping_are_not_asked_about_beside_a_state(word):
+    words = [word if i % 10 == 7 else "Zork" for i in range(N)]
+    assert not asked_columns(orders("Status", "paid", "void", **{"Delivery status": words}))
