@@ -82,11 +82,11 @@ def understand(
             ("customers", "customer_id"),
             ("orders", "order_id"),
             ("time", "order_time"),
-            ("state", "status"),
-            ("payment", "payment_status"),
         )
         if name in part
     )
+    if states := [repr(part[name]) for name in STATUS_COLUMNS if name in part]:
+        named += f", state by {join_words(states)}"
     if within := mapping.option("orders", "order_within"):
         order = repr(part.get("order_id"))
         named = named.replace(order, f"{order} within {join_words([*map(repr, within)])}", 1)
