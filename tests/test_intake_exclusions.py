@@ -657,7 +657,13 @@ def test_a_zero_beside_days_written_as_numbers_is_no_date_of_payment(day, none):
         (("入金状況", "入金済み", "未入金"), "受注ステータス", "Zork", "キャンセル", "cancelled"),
         (("สถานะ", "สำเร็จ", "ยกเลิก"), "สถานะการชำระเงิน", "Zork", "ยังไม่ชำระเงิน", "unpaid"),
         (("Status", "paid", "void"), "Delivery status", "Zork", "Avbokad", "cancelled"),
-        (("Status", "paid", "void"), "Vermerk", "Zork Zork Zork Zork Zork Blip Foo", "storniert", "cancelled"),
+        (
+            ("Status", "paid", "void"),
+            "Vermerk",
+            "Zork Zork Zork Zork Zork Blip Foo",
+            "storniert",
+            "cancelled",
+        ),
     ],
 )
 def test_a_known_word_that_excludes_is_asked_about_beside_unknown_ones(

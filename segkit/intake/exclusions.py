@@ -40,7 +40,13 @@ from segkit.intake.roles import adjusted_columns
 from segkit.intake.states import Told, has_invoices, part_refunds, say_left, settle_unknown
 from segkit.intake.statuses import likely_status, on_account_words, refund_meaning, status_meaning
 from segkit.intake.sums import count_words, counted_rows, line_money, say_rows, say_sum, sum_of
-from segkit.intake.unused import FEW_WORDS, is_likely_state, likely_unknown, unused_words
+from segkit.intake.unused import (
+    FEW_WORDS,
+    FEWEST_OUT,
+    is_likely_state,
+    likely_unknown,
+    unused_words,
+)
 from segkit.intake.whole_orders import states_of
 
 MOST_SHOWN = 6
@@ -156,8 +162,10 @@ def _read_unused(
         unread[shown.name] = shown
     elif "status" in columns.mapping.tables["orders"].columns:
         sales = (states_of(columns, "status") == "sale").fill_null(value=False)
-        usual = cells.filter(sales).drop_nulls().mode().sort().first()
-        if usual is not None and not {"*", usual} & {*meanings} and {*meanings.values()} - {"sale"}:
+        told = cells.filter(sales & counted_rows(columns)).drop_nulls()
+        usual, bad = told.mode().sort().first(), [w for w in meanings if meanings[w] != "sale"]
+        out = float(told.is_in(bad).mean() or 0.0)  # type: ignore[arg-type]
+        if out > FEWEST_OUT and not {"*", usual} & {*meanings}:
             meanings = {**meanings, str(usual): "sale"}  # as the state of most of its rows says
         lost = float((~_counted(cells, meanings).filter(sales)).mean() or 0.0)  # type: ignore[arg-type]
         if lost > 0.5:

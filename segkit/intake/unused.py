@@ -29,7 +29,7 @@ FEW_WORDS, REPEATS = 12, 3  # a column of states has so many words at most, each
 # Most orders are in one state, the next has so many of its rows at most: ways to pay, products and
 # channels are spread more evenly. Where dates are missing with one state, half of them are allowed.
 OFTEN, NEXT, NEXT_DATED = 0.44, 0.4, 0.5
-AT_STAKE, FEWEST = 0.02, 0.005  # of the money; of the rows, that a known word excludes
+AT_STAKE, FEWEST_OUT = 0.02, 0.005  # of the money; of the rows, that a known word excludes
 MOST_COLUMNS, MOST_SHOWN = 3, 4
 CONSTANT, BESIDE = 0.98, 0.9
 _SMALL = 0.5  # what does not count is the smaller part
@@ -103,7 +103,7 @@ def is_likely_state(
     if is_named_state(header) and not {"shipping", "type"} & meant:
         return True
     share = float(cells.is_in(bad).mean() or 0.0) if bad else 0.0  # type: ignore[arg-type]
-    if not FEWEST < share < _SMALL:
+    if not FEWEST_OUT < share < _SMALL:
         return False
     share_known = len(meanings) / max(cells.drop_nulls().n_unique(), 1)
     return share_known > 1 / 3 or _usual_word(columns, cells) is not None
@@ -129,7 +129,11 @@ def likely_unknown(
         meant = concepts(header)[0]
         cells = columns.fill_orders(columns.cells(header)).cast(pl.String)
         is_flag = cells.str.to_lowercase().drop_nulls().is_in([*YES, *NO]).all()
-        if meant - OF_ORDER - {*KINDS} or (meant and is_flag) or regex("notes").search(plain(header)):
+        if (
+            meant - OF_ORDER - {*KINDS}
+            or (meant and is_flag)
+            or regex("notes").search(plain(header))
+        ):
             continue
         word = _usual_word(columns, cells)
         if word is not None:
