@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy.integrate import quad
+from scipy.optimize import minimize
 from scipy.special import gammaln
 
 from segkit.errors import ColumnError, DataError, ModelError, ParameterError
@@ -591,3 +592,23 @@ def test_models_are_stored_as_legible_json(tmp_path):
     broken = fit_spend(history).to_data() | {"covariance": [[1]]}
     with pytest.raises(ModelError):
         SpendModel.from_data(broken)
+
+
+@pytest.mark.parametrize("seed", [3, 7])
+def test_where_nobody_leaves_the_limit_is_as_likely_as_the_model_without_leaving(seed):
+    """The NBD (Ehrenberg 1959) is the BG/NBD without dropout; its maximum by another optimiser."""
+    rng = np.random.default_rng(seed)
+    age = rng.integers(20, 60, 300).astype(float)
+    bought = rng.poisson(rng.gamma(0.8, 1 / 6, 300) * age)
+    last = np.where(bought > 0, age * rng.beta(np.maximum(bought, 1), 1), 0.0)
+    rows = {"repeat_purchases": bought, "last_purchase_day": last, "age_days": age}
+    history = pl.DataFrame({"customer_id": [str(i) for i in range(300)], **rows})
+
+    def unlikely(point):
+        r, alpha = np.exp(point)
+        logs = gammaln(r + bought) - gammaln(r) + r * np.log(alpha)
+        return -float((logs - (r + bought) * np.log(alpha + age)).sum())
+
+    limit = -minimize(unlikely, [0.0, 0.0]).fun
+    for model in ("bg_nbd", "mbg_nbd"):
+        assert fit_purchases(history, model=model).log_likelihood > limit - 0.01

@@ -304,6 +304,7 @@ def bg_bb(parameters: Parameters, histories: Histories, derivatives: bool) -> Li
 
 GRADIENT = 1e-6  # per customer, by the logarithm of a parameter: converged below this
 FARTHEST = 9.0  # a parameter that leaves its start by a factor of exp(9) runs to a limit
+EDGE = 0.1  # so near that, the likelihood is flat
 WIDEST = 2.0  # largest standard error of a log-parameter in any direction
 
 
@@ -365,12 +366,18 @@ def _climb(
             last.clear()
             inside = np.clip(point, start - FARTHEST, start + FARTHEST)
             value, gradient, hessian = evaluate(inside)
-            beyond = point - inside
-            last[key] = (
-                -value / customers + float(beyond @ beyond),
-                -gradient / customers + 2 * beyond,
+            value, gradient, hessian = (
+                -value / customers,
+                -gradient / customers,
                 -hessian / customers,
             )
+            # Beyond the limits it goes on as a parabola, so that the search comes to an end there.
+            beyond = point - inside
+            outside = beyond != 0
+            value += float(gradient @ beyond + beyond @ beyond)
+            gradient += 2 * beyond + np.where(outside, 0.0, hessian @ beyond)
+            hessian[np.ix_(outside, outside)] = 2 * np.eye(outside.sum())
+            last[key] = value, gradient, hessian
         return last[key]
 
     solution = minimize(
@@ -381,13 +388,14 @@ def _climb(
         method="trust-exact",
         options={"gtol": GRADIENT / 1e3, "maxiter": 200},
     )
-    value, slope, curve = at(solution.x)
+    point = np.clip(solution.x, start - FARTHEST, start + FARTHEST)
+    value, slope, curve = at(point)
     steepest = float(np.abs(slope).max())
     spread, axes = np.linalg.eigh(curve)
     inverse = 1 / np.maximum(spread * customers, 1 / WIDEST**2)
-    limits = np.abs(solution.x - start).max() > FARTHEST - 1e-3
+    limits = np.abs(point - start).max() > FARTHEST - EDGE
     return Maximum(
-        solution.x,
+        point,
         (axes * inverse) @ axes.T,
         -value * customers,
         steepest,
