@@ -78,8 +78,12 @@ class Kernel:
         return float(self.run([code_cell(code)])[0]["outputs"][0]["text"])
 
     def forget(self, folder: Path) -> None:
-        """Clear everything that was assigned, and start again from a folder."""
-        self.run([code_cell(f"%reset -f\nimport os\nos.chdir({str(folder)!r})\ndel os")])
+        """Clear everything that was assigned, and start again from a folder.
+
+        What remains are libraries: no later search for garbage needs to look at them.
+        """
+        code = f"%reset -f\nimport gc, os\ngc.freeze()\nos.chdir({str(folder)!r})\ndel gc, os"
+        self.run([code_cell(code)])
 
 
 def code_cell(code: str) -> dict[str, Any]:
@@ -112,7 +116,8 @@ def open_kernel() -> Iterator[Kernel]:
         around = {name: value for name, value in os.environ.items() if name != CONTEXT}
         around = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", **around}  # data are small
         around[BOTH_FORMS] = "1"
-        manager.start_kernel(env=around, cwd=place)
+        unkept = ["--HistoryManager.hist_file=:memory:"]  # no input is kept in the user's folder
+        manager.start_kernel(env=around, cwd=place, extra_arguments=unkept)
         client = manager.client()
         client.start_channels()
         try:
