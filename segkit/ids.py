@@ -306,21 +306,23 @@ def is_no_customer(ids: pl.Series, words: Sequence[str] = NO_CUSTOMER) -> pl.Ser
     >>> is_no_customer(pl.Series(["0", "Unknown", "7", "test@shop.example", None])).to_list()
     [True, True, False, True, False]
     """
-    pattern = _any_of(tuple(map(str, words)))
-    if not pattern:
-        return pl.repeat(False, len(ids), eager=True, dtype=pl.Boolean)
-    return ids.str.contains(pattern).fill_null(value=False)
+    whole, beginnings = _listed(tuple(map(str, words)))
+    marks = ids.str.to_lowercase().is_in(whole.implode())
+    if beginnings and ids.str.contains("@", literal=True).any():
+        marks |= ids.str.contains(beginnings)
+    return marks.fill_null(value=False)
 
 
 @lru_cache
-def _any_of(words: tuple[str, ...]) -> str:
-    """Return a pattern of any of these words, without case; empty if there is none."""
-    listed = "|".join(
-        re.escape(text) + (r"[^@\s]+" if text.endswith("@") else "")
-        for word in words
-        if (text := word.strip())
-    )
-    return f"^(?i:{listed})$" if listed else ""
+def _listed(words: tuple[str, ...]) -> tuple[pl.Series, str]:
+    """Return the words in lower case, and a pattern of the addresses that begin with one.
+
+    A pattern of all of them would take longer to compile than a small file to read.
+    """
+    texts = [text for word in words if (text := word.strip())]
+    begun = "|".join(re.escape(text) for text in texts if text.endswith("@"))
+    whole = pl.Series([text for text in texts if not text.endswith("@")], dtype=pl.String)
+    return whole.str.to_lowercase(), rf"^(?i:{begun})[^@\s]+$" if begun else ""
 
 
 _OF_COLUMN = re.compile(r"(.+?) (=|!=) (.+)")

@@ -175,10 +175,15 @@ def _present(part: pl.DataFrame, nulls: Sequence[str]) -> pl.DataFrame:
         if not kind.is_nested() and kind not in (pl.Binary, pl.Object)
     )
     texts = [name for name, kind in cells.schema.items() if kind == pl.String]
-    first = cells.select(pl.col(name).drop_nulls().head(1000).implode() for name in texts)
-    dates = _match(first, [f"{_DATE}|{NO_DATE}"])
-    others = [name for name in cells.columns if name not in dates or dates[name][0] > 0.5]
+    first = (_are_days(pl.col(name).drop_nulls().head(1000)).mean() for name in texts)
+    dated = cells.select(first).row(0, named=True) if texts else {}
+    others = [name for name in cells.columns if name not in dated or (dated[name] or 0.0) > 0.5]
     return cells.with_columns(without_zero_dates(cells[name]) for name in others)
+
+
+def _are_days(texts: pl.Expr) -> pl.Expr:
+    """Mark texts that begin like a date, or that stand for none."""
+    return texts.str.contains(_DATE) | texts.str.contains(NO_DATE)
 
 
 def sample(frame: pl.DataFrame) -> pl.DataFrame:
@@ -274,7 +279,7 @@ def without_zero_dates(cells: pl.Series) -> pl.Series:
     elif is_text(cells.dtype):
         texts = cells.cast(pl.String)
         seen = texts.drop_nulls().head(1000)
-        if seen.str.contains(f"{_DATE}|{NO_DATE}").sum() <= 0.5 * seen.len():
+        if seen.to_frame("v").select(_are_days(pl.col("v")).sum()).item() <= 0.5 * seen.len():
             return cells
         words = date_words(seen)
         if words:

@@ -48,13 +48,15 @@ def total_lines(columns: Columns, customers: pl.Series) -> pl.Series:
     texts = [name for name, kind in raw.schema.items() if is_text(kind)]
     if not texts or not totals or not raw.height:
         return nobody
-    named = customers.is_not_null()
-    unnamed = raw.lazy().filter(~named).select(pl.col(name).cast(pl.String) for name in texts)
-    says = [pl.col(name).str.contains(totals).fill_null(value=False) for name in texts]
-    is_total = unnamed.select(pl.any_horizontal(says).alias("total")).collect()["total"]
-    marks = nobody.scatter((~named).arg_true(), is_total)
     in_id, sure = named_totals(columns)
-    return marks | sure | _sums_before(columns, in_id)
+    marks = sure | _sums_before(columns, in_id)
+    unnamed = customers.is_null()
+    if unnamed.any():
+        rows = raw.lazy().filter(unnamed).select(pl.col(name).cast(pl.String) for name in texts)
+        says = [pl.col(name).str.contains(totals).fill_null(value=False) for name in texts]
+        is_total = rows.select(pl.any_horizontal(says).alias("total")).collect()["total"]
+        marks |= nobody.scatter(unnamed.arg_true(), is_total)
+    return marks
 
 
 def _total_pattern(columns: Columns) -> str:
