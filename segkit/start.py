@@ -380,8 +380,12 @@ def _unused_lines(taken: Intake) -> str:
     share = kept / (kept + sum(lost.values()))
     if share >= MOST_USED:
         return said.replace("Further", f"{percent(1 - used, places=0)} of the", 1).strip()
+    steps = [step for step in taken.ledger.steps if step.table == "orders"]
+    worth = {item.reason: item.money for step in steps for item in step.rejected}
+    sums = {reason: f" ({money(float(worth[reason] or 0))})" if "customer" in reason else ""
+            for reason in lost}  # fmt: skip
     rows = ", ".join(
-        f"{reason.replace('_', ' ')} {number(lost[reason])}"
+        f"{reason.replace('_', ' ')} {number(lost[reason])}{sums[reason]}"
         for reason in sorted(lost, key=lambda reason: -lost[reason])[:MOST_REASONS]
     )
     lines = "lines with sales" if others else "lines of your file"

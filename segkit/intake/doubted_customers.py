@@ -37,6 +37,7 @@ MASKED = 0.8  # people on the orders of a domain whose addresses are another one
 MOST_TILLS = 12  # accounts for buyers without a name; more are guests with an account each
 FEW_RETURNED = 0.01  # of the money, given back to those who never bought
 FEW_MISSING = 0.05  # of the rows that count without a customer, where another column names one
+FEW_UNNAMED = 0.01  # the same, where a number on nearly all rows names them all
 FEWEST_OTHERS = 5  # values there
 MOST_OF, FEWEST_SPLIT, FEW_SPLIT = 0.8, 3, 0.02  # values that stand beside several customers
 LOCAL = 8  # digits at the end of a telephone number that a country's code leaves alone
@@ -337,17 +338,21 @@ def _doubt_missing(customers: _Customers, taken: Intake) -> list[Finding]:
     lost = taken.ledger.reasons().get("missing_customer_id", 0)
     counted_too = counted_rows(columns, ("customer_id",))
     unnamed = columns.raw.select(columns.id("customer_id")).to_series().is_null() & counted_too
-    least = FEW_MISSING * int(counted_too.sum())
-    if rows < ENOUGH or min(unnamed.sum(), lost) <= least:  # links may tell who they are
+    share = min(int(unnamed.sum()), lost) / max(int(counted_too.sum()), 1)
+    if rows < ENOUGH or share <= FEW_UNNAMED:  # links may tell who they are
         return []
     others, covered = [], []
     for name, _ in other_customers(columns, rows, least=0.0):
         filled = columns.cells(name).filter(unnamed).drop_nulls()
-        # More than "walk-in" on all of them, and a person rather than a card.
+        # More than "walk-in" on all of them, and a person rather than a card; all, where few are.
         many = filled.n_unique() >= max(FEWEST_OTHERS, FEW_MISSING * filled.len())
+        least = FEW_MISSING * int(counted_too.sum())
+        if share <= FEW_MISSING:
+            is_key = not names_person(name) and columns.cells(name).count() >= MOST * rows
+            least = MOST * lost if is_key else rows
         if many and filled.len() > least and "card" not in concepts(name)[0]:
             others.append(name)
-            covered.append(say_people(columns, name, filled.len()))
+            covered.append(say_people(name, filled))
     if not others and (lost <= 0.5 * rows or plain(customers.who) == "customer_id"):
         return []
     text = f"{percent(lost / rows)} of the rows have no customer in {customers.who!r}; they are "

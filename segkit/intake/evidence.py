@@ -12,8 +12,8 @@ import polars as pl
 from segkit.intake.cells import NO as NO_WORDS
 from segkit.intake.cells import YES, is_text, present
 from segkit.intake.dates import date_words, formats, in_english, numeric_format
-from segkit.intake.headers import pattern, plain
-from segkit.intake.numbers import CURRENCY_UNITS, TRADED, code_of, read_numbers, seen_dialect
+from segkit.intake.headers import concepts, pattern, plain
+from segkit.intake.numbers import CODES, CURRENCY_UNITS, TRADED, code_of, read_numbers, seen_dialect
 from segkit.intake.statuses import stem
 
 BLOCKS, BLOCK = 3, 4_000  # rows next to each other, so that orders stay whole
@@ -126,9 +126,10 @@ class ColumnProfile:
 
     @property
     def currency(self) -> bool:
-        """Whether the values are codes of currencies."""
+        """Whether the values are codes of currencies; those that are words, by the header."""
         codes = {code_of(word) for word in self.words}
-        return bool(codes & TRADED) and None not in codes
+        known = CODES if "currency" in concepts(self.name)[0] else TRADED
+        return bool(codes & known) and None not in codes
 
 
 def profile_columns(frame: pl.DataFrame, nulls: Sequence[str]) -> dict[str, ColumnProfile]:

@@ -39,7 +39,15 @@ from segkit.intake.questions import MOST_ASKED, Finding
 from segkit.intake.roles import adjusted_columns
 from segkit.intake.states import Told, has_invoices, part_refunds, say_left, settle_unknown
 from segkit.intake.statuses import likely_status, on_account_words, refund_meaning, status_meaning
-from segkit.intake.sums import count_words, counted_rows, line_money, say_rows, say_sum, sum_of
+from segkit.intake.sums import (
+    count_words,
+    counted_rows,
+    line_money,
+    reversals,
+    say_rows,
+    say_sum,
+    sum_of,
+)
 from segkit.intake.unused import (
     FEW_WORDS,
     FEWEST_OUT,
@@ -449,7 +457,10 @@ def _question(
     table = table.with_columns(pl.col("word").fill_null(""))
     offered: Told = dict(shown_words.items())
     told = settle_unknown(offered, dict(table.select("word", "rows").iter_rows()))
-    text += say_left(table, told, lambda word: say(word or None))
+    if back := dict.fromkeys(reversals(table, told[0]), "refunded"):
+        told = (told[0] | back, told[0])
+    pair = told if told[0] != told[1] else (dict.fromkeys(told[0], "sale"), told[0])
+    text += say_left(table, pair, lambda word: "others" if word == "*" else say(word or None))
     if free:
         answer, other = (
             f'[orders.columns] {free[0]} = "{header}" with [orders.values.{free[0]}] '

@@ -107,15 +107,19 @@ class _Kinds:
     def show(self, words: Iterable[str]) -> str:
         return _shown(self.cells, [*words], self.columns)
 
+    def write(self, kinds: dict[str, str]) -> str:
+        """Write the mapping lines that give words their kinds."""
+        values = " and ".join(f'{quote_text(word)} = "{kind}"' for word, kind in kinds.items())
+        column = f"[orders.columns] row_kind = {quote_text(self.name)}"
+        return f"{column} with [orders.values.row_kind] {values}"
+
     def ask(
         self, text: str, kinds: dict[str, str], other: str = "", *, last: bool = False
     ) -> list[Finding]:
         """Write the question with the words that are no sales, and what they are."""
-        values = " and ".join(f'{quote_text(word)} = "{kind}"' for word, kind in kinds.items())
         answer = (
-            f"[orders.columns] row_kind = {quote_text(self.name)} with [orders.values.row_kind] "
-            f'{values} ("line" for words that count, "return" for what was given back, "discount" '
-            'for what comes off, "other" for what is left out)'
+            f'{self.write(kinds)} ("line" for words that count, "return" for what was given back, '
+            '"discount" for what comes off, "other" for what is left out)'
         )
         offers = [offer for offer in (answer, other) if offer]
         answer = "; or ".join(reversed(offers) if last else offers)
@@ -137,10 +141,7 @@ class _Kinds:
         is_most = 2 * asked > earned["money"].sum()
         other = f'[orders] not_states = ["{self.name}"], if all are sales'
         if are_sales and not is_most:
-            other = f"[orders.columns] row_kind = {quote_text(self.name)} with "
-            other += "[orders.values.row_kind] " + ", ".join(
-                f'{quote_text(word)} = "other"' for word in kinds
-            )
+            other = self.write(dict.fromkeys(kinds, "other"))
             text += " (line counts them, other leaves them out)"
         return self.ask(text, kinds, other, last=is_most and not are_sales)
 
@@ -198,6 +199,10 @@ def _ask_ledger(one: _Kinds) -> list[Finding]:
     kinds = marks or ledger_kinds(one.spelling, one.cells, one.worth, one.columns)
     if not kinds:
         return []
+    back = [word for word, kind in marks.items() if kind == "return"]
+    given_back = one.write(marks) if back and _are_movements(one, back) else ""
+    if given_back:
+        kinds = marks | dict.fromkeys(back, "other")
     text = (
         f"{one.name!r} marks debit and credit ({one.show(kinds)}): which rows are sales, which "
         "reduce them?"
@@ -205,7 +210,24 @@ def _ask_ledger(one: _Kinds) -> list[Finding]:
         else f"{one.name!r} tells the rows of a ledger ({one.show(kinds)}): do only invoices and "
         "credit notes count, and no receipts or purchases?"
     )
-    return one.ask(text, kinds)
+    return one.ask(text, kinds, given_back)
+
+
+def _are_movements(one: _Kinds, marked: list[str]) -> bool:
+    """Return whether rows are withdrawals, transfers or fees: by another column, or no customer."""
+    rows = one.cells.is_in(marked).fill_null(value=False)
+    who = one.columns.source("customer_id")
+    if who is not None and one.columns.cells(who).filter(rows).null_count() >= MOSTLY * rows.sum():
+        return True
+    for shown in one.columns.profiles.values():
+        if shown.name == one.name or not shown.words or shown.cells.len() != rows.len():
+            continue
+        cells = shown.cells.cast(pl.String)
+        words = cells.filter(rows).drop_nulls().unique()
+        moved = cells.is_in([word for word in words if row_meaning(word) in ("other", "charge")])
+        if moved.filter(rows).sum() >= MOSTLY * rows.sum() and not moved.filter(~rows).any():
+            return True
+    return False
 
 
 def _tells_kinds(

@@ -348,7 +348,7 @@ def open_questions(columns: Columns) -> list[Finding]:
         text = f"No column of {table} could be recognised as {name}; "
         text += f"{_list_columns(columns, likely)}."
         if name == "customer_id" and len(likely) > 1:
-            text += " " + "; ".join(say_people(columns, n, frame[n].count()) for n in likely) + "."
+            text += " " + "; ".join(say_people(n, frame[n]) for n in likely) + "."
         answer = f'[{table}.columns] {name} = "{likely[0]}"'
         more = ", ".join(f'"{other}"' for other in likely[1:])
         answer += f" (or {more})" if more else ""

@@ -167,10 +167,11 @@ def other_customers(
     return [(name, people) for *_, name, people in sorted(ranked)]
 
 
-def say_people(columns: Columns, name: str, rows: int) -> str:
-    """Say how many people a column names, and on how many of the rows that are asked about."""
-    people = columns.shared["people", name, columns.nulls]
-    return f"{name!r} names {counted(people, 'person', 'people')} ({counted(rows, 'row')})"
+def say_people(name: str, cells: pl.Series) -> str:
+    """Say how many people a column names on the rows that are asked about, and on how many."""
+    people = spell_cells(cells.unique()).drop_nulls().n_unique()
+    rows = counted(cells.count(), "row")
+    return f"{name!r} names {counted(people, 'person', 'people')} ({rows})"
 
 
 def tells_persons(name: str) -> bool:
