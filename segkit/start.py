@@ -13,7 +13,7 @@ import polars as pl
 
 from segkit.campaign.outlook import Outlook, build_outlook
 from segkit.campaign.platforms import MAIL_TOOLS, shape_mail_import
-from segkit.display import counted, number, percent
+from segkit.display import counted, money, number, percent
 from segkit.errors import DataError, SegkitError, SourceError
 from segkit.intake import Mapping
 from segkit.intake.answers import as_options, mapping_of, offered_answers

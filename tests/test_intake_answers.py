@@ -480,6 +480,25 @@ def test_names_are_offered_beside_a_customer_that_many_rows_lack(header):
     assert "Personen" not in asked.answer
 
 
+def test_a_number_on_all_rows_is_offered_where_few_rows_lack_the_customer():
+    frame = pl.DataFrame(
+        {"Order": [f"R{n}" for n in range(200)], "Date": ["2025-01-03"] * 200,
+         "Total": [10.5 + n for n in range(200)],
+         "E-mail": [None if n % 34 == 1 else f"k{n // 3}@x.example" for n in range(200)],
+         "เบอร์โทร": [f"08123{n // 3:05}" for n in range(200)],
+         "Monedă": ["RON"] * 200}
+    )  # fmt: skip
+    audit = segkit.audit_data(frame)
+    (asked,) = [f for f in audit.findings if f.column == "customer_id" and f.severity == "block"]
+    assert 'customer_id = "เบอร์โทร"; or' in asked.answer
+    assert "'เบอร์โทร' names 6 people (6 rows)" in asked.finding
+    assert audit.mapping.tables["orders"].columns["currency"] == "Monedă"
+    without = frame.with_columns(pl.lit(None, pl.String).alias("เบอร์โทร"))
+    assert "customer_id" not in [
+        f.column for f in segkit.audit_data(without).findings if f.severity == "block"
+    ]
+
+
 def test_refunds_that_have_come_off_the_amount_are_left_alone():
     back = [-20.0 if n % 5 == 0 else 0.0 for n in range(40)]
     frame = pl.DataFrame(

@@ -170,11 +170,21 @@ def test_refunds_are_known_by_their_header_and_parts_of_them_by_their_word():
     )
 
 
+MOVEMENTS = (
+    "Saque, Retirada, Payout, Withdrawal, Transferência, Auszahlung, Virement, Retiro, Prelievo, "
+    "Levantamento, Uttag, Utbetalning, Udbetaling, Wypłata, Převod, Výběr, Kifizetés, Nosto, "
+    "Retragere, Isplata, Вывод средств, Виплата, Теглене, Ανάληψη, משיכה, سحب, ถอนเงิน, Rút tiền, "
+    "Penarikan, Para çekme, 提现, 提領, 出金, 출금, 인출, Top-up, Doładowanie, Nạp tiền, เติมเงิน"
+)
+
+
 def test_credit_notes_take_back_and_receipts_are_sales():
-    for kind, words in (("return", CREDIT_NOTES), ("line", RECEIPTS)):
+    for kind, words in (("return", CREDIT_NOTES), ("line", RECEIPTS), ("other", MOVEMENTS)):
         assert {word: row_meaning(word) for word in words.split(", ")} == dict.fromkeys(
             words.split(", "), kind
         )
+    pickups = ("Retirado", "Pronto para retirada", "已撥款", "โอนเงินแล้ว", "送金済み", "Převzato")
+    assert "other" not in {row_meaning(word) for word in pickups}
     assert [row_meaning(word) for word in ("Credit card", "Carte de crédit", "Kredit")] == [
         None
     ] * 3

@@ -216,8 +216,8 @@ def _ask_ledger(one: _Kinds) -> list[Finding]:
 def _are_movements(one: _Kinds, marked: list[str]) -> bool:
     """Return whether rows are withdrawals, transfers or fees: by another column, or no customer."""
     rows = one.cells.is_in(marked).fill_null(value=False)
-    who = one.columns.source("customer_id")
-    if who is not None and one.columns.cells(who).filter(rows).null_count() >= MOSTLY * rows.sum():
+    most, who = MOSTLY * int(rows.sum()), one.columns.source("customer_id")
+    if who is not None and one.columns.cells(who).filter(rows).null_count() >= most:
         return True
     for shown in one.columns.profiles.values():
         if shown.name == one.name or not shown.words or shown.cells.len() != rows.len():
@@ -225,7 +225,7 @@ def _are_movements(one: _Kinds, marked: list[str]) -> bool:
         cells = shown.cells.cast(pl.String)
         words = cells.filter(rows).drop_nulls().unique()
         moved = cells.is_in([word for word in words if row_meaning(word) in ("other", "charge")])
-        if moved.filter(rows).sum() >= MOSTLY * rows.sum() and not moved.filter(~rows).any():
+        if int(moved.filter(rows).sum()) >= most and not moved.filter(~rows).any():
             return True
     return False
 
