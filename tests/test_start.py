@@ -238,9 +238,9 @@ def test_a_page_says_first_that_many_lines_are_not_used_and_why(tmp_path):
     lines().with_columns(guests.alias("customer_id")).write_csv(tmp_path / "orders.csv")
     made = start(tmp_path / "orders.csv", out=tmp_path / "out", answers=["orders.zero=keep"])
     lost = (lines().height + 3) // 4
-    assert f"Only 75% of the lines of your file are used: missing customer id {lost}." in (
-        made.page.read_text(encoding="utf-8")
-    )
+    worth = lines()["amount"].gather_every(4).sum()
+    text = f"lines of your file are used: missing customer id {lost} ({worth:,.0f})."
+    assert f"Only 75% of the {text}" in (made.page.read_text(encoding="utf-8"))
 
 
 def test_a_page_says_what_people_and_orders_are_doubted(tmp_path):

@@ -182,7 +182,14 @@ def _read_unused(
 
 
 def _tells_paid(columns: Columns) -> bool:
-    """Return whether a state tells the orders that are not paid, or has words that may."""
+    """Return whether a state tells the orders that are not paid, or has words that may.
+
+    What the mapping says of a balance or a day of payment holds for the other, too.
+    """
+    for shown in map(columns.profile, columns.option("not_states")):
+        is_sum = shown is not None and (shown.dated or shown.numbers is not None)
+        if shown is not None and is_sum and {"balance", "payment"} & concepts(shown.name)[0]:
+            return True
     if {*STATUS_COLUMNS} & {*columns.mapping.tables["orders"].constants}:
         return True
     for name in filter(columns.source, STATUS_COLUMNS):
