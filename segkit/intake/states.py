@@ -62,7 +62,7 @@ def has_invoices(columns: Columns) -> bool:
     named = any(INVOICE_WORD.match(spelt(word)) for word in kinds)
     flags = [header for header in profiles if profiles[header].is_flag]
     owed = any(on_account_words([word]) for word in (*kinds, *flags))
-    return (numbered and due) or (named and (numbered or owed or due))
+    return (numbered and due) or (named and (numbered or owed))
 
 
 def about_statuses(columns: Columns) -> list[Finding]:
