@@ -464,8 +464,8 @@ def _question(
     table = table.with_columns(pl.col("word").fill_null(""))
     offered: Told = dict(shown_words.items())
     told = settle_unknown(offered, dict(table.select("word", "rows").iter_rows()))
-    if back := dict.fromkeys(reversals(table, told[0]), "refunded"):
-        told = (told[0] | back, told[0])
+    back = dict.fromkeys(reversals(table, told[0]), "refunded")
+    told = (told[0] | back, told[1] | back)
     pair = told if told[0] != told[1] else (dict.fromkeys(told[0], "sale"), told[0])
     text += say_left(table, pair, lambda word: "others" if word == "*" else say(word or None))
     if free:

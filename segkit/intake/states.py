@@ -34,9 +34,7 @@ from segkit.intake.sums import (
     counted_rows,
     line_money,
     list_words,
-    reversals,
     sum_of,
-    take_counted_back,
 )
 from segkit.intake.whole_orders import kinds_of, states_of
 
@@ -80,12 +78,6 @@ def about_statuses(columns: Columns) -> list[Finding]:
         returns = kinds_of(columns) == "return"
         back = {*words.filter(returns)} - {*words.filter(~returns)}
         table = table.with_columns(meaning=_meanings(columns, name, back))
-        own = columns.mapping.tables[columns.table].values.get(name, {})
-        reversed_ = reversals(table, dict(table.select("word", "meaning").iter_rows()))
-        reversed_ = [word for word in reversed_ if not {word, "*"} & {*own}]
-        if reversed_ and take_counted_back(columns, words.is_in(reversed_), name):
-            asked_ = pl.col("word").is_in(reversed_)
-            table = table.with_columns(pl.when(~asked_).then("meaning").alias("meaning"))
         unknown = table.filter(pl.col("meaning").is_null())
         if unknown.height:
             question, offered = _ask_words(columns, name, words, table)
@@ -161,8 +153,6 @@ def _ask_words(
     listed = list_words(few, lambda word: repr(_word(word, words)))
     shown = {word: "" if word is None else _word(word, words) for word in few["word"]}
     asked = {word: offers.get(word, "...") for word in unknown["word"]}
-    back = reversals(unknown, asked)
-    asked |= dict.fromkeys(back, "refunded")
     paid = {word: "unpaid" if word in issued["word"] else asked[word] for word in asked}
     rows = dict(table.select("word", "rows").iter_rows())
     known = dict(
@@ -171,18 +161,17 @@ def _ask_words(
     most, least = settle_unknown(known | asked, rows)[0], settle_unknown(known | paid, rows)[1]
     partly = [w for w in asked if w and asked[w] == "unpaid" and regex("partly").search(spelt(w))]
     in_part = most | dict.fromkeys(partly, "sale")
-    gone = most | dict.fromkeys(back, "cancelled")
     answers = [
         f"[orders.values.{name}] "
         + ", ".join(f'{quote_text(shown[word])} = "{offered[word]}"' for word in shown)
-        for offered in (most, least, in_part, gone)
+        for offered in (most, least, in_part)
     ]
     text = f"It is not known what {listed} in {columns.source(name)!r} mean: a sale, unpaid, "
     text += "cancelled or refunded?"
     if issued["money"].count():
         sum_ = money(float(issued["money"].sum()))
         text += f" Invoices count when they are issued; {sum_} is not, or not wholly, paid."
-    pair = (most, gone) if back else (most, least) if most != least else (in_part, most)
+    pair = (most, least) if most != least else (in_part, most)
     text += say_left(table, pair, lambda word: say_word(word or None, words))
     text += _say_part(
         columns, words.is_in([w for w in few["word"] if w and regex("partly").search(spelt(w))])
@@ -214,7 +203,7 @@ def settle_unknown(offered: Told, rows: Map[str | None, int]) -> tuple[Told, Tol
 
 
 def say_left(table: pl.DataFrame, told: tuple[Told, Told], say: Callable[[str], str]) -> str:
-    """Say what is left of the money of words by two answers, with some as sales or as refunds.
+    """Say what is left of the money of words with some of them as sales, and as not.
 
     ``table`` is one of `segkit.intake.sums.count_words`; ``say`` writes a word, empty or not.
     """
@@ -233,10 +222,9 @@ def say_left(table: pl.DataFrame, told: tuple[Told, Told], say: Callable[[str], 
         return ""
     named = join_words([say(word) for word in differ[:MOST_NAMED]])
     more = " ..." if len(differ) > MOST_NAMED else ""
-    first = "refunds" if {meant[0][word] for word in differ} == {"refunded"} else "sales"
     others = {str(meant[1][word]) for word in differ}
     other = others.pop() if len(others) == 1 else "not"
-    return f" With {named}{more} as {first} {left[0]} is left, with them {other} {left[1]}."
+    return f" With {named}{more} as sales {left[0]} is left, with them {other} {left[1]}."
 
 
 def _say_part(columns: Columns, asked: pl.Series) -> str:

@@ -12,13 +12,7 @@ from segkit.intake.columns import Columns
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping
 from segkit.intake.questions import doubted_decimals
 from segkit.intake.rejects import left_out
-from segkit.intake.whole_orders import (
-    MOST_TAKEN_BACK,
-    earlier_states,
-    is_cancelled,
-    kinds_of,
-    states_of,
-)
+from segkit.intake.whole_orders import earlier_states, is_cancelled, kinds_of, states_of
 
 
 def line_money(columns: Columns) -> pl.Series | None:
@@ -184,18 +178,6 @@ def reversals(table: pl.DataFrame, meanings: Map[str | None, str]) -> list[str |
     """
     negative = table.filter((pl.col("money") < 0) & ~pl.col("positive"))["word"]
     return [word for word in negative if meanings.get(word) == "cancelled"]
-
-
-def take_counted_back(columns: Columns, rows: pl.Series, state: str) -> bool:
-    """Return whether rows of negative money take back sales that count, of the same customer."""
-    worth, who = line_money(columns), columns.source("customer_id")
-    if worth is None or who is None:
-        return False
-    frame = pl.DataFrame({"who": columns.cells(who).cast(pl.String), "worth": worth, "back": rows})
-    taken = frame.filter(pl.col("back") & counted_rows(columns, (state,)))
-    sold = frame.filter(counted_rows(columns) & (pl.col("worth") > 0))
-    met = taken.with_columns(-pl.col("worth")).join(sold, on=["who", "worth"], how="semi")
-    return met.height > MOST_TAKEN_BACK * taken.height
 
 
 def say_rows(rows: int, worth: float | None) -> str:
