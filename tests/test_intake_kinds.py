@@ -298,6 +298,29 @@ def test_credit_notes_of_positive_money_are_offered_as_given_back() -> None:
         assert f'"{note}" = "return"' in _question(named)
 
 
+@pytest.mark.parametrize("is_beside", [False, True])
+@pytest.mark.parametrize(
+    ("bill", "invoice", "void"),
+    [("Scontrino", "Fattura", "Annullo fattura"), ("Talão", "Fatura", "Anulação de talão"),
+     ("Kassenbon", "Rechnung", "Storno Kassenbon")],
+)  # fmt: skip
+def test_voided_receipts_are_left_out_or_given_back_as_the_data_tell(bill, invoice, void, is_beside):
+    gone = [(c, 100 + n, day, cash) for c, n, day, cash in ORDERS[::9]]
+    sold = ORDERS if is_beside else [row for row in ORDERS if row not in ORDERS[::9]]
+    words = [(bill, row) for row in sold[::2]] + [(invoice, row) for row in sold[1::2]]
+    frame = pl.DataFrame(
+        [{"Tipo documento": word, "Numero": n, "Data": str(day), "Email": f"{c}@x.example",
+          "Totale": cash} for word, (c, n, day, cash) in [*words, *((void, row) for row in gone)]]
+    )  # fmt: skip
+    (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
+    first, second, last = map(mapping_of, offered_answers(asked.answer))
+    both = [one.tables["orders"].values["row_kind"][void] for one in (first, second)]
+    assert both == ["return", "other"][:: 1 if is_beside else -1]
+    assert last.tables["orders"].options["not_states"] == ["Tipo documento"]
+    back = sum(row[3] for row in gone) if is_beside else 0
+    assert _figures(frame, first)[2] == round(sum(row[3] for row in sold) - back, 2)
+
+
 def test_rows_that_name_the_sale_they_give_back_are_refunds_and_no_state() -> None:
     link = "Refunded transaction ID"
     sales = _paid(Zone=pl.lit("Europe/London")).with_columns(

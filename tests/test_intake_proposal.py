@@ -7,7 +7,7 @@ import pytest
 
 import segkit
 from segkit.errors import DataError, MappingError
-from segkit.intake.answers import mapping_of
+from segkit.intake.answers import mapping_of, offered_answers
 from segkit.intake.columns import Columns
 from segkit.intake.headers import concepts, is_address_part, without_prefix
 from segkit.intake.mapping import Mapping
@@ -404,8 +404,11 @@ def test_an_id_with_a_large_part_of_the_lines_may_be_guests():
     frame = shop(customers=60)
     till = pl.when(pl.int_range(pl.len()) % 3 == 0).then(pl.lit("K999")).otherwise("Client")
     (question,) = asked(frame.with_columns(Client=till))
-    assert "a guest account?" in question.finding
+    assert "One customer id (K999) has 33.3% of the lines" in question.finding
     assert question.rows == 160
+    kept = mapping_of(offered_answers(question.answer)[-1])
+    left = segkit.audit_data(frame.with_columns(Client=till), kept).findings
+    assert not [f for f in left if "guest account" in f.finding or "no effect" in f.finding]
 
 
 def test_an_id_with_many_short_orders_may_be_a_till():

@@ -141,6 +141,13 @@ CREDIT_NOTES = (
     "Кредит-нота, 貸方票, 赤伝票, 红字发票, 贷项通知单, 折讓單, 대변 메모, "
     "ใบลดหนี้, إشعار دائن, חשבונית זיכוי"
 )
+VOID = (
+    "Annullo scontrino, Scontrino annullato, Anulación ticket, Ticket anulado, Anulação de talão, "
+    "Bon anulat, Storno Kassenbon, Storno scontrino, Voided receipt, Cancelled invoice, "
+    "Annulation ticket, Fatura iptali, Отмена чека, Аннулированный чек, 取消レシート, 作废发票, "
+    "주문 취소, Geannuleerde bon, Zrušená účtenka, Ακύρωση απόδειξης, ביטול קבלה, ยกเลิกใบเสร็จ, "
+    "Makulerat kvitto, Törölt nyugta, Anulowany paragon, Peruutettu kuitti"
+)
 RECEIPTS = "Boleta Electrónica, Scontrino, Kassenbon, Paragon, Nota fiscal, 領収書, Nota de débito"
 
 
@@ -179,7 +186,8 @@ MOVEMENTS = (
 
 
 def test_credit_notes_take_back_and_receipts_are_sales():
-    for kind, words in (("return", CREDIT_NOTES), ("line", RECEIPTS), ("other", MOVEMENTS)):
+    told = ("return", CREDIT_NOTES), ("line", RECEIPTS), ("other", MOVEMENTS), ("refunded", VOID)
+    for kind, words in told:
         assert {word: row_meaning(word) for word in words.split(", ")} == dict.fromkeys(
             words.split(", "), kind
         )

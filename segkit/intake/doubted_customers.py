@@ -13,13 +13,14 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from segkit.display import counted, money, number, percent
-from segkit.ids import is_no_customer, names_nobody
+from segkit.ids import is_no_customer, names_nobody, split_nobody
 from segkit.intake.answers import quote_text
 from segkit.intake.cells import MICRO
 from segkit.intake.columns import Columns
 from segkit.intake.customers import holds_names, pair_rows, spell_rows, sum_by_id
 from segkit.intake.evidence import ENOUGH, ColumnProfile
 from segkit.intake.headers import concepts, is_personal_number, pattern, plain
+from segkit.intake.privacy import mask_cell
 from segkit.intake.questions import Finding
 from segkit.intake.spellings import spell_cells
 from segkit.intake.store import Intake
@@ -421,13 +422,21 @@ def _doubt_guests(columns: Columns, each: pl.DataFrame, *, is_given: bool) -> li
     stands_out = top is most or rows >= max(GUEST_TIMES * next_rows, GUEST_LINES)
     if not half and (people <= 5 or not (rows >= GUEST_SHARE * height or stands_out)):
         return _doubt_few(columns, each) if asked else []
+    who, account = columns.source("customer_id"), _account_of(columns, top["customer"][0])
+    # One word is no person's name or address, and can be written into an answer.
+    is_phone = "phone" in concepts(str(who))[0]
+    is_plain = re.fullmatch(r"[\w-]{2,20}", account) and not is_phone
+    shown = account if is_plain else mask_cell(f"+{account}" if is_phone else account)
+    if split_nobody(columns.option("no_customer"))[1].get(str(who), {}).get(shown.lower()) is False:
+        return []  # it is a customer, as the answer says
     text = (
-        f"One customer id has {percent(rows / height)} of the lines "
+        f"One customer id{f' ({shown})' * bool(account)} has {percent(rows / height)} of the lines "
         f"({money(top['micro'][0] / MICRO)}): a guest account{', or the shop itself' * half}?"
     )
-    answers, account = _keep_or_replace(columns, each), _name_of_account(columns, rows)
-    if account:
-        nobody = quote_text(f"{columns.source('customer_id')} = {account}")
+    stays = f" with [orders] no_customer = [{quote_text(f'{who} != {shown}')}]" * bool(account)
+    answers = _keep_or_replace(columns, each, stays)
+    if is_plain:
+        nobody = quote_text(f"{who} = {account}")
         answers.insert(0, f"[orders] no_customer = [{nobody}], if it is no customer")
     else:
         answers.append("[orders] no_customer with that id, if it is no customer")
@@ -436,13 +445,14 @@ def _doubt_guests(columns: Columns, each: pl.DataFrame, *, is_given: bool) -> li
     return _finding("block" if is_question else "warn", text, rows, *answers)
 
 
-def _name_of_account(columns: Columns, rows: int) -> str:
-    """Return the id of most lines where it is one word, as no person's name or address is."""
+def _account_of(columns: Columns, customer: int) -> str:
+    """Return the id that is counted under a hash; empty where another table names the customers."""
     who = columns.source("customer_id")
-    ids = pl.Series([], dtype=pl.String) if who is None else columns.cells(who).cast(pl.String)
-    counts = ids.alias("id").drop_nulls().value_counts(sort=True)
-    usual, lines = counts.row(0) if counts.height else ("", 0)
-    return usual if lines >= rows and re.fullmatch(r"[\w-]{2,20}", usual) else ""
+    if who is None:
+        return ""
+    read = columns.raw.select(columns.id("customer_id")).to_series()
+    ids = columns.cells(who).filter(read.hash() == customer)
+    return str(ids[0]) if ids.len() else ""
 
 
 def _doubt_few(columns: Columns, each: pl.DataFrame) -> list[Finding]:
@@ -459,11 +469,11 @@ def _doubt_few(columns: Columns, each: pl.DataFrame) -> list[Finding]:
     return _finding("block", text, int(each["rows"].sum()), *_keep_or_replace(columns, each))
 
 
-def _keep_or_replace(columns: Columns, each: pl.DataFrame) -> list[str]:
+def _keep_or_replace(columns: Columns, each: pl.DataFrame, also: str = "") -> list[str]:
     """Return the mapping lines that take another column as the customer, or this one after all."""
     others = [name for name, _ in other_customers(columns, int(each["order"].sum()))]
     stays = f'[orders.columns] customer_id = "{columns.source("customer_id")}"'
-    return [write_customer_line(others), f"{stays}, if it is the customer"]
+    return [write_customer_line(others), f"{stays}{also}, if it is the customer"]
 
 
 def _warn_returns(columns: Columns, each: pl.DataFrame) -> list[Finding]:

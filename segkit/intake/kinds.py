@@ -41,6 +41,7 @@ NO_MATTER = ("row_kind", "customer_id", "order_time")  # what payouts and fees l
 MOSTLY, BESIDE = 0.95, 0.9
 MOST_CODES = 8
 REPEATED = 0.8  # share of the rows of one kind whose money stands on a sale's row, too
+FEW_ALIKE = 0.5  # share of the sales whose customer has another one of the same money
 _DOCUMENTS = {k: re.compile(words.replace("\n", "")) for k, words in WORDS["documents"].items()}
 _TYPE_WORDS = {*pattern("type_words").split("|")}  # headers of kinds of rows
 
@@ -114,14 +115,14 @@ class _Kinds:
         return f"{column} with [orders.values.row_kind] {values}"
 
     def ask(
-        self, text: str, kinds: dict[str, str], other: str = "", *, last: bool = False
+        self, text: str, kinds: dict[str, str], *others: str, last: bool = False
     ) -> list[Finding]:
         """Write the question with the words that are no sales, and what they are."""
         answer = (
             f'{self.write(kinds)} ("line" for words that count, "return" for what was given back, '
             '"discount" for what comes off, "other" for what is left out)'
         )
-        offers = [offer for offer in (answer, other) if offer]
+        offers = [offer for offer in (answer, *others) if offer]
         answer = "; or ".join(reversed(offers) if last else offers)
         rows = int(self.cells.is_in([*kinds]).sum())
         return [Finding("block", "orders", "row_kind", text, rows, answer=answer)]
@@ -129,7 +130,8 @@ class _Kinds:
     def ask_or_all(self, text: str, kinds: dict[str, str]) -> list[Finding]:
         """Ask so, and offer that all rows are sales; what leaves most money out is last.
 
-        Where few rows are asked about, and rather sales, that they are left out is offered.
+        Where few rows are asked about, and rather sales, that they are left out is offered. Voided
+        sales can be rows beside the sale, or the sale itself: the other reading is offered, too.
         """
         rows = pl.DataFrame({"word": self.cells}).with_columns(
             money=pl.lit(self.worth, dtype=pl.Float64)
@@ -143,7 +145,16 @@ class _Kinds:
         if are_sales and not is_most:
             other = self.write(dict.fromkeys(kinds, "other"))
             text += " (line counts them, other leaves them out)"
-        return self.ask(text, kinds, other, last=is_most and not are_sales)
+        positive = earned.filter(pl.col("word").is_in([*kinds]))["word"].unique()
+        turned = {
+            word: "return" if kinds[word] == "other" else "other"
+            for word in positive.sort()
+            if kinds[word] in ("other", "return") and row_meaning(word) == "refunded"
+        }
+        if not turned:
+            return self.ask(text, kinds, other, last=is_most and not are_sales)
+        are = "beside the sales" if "return" in turned.values() else "the sales themselves"
+        return self.ask(text, kinds, f"{self.write(kinds | turned)}, if they are {are}", other)
 
 
 def _ask_unnamed(name: str, kinds: dict[str, object], columns: Columns) -> list[Finding]:
@@ -165,6 +176,7 @@ def _ask_unnamed(name: str, kinds: dict[str, object], columns: Columns) -> list[
     spelling = {word: spelt(word) for word in cells.drop_nulls().unique().sort().to_list()}
     ledger = ledger_kinds(spelling, cells, worth, columns)
     read = _row_meanings(spelling, is_payment="payment" in concepts(name)[0])
+    read |= _settle_back(_Kinds(name, spelling, columns, stems), read)
     others: dict[str, str] = {}
     for word in unnamed.sort().to_list():
         text = spelling[word]
@@ -177,8 +189,7 @@ def _ask_unnamed(name: str, kinds: dict[str, object], columns: Columns) -> list[
         if ledger.get(word, "line") != "line":
             others[word] = ledger[word]
         elif not ledger and not is_counted:
-            kind = read[word] or "line"
-            others[word] = "return" if kind == "refunded" else kind
+            others[word] = read[word] or "line"
     if not others:
         return []
     text = (
@@ -261,9 +272,7 @@ def _ask_movements(one: _Kinds) -> list[Finding]:
     matter = rows.filter(pl.col("named") & (pl.col("money") != 0))
     positive = set(matter.filter(pl.col("money") > 0)["word"].unique().drop_nulls())
     with_money = set(matter["word"].unique().drop_nulls())
-    back = [word for word, kind in read.items() if kind == "refunded"]
-    beside = _repeats(sales, back, rows)
-    read |= {word: "return" if word not in positive or word in beside else "other" for word in back}
+    read |= _settle_back(one, read)
     credits_ = [
         word for word in with_money - positive if one.spelling[word] in ("credit", "credits")
     ]
@@ -275,8 +284,9 @@ def _ask_movements(one: _Kinds) -> list[Finding]:
         and (kind in ("other", "charge") or (kind in ("return", "discount") and word in positive))
     }
     others |= _paid_out(read, rows, with_money - positive if positive else set(), others)
-    if not sales and len(others) == len(with_money) and "other" in others.values():
-        most = rows.filter(pl.col("word").is_in([w for w, k in others.items() if k == "other"]))
+    held = [w for w, k in others.items() if k == "other" and row_meaning(w) != "refunded"]
+    if not sales and len(others) == len(with_money) and held:
+        most = rows.filter(pl.col("word").is_in(held))
         first = most.group_by("word").agg(pl.col("money").sum()).sort("money", "word")["word"][-1]
         others[first] = "line"  # authorisations that are never captured are the sales
     charges = [word for word, kind in others.items() if kind == "charge"]
@@ -296,13 +306,38 @@ def _ask_movements(one: _Kinds) -> list[Finding]:
 
 def _rows_of_kinds(one: _Kinds, sales: list[str]) -> pl.DataFrame:
     """Return the word, the money and the key of each row, and whether it names a customer."""
-    who = one.columns.source("customer_id")
-    named = True if who is None else one.columns.cells(who).is_not_null()
+    columns, who = one.columns, one.columns.source("customer_id")
+    customer = None if who is None else columns.cells(who).cast(pl.String)
     return pl.DataFrame({"word": one.cells}).with_columns(
         money=pl.lit(one.worth, dtype=pl.Float64),
-        named=pl.lit(named),
-        key=_key_of_sale(one.cells, sales, one.columns),
+        who=pl.lit(customer, dtype=pl.String),
+        named=pl.lit(True if customer is None else customer.is_not_null()),
+        key=_key_of_sale(one.cells, sales, columns),
     )
+
+
+def _settle_back(one: _Kinds, read: dict[str, str | None]) -> dict[str, str]:
+    """Return what words for refunded and voided sales are: rows beside the sale, or it itself.
+
+    "return" are negative sums, rows that name a sale's number, and those that repeat the money of
+    a sale of the same order, or of the same customer where few sales do; "other" is the rest.
+    """
+    back = [word for word, kind in read.items() if kind == "refunded"]
+    if not back:
+        return {}
+    sales = [word for word, kind in read.items() if kind == "line"]
+    rows = _rows_of_kinds(one, sales)
+    positive = rows.filter(pl.col("named") & (pl.col("money") > 0))["word"]
+    beside = _repeats(sales, back, rows)
+    order = one.columns.source("order_id")
+    if order is not None:
+        linked = rows.filter(rows["key"] != one.columns.raw[order].cast(pl.String))
+        beside += linked["word"].unique().to_list()
+    sold = rows.filter(pl.col("word").is_in(sales)).select("who", "money")
+    if sold.is_duplicated().sum() < FEW_ALIKE * sold.height:
+        beside += _repeats(sales, back, rows.with_columns(key="who"))
+    are_beside = {*back} - {*positive} | {*beside}
+    return {word: "return" if word in are_beside else "other" for word in back}
 
 
 def _ask_kinds(
@@ -482,6 +517,7 @@ def _ask_documents(one: _Kinds) -> list[Finding]:
         elif kind == "" and TAX_INVOICE.search(text):
             kind = "invoice"
         kind = "credit" if re.search(CREDIT, word.lower()) else kind
+        kind = "void" if kind != "quote" and row_meaning(word) == "refunded" else kind
         kinds.setdefault(kind, []).append(word)
     _part_receipts(one, kinds)
     several = [kind for kind in _DOCUMENTS if kind in kinds]
@@ -489,13 +525,16 @@ def _ask_documents(one: _Kinds) -> list[Finding]:
     if len(several) < 2 or recognised < 0.5 * len(one.spelling):
         return []
     listed = [word for kind in several for word in kinds[kind]]
-    counts, credits_, rest = kinds[several[0]], kinds.get("credit", []), kinds.get("", [])
+    counts, credits_ = kinds[several[0]], kinds.get("credit", [])
+    void, rest = kinds.get("void", []), kinds.get("", [])
+    shown = one.show([*listed, *credits_, *void, *rest])
     text = (
-        f"{one.name!r} holds several documents of one sale "
-        f"({one.show([*listed, *credits_, *rest])}); added up, the same money counts several "
-        f"times. Does only {' or '.join(map(repr, counts))} count?"
+        f"{one.name!r} holds several documents of one sale ({shown}); added up, the same money "
+        f"counts several times. Does only {' or '.join(map(repr, counts))} count?"
     )
     others = dict.fromkeys([word for word in listed if word not in counts], "other")
+    read = dict.fromkeys(counts, "line") | dict.fromkeys(void, "refunded")
+    others |= _settle_back(one, {**read})
     for word in rest:  # what is not known is in the answer, too
         others[word] = "other" if row_meaning(word) in ("other", "charge") else "line"
     return one.ask_or_all(text, others | dict.fromkeys(credits_, "return"))

@@ -166,7 +166,8 @@ def _ask_words(
         + ", ".join(f'{quote_text(shown[word])} = "{offered[word]}"' for word in shown)
         for offered in (most, least, in_part)
     ]
-    text = f"It is not known what {listed} in {columns.source(name)!r} mean: a sale, unpaid, "
+    mean = "means" if unknown.height == 1 else "mean"
+    text = f"It is not known what {listed} in {columns.source(name)!r} {mean}: a sale, unpaid, "
     text += "cancelled or refunded?"
     if issued["money"].count():
         sum_ = money(float(issued["money"].sum()))

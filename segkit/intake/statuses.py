@@ -254,19 +254,24 @@ def _state_text(word: object) -> str:
 def row_meaning(word: object) -> str | None:
     """Return what kind of row a word names: a member of ``ROW_KINDS``, or None if it is not known.
 
-    "refunded" is the kind of a word that can be a sale given back, or the row that gives it back.
+    "refunded" is the kind of a word that can be a sale given back or voided, or the row that gives
+    it back.
 
     Examples
     --------
     >>> [row_meaning(word) for word in ("Sale", "Payout", "Service fee", "Chargeback", "Reversed")]
     ['line', 'other', 'charge', 'return', 'refunded']
+    >>> [row_meaning(word) for word in ("Annullo scontrino", "Anulación ticket", "Storno-Gebühr")]
+    ['refunded', 'refunded', 'charge']
     """
     return _row_name(_state_text(word))
 
 
 @lru_cache(4096)
 def _row_name(text: str) -> str | None:
-    return next((meant for pattern, meant in _ROW_PATTERNS if pattern.search(text)), None)
+    name = next((meant for pattern, meant in _ROW_PATTERNS if pattern.search(text)), None)
+    is_void = name in (None, "line", "return") and regex("void").search(text)
+    return "refunded" if is_void else name
 
 
 def stem(words: pl.Series) -> pl.Series:
