@@ -304,7 +304,7 @@ def test_credit_notes_of_positive_money_are_offered_as_given_back() -> None:
     [("Scontrino", "Fattura", "Annullo fattura"), ("Talão", "Fatura", "Anulação de talão"),
      ("Kassenbon", "Rechnung", "Storno Kassenbon")],
 )  # fmt: skip
-def test_voided_receipts_are_left_out_or_given_back_as_the_data_tell(bill, invoice, void, is_beside):
+def test_voided_receipts_are_left_out_or_given_back_as_data_tell(bill, invoice, void, is_beside):
     gone = [(c, 100 + n, day, cash) for c, n, day, cash in ORDERS[::9]]
     sold = ORDERS if is_beside else [row for row in ORDERS if row not in ORDERS[::9]]
     words = [(bill, row) for row in sold[::2]] + [(invoice, row) for row in sold[1::2]]

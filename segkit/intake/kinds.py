@@ -325,7 +325,7 @@ def _settle_back(one: _Kinds, read: dict[str, str | None]) -> dict[str, str]:
     back = [word for word, kind in read.items() if kind == "refunded"]
     if not back:
         return {}
-    sales = [word for word, kind in read.items() if kind == "line"]
+    sales = [word for word, kind in read.items() if kind in ("line", "way", None)]
     rows = _rows_of_kinds(one, sales)
     positive = rows.filter(pl.col("named") & (pl.col("money") > 0))["word"]
     beside = _repeats(sales, back, rows)
