@@ -261,7 +261,7 @@ def row_meaning(word: object) -> str | None:
     --------
     >>> [row_meaning(word) for word in ("Sale", "Payout", "Service fee", "Chargeback", "Reversed")]
     ['line', 'other', 'charge', 'return', 'refunded']
-    >>> [row_meaning(word) for word in ("Annullo scontrino", "Anulación ticket", "Cancellation fee")]
+    >>> [row_meaning(word) for word in ("Annullo scontrino", "Ticket anulado", "Cancellation fee")]
     ['refunded', 'refunded', 'charge']
     """
     return _row_name(_state_text(word))
