@@ -701,3 +701,13 @@ def test_a_known_word_that_excludes_is_asked_about_beside_unknown_ones(
 def test_stages_of_shipping_are_not_asked_about_beside_a_state(word):
     words = [word if i % 10 == 7 else "Zork" for i in range(N)]
     assert not asked_columns(orders("Status", "paid", "void", **{"Delivery status": words}))
+
+
+def test_a_third_column_of_states_can_be_answered():
+    paid = ["unpaid" if i % 10 == 4 else "captured" for i in range(N)]
+    words = ["storniert" if i % 10 == 7 else "Zork" for i in range(N)]
+    frame = orders("Status", "paid", "void", **{"Payment status": paid, "Vermerk": words})
+    (asked,) = [one for one in segkit.audit_data(frame).findings if one.severity == "block"]
+    mapping = mapping_of(offered_answers(asked.answer)[0])
+    money = round(sum(TOTALS[i] for i in range(N) if i % 10 not in (3, 4, 7)), 2)
+    assert taken_money(frame, mapping) == (money, N - 18, {"cancelled": 12, "unpaid": 6})

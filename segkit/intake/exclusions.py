@@ -478,14 +478,30 @@ def _question(
         counts = f'[orders] not_states = ["{header}"], if these orders count all the same'
         answers = [counts, other] if keeps else [*dict.fromkeys([answer, other]), ignored]
         answer = "; ".join(answers)
-    elif "cancelled_at" not in named and all(
-        (meaning == "sale") == (word == "" or word.lower() in (*NO, *NO_MARKS))
-        for word, meaning in meanings.items()
-    ):
-        answer = f'[orders.columns] cancelled_at = "{header}"; or {ignored}'
+    elif "cancelled_at" not in named and _fills_cancelled(offered, few=few):
+        words = next((one for one in told if {*one.values()} != {"sale"}), told[0])
+        sales: Told = {
+            word: "no"
+            for word, kind in words.items()
+            if word and kind == "sale" and word.lower() not in (*NO, *NO_MARKS)
+        }
+        answer = f'[orders.columns] cancelled_at = "{header}"'
+        if sales:
+            answer += f" with [orders.values.cancelled_at] {_write_words(sales, cells)}"
+        answer += f"; or {ignored}"
     else:
         answer = f"{ignored}; else a file without these orders"
     return Finding("block", "orders", (free or ["status"])[0], text, cells.len(), answer=answer)
+
+
+def _fills_cancelled(meanings: Told, *, few: bool) -> bool:
+    """Return whether filled cells exclude, but for a few words that can be named."""
+    named = few and len(meanings) <= FEW_WORDS
+    return (
+        meanings.get("", "sale") == "sale"
+        and meanings.get("*") != "sale"
+        and (named or "*" in meanings)
+    )
 
 
 def _write_words(meanings: Told, cells: pl.Series) -> str:
