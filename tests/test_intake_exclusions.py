@@ -345,6 +345,10 @@ def test_a_time_that_many_rows_lack_is_no_rival_of_the_orders_time():
     assert (
         segkit.audit_data(deals).mapping.tables["orders"].columns["order_time"] == "Deal won time"
     )
+    # Orders of a state that is not known may count: they need their date.
+    open_ = deals.with_columns(pl.Series("Deal status", ["Zork" if bad else "Won" for bad in BAD]))
+    columns = segkit.audit_data(open_).mapping.tables["orders"].columns
+    assert columns["order_time"] == "Date"
     assert asked_columns(full) == [{"Order date placed", "Order date completed"}]
 
 

@@ -235,8 +235,9 @@ def _better_date(draft: _Draft) -> dict[str, str]:
         return {"order_time": free[0]} if len(free) == 1 else {}
     shown = draft.profiles[best]
     state = draft.profile("status")
-    sales = None if state is None else read_statuses(state.cells.cast(pl.String), {}) == "sale"
-    of_sales = shown.cells if sales is None or not sales.any() else shown.cells.filter(sales)
+    words = None if state is None else read_statuses(state.cells.cast(pl.String), {})
+    may_count = None if words is None else words.is_in(["cancelled", "refunded", "unpaid"]).not_()
+    of_sales = shown.cells if may_count is None else shown.cells.filter(may_count.fill_null(True))
     if shown.rows < ENOUGH or of_sales.count() >= NEARLY_ALL * of_sales.len():
         return {}
     scores = draft.scores["order_time"]
