@@ -141,6 +141,39 @@ def test_prices_and_quantities():
     assert taken.ledger.steps[-1].money_kept == Decimal("-2.7995")
 
 
+def test_a_negative_price_is_given_back_where_the_amount_or_a_word_says_so():
+    """Dolibarr and others write credit notes with the sign on the price."""
+    raw = lines(amount=[20.0, -20.0, -20.0, 20.0]).with_columns(
+        quantity=pl.Series([1, 1, -1, 1]), unit_price=pl.Series([20.0, -20.0, -20.0, -20.0])
+    )
+    taken = segkit.clean_data(raw)
+    assert taken.orders["amount"].to_list() == [20.0, -20.0, -20.0]
+    assert taken.orders["is_return"].to_list() == [False, True, True]
+    assert taken.ledger.reasons() == {"negative_price": 1}  # its amount says the opposite
+    raw = raw.drop("amount").with_columns(kind=pl.Series(["0", "2", "2", "0"]))
+    kinds = {"columns": {"row_kind": "kind"}, "values": {"row_kind": {"0": "line", "2": "return"}}}
+    for said in (kinds, {"negative": "return"}):
+        taken = segkit.clean_data(raw, {"orders": said})
+        assert taken.orders["amount"].to_list()[:3] == [20.0, -20.0, -20.0]
+    (left,) = segkit.clean_data(raw).ledger.steps[-1].rejected
+    assert (left.rows, left.money) == (3, Decimal(-60))
+    assert left.change == '[orders] negative = "return"'
+
+
+def test_negative_prices_that_nothing_explains_are_asked_about_with_their_money():
+    raw = lines(amount=[20.0] * 99 + [-20.0]).rename({"amount": "unit_price"})
+    raw = raw.with_columns(quantity=1)
+    audit = segkit.audit_data(raw)
+    (asked,) = (f for f in audit.findings if f.column == "unit_price")
+    assert "'unit_price' is negative on 1 row (-20" in asked.finding
+    assert "Rows left out: negative price 1 (-20" in audit.understood
+    told = next(f.finding for f in audit.findings if f.finding.startswith("Negative price"))
+    assert told == "Negative price: rejected (1.0% of its rows, -20, by 'unit_price')."
+    audit = segkit.audit_data(raw, {"orders": {"negative": "return"}})
+    assert not [f for f in audit.findings if f.severity == "block"]
+    assert segkit.clean_data(audit).orders["amount"].sum() == 99 * 20 - 20
+
+
 def test_infinite_and_huge_amounts_are_counted_not_summed():
     raw = lines(amount=[1.0, float("inf"), float("-inf"), float("nan"), 1e300, -2.5])
     taken = segkit.clean_data(raw)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.display import counted, lower_first, number, percent, sentences, shorten_list
+from segkit.display import counted, lower_first, money, number, percent, sentences, shorten_list
 from segkit.errors import SegkitError
 from segkit.intake.answers import as_options, quote_text
 from segkit.intake.cells import is_text
@@ -26,7 +26,7 @@ from segkit.intake.people import CONSENT
 from segkit.intake.proposal import settle_mapping
 from segkit.intake.questions import MOST_ASKED, Finding, explain_signs, rest_least
 from segkit.intake.readers import Gathered, gather
-from segkit.intake.sanity import doubt_orders, doubt_rejected
+from segkit.intake.sanity import BEHIND, doubt_orders, doubt_rejected
 from segkit.intake.store import Intake
 from segkit.result import Result
 from segkit.schema import CONTRACTS
@@ -85,7 +85,10 @@ def findings_of(
             for item in step.rejected:
                 share = percent(item.rows / max(raw[step.table].height, 1))
                 reason = item.reason.replace("_", " ").capitalize()
-                text = f"{reason}: rejected ({share} of its rows)."
+                lost = f", {money(float(item.money))}" if item.money else ""
+                source = mapping.tables[step.table].columns.get(BEHIND.get(item.reason, ""))
+                lost += f", by {source!r}" if source else ""
+                text = f"{reason}: rejected ({share} of its rows{lost})."
                 example = item.examples[0] if item.examples else ""
                 advice = _advise(item.reason, item.change)
                 findings.append(Finding("warn", step.table, "", text, item.rows, example, advice))

@@ -141,7 +141,7 @@ def _say_left_out(columns: Columns | None, taken: Intake) -> str:
     said = []
     for item in (r for step in taken.ledger.steps if step.table == "orders" for r in step.rejected):
         listed = ", ".join(shorten_list(told.get(item.reason, []), MOST_NAMED))
-        if item.money and "customer" in item.reason:
+        if item.money and not listed:
             listed = money(float(item.money))
         said.append(f"{item.reason.replace('_', ' ')} {number(item.rows)}" + f" ({listed})" * (
             listed != ""))  # fmt: skip

@@ -21,6 +21,7 @@ from segkit.intake.rejects import (
     order_rules,
     repeats,
     settle,
+    told_returns,
 )
 from segkit.intake.statuses import ROW_KINDS
 from segkit.intake.tables import Cleaned, join_customers, note_repeats, time_columns
@@ -277,18 +278,11 @@ def _sums(columns: Columns) -> list[pl.Expr]:
 def _returned(columns: Columns, amount: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
     """Mark returns, and the lines whose amount or quantity is negative."""
     has = columns.has
-    returned: pl.Expr = amount < 0
+    negative: pl.Expr = amount < 0
     if has("quantity") and columns.option("amount_of") == "line":
-        returned = returned | (pl.col("__quantity") < 0)
-    negative = returned.fill_null(value=False)
-    prefix = columns.option("return_prefix")
-    if prefix and has("order_id"):
-        returned = returned | pl.col("order_id").str.starts_with(prefix)
-    if has("is_return"):
-        returned = returned | pl.col("__flag")
-    if has("row_kind"):
-        returned = returned | pl.col("__return_row")
-    return returned.fill_null(value=False), negative
+        negative = negative | (pl.col("__quantity") < 0)
+    negative = negative.fill_null(value=False)
+    return negative | told_returns(columns), negative
 
 
 def _convert(columns: Columns, parsed: pl.DataFrame, fx: pl.DataFrame | None) -> pl.DataFrame:

@@ -304,16 +304,42 @@ def _price_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
         change = better_decimal(columns, "discount") or '[orders] discount_unit = "percent"'
         rules.append(Rule("money", "bad_discount", off, shown, change))
     if columns.has("unit_price"):
-        price = pl.col("__unit_price")
-        minus = (price < 0) & ~pl.col("__coupon")
-        if "__state" in parsed.columns:  # a refund written with its sign on the price, too
-            minus &= pl.col("__state") != "refunded"
-        if columns.has("row_kind"):
-            minus &= ~pl.col("__discount_row")
-        rules.append(Rule("money", "negative_price", minus, cash, "the source"))
+        price, change = pl.col("__unit_price"), '[orders] negative = "return"'
+        stray = _is_stray(columns, parsed)
+        rules.append(Rule("money", "negative_price", stray, cash, change))
         if columns.option("zero") == "reject":
             rules.append(Rule("money", "zero_price", price == 0, cash, '[orders] zero = "keep"'))
     return rules
+
+
+def told_returns(columns: Columns) -> pl.Expr:
+    """Mark the lines that something else than a sign calls returns."""
+    told: pl.Expr = pl.lit(value=False)
+    prefix = columns.option("return_prefix")
+    if prefix and columns.has("order_id"):
+        told |= pl.col("order_id").str.starts_with(prefix)
+    if columns.has("is_return"):
+        told |= pl.col("__flag")
+    if columns.has("row_kind"):
+        told |= pl.col("__return_row")
+    return told.fill_null(value=False)
+
+
+def _is_stray(columns: Columns, parsed: pl.DataFrame) -> pl.Expr:
+    """Mark negative prices that nothing else says to give money back: not the amount, nor a word.
+
+    That a mapping file itself takes what is negative as returned holds for prices, too.
+    """
+    if columns.mapping.is_set("orders", "negative") and columns.option("negative") == "return":
+        return pl.lit(value=False)
+    stray = (pl.col("__unit_price") < 0) & ~pl.col("__coupon") & ~told_returns(columns)
+    if columns.has("amount"):
+        stray &= pl.col("__amount") >= 0
+    if "__state" in parsed.columns:  # a refund written with its sign on the price, too
+        stray &= pl.col("__state") != "refunded"
+    if columns.has("row_kind"):
+        stray &= ~pl.col("__discount_row")
+    return stray
 
 
 def _currency_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:

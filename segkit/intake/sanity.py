@@ -11,7 +11,7 @@ from collections.abc import Mapping as Map
 
 import polars as pl
 
-from segkit.display import counted, number, percent
+from segkit.display import counted, money, number, percent
 from segkit.ids import is_of_column, split_nobody
 from segkit.intake.answers import quote_text
 from segkit.intake.cells import is_text
@@ -38,6 +38,7 @@ from segkit.intake.whole_orders import is_cancelled, states_of
 from segkit.schema import EVENT_TYPES
 
 FEW_PER_CENT = 0.05
+LITTLE_MONEY = 0.005  # of the sales: what is left out without a question
 MOST = 0.95  # of the rows rejected: hardly an order is left
 # What nobody can repair by another mapping: the reasons of a row as such.
 _UNREAD = {
@@ -45,7 +46,7 @@ _UNREAD = {
     "amount": ("missing_amount", "unknown_unit", "bad_amount", "amount_out_of_range"),
 }
 # The column behind a reason that is not a choice of the mapping file's.
-_BEHIND = {
+BEHIND = {
     "missing_customer_id": "customer_id",
     **dict.fromkeys(("cancelled", "refunded", "unpaid"), "status"),
     **dict.fromkeys(_UNREAD["order_time"], "order_time"),
@@ -88,6 +89,7 @@ def _doubts(
         for item in doubt_rejected(columns, taken)
         if columns.raw.height >= ENOUGH and not _is_given(given, item.column)
     ]
+    findings += _doubt_prices(columns, taken)
     return findings + doubt_customers(
         columns,
         taken,
@@ -144,6 +146,25 @@ def _doubt_rejects(columns: Columns, given: Mapping, taken: Intake) -> list[Find
     return findings
 
 
+def _doubt_prices(columns: Columns, taken: Intake) -> list[Finding]:
+    """Ask whether lines of a negative price are returns, where nothing else says so."""
+    minus = [r for step in taken.ledger.steps for r in step.rejected
+             if r.reason == "negative_price" and step.table == "orders"]  # fmt: skip
+    sold = float(taken.tables["orders"]["amount"].sum())
+    lost = sum(float(item.money or 0) for item in minus)
+    few = columns.raw.height < ENOUGH or abs(lost) <= LITTLE_MONEY * sold
+    if few or columns.mapping.is_set("orders", "negative"):
+        return []
+    (item,) = minus
+    text = (
+        f"{columns.source('unit_price')!r} is negative on {counted(item.rows, 'row')} "
+        f"({money(lost)}): given back, or left out with all that is negative?"
+    )
+    answer = f'{item.change}; or [orders] negative = "reject"'
+    example = item.examples[0] if item.examples else ""
+    return [Finding("block", "orders", "unit_price", text, item.rows, example, answer)]
+
+
 def _are_of_kinds(columns: Columns) -> bool:
     """Return whether the rows without an amount are all rows of some kinds, such as payments."""
     kind, amount = columns.source("row_kind"), columns.source("amount")
@@ -164,7 +185,7 @@ def doubt_rejected(columns: Columns, taken: Intake) -> list[Finding]:
     if not rejected or lost <= MOST * (lost + sales):
         return []
     first = rejected[0]
-    name = _BEHIND.get(first.reason)
+    name = BEHIND.get(first.reason)
     if name is None and kept:
         return []  # left out because the mapping or the caller says so
     if name == "status" and not columns.has("status"):
