@@ -179,7 +179,7 @@ def test_thousands_are_offered_before_decimals_of_three_figures() -> None:
     frame = _lines(["Email", "Order number", "Order date", "Total"]).with_columns(
         Total=pl.Series([f"{n + 1},000" for n in range(60)])
     )
-    assert 'decimal = "." (or ",")' in _asked(frame)
+    assert 'decimal = "."; or [orders] decimal = ","' in _asked(frame)
 
 
 def test_events_alone_are_no_orders() -> None:

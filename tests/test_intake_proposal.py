@@ -154,6 +154,8 @@ def test_the_audit_says_in_three_lines_what_it_understood():
         ("Cep Telefonu", "phone"),
         ("Mobiltelefon", "phone"),
         ("Celular Comprador", "customer phone"),
+        ("Order (main) number (payment)", "id order"),
+        ("주문번호(상품)", "id order product"),
     ],
 )
 def test_headers_name_concepts_in_any_script(header, meant):
@@ -179,11 +181,60 @@ def test_what_else_a_header_names_rules_it_out():
         ("Orderdatum", "Förfallodatum"),
         ("Invoice date", "Due date"),
         ("Data zamówienia", "Termin płatności"),
+        ("주문일자(결제확인전)", "발송일자"),
+        ("注文日（入金前）", "出荷日"),
     ],
 )
 def test_what_happens_after_an_order_is_not_its_time(ordered, later):
     part = proposed(**{later: ["2024-02-01"] * 2, ordered: ["2024-01-01"] * 2})
     assert part.columns == {"order_time": ordered}
+
+
+@pytest.mark.parametrize("later", ["Payout date", "Settlement date", "Dispatch date"])
+def test_a_full_date_of_payment_comes_before_dates_of_payout_and_dispatch(later):
+    frame = shop(lines=1).rename({"Order date": later})
+    frame = frame.with_columns(pl.Series("Paid", DAYS[:120]))
+    assert proposed(**frame.to_dict(as_series=False)).columns["order_time"] == "Paid"
+
+
+def test_few_sales_without_a_date_are_asked_about_where_another_date_is_full():
+    frame = shop().with_columns(Confirmed=pl.col("Order date"))
+    lacking = pl.when(pl.int_range(pl.len()) >= 2).then("Order date").alias("Order date")
+    (question,) = asked(frame.with_columns(lacking))
+    assert offered_answers(question.answer) == [
+        ["orders.columns.order_time=Confirmed"], ["orders.columns.order_time=Order date"]
+    ]  # fmt: skip
+    kept = {"orders": {"columns": {"order_time": "Order date"}}}
+    assert asked(frame.with_columns(lacking), kept) == []
+    assert asked(frame.with_columns(lacking).drop("Confirmed")) == []
+
+
+@pytest.mark.parametrize(
+    ("main", "part"),
+    [
+        ("主订单编号", "子订单编号"),
+        ("主單編號", "訂單編號"),
+        ("親注文番号", "子注文番号"),
+        ("주문번호", "상품주문번호"),
+        ("Hauptauftrag Nr.", "Unterauftrag Nr."),
+        ("N° pedido principal", "N° subpedido"),
+        ("Order No", "Sub order no"),
+        ("Parent order ID", "Order ID"),
+    ],
+)
+def test_the_number_of_a_whole_order_comes_before_those_of_its_parts(main, part):
+    frame = shop().rename({"Order No": main})
+    frame = frame.with_columns(pl.Series(part, [f"B{i:06}" for i in range(frame.height)]))
+    assert proposed(**frame.to_dict(as_series=False)).columns["order_id"] == main
+
+
+@pytest.mark.parametrize("header", ["Main subscription no", "Parent account order", "Master ID"])
+def test_the_number_of_a_subscription_or_customer_is_no_orders(header):
+    order = pl.int_range(pl.len()) // 2
+    frame = shop().rename({"Order No": "Order ID"}).with_columns(
+        pl.format("S{}{}", "Client", order // 30 % 2).alias(header))  # fmt: skip
+    frame = frame.with_columns(pl.format("B{}", pl.int_range(pl.len()) + 10_000).alias("Order ID"))
+    assert proposed(**frame.to_dict(as_series=False)).columns["order_id"] == "Order ID"
 
 
 # Equations ------------------------------------------------------------------------------------

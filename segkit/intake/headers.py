@@ -40,6 +40,7 @@ _WITHOUT_TAX = frozenset(WORDS["headers"]["without_tax"].split())
 _RETURNS = [stem for stem in re.split(r"[|\n]", WORDS["states"]["refunded"]) if stem.isalpha()]
 _GIVEN_BACK = re.compile(rf"(?!returning|palaute$|rembours(?:$|kost))(?:{'|'.join(_RETURNS)})")
 _PAID_BACK = re.compile(pattern("given_back"))
+_BRACKETED = re.compile(r"[(\[（［【〔][^)\]）］】〕]*[)\]）］】〕]")
 _TAILS = ("nr", "no", "id", "num", "code")
 _DOCUMENT_TYPE = re.compile(
     r"^(?:fk|bl|au|vg|bw|vbtyp|faktura|beleg|auftrags?|vorgangs?|buchungs?)_?(?:art|typ)$|^vbtyp$|"
@@ -211,6 +212,11 @@ def concepts(header: str) -> tuple[frozenset[str], int]:
     (['total'], 1)
     >>> sorted(concepts("订单金额")[0])
     ['amount', 'order']
+
+    A remark in brackets makes an order's date or number no other one.
+
+    >>> sorted(concepts("Order date (before payment)")[0])
+    ['date', 'order']
     """
     return _concepts(_short(header))
 
@@ -218,6 +224,11 @@ def concepts(header: str) -> tuple[frozenset[str], int]:
 @cache
 def _concepts(header: str) -> tuple[frozenset[str], int]:
     name = without_number(header)
+    outside = _BRACKETED.sub("", name).strip()
+    if outside != name and (known := _concepts(outside))[0] & {"order", "buy", "created"}:
+        beside = _concepts(" ".join(part[1:-1] for part in _BRACKETED.findall(name)))[0]
+        if "date" in known[0] or ("id" in known[0] and not beside & {"product", "line"}):
+            return known
     tokens = _plain(name).split("_")
     others = _plain(name.translate(_BARE)).split("_")
     others = others if len(others) == len(tokens) else tokens

@@ -17,7 +17,7 @@ from segkit.intake.evidence import (
     constant_within,
     folded,
 )
-from segkit.intake.headers import WORDS, concepts
+from segkit.intake.headers import WORDS, concepts, plain, regex
 from segkit.intake.mapping import TableMapping
 from segkit.intake.questions import Finding
 
@@ -48,21 +48,22 @@ def other_numbers(profiles: dict[str, ColumnProfile], columns: dict[str, str]) -
     who, when, order = (
         profiles.get(columns.get(name, "")) for name in ("customer_id", "order_time", "order_id")
     )
-    if who is None or when is None:
+    if when is None:
         return []
-    people, used = folded(who), pl.int_range(who.rows, eager=True) if order is None else order.cells
+    used = pl.int_range(when.rows, eager=True) if order is None else order.cells
     found = []
     for header, shown in profiles.items():
         meant, is_named = concepts(header)[0], {"id", "order"} <= concepts(header)[0]
         if header in columns.values() or not meant <= _NUMBER or shown.dated or shown.is_money:
             continue
-        if min(shown.filled, shown.codes) < FILLED or shown.distinct <= who.distinct:
+        if min(shown.filled, shown.codes) < FILLED or (who and shown.distinct <= who.distinct):
             continue
         if order is not None and shown.distinct >= max(FILLED * shown.rows, order.distinct + 1):
             continue  # numbers lines
         fits = _holds_several(shown.cells, used)
         fits = fits or ("payment" not in meant and _holds_several(used, shown.cells))
-        same = [people] if is_named else [people, when.cells]
+        same = [] if who is None else [folded(who)]
+        same += [] if is_named and same else [when.cells]
         shares = [constant_within(shown.cells, other) for other in same]
         if (is_named or fits) and all(share is None or share >= FILLED for share in shares):
             found.append(header)
@@ -74,6 +75,40 @@ def _holds_several(coarse: pl.Series, fine: pl.Series) -> bool:
     pairs = pl.DataFrame({"coarse": coarse, "fine": fine}).drop_nulls().unique()
     several = (pairs["coarse"].value_counts()["count"] > 1).sum() >= FEWEST_GROUPS
     return bool(several and pairs.height <= (1 + LEFT) * pairs["fine"].n_unique())
+
+
+def find_main(
+    profiles: dict[str, ColumnProfile], columns: dict[str, str], others: list[str]
+) -> str | None:
+    """Return the number of ``others`` that is the order's, where the one in use is of its parts.
+
+    Each holds several of these, of one time. It is called the main one, or these are called parts
+    or number the lines of what is called an order's number, too.
+
+    Examples
+    --------
+    >>> rows = pl.DataFrame({"main order": [i // 3 for i in range(36)], "sub order": range(36),
+    ...     "day": [f"2024-05-{10 + i // 3}" for i in range(36)]})
+    >>> from segkit.intake.evidence import profile_columns
+    >>> used = {"order_id": "sub order", "order_time": "day"}
+    >>> find_main(profile_columns(rows, ()), used, ["main order"])
+    'main order'
+    """
+    part, when = (profiles.get(columns.get(name, "")) for name in ("order_id", "order_time"))
+    if part is None or when is None:
+        return None
+    is_part = regex("part_number").search(plain(part.name)) or (
+        "order" in concepts(part.name)[0] and part.distinct >= FILLED * part.rows
+    )
+    found = []
+    for header in others:
+        cells, is_main = profiles[header].cells, regex("main_number").search(plain(header))
+        if not is_main and not (is_part and {"id", "order"} <= concepts(header)[0]):
+            continue
+        alike = constant_within(cells, when.cells)
+        if alike is not None and alike >= FILLED and _holds_several(cells, part.cells):
+            found.append((not is_main, -profiles[header].distinct, header))
+    return min(found)[2] if found else None
 
 
 def find_repeating(

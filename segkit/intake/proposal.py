@@ -75,6 +75,7 @@ from segkit.intake.money import (
 )
 from segkit.intake.numbering import (
     about_numbering,
+    find_main,
     find_repeating,
     other_numbers,
     return_prefix,
@@ -95,14 +96,15 @@ from segkit.intake.roles import (
 from segkit.intake.sanity import refuse_other_tables, refuse_without_customers
 from segkit.intake.states import about_returns, about_statuses
 from segkit.intake.statuses import read_statuses, status_meaning
+from segkit.intake.tried import LATER
 from segkit.intake.void import about_void
 from segkit.schema import CONTRACTS
 
 MOST_OFFERED = 3
 NEARLY_ALL = 0.98  # of the rows have a date
+# What names the time of an order, and of what is paid out for it.
+_PLACED, _PAID_OUT = frozenset(["order", "buy", "created"]), frozenset(["balance", "converted"])
 FEW_CUSTOMERS, RIVAL = 20, 0.1  # of a column of places, beside ten times as many customers
-# What happens to an order afterwards: no time of an order.
-_LATER = frozenset(["refund", "cancelled", "shipping", "deadline", "updated", "dispute", "age"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,42 +227,55 @@ def _settle_returns(draft: _Draft) -> None:
 def _better_date(draft: _Draft) -> dict[str, str]:
     """Return the only column of dates where none is the time of the order yet.
 
-    A date that a part of the sales lacks, as that of delivery, gives way to one that all have.
+    A date that a part of the sales lacks, or of delivery or payout, gives way to one that all have.
     """
     best = draft.columns.get("order_time")
     dated = {h: shown for h, shown in draft.profiles.items()
-             if shown.dated and not _LATER & concepts(h)[0]}  # fmt: skip
+             if shown.dated and not LATER & concepts(h)[0]}  # fmt: skip
     if best is None:
         free = [header for header in dated if header not in draft.used]
+        free = [header for header in free if not _PAID_OUT & concepts(header)[0]] or free
         return {"order_time": free[0]} if len(free) == 1 else {}
     shown = draft.profiles[best]
     state = draft.profile("status")
     words = None if state is None else read_statuses(state.cells.cast(pl.String), {})
     may_count = None if words is None else words.is_in(["cancelled", "refunded", "unpaid"]).not_()
     of_sales = shown.cells if may_count is None else shown.cells.filter(may_count.fill_null(True))
-    if shown.rows < ENOUGH or of_sales.count() >= NEARLY_ALL * of_sales.len():
+    meant = concepts(best)[0]
+    is_later = bool(LATER & meant) or (not _PLACED & meant and bool(_PAID_OUT & meant))
+    is_full = of_sales.count() >= NEARLY_ALL * of_sales.len()
+    if shown.rows < ENOUGH or (is_full and not is_later):
         return {}
     scores = draft.scores["order_time"]
-    full = [h for h in scores if h in dated and dated[h].filled >= NEARLY_ALL]
-    full = [header for header in full if scores[header] >= LEAST]
-    return {"order_time": max(full, key=lambda header: scores[header])} if full else {}
+    full = {h: scores.get(h, 0.0) for h, other in dated.items() if other.filled >= NEARLY_ALL}
+    full = {
+        header: score
+        for header, score in full.items()
+        if score >= LEAST or (is_later and (_PLACED | {"payment"}) & concepts(header)[0])
+    }
+    return {"order_time": max(full, key=lambda header: full[header])} if full else {}
 
 
 def _number_orders(draft: _Draft) -> list[Finding]:
     """Take the order id by its values where no header names one, and say so.
 
-    A number whose orders share one amount gives way to the coarser one that has it.
+    A number of an order's parts gives way to the order's, as do numbers that share one amount.
     """
     who, when = draft.profile("customer_id"), draft.profile("order_time")
     if (finer := draft.columns.get("order_id")) is not None:
         others = other_numbers(draft.profiles, draft.whole)
-        header = find_repeating(draft.profiles, draft.whole, others)
+        repeating = find_repeating(draft.profiles, draft.whole, others)
+        header = repeating or find_main(draft.profiles, draft.whole, others)
         if header is None:
             return []
         draft.scores["order_id"].pop(finer)
         draft.columns["order_id"] = header
-        text = f"{header!r} is read as the order id: {draft.whole['amount']!r} is one on all rows "
-        text += f"of each, though {finer!r} differs."
+        text = (
+            f"{header!r} is read as the order id: {draft.whole['amount']!r} is one on all rows of "
+            f"each, though {finer!r} differs."
+            if repeating
+            else f"{header!r} is read as the order id: each has one time, and several {finer!r}."
+        )
         answer = f'[orders.columns] order_id = "{finer}", if that is meant'
         return [Finding("info", "orders", "order_id", text, answer=answer)]
     if "order_id" in draft.whole or who is None or when is None:

@@ -237,8 +237,8 @@ def doubted_decimals(columns: Columns, names: Iterable[str]) -> dict[str, tuple[
         example = mask_cell(unclear.sort()[0] if unclear.len() else unique[0])
         # Three figures behind every sign are rather thousands than decimals.
         likely, rival = (".", ",") if dialect.decimal == "," else (",", ".")
-        answer = f'[{columns.table}] decimal = "{best if is_better else likely}"'
-        answer += "" if is_better else f' (or "{rival}")'
+        signs = [best] if is_better else [likely, rival]
+        answer = "; or ".join(f'[{columns.table}] decimal = "{sign}"' for sign in signs)
         doubted[name] = dialect.decimal, answer, example
     return doubted
 
@@ -246,6 +246,7 @@ def doubted_decimals(columns: Columns, names: Iterable[str]) -> dict[str, tuple[
 def about_decimals(columns: Columns, doubted: Map[str, tuple[str, str, str]]) -> list[Finding]:
     """Ask for the decimal sign, once for all columns that the same answer settles."""
     alike: dict[tuple[str, str], list[str]] = {}
+    other = {".": ",", ",": "."}
     for name, (sign, answer, _) in doubted.items():
         alike.setdefault((sign, answer), []).append(name)
     return [
@@ -253,7 +254,8 @@ def about_decimals(columns: Columns, doubted: Map[str, tuple[str, str, str]]) ->
             "block", columns.table, names[0],
             f"It cannot be seen whether {sign!r} in "
             f"{join_words([repr(columns.source(name)) for name in names])} is the decimal sign or "
-            "parts thousands.",
+            f"parts thousands: 1{sign}000 is one thousand if decimal = \"{other[sign]}\", and "
+            f'one if decimal = "{sign}".',
             example=doubted[names[0]][2], answer=answer, kind="decimal",
         )
         for (sign, answer), names in alike.items()

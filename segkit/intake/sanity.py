@@ -37,7 +37,7 @@ from segkit.intake.tried import (
 from segkit.intake.whole_orders import is_cancelled, states_of
 from segkit.schema import EVENT_TYPES
 
-FEW_PER_CENT = 0.05
+FEW_PER_CENT, FEW_DATES, FULL_DATES = 0.05, 0.005, 0.98
 LITTLE_MONEY = 0.005  # of the sales: what is left out without a question
 MOST = 0.95  # of the rows rejected: hardly an order is left
 # What nobody can repair by another mapping: the reasons of a row as such.
@@ -120,19 +120,26 @@ def _doubt_rejects(columns: Columns, given: Mapping, taken: Intake) -> list[Find
     findings = []
     for name, unread in _UNREAD.items():
         lost = sum(reasons.get(reason, 0) for reason in unread)
-        if not lost or (kept and (lost <= FEW_PER_CENT * rows or rows < ENOUGH)):
+        few = FEW_PER_CENT * rows
+        full = ""  # a date that stands on the rows without one, too
+        if name == "order_time" and kept and lost <= few and not _is_given(given, name):
+            full = other_dates(columns, name, FULL_DATES)
+            few = FEW_DATES * (lost + taken.orders.height) if full else few
+        if not lost or (kept and (lost <= few or rows < ENOUGH)):
             continue
         raw_columns = columns.shown(*((name,) if columns.has(name) else ("quantity", "unit_price")))
         is_given = _is_given(given, name)
         if name == "order_time":
-            answer = better_dates(columns, name) or ("" if is_given else other_dates(columns, name))
+            answer = better_dates(columns, name) or full
+            answer = answer or ("" if is_given else other_dates(columns, name))
         else:
             answer = better_decimal(columns, "amount", "quantity", "unit_price")
         if kept and not answer and (is_given or (name == "amount" and _are_of_kinds(columns))):
             continue
         source = raw_columns[0] if raw_columns and kept else "..."
         left_out = ", if these rows are to be left out" if kept else ""
-        answer = answer or f'[orders.columns] {name} = "{source}"{left_out}'
+        stays = f'[orders.columns] {name} = "{source}"{left_out}'
+        answer = f"{answer}; or {stays}" if full else answer or stays
         counts = ", ".join(
             f"{reason.replace('_', ' ')} {number(reasons[reason])}"
             for reason in unread

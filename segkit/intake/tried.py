@@ -119,13 +119,23 @@ def _plausible(times: pl.Expr) -> pl.Expr:
     return inside.mean().fill_null(0.0)
 
 
-def other_dates(columns: Columns, name: str) -> str:
-    """Return the mapping line that takes another column, whose values are dates; empty if none."""
+def other_dates(columns: Columns, name: str, least: float = 0.0) -> str:
+    """Return the mapping line that takes another column, whose values are dates; empty if none.
+
+    A value must stand on the share ``least`` of the rows.
+    """
     used = set(columns.mapping.tables[columns.table].columns.values())
-    for raw_column in columns.raw.columns:
-        if raw_column not in used and is_dated(columns.raw[raw_column]):
-            return f'[{columns.table}.columns] {name} = "{raw_column}"'
-    return ""
+    dated = [
+        raw_column
+        for raw_column in columns.raw.columns
+        if raw_column not in used
+        and columns.cells(raw_column).count() >= least * columns.raw.height
+        and is_dated(columns.raw[raw_column])
+    ]
+    first = min(dated, key=lambda header: bool(LATER & concepts(header)[0]), default="")
+    if not first or (least and LATER & concepts(first)[0]):
+        return ""
+    return f'[{columns.table}.columns] {name} = "{first}"'
 
 
 def other_customers(
@@ -261,6 +271,8 @@ def likely_amount(columns: Columns) -> str:
 
 
 MOST_EACH = 50  # orders of one customer on average; a column of fewer values is of groups
+# What happens to an order afterwards: no time of an order.
+LATER = frozenset(["refund", "cancelled", "shipping", "deadline", "updated", "dispute", "age"])
 SOME, OFTEN, MOSTLY = 10, 20, 0.95  # people, rows of each, and orders of one customer
 FOUR_FIGURES = 1_000  # numbers of accounts have at least so many
 LIKE_CODES = 1e7  # whole numbers from here on are rather codes than amounts
