@@ -122,9 +122,10 @@ def _doubt_rejects(columns: Columns, given: Mapping, taken: Intake) -> list[Find
         lost = sum(reasons.get(reason, 0) for reason in unread)
         few = FEW_PER_CENT * rows
         full = ""  # a date that stands on the rows without one, too
-        if name == "order_time" and kept and lost <= few and not _is_given(given, name):
+        if name == "order_time" and 0 < lost <= few and not _is_given(given, name):
             full = other_dates(columns, name, FULL_DATES)
-            few = FEW_DATES * (lost + taken.orders.height) if full else few
+            sales = 0 if taken.orders is None else taken.orders.height
+            few = FEW_DATES * (lost + sales) if full else few
         if not lost or (kept and (lost <= few or rows < ENOUGH)):
             continue
         raw_columns = columns.shown(*((name,) if columns.has(name) else ("quantity", "unit_price")))
