@@ -488,7 +488,8 @@ def _question(
         answer = f'[orders.columns] cancelled_at = "{header}"'
         if sales:
             answer += f" with [orders.values.cancelled_at] {_write_words(sales, cells)}"
-        answer += f"; or {ignored}"
+        keeps = {*told[0].values()} == {"sale"}  # nothing known says that some do not count
+        answer = "; or ".join([ignored, answer] if keeps else [answer, ignored])
     else:
         answer = f"{ignored}; else a file without these orders"
     return Finding("block", "orders", (free or ["status"])[0], text, cells.len(), answer=answer)

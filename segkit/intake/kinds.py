@@ -197,8 +197,12 @@ def _ask_unnamed(name: str, kinds: dict[str, object], columns: Columns) -> list[
         f"({_shown(cells, [*others], columns)}): are they sales?"
     )
     rows = int(cells.is_in([*others]).sum())
-    values = ", ".join(f'{quote_text(word)} = "{kind}"' for word, kind in others.items())
-    answer = f'[orders.values.row_kind] {values} ("line" for words that count, "other" if not)'
+    answers = [
+        "[orders.values.row_kind] "
+        + ", ".join(f'{quote_text(word)} = "{kind}"' for word, kind in read.items())
+        for read in (others, dict.fromkeys(others, "other" if "line" in others.values() else "line"))
+    ]
+    answer = "; or ".join(answers) + ' ("line" for words that count, "other" if not)'
     return [Finding("block", "orders", "row_kind", text, rows, answer=answer)]
 
 
@@ -293,7 +297,7 @@ def _ask_movements(one: _Kinds) -> list[Finding]:
     if charges and not sales and not _are_beside_others(one, charges):
         others = {word: kind for word, kind in others.items() if kind != "charge"}
     odd = [word for word, kind in read.items() if kind is None and word in with_money]
-    is_told = odd and (recognised or meant == {"order", "type"})
+    is_told = odd and (recognised or (meant == {"order", "type"} and not _is_even(rows)))
     if not others and (meant == {"name"} or not is_told):  # a subject is free text
         return []
     are_lone = not sales and not odd and "way" not in read.values()
@@ -302,6 +306,12 @@ def _ask_movements(one: _Kinds) -> list[Finding]:
     if regex("ticket").search(plain(one.name)) and {*read.values()} <= {None, "way", "discount"}:
         return []  # kinds of tickets are what is sold
     return _ask_kinds(one, read, others, odd, rows)
+
+
+def _is_even(rows: pl.DataFrame) -> bool:
+    """Return whether words share the sales as channels and types of service do, not as refunds."""
+    counts = rows.filter(pl.col("money") > 0)["word"].drop_nulls().value_counts()["count"].sort()
+    return counts.len() > 1 and 2 * counts[-2] > counts[-1]
 
 
 def _rows_of_kinds(one: _Kinds, sales: list[str]) -> pl.DataFrame:

@@ -19,6 +19,7 @@ from segkit.intake.privacy import mask_word, show_state
 from segkit.intake.questions import MOST_KINDS, Finding
 from segkit.intake.statuses import (
     CREDIT,
+    is_of_payment,
     is_part_refund,
     likely_status,
     on_account_words,
@@ -85,6 +86,8 @@ def about_statuses(columns: Columns) -> list[Finding]:
             offers.append(offered)
     findings = _warn_part_refunds(columns)
     if asked:  # of both columns in one question
+        most = max(map(len, offers))
+        offers = [[*offered, *offered[:1] * (most - len(offered))] for offered in offers]
         first, *others = dict.fromkeys(map(" and ".join, zip(*offers, strict=True)))
         answer = f'{first}, each one of "sale", "unpaid", "cancelled", "refunded"'
         answer += "".join(f"; or {other}" for other in others)
@@ -161,10 +164,15 @@ def _ask_words(
     most, least = settle_unknown(known | asked, rows)[0], settle_unknown(known | paid, rows)[1]
     partly = [w for w in asked if w and asked[w] == "unpaid" and regex("partly").search(spelt(w))]
     in_part = most | dict.fromkeys(partly, "sale")
+    pair = (most, least) if most != least else (in_part, most)
+    readings = [most, least, in_part]
+    if most == least == in_part:  # no answer is the only one
+        pair = _all_or_none(columns, most, asked, name)
+        readings += pair
     answers = [
         f"[orders.values.{name}] "
         + ", ".join(f'{quote_text(shown[word])} = "{offered[word]}"' for word in shown)
-        for offered in (most, least, in_part)
+        for offered in readings
     ]
     mean = "means" if unknown.height == 1 else "mean"
     text = f"It is not known what {listed} in {columns.source(name)!r} {mean}: a sale, unpaid, "
@@ -172,8 +180,9 @@ def _ask_words(
     if issued["money"].count():
         sum_ = money(float(issued["money"].sum()))
         text += f" Invoices count when they are issued; {sum_} is not, or not wholly, paid."
-    pair = (most, least) if most != least else (in_part, most)
     text += say_left(table, pair, lambda word: say_word(word or None, words))
+    if most not in pair and table["money"].count():
+        text += f" The first answer leaves {_left_of(table, most)}."
     text += _say_part(
         columns, words.is_in([w for w in few["word"] if w and regex("partly").search(spelt(w))])
     )
@@ -184,6 +193,20 @@ def _ask_words(
 
 
 Told = dict[str | None, str]
+
+
+def _all_or_none(columns: Columns, told: Told, asked: Told, name: str) -> tuple[Told, Told]:
+    """Return the readings of words that are asked as sales, and as no sales.
+
+    Those are unpaid where it is about a payment, else cancelled, unless they are ``told`` already.
+    """
+    about_payment = "payment" in concepts(str(columns.source(name)))[0]
+    bad = {
+        word: told[word] if told[word] != "sale"
+        else "unpaid" if about_payment or is_of_payment(word) else "cancelled"
+        for word in asked
+    }  # fmt: skip
+    return told | dict.fromkeys(asked, "sale"), told | bad
 
 
 def settle_unknown(offered: Told, rows: Map[str | None, int]) -> tuple[Told, Told]:
@@ -214,11 +237,7 @@ def say_left(table: pl.DataFrame, told: tuple[Told, Told], say: Callable[[str], 
     differ = [word for word in sums if meant[0][word] != meant[1][word]]
     if not differ or not table["money"].count():
         return ""
-    left = [
-        money(sum(w for word, w in sums.items() if one[word] == "sale"
-                  or (one[word] == "refunded" and w < 0)))
-        for one in meant
-    ]  # fmt: skip
+    left = [_left_of(table, one) for one in told]
     if left[0] == left[1]:
         return ""
     named = join_words([say(word) for word in differ[:MOST_NAMED]])
@@ -226,6 +245,16 @@ def say_left(table: pl.DataFrame, told: tuple[Told, Told], say: Callable[[str], 
     others = {str(meant[1][word]) for word in differ}
     other = others.pop() if len(others) == 1 else "not"
     return f" With {named}{more} as sales {left[0]} is left, with them {other} {left[1]}."
+
+
+def _left_of(table: pl.DataFrame, told: Told) -> str:
+    """Write the money that is left of words by what they mean."""
+    counts = {word or "": kind for word, kind in told.items()}
+    left = 0.0
+    for word, worth in table.select("word", "money").iter_rows():
+        kind = counts.get(word or "", counts.get("*"))
+        left += worth if kind == "sale" or (kind == "refunded" and worth < 0) else 0.0
+    return money(left)
 
 
 def _say_part(columns: Columns, asked: pl.Series) -> str:
@@ -291,6 +320,8 @@ def _paid_words(columns: Columns, words: pl.Series) -> dict[str | None, str]:
         rows = pl.DataFrame({"word": words, "paid": paid.fill_null(value=False)})
         shares = dict(rows.group_by("word").agg(pl.col("paid").mean()).iter_rows())
         sales = [share for word, share in shares.items() if status_meaning(word) == "sale"]
+        if not any(map(status_meaning, filter(None, shares))):  # paid or not by the column alone
+            sales = [max(shares.values())] if min(shares.values()) <= 1 - WHOLE else []
         if sales and min(sales) >= WHOLE:
             told = {True: "sale", False: "unpaid"}
             return {w: told[s >= WHOLE] for w, s in shares.items() if s >= WHOLE or s <= 1 - WHOLE}

@@ -184,6 +184,19 @@ def unpaid_words(words: Iterable[object]) -> set[str]:
     return issued | billed | (owed if issued | billed else set())
 
 
+def is_of_payment(word: object) -> bool:
+    """Return whether a status word is about a payment: a deposit, what is owed or billed.
+
+    Examples
+    --------
+    >>> [is_of_payment(word) for word in ("Deposit", "Emitido", "Reserved", "Closed")]
+    [True, True, True, False]
+    """
+    text = _state_text(word)
+    named = map(regex, ("held", "owed", "issued", "on_account"))
+    return any(one.search(text) for one in (*named, _AWAITED["payment"]))
+
+
 def on_account_words(words: Iterable[object]) -> set[str]:
     """List the words of invoices that are issued and not, or not wholly, paid.
 
@@ -231,11 +244,14 @@ def likely_status(
     meant = status_meaning(word)
     if meant is not None:
         return meant
+    meanings_of_others = {status_meaning(other) for other in texts if other != str(word)}
+    if regex("held").search(spelt(word)):  # for the buyer, or of his money; a part may be paid
+        is_deposit = regex("deposit").search(spelt(word))
+        return "unpaid" if "sale" in meanings_of_others and not is_deposit else "..."
     if row_meaning(word) in ("other", "charge") or regex("negated").search(spelt(word)):
         return "cancelled"
     if regex("owed").search(_state_text(word)):
         return "unpaid"
-    meanings_of_others = {status_meaning(other) for other in texts if other != str(word)}
     if meanings_of_others and not meanings_of_others & {None, "sale"}:  # all others do not count
         return "sale"
     bare = spelt(word)
