@@ -401,6 +401,23 @@ def test_codes_of_a_known_system_are_offered_as_it_means_them() -> None:
     assert '"700" = "sale", "900" = "cancelled"' in _question(frame)
 
 
+def test_unknown_types_of_service_that_share_the_sales_are_no_kinds_of_rows():
+    services = ("Zork", "Blip", "Quux")
+    frame = pl.DataFrame(
+        [
+            {"Order": n, "Order type": services[n % 3], "Date": str(day), "Total": cash,
+             "Email": f"{c}@x.example"}
+            for c, n, day, cash in ORDERS
+        ]
+    )  # fmt: skip
+    assert not segkit.audit_data(frame).blocked
+    rare = frame.with_columns(
+        pl.when(pl.col("Order") % 9 == 0).then(pl.lit("Zork")).otherwise(pl.lit("Blip"))
+        .alias("Order type")
+    )  # fmt: skip
+    assert "kinds of rows" in " ".join(one.finding for one in segkit.audit_data(rare).findings)
+
+
 LEDGER = ("Sales Invoice", "Sales Receipt", "Purchase", "Purchase Payment", "Credit note")
 CODES = ("SI", "SR", "PI", "PP", "SC")
 

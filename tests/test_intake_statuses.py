@@ -5,7 +5,7 @@ import pytest
 
 import segkit
 from segkit.errors import DataError, MappingError
-from segkit.intake.answers import mapping_of
+from segkit.intake.answers import mapping_of, offered_answers
 from segkit.intake.evidence import profile_columns
 from segkit.intake.factors import LEAST
 from segkit.intake.headers import concepts
@@ -502,3 +502,32 @@ def test_an_answer_that_another_one_makes_void_is_named(answers, said):
     told = mapping_of([f"orders.{one}" for one in answers])
     voids = [f for f in segkit.audit_data(frame, told).findings if "no effect" in f.finding]
     assert [said in void.finding for void in voids] == [True]
+
+
+@pytest.mark.parametrize(
+    ("words", "paid", "offered"),
+    [
+        (("Paid", "Deposit", "Reserved"), {"Deposit"}, [("sale", "unpaid"), ("sale", "sale"), ("unpaid", "unpaid")]),
+        (("Paid", "Deposit"), None, [("sale",), ("unpaid",)]),
+        (("Paid", "Reserved"), None, [("unpaid",), ("sale",)]),
+        (("Void", "Zork"), None, [("sale",), ("cancelled",)]),
+        (("Void", "Emitido"), None, [("sale",), ("unpaid",)]),
+        (("2", "1", "3", "0"), None, [("sale", "cancelled", "sale", "cancelled"), ("sale",) * 4, ("cancelled",) * 4]),
+    ],
+)  # fmt: skip
+def test_words_of_a_state_are_offered_as_sales_and_as_none(words, paid, offered):
+    state = [words[0]] * 40 + [word for word in words[1:] for _ in range(12)]
+    rows = range(len(state))
+    frame = pl.DataFrame(
+        {"order": [f"N{n}" for n in rows], "customer_id": [f"k{n % 7}" for n in rows],
+         "date": [f"2024-05-{1 + n % 28:02}" for n in rows], "total": [n + 1.5 for n in rows],
+         "Statut facture" if words[0] == "2" else "Status": state}
+    )  # fmt: skip
+    if paid is not None:
+        frame = frame.with_columns(Paid=pl.Series([n * 0.5 + 1 if state[n] in {*paid, words[0]}
+                                                   else 0.0 for n in rows]))  # fmt: skip
+    (asked,) = [one for one in segkit.audit_data(frame).findings if one.column == "status"
+                and one.severity == "block"]  # fmt: skip
+    read = [[line.rpartition("=")[2] for line in offer] for offer in offered_answers(asked.answer)]
+    assert [tuple(offer) for offer in read] == offered
+    assert " as sales " in asked.finding

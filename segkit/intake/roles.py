@@ -33,6 +33,7 @@ from segkit.intake.headers import (
     names_companion,
     pattern,
     plain,
+    regex,
     without_number,
 )
 from segkit.intake.reshape import name_pairs
@@ -189,6 +190,8 @@ def _fits_status(header: str, shown: ColumnProfile) -> float | None:
     meant, _ = concepts(header)
     if {"region", "id"} <= meant <= {"region", "id", "status"} and shown.distinct > MOST_STATES:
         return None
+    if 2 * shown.distinct > shown.filled * shown.rows and regex("notes").search(plain(header)):
+        return None  # free text
     meant -= {"id"} if "status" in meant else set()
     if "shipping" in meant or (
         "refund" in meant and any(refund_meaning(w) != status_meaning(w) for w in shown.words)

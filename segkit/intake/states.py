@@ -380,7 +380,9 @@ def about_returns(columns: Columns) -> list[Finding]:
         known = pl.col("word").is_in(["", *map(str, words)])
         worth = line_money(columns)
         back = False if worth is None else (worth < 0).fill_null(value=False)  # by its sign
-        odd = cells.filter(read.is_null() & ~known & counted_rows(columns) & ~pl.lit(back))
+        is_odd = read.is_null() & ~known & counted_rows(columns) & ~pl.lit(back)
+        marked = cells.select(is_odd.fill_null(value=False).alias("odd")).to_series()
+        odd = cells.filter(marked)
         text = f"holds {_some(odd['word'])}, neither yes nor no."
         filled = cells.filter(pl.col("word") != "")
         # Words on fewer than half the rows, none of them a no, are reasons: all came back.
@@ -389,7 +391,8 @@ def about_returns(columns: Columns) -> list[Finding]:
         )
         if not odd.height:
             return []
-        return [_return_question(raw_column, text, odd, cells["word"], are_reasons=are_reasons)]
+        left = _left_by_sign(columns, marked)
+        return [_return_question(raw_column, text, odd, cells["word"], left, are_reasons)]
     is_told = columns.has("is_return") or columns.option("return_prefix")
     return [] if is_told else _credit_notes(columns)
 
@@ -447,8 +450,7 @@ def _return_question(
     what: str,
     rows: pl.DataFrame,
     cells: pl.Series,
-    left: tuple[str, bool] = ("", False),
-    *,
+    left: tuple[str, bool],
     are_reasons: bool = False,
 ) -> Finding:
     """Ask which words of a column mean a return, the likely ones first; or none of them."""
@@ -463,7 +465,7 @@ def _return_question(
     answers = [
         f'[orders.columns] is_return = "{column}" with [orders.values.is_return] '
         + ", ".join(f'"{w}" = {"true" if w in likely and back else "false"}' for w in given)
-        for back in ((True, False) if said else (True,))
+        for back in (True, False)
     ]
     answer = "; or ".join(answers[:: -1 if are_sales else 1])
     text = f"{column!r} {what} It decides the sign of {counted(rows.height, 'row')}.{said}"
