@@ -508,6 +508,7 @@ def test_an_answer_that_another_one_makes_void_is_named(answers, said):
     ("words", "paid", "offered"),
     [
         (("Paid", "Deposit", "Reserved"), {"Deposit"}, [("sale", "unpaid"), ("sale", "sale"), ("unpaid", "unpaid")]),
+        (("wykonana", "odrzucona", "nowa"), {"wykonana"}, [("unpaid",), ("sale",)]),
         (("Paid", "Deposit"), None, [("sale",), ("unpaid",)]),
         (("Paid", "Reserved"), None, [("unpaid",), ("sale",)]),
         (("Void", "Zork"), None, [("sale",), ("cancelled",)]),

@@ -370,7 +370,8 @@ def _ask_kinds(
     for word in odd:
         is_bad = status_meaning(word) in ("cancelled", "unpaid") or word in again
         is_off = word not in positive and _are_beside_others(one, [word])
-        kinds[word] = "other" if is_bad else "discount" if is_off else "line"
+        sold = "line" if word in positive else "return"
+        kinds[word] = "other" if is_bad else "discount" if is_off else sold
     return one.ask_or_all(text, kinds)
 
 

@@ -287,7 +287,7 @@ def _offer_meanings(columns: Columns, name: str, words: pl.Series) -> dict[str |
         w: likely_status(w, listed, paid=is_paid, header=str(words.name)) for w in listed
     }
     offers |= {word: kind for word, kind in _paid_words(columns, words).items()
-               if offers.get(word) == "..."}  # fmt: skip
+               if offers.get(word) == "..." or regex("new").fullmatch(spelt(word))}  # fmt: skip
     offers |= dict.fromkeys(_issued(columns, words), "sale")
     worth = line_money(columns)
     if worth is not None:  # what comes off is no open order
@@ -306,7 +306,8 @@ def _paid_words(columns: Columns, words: pl.Series) -> dict[str | None, str]:
     """Tell by an unused column of payments which words stand on paid orders and which on others."""
     used = columns.mapping.tables[columns.table].columns.values()
     for header, shown in columns.profiles.items():
-        if header in used or concepts(header)[0] - {"date", "amount"} != {"payment"}:
+        is_named = concepts(header)[0] - {"date", "amount"} == {"payment"}
+        if header in used or not (is_named or (shown.dated and is_of_payment(header))):
             continue
         cells = columns.cells(header)
         if shown.is_flag:

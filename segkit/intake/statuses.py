@@ -185,7 +185,7 @@ def unpaid_words(words: Iterable[object]) -> set[str]:
 
 
 def is_of_payment(word: object) -> bool:
-    """Return whether a status word is about a payment: a deposit, what is owed or billed.
+    """Return whether a word or header is about a payment: a deposit, what is owed or billed.
 
     Examples
     --------
