@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from segkit.intake.questions import Finding
 
 PAGE, WORKBOOK, MAPPING = "customers.html", "segments.xlsx", "mapping.toml"
+KINDS = (
+    "(a kind of row can be line, which counts, return, which was given back, discount, which comes "
+    "off, or other, which is left out: one --answer for each word.)"
+)
 MEANINGS = ("sale", "unpaid", "cancelled", "refunded")  # of the state of an order
 MOST_TRIES = 3  # of an answer that cannot be read
 MOST_USED = 0.9  # where fewer lines than this share are used, the page says so first
@@ -236,7 +240,10 @@ def _stop(questions: Sequence[Finding], given: Sequence[str], asked: int) -> str
     for question in questions:
         options = " or ".join(as_options(question.answer))
         lines.append(f"- {question.finding}\n  pass {options or question.answer}")
-    return "\n".join([*lines, *explain_signs(questions)])
+    lines += explain_signs(questions)
+    if any("row_kind" in question.answer for question in questions):
+        lines.append(KINDS)
+    return "\n".join(lines)
 
 
 # Files ----------------------------------------------------------------------------------

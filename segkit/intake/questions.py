@@ -97,11 +97,6 @@ def explain_signs(questions: Iterable[Finding]) -> list[str]:
     answers = " ".join(question.answer for question in questions)
     signs = {'"*"': "every other word", '"..."': "what you fill in: a column, or one of the words"}
     told = [f"{sign} stands for {meaning}" for sign, meaning in signs.items() if sign in answers]
-    if "[orders.values.row_kind]" in answers:
-        told.append(
-            "a kind of row can be line (it counts), return (given back), discount (comes off) or "
-            "other (left out)"
-        )
     if any(question.kind == "words" for question in questions):
         told.append("a word can have another of its meanings: one --answer for each word")
     return [f"({'; '.join(told)}.)"] if told else []
