@@ -507,13 +507,15 @@ def test_an_answer_that_another_one_makes_void_is_named(answers, said):
 @pytest.mark.parametrize(
     ("words", "paid", "offered"),
     [
-        (("Paid", "Deposit", "Reserved"), {"Deposit"}, [("sale", "unpaid"), ("sale", "sale"), ("unpaid", "unpaid")]),
+        (("Paid", "Deposit", "Reserved"), {"Deposit"},
+         [("sale", "unpaid"), ("sale", "sale"), ("unpaid", "unpaid")]),
         (("wykonana", "odrzucona", "nowa"), {"wykonana"}, [("unpaid",), ("sale",)]),
         (("Paid", "Deposit"), None, [("sale",), ("unpaid",)]),
         (("Paid", "Reserved"), None, [("unpaid",), ("sale",)]),
         (("Void", "Zork"), None, [("sale",), ("cancelled",)]),
         (("Void", "Emitido"), None, [("sale",), ("unpaid",)]),
-        (("2", "1", "3", "0"), None, [("sale", "cancelled", "sale", "cancelled"), ("sale",) * 4, ("cancelled",) * 4]),
+        (("2", "1", "3", "0"), None,
+         [("sale", "cancelled", "sale", "cancelled"), ("sale",) * 4, ("cancelled",) * 4]),
     ],
 )  # fmt: skip
 def test_words_of_a_state_are_offered_as_sales_and_as_none(words, paid, offered):

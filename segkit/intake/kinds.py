@@ -197,10 +197,11 @@ def _ask_unnamed(name: str, kinds: dict[str, object], columns: Columns) -> list[
         f"({_shown(cells, [*others], columns)}): are they sales?"
     )
     rows = int(cells.is_in([*others]).sum())
+    turned = dict.fromkeys(others, "other" if "line" in others.values() else "line")
     answers = [
         "[orders.values.row_kind] "
-        + ", ".join(f'{quote_text(word)} = "{kind}"' for word, kind in read.items())
-        for read in (others, dict.fromkeys(others, "other" if "line" in others.values() else "line"))
+        + ", ".join(f'{quote_text(word)} = "{kind}"' for word, kind in kinds_.items())
+        for kinds_ in (others, turned)
     ]
     answer = "; or ".join(answers) + ' ("line" for words that count, "other" if not)'
     return [Finding("block", "orders", "row_kind", text, rows, answer=answer)]

@@ -188,10 +188,12 @@ def _fits_number(role: str, shown: ColumnProfile) -> float | None:
 
 def _fits_status(header: str, shown: ColumnProfile) -> float | None:
     meant, _ = concepts(header)
-    if {"region", "id"} <= meant <= {"region", "id", "status"} and shown.distinct > MOST_STATES:
+    are_ids = {"region", "id"} <= meant <= {"region", "id", "status"}
+    is_free = 2 * shown.distinct > shown.filled * shown.rows  # text, in a column of notes
+    if (are_ids and shown.distinct > MOST_STATES) or (
+        is_free and regex("notes").search(plain(header))
+    ):
         return None
-    if 2 * shown.distinct > shown.filled * shown.rows and regex("notes").search(plain(header)):
-        return None  # free text
     meant -= {"id"} if "status" in meant else set()
     if "shipping" in meant or (
         "refund" in meant and any(refund_meaning(w) != status_meaning(w) for w in shown.words)

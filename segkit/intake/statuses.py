@@ -232,13 +232,9 @@ def likely_status(
     ['cancelled', 'refunded']
     """
     texts = [*map(str, others)]
-    for system, codes in _CODES.items():
-        named = WORDS["coded_headers"].get(system)
-        is_enough = named or system == "rakuten" or len({*texts}) > 2
-        if named and not re.search(named, plain(header)):
-            continue
-        if is_enough and str(word) in codes and {*texts} <= {*codes}:
-            return codes[str(word)]
+    code = _code_meaning(str(word), texts, header)
+    if code is not None:
+        return code
     if str(word) in unpaid_words(texts):
         return "unpaid"
     meant = status_meaning(word)
@@ -260,6 +256,18 @@ def likely_status(
         return "unpaid"  # a state of payments
     counts = (paid and is_open) or ("sale" in meanings_of_others and regex("new").fullmatch(bare))
     return "sale" if counts or regex("issued").search(bare) else "..."
+
+
+def _code_meaning(word: str, texts: list[str], header: str) -> str | None:
+    """Return what a code means where all words of the column are codes of one system."""
+    for system, codes in _CODES.items():
+        named = WORDS["coded_headers"].get(system)
+        is_enough = named or system == "rakuten" or len({*texts}) > 2
+        if named and not re.search(named, plain(header)):
+            continue
+        if is_enough and word in codes and {*texts} <= {*codes}:
+            return codes[word]
+    return None
 
 
 def _state_text(word: object) -> str:
