@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from itertools import combinations, permutations
 
@@ -18,7 +19,7 @@ from segkit.intake.headers import concepts, plain
 from segkit.intake.mapping import Mapping, TableMapping
 from segkit.intake.numbers import SYMBOLS, currencies, named_currency
 from segkit.intake.questions import Finding
-from segkit.intake.sums import counted_rows, say_sum, sum_of
+from segkit.intake.sums import counted_money, counted_rows, say_rows, say_sum, sum_of
 
 MOST_RATES, MOST_TAXED, EQUAL = 4, 1.3, 0.95  # tax rates, the highest, and share of the rows
 MOST_EMPTY = 0.03  # of the rows that count, where another amount is not
@@ -315,6 +316,8 @@ def say_sums(columns: Columns, finding: Finding) -> list[Finding]:
     """
     text, order = finding.finding, columns.profile(columns.source("order_id"))
     sums = set()
+    if finding.column == "customer_id":
+        return [replace(finding, finding=text + _say_unnamed(columns, finding.sums), sums=())]
     for header in finding.sums:
         shown, once = columns.profiles[header], False
         if finding.column == "amount" and order is not None:
@@ -327,6 +330,15 @@ def say_sums(columns: Columns, finding: Finding) -> list[Finding]:
     if finding.kind in ("rivals", "tax") and len(sums) == 1 and not sums & {None, 0.0}:
         return []
     return [replace(finding, finding=text, sums=())]
+
+
+def _say_unnamed(columns: Columns, headers: Collection[str]) -> str:
+    """Say on how many rows that count, and of what money, none of the columns names anyone."""
+    empty = [columns.cells(name).is_null().alias(name) for name in headers]
+    rows = counted_rows(columns) & pl.select(pl.all_horizontal(empty)).to_series()
+    worth = counted_money(columns, rows)
+    lost = say_rows(int(rows.sum()), None if worth is None else float(worth.sum()))
+    return f" Sales without a customer there are left out: {lost}." if rows.any() else ""
 
 
 def about_unit(columns: Columns) -> list[Finding]:

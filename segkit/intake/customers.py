@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from segkit.display import counted, number
+from segkit.ids import names_nobody
 from segkit.intake.cells import is_text
 from segkit.intake.evidence import ENOUGH, FEW, ColumnProfile
 from segkit.intake.factors import EXACT, Scores
@@ -13,7 +14,7 @@ from segkit.intake.mapping import Mapping
 from segkit.intake.questions import Finding
 from segkit.intake.spellings import spell_cells
 
-EQUAL, ONCE = 0.95, 0.9
+EQUAL, NEARLY, ONCE = 0.95, 0.99, 0.9
 
 
 def pair_cells(ids: pl.Series, others: pl.Series) -> pl.DataFrame:
@@ -112,9 +113,9 @@ def _fuller_number(frame: pl.DataFrame, email: str) -> str | None:
             continue
         rows = spell_rows(frame[header], frame[email])
         numbers, emails = (rows.drop_nulls(name)["rows"].sum() for name in ("id", "other"))
-        if emails > EQUAL * frame.height:
+        if emails > NEARLY * frame.height:
             return None
-        is_fuller = numbers >= EQUAL * frame.height and rows["id"].n_unique() > FEW
+        is_fuller = numbers >= max(EQUAL * frame.height, emails) and rows["id"].n_unique() > FEW
         if is_fuller and are_same(pair_rows(rows)):
             return header
     return None
@@ -156,9 +157,11 @@ def _takes_email(
             del scores["customer_id"][who]
         return True
     bought_once = accounts >= 0.98 * ids.len() and people < 0.9 * emails.len()
-    # Two people may have one name; a firm has more addresses than these.
-    namesakes = is_name and accounts <= people <= 1.2 * accounts and emails.len() >= ids.len()
-    return not is_named and (bought_once or namesakes)
+    # Two people may have one name; a firm has more addresses than these. Tests have a name alone.
+    named = ids.len() - names_nobody(rows[who].cast(pl.String)).sum()
+    is_full = emails.len() >= NEARLY * named
+    takes_name = is_name and is_full and (is_same or accounts <= people <= 1.2 * accounts)
+    return not is_named and (bought_once or takes_name)
 
 
 def _splits_people(pairs: pl.DataFrame, orders: int, *, is_name: bool) -> bool:

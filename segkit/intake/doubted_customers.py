@@ -24,8 +24,8 @@ from segkit.intake.privacy import mask_cell
 from segkit.intake.questions import Finding
 from segkit.intake.spellings import spell_cells
 from segkit.intake.store import Intake
-from segkit.intake.sums import counted_rows
-from segkit.intake.tried import names_person, other_customers, say_people
+from segkit.intake.sums import counted_money, counted_rows, say_rows
+from segkit.intake.tried import names_person, other_customers, say_people, tells_persons
 
 FEW_PER_CENT = 0.05
 MOST = 0.95  # of the rows, on which another column that names customers is filled
@@ -323,13 +323,17 @@ def _doubt_shared(customers: _Customers) -> list[Finding]:
 
 def _ask_nobody(customers: _Customers, text: str, accounts: list[str], rows: int) -> list[Finding]:
     """Ask whether accounts are no customer; the answer holds whoever is the customer then."""
-    are = "it is a customer" if len(accounts) == 1 else "they are"
+    are = "it is a customer" if len(accounts) == 1 else "they are customers"
     answers = (
         f"[orders] no_customer = [{', '.join(listed)}], if {so}"
-        for sign, so in (("=", "so"), ("!=", are))
+        for sign, so in (("=", "these are nobody's"), ("!=", are))
         if (listed := [quote_text(f"{customers.who} {sign} {each}") for each in accounts])
     )
-    text += " The answer with = leaves their orders out, the one with != counts them."
+    columns = customers.columns
+    of_them = columns.cells(customers.who).cast(pl.String).is_in(accounts)
+    worth = counted_money(columns, counted_rows(columns) & of_them)
+    lost = say_rows(rows, None if worth is None else float(worth.sum()))
+    text += f" The first answer (=) leaves these rows out ({lost}), the second (!=) counts them."
     return _finding("block", text, rows, *answers)
 
 
@@ -340,24 +344,29 @@ def _doubt_missing(customers: _Customers, taken: Intake) -> list[Finding]:
     counted_too = counted_rows(columns, ("customer_id",))
     unnamed = columns.raw.select(columns.id("customer_id")).to_series().is_null() & counted_too
     share = min(int(unnamed.sum()), lost) / max(int(counted_too.sum()), 1)
+    worth = counted_money(columns, counted_too)
+    unpaid = None if worth is None else float(worth.filter(unnamed).sum())
+    if worth is not None and lost and worth.sum() > 0:
+        share = max(share, unpaid / worth.sum())
     if rows < ENOUGH or share <= FEW_UNNAMED:  # links may tell who they are
         return []
     others, covered = [], []
     for name, _ in other_customers(columns, rows, least=0.0):
         filled = columns.cells(name).filter(unnamed).drop_nulls()
         # More than "walk-in" on all of them, and a person rather than a card; all, where few are.
-        many = filled.n_unique() >= max(FEWEST_OTHERS, FEW_MISSING * filled.len())
-        least = FEW_MISSING * int(counted_too.sum())
+        least, fewest = FEW_MISSING * int(counted_too.sum()), FEWEST_OTHERS
         if share <= FEW_MISSING:
             is_key = not names_person(name) and columns.cells(name).count() >= MOST * rows
-            least = MOST * lost if is_key else rows
+            least, fewest = (MOST * int(unnamed.sum()), 2) if is_key else (rows, fewest)
+        many = filled.n_unique() >= max(fewest, FEW_MISSING * filled.len())
         if many and filled.len() > least and "card" not in concepts(name)[0]:
             others.append(name)
             covered.append(say_people(name, filled))
     if not others and (lost <= 0.5 * rows or plain(customers.who) == "customer_id"):
         return []
     text = f"{percent(lost / rows)} of the rows have no customer in {customers.who!r}; they are "
-    text += "left out." + f" Of these rows, {' and '.join(covered[:3])}." * bool(covered)
+    text += f"left out ({say_rows(int(unnamed.sum()), unpaid)} of sales)."
+    text += f" Of these rows, {' and '.join(covered[:3])}." * bool(covered)
     kept = f'[orders.columns] customer_id = "{customers.who}", if these are guests'
     return _finding("block", text, lost, write_customer_line(others), kept)
 
@@ -435,14 +444,25 @@ def _doubt_guests(columns: Columns, each: pl.DataFrame, *, is_given: bool) -> li
     )
     stays = f" with [orders] no_customer = [{quote_text(f'{who} != {shown}')}]" * bool(account)
     answers = _keep_or_replace(columns, each, stays)
+    is_one = account and not half and _is_one_person(columns, str(who), account)
+    answers = answers[::-1] if is_one else answers
     if is_plain:
         nobody = quote_text(f"{who} = {account}")
-        answers.insert(0, f"[orders] no_customer = [{nobody}], if it is no customer")
+        answers.insert(is_one, f"[orders] no_customer = [{nobody}], if it is no customer")
     else:
         answers.append("[orders] no_customer with that id, if it is no customer")
     large = rows >= max(GUEST_SHARE * height, GUEST_TIMES * next_rows)
     is_question = half or (large and people >= ENOUGH and height >= GUEST_LINES and asked)
     return _finding("block" if is_question else "warn", text, rows, *answers)
+
+
+def _is_one_person(columns: Columns, who: str, account: str) -> bool:
+    """Return whether the rows of an account hold one name, number or address, of somebody."""
+    own = columns.raw.filter(columns.cells(who).cast(pl.String) == account)
+    told = [own[name].drop_nulls() for name in own.columns if name != who and tells_persons(name)]
+    told = [spell_cells(cells.unique()).drop_nulls() for cells in told]
+    told = [cells.filter(~names_nobody(cells)) for cells in told]
+    return {cells.n_unique() for cells in told if cells.len()} == {1}
 
 
 def _account_of(columns: Columns, customer: int) -> str:

@@ -104,6 +104,7 @@ MOST_OFFERED = 3
 NEARLY_ALL = 0.98  # of the rows have a date
 # What names the time of an order, and of what is paid out for it.
 _PLACED, _PAID_OUT = frozenset(["order", "buy", "created"]), frozenset(["balance", "converted"])
+_DAY, _SAME_DAY = 10, 0.95  # characters of a day; share of rows on which two times have one
 FEW_CUSTOMERS, RIVAL = 20, 0.1  # of a column of places, beside ten times as many customers
 
 
@@ -383,8 +384,10 @@ def _is_no_rival(draft: _Draft, role: str, header: str, best: str) -> bool:
     frame, shown, leading = draft.frame, draft.profiles[header], draft.profiles[best]
     if role == "customer_id" and shown.rows >= ENOUGH and shown.distinct < FEW_CUSTOMERS:
         return shown.distinct < RIVAL * leading.distinct
-    if role == "order_time" and shown.rows >= ENOUGH and shown.filled < 0.8 * leading.filled:
-        return True
+    if role == "order_time" and shown.rows >= ENOUGH:
+        days = [one.cells.cast(pl.String).str.head(_DAY) for one in (shown, leading)]
+        is_same_day = float((days[0] == days[1]).mean() or 0.0) >= _SAME_DAY  # type: ignore[arg-type]
+        return is_same_day or shown.filled < 0.8 * leading.filled
     if role not in ("amount", "refund", "discount", "unit_price", "quantity"):
         grouped = frame.height >= ENOUGH and same_groups(frame, header, best)
         return grouped or frame[header].equals(frame[best])

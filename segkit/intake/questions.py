@@ -45,6 +45,7 @@ MINUS_WORDS = (-1, -999, -9_999, -99_999, -999_999, -9_999_999)
 NINES = (9_999, 99_999, 999_999, 9_999_999, 99_999_999)
 FAR = 10  # a number of nines only is suspicious from this multiple of the next value
 FEWEST = 2  # smallest number of other values for a suspicion
+FEW_NAMED = 0.05  # of the rows, on which a column names who ordered: at a till, few do
 GIVE_AS = 'give it as "{0}", beside a table of order lines: {{"orders": ..., "{0}": ...}}'
 
 
@@ -71,8 +72,8 @@ class Finding:
         (words that only look like states), "words" (of a state, which nothing tells), "void" (an
         answer without effect), "decimal", "calendar", or empty where nothing depends on it.
     sums : tuple of str
-        The columns of money whose sums are said behind their names, once it is settled which rows
-        count and how numbers are read.
+        The columns of money whose sums are said behind their names, or of customers, whose rows
+        without one are, once it is settled which rows count and how numbers are read.
     """
 
     severity: str
@@ -349,12 +350,14 @@ def open_questions(columns: Columns) -> list[Finding]:
         likely = _likely(name, columns)
         text = f"No column of {table} could be recognised as {name}; "
         text += f"{_list_columns(columns, likely)}."
-        if name == "customer_id" and len(likely) > 1:
+        persons = () if name != "customer_id" or likely == ["..."] else tuple(likely)
+        if persons:
             text += " " + "; ".join(say_people(n, frame[n]) for n in likely) + "."
         answer = f'[{table}.columns] {name} = "{likely[0]}"'
         more = ", ".join(f'"{other}"' for other in likely[1:])
         answer += f" (or {more})" if more else ""
-        questions.append(Finding("block", table, name, text, frame.height, answer=answer))
+        rows = frame.height
+        questions.append(Finding("block", table, name, text, rows, answer=answer, sums=persons))
     numbers = []
     for field in CONTRACTS[table]:
         raw_column = part.columns.get(field.name)
@@ -431,6 +434,7 @@ def _likely(name: str, columns: Columns) -> list[str]:
     if name == "customer_id":
         rows = columns.raw.height
         others = other_customers(columns, rows) or other_customers(columns, rows, named=False)[:1]
+        others = others or other_customers(columns, rows, FEW_NAMED)
         return [n for n, _ in others[:MOST_OFFERED]] or ["..."]
     if name == "amount":
         return [used.get("unit_price") or likely_amount(columns) or "..."]

@@ -24,7 +24,7 @@ from segkit.intake.headers import concepts, pattern, plain, regex, without_prefi
 from segkit.intake.lookups import EVENT_WORDS
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, lacks
 from segkit.intake.privacy import show_state
-from segkit.intake.questions import GIVE_AS, Finding
+from segkit.intake.questions import FEW_NAMED, GIVE_AS, Finding
 from segkit.intake.rejects import discount_comes_off
 from segkit.intake.store import Intake
 from segkit.intake.sums import line_money
@@ -254,7 +254,7 @@ def refuse_without_customers(columns: Columns) -> list[Finding]:
     rows = columns.raw.height
     if rows < ENOUGH or lacks("orders", columns.mapping.tables["orders"]) != ["customer_id"]:
         return []
-    if other_customers(columns, rows, named=False):
+    if other_customers(columns, rows, FEW_NAMED) or other_customers(columns, rows, named=False):
         return []
     text = (
         "This file names no customer: none of its columns holds an id, an e-mail address or a name "
