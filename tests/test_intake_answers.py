@@ -485,14 +485,19 @@ def test_a_number_on_all_rows_is_offered_where_few_rows_lack_the_customer():
         {"Order": [f"R{n}" for n in range(200)], "Date": ["2025-01-03"] * 200,
          "Total": [10.5 + n for n in range(200)],
          "E-mail": [None if n % 34 == 1 else f"k{n // 3}@x.example" for n in range(200)],
-         "เบอร์โทร": [f"08123{n // 3:05}" for n in range(200)],
+         "เบอร์โทร": [f"08123{n if n % 40 == 2 else n // 3:05}" for n in range(200)],
          "Monedă": ["RON"] * 200}
     )  # fmt: skip
     audit = segkit.audit_data(frame)
     (asked,) = [f for f in audit.findings if f.column == "customer_id" and f.severity == "block"]
     assert 'customer_id = "เบอร์โทร"; or' in asked.answer
     assert "'เบอร์โทร' names 6 people (6 rows)" in asked.finding
+    assert "left out (6 rows, 579 of sales)" in asked.finding
     assert audit.mapping.tables["orders"].columns["currency"] == "Monedă"
+    same = frame.with_columns(pl.Series("เบอร์โทร", [f"08123{n // 3:05}" for n in range(200)]))
+    fuller = segkit.audit_data(same)  # one number for each address: it is taken
+    assert fuller.mapping.tables["orders"].columns["customer_id"] == "เบอร์โทร"
+    assert "customer_id" not in [f.column for f in fuller.findings if f.severity == "block"]
     without = frame.with_columns(pl.lit(None, pl.String).alias("เบอร์โทร"))
     assert "customer_id" not in [
         f.column for f in segkit.audit_data(without).findings if f.severity == "block"

@@ -529,6 +529,15 @@ def test_a_file_that_names_no_customer_is_refused_and_no_place_is_offered():
     assert refusal.finding.startswith("This file names no customer")
     assert "Buyer" not in refusal.answer
     assert "Device" not in refusal.answer
+    few = pl.Series(
+        "Customer Phone",
+        [f"0791234{i % 7:03}" if i % 5 == 0 else None for i in range(frame.height)],
+    )
+    till = frame.with_columns(few)  # a till, where one in five says who it is
+    (question,) = [f for f in asked(till) if f.column == "customer_id"]
+    assert question.answer == '[orders.columns] customer_id = "Customer Phone"'
+    unnamed = few.null_count()
+    assert f"without a customer there are left out: {unnamed} rows, " in question.finding
 
 
 def test_a_column_of_an_unknown_name_is_offered_where_it_repeats_as_customers_do():

@@ -135,6 +135,7 @@ def _takes_email(
     """
     ids, emails = spell_cells(rows[who]), spell_cells(rows[email])
     pairs = pair_cells(ids, emails)
+    named = (ids.is_not_null() & ~names_nobody(rows[who].cast(pl.String))).sum()
     ids, emails = ids.drop_nulls(), emails.drop_nulls()
     accounts, people = ids.n_unique(), emails.n_unique()
     is_named = scores["customer_id"][who] >= EXACT
@@ -158,7 +159,6 @@ def _takes_email(
         return True
     bought_once = accounts >= 0.98 * ids.len() and people < 0.9 * emails.len()
     # Two people may have one name; a firm has more addresses than these. Tests have a name alone.
-    named = ids.len() - names_nobody(rows[who].cast(pl.String)).sum()
     is_full = emails.len() >= NEARLY * named
     takes_name = is_name and is_full and (is_same or accounts <= people <= 1.2 * accounts)
     return not is_named and (bought_once or takes_name)

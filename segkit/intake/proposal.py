@@ -387,7 +387,8 @@ def _is_no_rival(draft: _Draft, role: str, header: str, best: str) -> bool:
     if role == "order_time" and shown.rows >= ENOUGH:
         days = [one.cells.cast(pl.String).str.head(_DAY) for one in (shown, leading)]
         is_same_day = float((days[0] == days[1]).mean() or 0.0) >= _SAME_DAY  # type: ignore[arg-type]
-        return is_same_day or shown.filled < 0.8 * leading.filled
+        if is_same_day or shown.filled < 0.8 * leading.filled:
+            return True
     if role not in ("amount", "refund", "discount", "unit_price", "quantity"):
         grouped = frame.height >= ENOUGH and same_groups(frame, header, best)
         return grouped or frame[header].equals(frame[best])
