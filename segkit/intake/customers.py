@@ -159,7 +159,7 @@ def _takes_email(
         return True
     bought_once = accounts >= 0.98 * ids.len() and people < 0.9 * emails.len()
     # Two people may have one name; a firm has more addresses than these. Tests have a name alone.
-    is_full = emails.len() >= NEARLY * named
+    is_full = emails.len() >= NEARLY * int(named)
     takes_name = is_name and is_full and (is_same or accounts <= people <= 1.2 * accounts)
     return not is_named and (bought_once or takes_name)
 

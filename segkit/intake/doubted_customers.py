@@ -346,8 +346,9 @@ def _doubt_missing(customers: _Customers, taken: Intake) -> list[Finding]:
     share = min(int(unnamed.sum()), lost) / max(int(counted_too.sum()), 1)
     worth = counted_money(columns, counted_too)
     unpaid = None if worth is None else float(worth.filter(unnamed).sum())
-    if worth is not None and lost and worth.sum() > 0:
-        share = max(share, unpaid / worth.sum())
+    total = 0.0 if worth is None else float(worth.sum())
+    if unpaid is not None and lost and total > 0:
+        share = max(share, unpaid / total)
     if rows < ENOUGH or share <= FEW_UNNAMED:  # links may tell who they are
         return []
     others, covered = [], []
@@ -444,7 +445,7 @@ def _doubt_guests(columns: Columns, each: pl.DataFrame, *, is_given: bool) -> li
     )
     stays = f" with [orders] no_customer = [{quote_text(f'{who} != {shown}')}]" * bool(account)
     answers = _keep_or_replace(columns, each, stays)
-    is_one = account and not half and _is_one_person(columns, str(who), account)
+    is_one = bool(account) and not half and _is_one_person(columns, str(who), account)
     answers = answers[::-1] if is_one else answers
     if is_plain:
         nobody = quote_text(f"{who} = {account}")
