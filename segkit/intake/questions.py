@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from segkit.display import counted, join_words, number, shorten_list
+from segkit.intake.answers import quote_text
 from segkit.intake.calendars import find_calendar
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
@@ -353,8 +354,8 @@ def open_questions(columns: Columns) -> list[Finding]:
         persons = () if name != "customer_id" or likely == ["..."] else tuple(likely)
         if persons:
             text += " " + "; ".join(say_people(n, frame[n]) for n in likely) + "."
-        answer = f'[{table}.columns] {name} = "{likely[0]}"'
-        more = ", ".join(f'"{other}"' for other in likely[1:])
+        answer = f"[{table}.columns] {name} = {quote_text(likely[0])}"
+        more = ", ".join(map(quote_text, likely[1:]))
         answer += f" (or {more})" if more else ""
         rows = frame.height
         questions.append(Finding("block", table, name, text, rows, answer=answer, sums=persons))
