@@ -156,14 +156,13 @@ def _doubt_rejects(columns: Columns, given: Mapping, taken: Intake) -> list[Find
 
 def _doubt_prices(columns: Columns, taken: Intake) -> list[Finding]:
     """Ask whether lines of a negative price are returns, where nothing else says so."""
-    minus = [r for step in taken.ledger.steps for r in step.rejected
-             if r.reason == "negative_price" and step.table == "orders"]  # fmt: skip
-    sold = float(taken.tables["orders"]["amount"].sum())
-    lost = sum(float(item.money or 0) for item in minus)
-    few = columns.raw.height < ENOUGH or abs(lost) <= LITTLE_MONEY * sold
-    if few or columns.mapping.is_set("orders", "negative"):
+    rejected = (r for step in taken.ledger.steps if step.table == "orders" for r in step.rejected)
+    item = next((r for r in rejected if r.reason == "negative_price"), None)
+    if item is None or columns.raw.height < ENOUGH or columns.mapping.is_set("orders", "negative"):
         return []
-    (item,) = minus
+    lost, sold = float(item.money or 0), float(taken.tables["orders"]["amount"].sum())
+    if abs(lost) <= LITTLE_MONEY * sold:
+        return []
     text = (
         f"{columns.source('unit_price')!r} is negative on {counted(item.rows, 'row')} "
         f"({money(lost)}): given back, or left out with all that is negative?"
