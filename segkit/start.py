@@ -281,7 +281,7 @@ def _write(
     files[MAPPING] = "how your file was read; pass it with --mapping next time"
     understood = understand(taken.mapping, taken)
     said = understood.split("\n")
-    compared = [line for line in said if line.startswith("Compare: ")]
+    compared = [line for line in said if line.startswith(("Rows left out: ", "Compare: "))]
     read = " ".join(line for line in said if line not in compared)
     page = write_whole(
         folder / PAGE,

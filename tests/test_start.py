@@ -118,6 +118,8 @@ def test_a_state_is_asked_until_it_is_one_of_four_meanings(tmp_path):
     assert "'9' is none" in asked[2][0]
     paid = lines().filter(pl.int_range(pl.len()) % 7 != 0)
     assert made.outlook.customers["orders"].sum() == paid.height
+    left = f"unpaid {lines().height - paid.height} (&#39;Zaved&#39;"
+    assert f"<li>Rows left out: {left}" in made.page.read_text(encoding="utf-8")
 
 
 def test_without_a_terminal_an_open_question_stops_and_prints_the_option(unclear, tmp_path):

@@ -39,7 +39,7 @@ def write_outlook_page(
     notices : sequence of str
         What must be seen first.
     compared : sequence of str
-        Other figures of the same rows, to compare with those shown.
+        What is left out, and other figures of the same rows, to compare with those shown.
     basis : sequence of str
         What was read, and what was assumed.
     is_net : bool
