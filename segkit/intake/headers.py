@@ -88,8 +88,13 @@ def _stems_in(token: str) -> list[str]:
     """List the words of other scripts that a word contains: stems, of two letters whole words.
 
     In alphabets, a stem within a longer one says nothing (ποσο in ποσοτητα), nor does an order
-    within who placed it (注文 in 注文者).
+    within who placed it (注文 in 注文者), nor a quantity within an amount (จำนวน in จำนวนเงิน).
     """
+
+    def hides(longer: str, word: str) -> bool:
+        meant, hidden = _WIDE[longer], _WIDE[word]
+        return "customer" in meant or ("amount" in meant and "quantity" in hidden)
+
     stems = [
         word
         for word in _WIDE
@@ -99,7 +104,7 @@ def _stems_in(token: str) -> list[str]:
         word
         for word in stems
         if not any(
-            word != stem and word in stem and (word < _ALPHABETS or "customer" in _WIDE[stem])
+            word != stem and word in stem and (word < _ALPHABETS or hides(stem, word))
             for stem in stems
         )
     ]
@@ -210,8 +215,8 @@ def concepts(header: str) -> tuple[frozenset[str], int]:
     (['customer', 'id'], ['customer', 'id'])
     >>> sorted(concepts("Total Foo")[0]), concepts("Total Foo")[1]
     (['total'], 1)
-    >>> sorted(concepts("订单金额")[0])
-    ['amount', 'order']
+    >>> sorted(concepts("订单金额")[0]), sorted(concepts("จำนวนเงิน")[0])
+    (['amount', 'order'], ['amount'])
 
     A remark in brackets makes an order's date or number no other one.
 
