@@ -376,6 +376,32 @@ def test_refunds_of_lines_stay_on_their_lines():
     ]
 
 
+@pytest.mark.parametrize("repeated", [False, True])
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_refund_of_a_cancelled_line_does_not_come_off_the_others(repeated, whole):
+    rows = [
+        ("1", "Delivered", 12.0, 71.0, 59.0 if repeated else 0.0),
+        ("1", "Cancelled", 59.0, 71.0, 59.0),
+        ("2", "Delivered", 40.0, 100.0, 65.0 if repeated else 5.0),  # 5 beside the cancelled line
+        ("2", "Cancelled", 60.0, 100.0, 65.0 if repeated else 60.0),
+        ("3", "Cancelled", 60.0, 60.0, 60.0),
+    ]
+    frame = pl.DataFrame(rows, ["order", "status", "Item amount", "Total", "back"], orient="row")
+    frame = frame.with_columns(day=pl.lit("2025-03-01"), who=pl.lit("a"), sku=pl.lit("x"))
+    columns = {"order_id": "order", "customer_id": "who", "order_time": "day", "status": "status",
+               "product_id": "sku", "refund": "back",
+               "amount": "Total" if whole else "Item amount"}  # fmt: skip
+    mapping = {"columns": columns, "amount_of": "order" if whole else "line"}
+    taken = segkit.clean_data(frame, {"orders": mapping})
+    assert taken.orders["amount"].to_list() == [12, 35]
+    assert taken.ledger.reasons() == {"cancelled": 3}
+    unrefunded = {**columns, "refund": "none"}
+    kept = segkit.clean_data(
+        frame.with_columns(none=pl.lit(0.0)), {"orders": {**mapping, "columns": unrefunded}}
+    )
+    assert kept.orders["amount"].to_list() == [12, 40]
+
+
 def test_an_unknown_status_is_asked_and_answered():
     lines = LINES.with_columns(status=pl.col("status").replace({"Pending": "Stage 7"}))
     with pytest.raises(DataError, match=r"'Stage 7' \(1 row, 10\) in 'status' mean"):

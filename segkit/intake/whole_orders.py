@@ -12,11 +12,15 @@ from segkit.errors import MappingError, unknown
 from segkit.intake.cells import MICRO, NO, NO_MARKS, is_text, product
 from segkit.intake.columns import Columns
 from segkit.intake.evidence import repeats_in_orders
+from segkit.intake.headers import concepts
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping
 from segkit.intake.rejects import MICROS, REPEAT, left_out, repeats
 from segkit.intake.statuses import CREDIT_NOTE, STATUSES, read_kinds, read_statuses
 
 WIDE = pl.Int128
+LINE_AMOUNTS = frozenset(["amount", "total", "revenue", "price", "net", "gross"])
+NO_AMOUNTS = frozenset(["balance", "cost", "discount", "fee", "tax", "shipping", "refund",
+                        "quantity", "percent", "date", "id", "payment"])  # fmt: skip
 FEWEST = 3  # documents called cancelled that take others back
 MOST_TAKEN_BACK = 0.5  # share of the documents of a state that others take back
 MOST_WORDS = 20  # in a column that tells kinds of documents
@@ -125,9 +129,9 @@ def kinds_of(columns: Columns) -> pl.Series:
 def _share_totals(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
     """Count the amount of an order once, and share it over the order's lines.
 
-    Shares are in proportion to quantity times unit price where both are known, else equal; they
-    add up to the total exactly. Rows that name no product are attempts to pay the whole: those
-    that failed have no share beside one that counts.
+    Shares are in proportion to quantity times unit price where both are known, or to amounts of the
+    lines in another column, else equal; they add up to the total exactly. Rows that name no product
+    are attempts to pay the whole: those that failed have no share beside one that counts.
     """
     if not columns.has("order_id"):
         return _share_unnumbered(columns, parsed)
@@ -141,12 +145,16 @@ def _share_totals(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
     if "__state" in parsed.columns and not (has_values or columns.has("product_id")):
         counts = counts & ~pl.col("__state").is_in(["cancelled", "unpaid"])
     frame = parsed.select("order_id", MICROS, counts=counts, weight=weight)
+    beside = None if has_values else _line_amounts(columns, frame)
+    if beside is not None:
+        frame = frame.with_columns(weight=beside)
     if columns.option("duplicates") == "drop":  # a repeated row has no share
         once = ~parsed[REPEAT]
         frame = frame.with_columns(counts=pl.col("counts") & once, weight=pl.col("weight") * once)
     total = pl.col(MICROS).drop_nulls().first().over(order)
     off = (pl.col("weight").sum().over(order) - total).abs()
-    adds_up = (off <= ROUNDED).fill_null(value=False) if has_values else pl.lit(value=False)
+    is_even = not has_values and beside is None
+    adds_up = pl.lit(value=False) if is_even else (off <= ROUNDED).fill_null(value=False)
     # Where lines are left out that do not make the total up, it stays whole on the others.
     weighed = pl.when(pl.col("counts") | adds_up).then("weight").otherwise(0)
     frame = frame.with_columns(weight=weighed)
@@ -168,12 +176,38 @@ def _share_totals(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
     )
     several = int((shared["lines"] > 1).sum())
     if several:
-        how = "in proportion to quantity times price" if has_values else "equally"
+        how = "equally" if beside is None else f"in proportion to {beside.name!r}"
+        how = "in proportion to quantity times price" if has_values else how
         columns.notes.append(
             f"orders: amounts are of whole orders; each is counted once and shared over the "
             f"order's lines {how} ({counted(several, 'line')})"
         )
     return parsed
+
+
+def _line_amounts(columns: Columns, frame: pl.DataFrame) -> pl.Series | None:
+    """Return the first unused amounts that make up most of an order's total, with their header.
+
+    An order whose lines they do not make up by half at least, and by half too much at most, has
+    ones instead: its total is shared equally.
+    """
+    part, order = columns.mapping.tables["orders"], "order_id"
+    total, weight = pl.col(MICROS).drop_nulls().first().over(order), pl.col("weight")
+    whole = weight.sum().over(order)
+    fits = (2 * whole).is_between(total, 3 * total) & (weight.min().over(order) >= 0)
+    several = (pl.len().over(order) > 1) & pl.col(order).is_not_null()
+    for header in columns.raw.columns:
+        meant = concepts(header)[0]
+        if header in part.columns.values() or not LINE_AMOUNTS & meant or NO_AMOUNTS & meant:
+            continue
+        own = Mapping({"orders": TableMapping({"amount": header}, options={"amount_of": "line"})})
+        read = Columns("orders", columns.raw, own.over(columns.mapping), shared=columns.shared)
+        beside = frame.with_columns(weight=read.micro("amount").cast(WIDE).fill_null(0))
+        shown = beside.select(fits=(several & fits).fill_null(value=False), weight="weight")
+        if 2 * int(shown["fits"].sum()) > int(frame.select(several.sum()).item()):
+            ones = pl.when("fits").then("weight").otherwise(pl.lit(1, dtype=WIDE))
+            return shown.select(ones.alias(header)).to_series()
+    return None
 
 
 def unnumbered_orders(columns: Columns) -> pl.Series | None:
@@ -212,7 +246,8 @@ def _share(total: pl.Expr, weight: pl.Expr, order: str) -> pl.Expr:
 def _take_off_refunds(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
     """Take refunds off the amounts of sale lines; what is refunded as a whole gets that state.
 
-    A refund on a negative amount is that amount, which comes off already.
+    A refund on a negative amount is that amount, which comes off already; so is what came back for
+    a cancelled line, which is left out itself.
     """
     if "__state" not in parsed.columns:
         parsed = parsed.with_columns(__state=pl.lit("sale"))
@@ -221,18 +256,24 @@ def _take_off_refunds(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
     has_orders = columns.has("order_id")
     is_sale = ~pl.col("is_return") & pl.col("__state").is_in(["sale", "refunded"])
     apart = (pl.col(MICROS) < 0).fill_null(value=False)
+    worth = pl.when(~pl.col("is_return") & (pl.col(MICROS) > 0)).then(MICROS).otherwise(0)
     frame = parsed.with_columns(
         __back=pl.when(apart).then(0).otherwise(pl.col("__refund").abs().fill_null(0)).cast(WIDE),
-        __sold=pl.when(is_sale & (pl.col(MICROS) > 0)).then(MICROS).otherwise(0).cast(WIDE),
+        __worth=worth.cast(WIDE),
+        __sold=pl.when(is_sale).then(worth).otherwise(0).cast(WIDE),
     )
     of_orders = has_orders and refund_of(columns, frame) == "order"
     if of_orders:
         alone = pl.col("order_id").is_null()
         key = pl.when(alone).then(pl.concat_str(pl.lit("\0"), "source_row")).otherwise("order_id")
         frame = frame.with_columns(__order=key)
-        # What stands alike on every line of an order is one refund; different ones add up.
+        # What stands alike on every line of an order is one refund, of its cancelled lines first;
+        # different ones add up, without those of lines that are left out.
         alike = pl.col("__back").n_unique().over("__order") == 1
-        back = pl.when(alike).then("__back").otherwise(pl.col("__back").sum().over("__order"))
+        gone = pl.col("__worth") * (pl.col("__state") == "cancelled")
+        rest = (pl.col("__back") - gone.sum().over("__order")).clip(lower_bound=0)
+        own = pl.col("__back") * is_sale
+        back = pl.when(alike).then(rest).otherwise(own.sum().over("__order"))
         sold = pl.col("__sold").sum().over("__order")
         off = _share(pl.min_horizontal(back, sold), pl.col("__sold"), "__order")
     else:
@@ -423,7 +464,7 @@ def refund_of(columns: Columns, frame: pl.DataFrame) -> str:
             lines=pl.len(),
             kinds=pl.col("__back").n_unique(),
             most=pl.col("__back").max(),
-            over=(pl.col("__back") > pl.col("__sold")).any(),
+            over=(pl.col("__back") > pl.col("__worth")).any(),
         )
         .filter((pl.col("lines") > 1) & (pl.col("most") > 0))
         .collect()
