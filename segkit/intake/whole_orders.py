@@ -18,9 +18,9 @@ from segkit.intake.rejects import MICROS, REPEAT, left_out, repeats
 from segkit.intake.statuses import CREDIT_NOTE, STATUSES, read_kinds, read_statuses
 
 WIDE = pl.Int128
-LINE_AMOUNTS = frozenset(["amount", "total", "revenue", "price", "net", "gross"])
-NO_AMOUNTS = frozenset(["balance", "cost", "discount", "fee", "tax", "shipping", "refund",
-                        "quantity", "percent", "date", "id", "payment"])  # fmt: skip
+LINE_AMOUNTS = frozenset(["amount", "total", "revenue", "net", "gross"])
+NO_AMOUNTS = frozenset(["balance", "cost", "discount", "fee", "tax", "shipping", "refund", "unit",
+                        "price", "quantity", "percent", "date", "id", "payment"])  # fmt: skip
 FEWEST = 3  # documents called cancelled that take others back
 MOST_TAKEN_BACK = 0.5  # share of the documents of a state that others take back
 MOST_WORDS = 20  # in a column that tells kinds of documents
@@ -188,13 +188,13 @@ def _share_totals(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
 def _line_amounts(columns: Columns, frame: pl.DataFrame) -> pl.Series | None:
     """Return the first unused amounts that make up most of an order's total, with their header.
 
-    An order whose lines they do not make up by half at least, and by half too much at most, has
-    ones instead: its total is shared equally.
+    An order whose total they do not make up by half at least, and by half too much at most, or of
+    which a line has none, has ones instead: its total is shared equally.
     """
     part, order = columns.mapping.tables["orders"], "order_id"
     total, weight = pl.col(MICROS).drop_nulls().first().over(order), pl.col("weight")
     whole = weight.sum().over(order)
-    fits = (2 * whole).is_between(total, 3 * total) & (weight.min().over(order) >= 0)
+    fits = (2 * whole).is_between(total, 3 * total) & (weight.min().over(order) > 0)
     several = (pl.len().over(order) > 1) & pl.col(order).is_not_null()
     for header in columns.raw.columns:
         meant = concepts(header)[0]
