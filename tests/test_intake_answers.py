@@ -827,10 +827,17 @@ def test_the_shops_own_address_on_orders_of_many_is_asked_about(beside, own):
     audit = segkit.audit_data(frame, given)
     asked = [f for f in audit.findings if "One value of 'Email' stands beside 10" in f.finding]
     assert [f.severity for f in asked] == ["block"] * (own == "orders@me.example")
-    answers = offered_answers(asked[0].answer)[0] if asked else []
-    taken = segkit.clean_data(frame, mapping_of(["orders.columns.customer_id=Email", *answers]))
+    *by_phone, nobody, _ = offered_answers(asked[0].answer) if asked else [[], []]
+    email = ["orders.columns.customer_id=Email"]
+    taken = segkit.clean_data(frame, mapping_of([*email, *nobody]))
     assert own not in taken.orders["customer_id"]
     assert taken.ledger.reasons() == {"missing_customer_id": 10}
+    assert len(by_phone) == bool(asked and beside == "Phone")
+    for answers in by_phone:  # whoever said before that the address is nobody's
+        for before in (email, [*email, *nobody]):
+            taken = segkit.clean_data(frame, mapping_of([*before, *answers]))
+            assert taken.orders["customer_id"].n_unique() == N // 3
+            assert not taken.ledger.reasons()
 
 
 def test_lines_without_their_order_go_on_with_it_and_money_is_no_customer():

@@ -390,6 +390,9 @@ def test_names_above_their_rows_are_read_as_the_customers(tmp_path) -> None:
     assert _figures(path, names) == _truth(ORDERS)
 
 
+MEANT = ("sale", "cancelled", "sale")  # S, X and F of VirtueMart
+
+
 def test_codes_of_a_known_system_are_offered_as_it_means_them() -> None:
     frame = pl.DataFrame(
         [
@@ -399,6 +402,9 @@ def test_codes_of_a_known_system_are_offered_as_it_means_them() -> None:
         ]
     )  # fmt: skip
     assert '"700" = "sale", "900" = "cancelled"' in _question(frame)
+    letters = {"ステータス": pl.col("注文番号").map_elements(lambda n: "SXF"[n % 3], pl.String)}
+    asked = _question(frame.with_columns(**letters).rename({"ステータス": "order_status"}))
+    assert all(f'"{one}" = "{so}"' in asked for one, so in zip("SXF", MEANT, strict=True))
 
 
 def test_unknown_types_of_service_that_share_the_sales_are_no_kinds_of_rows():

@@ -58,6 +58,20 @@ def test_what_a_column_of_refunds_takes_off_is_offered_as_sales_first():
     assert sums == [376.0, 320.0]
 
 
+@pytest.mark.parametrize(
+    ("header", "word", "asks"),
+    [
+        ("Envío", "Contra reembolso", 0),
+        ("payment_method", "Refund card", 0),
+        ("Envío", "Reembolso", 1),
+    ],
+)
+def test_cash_on_delivery_and_ways_to_pay_are_no_returns(header, word, asks):
+    lines = LINES.drop("Nature").with_columns(pl.Series(header, [word, "Card", word, "Card", ""]))
+    asked = [f for f in segkit.audit_data(lines).findings if f.severity == "block"]
+    assert len(asked) == asks
+
+
 def test_credit_notes_that_are_negative_anyway_ask_nothing():
     negative = LINES.filter(pl.col("order_id") != "3")
     assert segkit.clean_data(negative).orders["amount"].sum() == 24.0

@@ -317,12 +317,31 @@ def _doubt_shared(customers: _Customers) -> list[Finding]:
                 f"One value of {customers.who!r} stands beside {beside} in {other!r}: the shop's "
                 "own, for orders without an address?"
             )
-            return _ask_nobody(customers, text, [each["id"][0]], int(each["rows"][0]))
+            phone = _phones_of_all(customers, each["id"][0])
+            return _ask_nobody(customers, text, [each["id"][0]], int(each["rows"][0]), phone)
     return []
 
 
-def _ask_nobody(customers: _Customers, text: str, accounts: list[str], rows: int) -> list[Finding]:
-    """Ask whether accounts are no customer; the answer holds whoever is the customer then."""
+def _phones_of_all(customers: _Customers, account: str) -> str:
+    """Return a column of telephones that tells the people of an account, and nearly all others."""
+    columns = customers.columns
+    of_them = columns.cells(customers.who).cast(pl.String).str.to_lowercase() == account.lower()
+    for name in columns.raw.columns:
+        cells = columns.cells(name)
+        told = cells.filter(of_them & cells.is_not_null())
+        is_filled = cells.count() >= MOST * cells.len() and told.len() >= MOST * of_them.sum()
+        if "phone" in concepts(name)[0] and is_filled and told.n_unique() >= 2 * MANY_NAMES:
+            return name
+    return ""
+
+
+def _ask_nobody(
+    customers: _Customers, text: str, accounts: list[str], rows: int, phone: str = ""
+) -> list[Finding]:
+    """Ask whether accounts are no customer; the answer holds whoever is the customer then.
+
+    Where ``phone`` names a column that tells who these are, it is offered first.
+    """
     are = "it is a customer" if len(accounts) == 1 else "they are customers"
     answers = (
         f"[orders] no_customer = [{', '.join(listed)}], if {so}"
@@ -333,8 +352,18 @@ def _ask_nobody(customers: _Customers, text: str, accounts: list[str], rows: int
     of_them = columns.cells(customers.who).cast(pl.String).is_in(accounts)
     worth = counted_money(columns, counted_rows(columns) & of_them)
     lost = say_rows(rows, None if worth is None else float(worth.sum()))
-    text += f" The first answer (=) leaves these rows out ({lost}), the second (!=) counts them."
-    return _finding("block", text, rows, *answers)
+    if not phone:
+        text += (
+            f" The first answer (=) leaves these rows out ({lost}), the second (!=) counts them."
+        )
+        return _finding("block", text, rows, *answers)
+    text += (
+        f" The first answer takes each number in {phone!r} as a customer, the second (=) leaves "
+        f"these rows out ({lost}), the third (!=) counts them as one customer."
+    )
+    somebody = f" with [orders] no_customer = [{quote_text(f'{customers.who} != {accounts[0]}')}]"
+    by_phone = f"{write_customer_line([phone])}{somebody}, if its numbers are the customers"
+    return _finding("block", text, rows, by_phone, *answers)
 
 
 def _doubt_missing(customers: _Customers, taken: Intake) -> list[Finding]:
@@ -369,6 +398,11 @@ def _doubt_missing(customers: _Customers, taken: Intake) -> list[Finding]:
     text += f"left out ({say_rows(int(unnamed.sum()), unpaid)} of sales)."
     text += f" Of these rows, {' and '.join(covered[:3])}." * bool(covered)
     kept = f'[orders.columns] customer_id = "{customers.who}", if these are guests'
+    nobody = split_nobody(columns.option("no_customer"))[1].get(customers.who, {})
+    listed = [quote_text(f"{customers.who} != {one}") for one, is_one in nobody.items() if is_one]
+    if listed and others:  # whose rows count then
+        also = f" with [orders] no_customer = [{', '.join(listed)}]"
+        return _finding("block", text, lost, write_customer_line(others[:1]) + also, kept)
     return _finding("block", text, lost, write_customer_line(others), kept)
 
 

@@ -19,6 +19,7 @@ from segkit.intake.sums import line_money
 SLOTS = (*STATUS_COLUMNS, "cancelled_at")
 MARKS = ("x", "✓", "✔", "☑", "*")
 MOST_WORDS = 40
+_CODE = re.compile(r"[a-z]|[-+.,]*\d[-+\d.,]*")
 MOSTLY = 0.8  # share of the rows that give back whose words say so
 OF_ORDER = frozenset(["order", "payment", "buy", "line"])
 # By concept: what yes and no say of the order.
@@ -56,7 +57,7 @@ def flag_meanings(shown: ColumnProfile, yes: str, no: str) -> dict[str, str]:
         return {}
     words = words_of(shown)
     low = {word: word.lower() for word in words}
-    if not {*low.values()} <= {*YES, *NO, *MARKS, *NO_MARKS}:
+    if not {*low.values()} <= {*YES, *NO, *MARKS, *NO_MARKS} or _are_codes({*low.values()}):
         return {}
     return {word: no if low[word] in (*NO, *NO_MARKS) else yes for word in words}
 
@@ -98,21 +99,36 @@ def settle_words(columns: Columns) -> Mapping:
 def flag_words(words: list[str], yes: str, no: str) -> dict[str, str]:
     """Give the meaning of each word that is a yes or a no, beside others.
 
+    Single letters and digits are a yes or a no only where no others stand beside them.
+
     Examples
     --------
     >>> flag_words(["y", "Yes", "n", "later"], "sale", "unpaid")
     {'y': 'sale', 'Yes': 'sale', 'n': 'unpaid'}
+    >>> flag_words(["S", "X"], "sale", "unpaid"), flag_words(["F", "Shipped"], "sale", "unpaid")
+    ({}, {})
     """
     low = {word: word.strip().lower() for word in words}
-    figures = {word for word in words if re.fullmatch(r"[-+\d.,]+", word)}
-    if not {low[word] for word in figures} <= {*YES, *NO}:  # 0 and 1 beside other codes
-        low = {word: text for word, text in low.items() if word not in figures}
+    if _are_codes({*low.values()}):
+        low = {word: text for word, text in low.items() if not _CODE.fullmatch(text)}
     marks = dict.fromkeys((*YES, *MARKS), yes) | dict.fromkeys((*NO, *NO_MARKS), no)
     return {
         word: marks[text]
         for word, text in low.items()
         if text in marks and status_meaning(word) is None
     }
+
+
+def _are_codes(words: set[str]) -> bool:
+    """Return whether single letters and digits among words are codes, not one yes and one no.
+
+    Beside other words, only both together are a yes and a no.
+    """
+    short = {word for word in words if _CODE.fullmatch(word)}
+    yes, no = short & {*YES}, short & {*NO}
+    if short - yes - no or len(yes) > 1 or len(no) > 1 or ("f" in no and not yes <= {"t"}):
+        return True  # F beside S is no false
+    return not (yes and no) and not words <= {*YES, *NO, *MARKS, *NO_MARKS}
 
 
 def kind_of(header: str) -> str | None:

@@ -412,7 +412,9 @@ def _credit_notes(columns: Columns) -> list[Finding]:
     texts = [n for n, kind in frame.schema.items() if n not in used and is_text(kind)]
     kinds = frame.head(10_000).select(pl.col(texts).n_unique())
     few = [column.name for column in kinds if column[0] <= MOST_KINDS]
-    says = pl.col(few).cast(pl.String).str.to_lowercase().str.contains(CREDIT).any()
+    few = [name for name in few if not _tells_payment(name)]
+    words = pl.col(few).cast(pl.String).str.to_lowercase()
+    says = words.str.replace_all(regex("on_delivery").pattern, "").str.contains(CREDIT).any()
     for name in [column.name for column in frame.select(says) if column[0]]:
         kind = pl.col(name).cast(pl.String).str.strip_chars()
         credited = kind.str.to_lowercase().str.contains(CREDIT).fill_null(value=False)
@@ -423,6 +425,11 @@ def _credit_notes(columns: Columns) -> list[Finding]:
             cells = frame.select(kind).to_series()
             return [_return_question(name, text, rows, cells, _left_by_sign(columns, notes))]
     return []
+
+
+def _tells_payment(header: str) -> bool:
+    """Return whether a header is of ways to pay, none of which is a return."""
+    return "payment" in concepts(header)[0] and bool(regex("paying_by").search(spelt(header)))
 
 
 def _left_by_sign(columns: Columns, notes: pl.Series) -> tuple[str, bool]:

@@ -65,8 +65,8 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
     >>> [status_meaning(word) for word in ("Pending Payment", "Recusado", "交易关闭")]
     ['unpaid', 'cancelled', 'cancelled']
     >>> words = "partially_refunded", "partly paid", "No return", "Stage 7"
-    >>> [status_meaning(word) for word in words]
-    ['sale', None, 'sale', None]
+    >>> [status_meaning(word) for word in (*words, "Contra-Reembolso")]
+    ['sale', None, 'sale', None, None]
     >>> status_meaning("holded", {"text of 6 characters": "unpaid"})
     'unpaid'
     """
@@ -83,6 +83,7 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
         return own.get(text, own.get(bare, own.get(masked)))
     if rest is not None:
         return rest
+    text = regex("on_delivery").sub("cod", text)
     without, partly = regex("without"), regex("partly")
     if without.search(text) and _AFTER_SALE.match(without.sub("", text)):  # "no return"
         return "sale"
@@ -244,7 +245,8 @@ def likely_status(
     if regex("held").search(spelt(word)):  # for the buyer, or of his money; a part may be paid
         is_deposit = regex("deposit").search(spelt(word))
         return "unpaid" if "sale" in meanings_of_others and not is_deposit else "..."
-    if row_meaning(word) in ("other", "charge") or regex("negated").search(spelt(word)):
+    is_negated = len(str(word)) > 1 and regex("negated").search(spelt(word))  # N is a code
+    if row_meaning(word) in ("other", "charge") or is_negated:
         return "cancelled"
     if regex("owed").search(_state_text(word)):
         return "unpaid"
@@ -288,7 +290,7 @@ def row_meaning(word: object) -> str | None:
     >>> [row_meaning(word) for word in ("Annullo scontrino", "Ticket anulado", "Cancellation fee")]
     ['refunded', 'refunded', 'charge']
     """
-    return _row_name(_state_text(word))
+    return _row_name(regex("on_delivery").sub("cod", _state_text(word)))
 
 
 @lru_cache(4096)
