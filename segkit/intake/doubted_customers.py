@@ -329,7 +329,7 @@ def _phones_of_all(customers: _Customers, account: str) -> str:
     for name in columns.raw.columns:
         cells = columns.cells(name)
         told = cells.filter(of_them & cells.is_not_null())
-        is_filled = cells.count() >= MOST * cells.len() and told.len() >= MOST * of_them.sum()
+        is_filled = cells.count() >= MOST * cells.len() and told.len() >= MOST * int(of_them.sum())
         if "phone" in concepts(name)[0] and is_filled and told.n_unique() >= 2 * MANY_NAMES:
             return name
     return ""
