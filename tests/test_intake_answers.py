@@ -364,7 +364,10 @@ def test_an_invoice_that_a_credit_note_wholly_takes_back_is_no_order(back, word)
     assert taken.ledger.reasons() == {"given_back": 3}
 
 
-@pytest.mark.parametrize("told", ["status", "payment_status", "cancelled_at"])
+@pytest.mark.parametrize(
+    ("told", "called"),
+    [("status", None), ("payment_status", None), ("cancelled_at", None), ("status", "refunded")],
+)
 @pytest.mark.parametrize(
     ("notes", "left"),
     [
@@ -377,7 +380,7 @@ def test_an_invoice_that_a_credit_note_wholly_takes_back_is_no_order(back, word)
         ([("B", "8", -9.0, None), ("C", "9", -5.0, None)], 7.0),  # of orders that count
     ],
 )
-def test_what_takes_a_cancelled_document_back_is_left_out_with_it(told, notes, left):
+def test_what_takes_a_cancelled_document_back_is_left_out_with_it(told, called, notes, left):
     part = {"customer_id": "c", "order_id": "o", "order_time": "d", "amount": "net"}
     off = "2025-01-02" if told == "cancelled_at" else "cancelled"
     rows = [
@@ -385,7 +388,7 @@ def test_what_takes_a_cancelled_document_back_is_left_out_with_it(told, notes, l
         ("A", "1", 30.0, None, off), ("B", "2", 12.0, None, off), ("C", "6", 5.0, None, off),
         ("B", "3", 9.0, None, None), ("C", "4", 5.0, None, None), ("D", "5", 7.0, None, None),
     ]  # fmt: skip
-    rows += [(*note, None) for note in notes]
+    rows += [(*note, called) for note in notes]
     frame = pl.DataFrame(rows, ["c", "o", "net", "of", "state"], orient="row")
     frame = frame.with_columns(d=pl.date(2025, 1, 3))
     taken = segkit.clean_data(frame, {"orders": {"columns": part | {told: "state"}}})

@@ -237,8 +237,13 @@ def say_left(table: pl.DataFrame, told: tuple[Told, Told], say: Callable[[str], 
     differ = [word for word in sums if meant[0][word] != meant[1][word]]
     if not differ or not table["money"].count():
         return ""
+    # What takes back orders that are left out goes with them: the words alone do not tell the sum.
+    is_back = any(
+        one[word] == "refunded" and (sums[word] or 0) < 0 for one in meant for word in sums
+    )
+    is_unsure = is_back and any("cancelled" in one.values() for one in meant)
     left = [_left_of(table, one) for one in told]
-    if left[0] == left[1]:
+    if is_unsure or left[0] == left[1]:
         return ""
     named = join_words([say(word) for word in differ[:MOST_NAMED]])
     more = " ..." if len(differ) > MOST_NAMED else ""

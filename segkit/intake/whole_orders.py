@@ -323,7 +323,8 @@ def cancel_both(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
     gone, sold = (
         documents.filter(~pl.col("back") & (pl.col("counts") == counts)) for counts in (False, True)
     )
-    notes = documents.filter(pl.col("back") & ~pl.col("counts") & (state == "sale"))
+    is_note = pl.col("back") & ~pl.col("counts") & state.is_in(["sale", "refunded"])
+    notes = documents.filter(is_note)
     void = documents.filter(pl.col("back") & (state == "cancelled"))
     if void.height >= FEWEST and (rows["back"] | (rows["__state"] != "cancelled")).all():
         pairs = _pair(void, sold)
@@ -354,7 +355,7 @@ def cancel_both(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
 def _documents(rows: pl.DataFrame) -> pl.DataFrame:
     """Sum up each customer's documents by state and sign, and whether their number counts."""
     state, key = pl.col("__state"), ["customer_id", "document"]
-    sizes = pl.when("back").then(state.is_in(["sale", "cancelled"])).otherwise(pl.col("micro") > 0)
+    sizes = pl.when("back").then(state != "unpaid").otherwise(pl.col("micro") > 0)
     return (
         rows.filter(sizes & pl.col("customer_id").is_not_null())
         .group_by(*key, "back", "__state")
