@@ -330,6 +330,30 @@ def test_what_a_question_already_asked_would_leave_out_is_not_asked_again():
     }
 
 
+def test_two_columns_of_states_are_one_question_where_there_would_be_four():
+    back = [day if i % 10 == 4 else None for i, day in enumerate(DAYS)]
+    paid = [None if bad else day for bad, day in zip(BAD, DAYS, strict=True)]
+    tests = ["Test" if i < 3 else "Ann" for i in range(N)]
+    frame = orders("Bezahlt am", "", "").rename({"Total": "Gesamtbetrag"}).with_columns(
+        pl.Series("Bezahlt am", paid), pl.Series("Retourniert am", back),
+        pl.Series("Vorname", tests),
+        pl.Series("Warenwert", [f"{one - 2.9:.2f}" for one in TOTALS]),
+    )  # fmt: skip
+    blocks = [one for one in segkit.audit_data(frame).findings if one.severity == "block"]
+    assert len(blocks) == 3
+    (states,) = (one for one in blocks if one.column == "status")
+    for offer, gone in zip(
+        offered_answers(states.answer),
+        (lambda i: BAD[i] or i % 10 == 4, lambda i: BAD[i], lambda i: i % 10 == 4, lambda i: False),
+        strict=True,
+    ):
+        lines = [*offer, "orders.columns.amount=Gesamtbetrag"]
+        lines += [line for one in blocks if one.column == "customer_id"
+                  for line in offered_answers(one.answer)[1]]  # fmt: skip
+        taken = segkit.clean_data(frame, mapping_of(lines))
+        assert [*taken.orders["amount"]] == [x for i, x in enumerate(TOTALS) if not gone(i)]
+
+
 def test_a_time_that_many_rows_lack_is_no_rival_of_the_orders_time():
     frame = orders("Order date completed", "2024-06-01", None).rename({"Date": "Order date placed"})
     late = [None if i % 2 else "2024-12-31" for i in range(N)]

@@ -65,10 +65,13 @@ def offered_answers(text: str) -> list[list[str]]:
     >>> offered_answers('[orders.values.status] "A" = "sale", "B" = "unpaid"; or currency = "EUR"')
     [['orders.values.status.A=sale', 'orders.values.status.B=unpaid'], ['currency=EUR']]
     """
-    offers: list[list[str]] = []
-    for part in re.sub(rf"({_QUOTED})|;", lambda m: m[1] or "\0", text).split("\0"):
-        offers += _alternatives(part)
-    return offers
+    return [offer for part in split_offers(text) for offer in _alternatives(part)]
+
+
+def split_offers(text: str) -> list[str]:
+    """Split the answers that a question offers, the best first, as they are written."""
+    parts = re.sub(rf"({_QUOTED})|;", lambda m: m[1] or "\0", text).split("\0")
+    return [part.strip() for part in parts]
 
 
 def as_options(text: str) -> list[str]:

@@ -5,6 +5,7 @@ Each question comes with the mapping line that answers it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from segkit.display import counted, join_words, number, shorten_list
-from segkit.intake.answers import quote_text
+from segkit.intake.answers import quote_text, split_offers
 from segkit.intake.calendars import find_calendar
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
@@ -25,7 +26,7 @@ from segkit.intake.dates import (
     formats,
     numeric_format,
 )
-from segkit.intake.mapping import Mapping, TableMapping, lacks
+from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping, lacks
 from segkit.intake.numbers import doubted_answers, read_item
 from segkit.intake.privacy import mask_cell
 from segkit.intake.tried import (
@@ -113,6 +114,21 @@ def about_rivals(
     return Finding(severity, table, name, text, answer=answer, kind=kind)
 
 
+def _ask_together(questions: list[Finding]) -> list[Finding]:
+    """Ask about two unused columns of states in one question: both, one of them, or neither."""
+    asked = [item for item in questions if item.column in STATUS_COLUMNS and not item.kind]
+    none = [re.findall(r"not_states = \[(.*)\], if it is no state$", item.answer) for item in asked]
+    if len(asked) != len(STATUS_COLUMNS) or not all(none):
+        return questions
+    first, second = asked
+    (one, *_, not_one), (two, *_, not_two) = (split_offers(item.answer) for item in asked)
+    neither = f"[orders] not_states = [{none[0][0]}, {none[1][0]}], if neither is a state"
+    offers = [f"{one} with {two}", f"{one} with {not_two}", f"{two} with {not_one}", neither]
+    text, rows = f"{first.finding} {second.finding}", max(first.rows or 0, second.rows or 0)
+    both = replace(first, finding=text, rows=rows, answer="; ".join(offers))
+    return [both if item is first else item for item in questions if item is not second]
+
+
 def rest_least(questions: list[Finding], given: Mapping) -> list[Finding]:
     """Assume the answers that cost least where the mapping's answers and the rest are too many.
 
@@ -129,12 +145,14 @@ def rest_least(questions: list[Finding], given: Mapping) -> list[Finding]:
     }
     if given.leaves("orders"):  # the mapping only answers questions
         assumed["unknown"] = " Until that is said, all of them count."
-    return [
+    questions = [
         replace(item, severity="warn", finding=item.finding + assumed[item.kind])
         if item.kind in assumed and item.severity == "block"
         else item
         for item in questions
     ]
+    asked = sum(item.severity == "block" for item in questions)
+    return questions if asked <= MOST_ASKED else _ask_together(questions)
 
 
 def about_dates(columns: Columns, name: str) -> list[Finding]:
