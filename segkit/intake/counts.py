@@ -64,10 +64,10 @@ def understand(
     """Say in lines what the orders were understood to be.
 
     The first names the columns, the second counts people, orders and money, the third says what
-    is left out; where orders were wholly given back, a line says whether they count. Then comes
-    who may be contacted, if that is recorded; after it come lines that begin with "Compare", where
-    columns that are not used would give other figures. ``read`` holds
-    the raw columns, where they are read already.
+    is left out and which words of states count; where orders were wholly given back, a line says
+    whether they count. Then comes who may be contacted, if that is recorded; after it come lines
+    that begin with "Compare", where columns that are not used would give other figures. ``read``
+    holds the raw columns, where they are read already.
     """
     if taken is None or taken.orders is None or not taken.orders.height:
         return ""

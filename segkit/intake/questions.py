@@ -116,7 +116,8 @@ def about_rivals(
 
 def _ask_together(questions: list[Finding]) -> list[Finding]:
     """Ask about two unused columns of states in one question: both, one of them, or neither."""
-    asked = [item for item in questions if item.column in STATUS_COLUMNS and not item.kind]
+    blocks = [item for item in questions if item.severity == "block" and not item.kind]
+    asked = [item for item in blocks if item.column in STATUS_COLUMNS]
     none = [re.findall(r"not_states = \[(.*)\], if it is no state$", item.answer) for item in asked]
     if len(asked) != len(STATUS_COLUMNS) or not all(none):
         return questions
